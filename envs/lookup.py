@@ -1,0 +1,127 @@
+"""Environments by the names that people type: short names, Gymnasium ids, map files."""
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.error import Error as GymnasiumError
+
+import gridcade.envs  # noqa: F401 - registers our environments
+from gridcade.envs.model import Model
+from gridcade.errors import InputError, unknown
+
+COMMON_ARGUMENTS = ("max_episode_steps",)
+WORLD_OPTIONS = ("observation", "pixels", "time_limit")
+
+
+def short_names() -> dict[str, str]:
+    """Short name -> Gymnasium id: ours first, then the newest version of every other one."""
+    newest: dict[str, tuple[int, str]] = {}
+    for id_, spec in gym.registry.items():
+        short = f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
+        if spec.namespace == "gridcade":
+            newest[spec.name] = (1 << 30, id_)
+        newest[short] = max(newest.get(short, (-1, id_)), (spec.version or 0, id_))
+    return {short: id_ for short, (_, id_) in newest.items()}
+
+
+def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+    """`Maze?size=9` -> (`gridcade/Maze-v0`, {"size": 9}).
+
+    Raises:
+        InputError: no such environment, file or argument.
+    """
+    base, _, query = name.partition("?")
+    given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+    given.update(arguments)
+    if base in gym.registry:
+        id_ = base
+    elif base.endswith(".txt") or Path(base).is_file():
+        id_ = "gridcade/GridWorld-v0"
+        given["world"] = base
+    else:
+        shorts = short_names()
+        if base not in shorts:
+            ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
+            everything = unknown("environment", base, [*gym.registry, *shorts])
+            raise everything if "did you mean" in str(everything) else unknown(
+                "environment", base, ours
+            )
+        id_ = shorts[base]
+    known = _arguments(id_)
+    for key in given:
+        if known is not None and key not in known:
+            raise unknown(f"argument of {base}", key, known)
+    return id_, given
+
+
+def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.Env[Any, Any]:
+    """Make an environment by its Gymnasium id, short name (`FourRooms`) or map file.
+
+    Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords.
+
+    Raises:
+        InputError: no such environment, file or argument, or a value out of its range.
+    """
+    id_, given = parse(name, **arguments)
+    try:
+        return gym.make(id_, render_mode=render_mode, **given)
+    except InputError:
+        raise
+    except (GymnasiumError, TypeError, ValueError, AssertionError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot make the environment '{name}': {reason}") from error
+
+
+def known_model(env: gym.Env[Any, Any]) -> Model | None:
+    """The exact model of an environment that has one: ours, or toy_text's `P`."""
+    bare = env.unwrapped
+    if isinstance(model := getattr(bare, "model", None), Model):
+        return model
+    table, start = getattr(bare, "P", None), getattr(bare, "initial_state_distrib", None)
+    if table is None or start is None:
+        return None
+    return Model.from_table(table, start)
+
+
+def time_limit(env: gym.Env[Any, Any]) -> int | None:
+    """Decisions after which an episode is cut; None: no limit."""
+    limits = [getattr(env.unwrapped, "time_limit", None)]
+    limits.append(env.spec.max_episode_steps if env.spec else None)
+    known = [limit for limit in limits if limit is not None and limit > 0]
+    return min(known, default=None)
+
+
+def _value(text: str) -> Any:
+    """`9`, `0.5`, `true`, `none` as what they are; anything else as text."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _arguments(id_: str) -> set[str] | None:
+    """The arguments an environment takes; None where anything goes."""
+    entry = gym.registry[id_].entry_point
+    try:
+        creator = load_env_creator(entry) if isinstance(entry, str) else entry
+    except (ImportError, AttributeError):
+        return None
+    if creator is None:
+        return None
+    parameters = inspect.signature(creator).parameters
+    named = {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    if id_.startswith("gridcade/"):
+        named |= set(WORLD_OPTIONS)
+        if id_ != "gridcade/GridWorld-v0":
+            named.discard("world")
+    elif len(named) < len(parameters):
+        return None
+    return (named | set(COMMON_ARGUMENTS)) - {"render_mode", "self"}

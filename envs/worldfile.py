@@ -1,0 +1,260 @@
+"""Worlds drawn in a text file: settings, a legend, and the map."""
+
+import math
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from gridcade.errors import InputError, unknown
+
+MAPS = Path(__file__).parent / "maps"
+SETTINGS = ("title", "about", "step reward", "slip", "stray", "wind", "time limit")
+DEFAULT_LIMIT_PER_CELL = 10  # decisions; a limit for drawings that name none
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a symbol of the map stands for."""
+
+    wall: bool = False
+    start: bool = False
+    end: bool = False
+    reward: float = 0.0  # on top of the step reward, for each move that ends here
+    to: str = ""  # a portal: the symbol of the cells it leads to
+
+
+DEFAULT_LEGEND = {
+    "#": Cell(wall=True),
+    ".": Cell(),
+    " ": Cell(),
+    "S": Cell(start=True),
+    "G": Cell(end=True, reward=1.0),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A drawn world. Cells are (row, column), counted from the top left."""
+
+    rows: tuple[str, ...]  # the drawing, every row of the same width
+    legend: dict[str, Cell] = field(default_factory=lambda: dict(DEFAULT_LEGEND))
+    title: str = ""
+    about: str = ""
+    step_reward: float = 0.0
+    slip: float = 0.0  # probability of moving to one of the two sides instead, half each
+    stray: float = 0.0  # probability of moving in one of the three other directions, a third each
+    wind: tuple[int, ...] = ()  # cells blown upwards, by column
+    time_limit: int | None = None  # decisions; None: none
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return len(self.rows)
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return len(self.rows[0])
+
+    def cell(self, row: int, column: int) -> Cell:
+        """What stands at a place; outside the drawing is wall."""
+        if 0 <= row < self.height and 0 <= column < self.width:
+            return self.legend[self.rows[row][column]]
+        return Cell(wall=True)
+
+    def places(self, *, symbol: str | None = None) -> list[tuple[int, int]]:
+        """The cells that an agent can stand on (of one symbol), row by row: the states."""
+        return [
+            (r, c)
+            for r, row in enumerate(self.rows)
+            for c, s in enumerate(row)
+            if not (self.legend[s].wall or self.legend[s].to) and symbol in (None, s)
+        ]
+
+
+def load_world(path: str | Path) -> World:
+    """Read a world from a file, or one that ships by its name.
+
+    Raises:
+        InputError: no such file or world, or a mistake in it, with its line and column.
+    """
+    shipped = MAPS / f"{path}.txt"
+    file = shipped if shipped.is_file() else Path(path)
+    if not file.is_file() and file.suffix != ".txt":
+        raise unknown("world", str(path), (m.stem for m in MAPS.glob("*.txt")))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"cannot read the map {file}: {reason}") from None
+    return parse_world(text, str(file))
+
+
+def parse_world(text: str, name: str = "map") -> World:
+    """Read a world from text: `key: value` settings, a `legend:`, and after `map:` the drawing.
+
+    A text without a line `map:` is all drawing. `;` starts a comment line outside the drawing.
+
+    Raises:
+        InputError: with `name`, line and column of the mistake.
+    """
+    lines = text.splitlines()
+    head = next((i for i, line in enumerate(lines) if line.strip() == "map:"), -1)
+    settings: dict[str, tuple[str, int]] = {}
+    legend = dict(DEFAULT_LEGEND)
+    legend_lines: dict[str, int] = {}
+    in_legend = False
+    for number, line in enumerate(lines[: max(head, 0)], 1):
+        if not line.strip() or line.lstrip().startswith(";"):
+            continue
+        if line[0].isspace() and in_legend:
+            symbol, cell = _legend_line(line, name, number)
+            legend[symbol] = cell
+            legend_lines[symbol] = number
+            continue
+        key, colon, value = line.partition(":")
+        in_legend = key.strip() == "legend"
+        if not colon:
+            raise _at(name, number, 1, f"expected 'key: value', found '{line.strip()}'")
+        if key.strip() == "about" and "about" in settings:
+            value = f"{settings['about'][0]} {value.strip()}"
+        elif not in_legend and key.strip() not in SETTINGS:
+            raise _at(name, number, 1, str(unknown("setting", key.strip(), SETTINGS)))
+        settings[key.strip()] = (value.strip(), number)
+    world = World(_drawing(lines, head, name, legend), legend)
+    world = _settle(world, settings, name)
+    _check(world, name, head + 2, legend_lines)
+    return world
+
+
+def _at(name: str, line: int, column: int, message: str) -> InputError:
+    return InputError(f"{name}, line {line}, column {column}: {message}")
+
+
+def number(text: str) -> float:
+    """A finite number, written `0.5` or `1/3`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}' is not a number such as 0.5 or 1/3")
+    return value
+
+
+def _legend_line(line: str, name: str, row: int) -> tuple[str, Cell]:
+    """`    C: start, reward -99, to S` -> the symbol and its cell."""
+    indent = len(line) - len(line.lstrip())
+    symbol, colon = line[indent], line[indent + 1 : indent + 2]
+    if colon != ":":
+        raise _at(name, row, indent + 1, "expected one symbol and a colon, such as 'G: end'")
+    cell = Cell()
+    column = indent + 3
+    for part in line[indent + 2 :].split(","):
+        word, _, rest = part.strip().partition(" ")
+        rest = rest.strip()
+        here = column + len(part) - len(part.lstrip())
+        column += len(part) + 1
+        if word in ("wall", "start", "end") and not rest:
+            cell = replace(cell, wall=cell.wall or word == "wall")
+            cell = replace(cell, start=cell.start or word == "start", end=cell.end or word == "end")
+        elif word == "floor" and not rest:
+            pass
+        elif word == "reward":
+            try:
+                cell = replace(cell, reward=number(rest))
+            except ValueError as error:
+                raise _at(name, row, here, str(error)) from None
+        elif word == "to" and len(rest) == 1:
+            cell = replace(cell, to=rest)
+        else:
+            known = ("wall", "floor", "start", "end", "reward NUMBER", "to SYMBOL")
+            raise _at(name, row, here, str(unknown("cell property", part.strip(), known)))
+    if cell.wall and cell != Cell(wall=True):
+        raise _at(name, row, indent + 1, f"'{symbol}' is a wall and something else")
+    if cell.to and (cell.start or cell.end):
+        raise _at(name, row, indent + 1, f"'{symbol}' is a portal: it cannot be a start or an end")
+    if cell.start and cell.end:
+        raise _at(name, row, indent + 1, f"'{symbol}' is both a start and an end")
+    return symbol, cell
+
+
+def _drawing(lines: list[str], head: int, name: str, legend: dict[str, Cell]) -> tuple[str, ...]:
+    drawn = [line.rstrip() for line in lines[head + 1 :]]
+    while drawn and not drawn[-1]:
+        drawn.pop()
+    first = next((i for i, line in enumerate(drawn) if line), len(drawn))
+    if first == len(drawn):
+        raise _at(name, head + 2, 1, "the drawing is empty")
+    for r, row in enumerate(drawn):
+        for c, symbol in enumerate(row):
+            if symbol not in legend:
+                known = " ".join(sorted(legend))
+                message = f"'{symbol}' is not in the legend ({known})"
+                raise _at(name, head + 2 + r, c + 1, message)
+    width = max(map(len, drawn))
+    # Spaces at a line's end are easily lost; the world's outside is wall anyway.
+    fill = " " if legend[" "].wall else "#" if legend["#"].wall else " "
+    return tuple(row.ljust(width, fill) for row in drawn[first:])
+
+
+def _settle(world: World, settings: dict[str, tuple[str, int]], name: str) -> World:
+    """The settings, read and checked."""
+
+    def probability(key: str) -> float:
+        text, line = settings.get(key, ("0", 0))
+        try:
+            value = number(text)
+        except ValueError as error:
+            raise _at(name, line, len(key) + 3, str(error)) from None
+        if key != "step reward" and not 0 <= value <= 1:
+            raise _at(name, line, len(key) + 3, f"{key} is a probability, not {text}")
+        return value
+
+    wind: tuple[int, ...] = ()
+    if "wind" in settings:
+        text, line = settings["wind"]
+        if not all(w.isdigit() for w in text.split()) or len(text.split()) != world.width:
+            message = f"wind takes {world.width} whole numbers, one a column"
+            raise _at(name, line, len("wind: ") + 1, message)
+        wind = tuple(map(int, text.split()))
+    ends = any(world.legend[s].end for row in world.rows for s in row)
+    limit = DEFAULT_LIMIT_PER_CELL * len(world.places()) if ends else None
+    if "time limit" in settings:
+        text, line = settings["time limit"]
+        column = len("time limit: ") + 1
+        if text != "none" and not (text.isdigit() and int(text) > 0):
+            raise _at(name, line, column, f"'{text}' is not a number of decisions, nor none")
+        limit = None if text == "none" else int(text)
+        if limit and not ends:
+            raise _at(name, line, column, "a world without an end is continuing: no time limit")
+    world = replace(
+        world,
+        title=settings.get("title", (Path(name).stem, 0))[0],
+        about=settings.get("about", ("", 0))[0],
+        step_reward=probability("step reward"),
+        slip=probability("slip"),
+        stray=probability("stray"),
+        wind=wind,
+        time_limit=limit,
+    )
+    if world.slip + world.stray > 1:
+        line = settings["stray"][1]
+        raise _at(name, line, 1, "slip and stray are probabilities of one move: together 1 at most")
+    return world
+
+
+def _check(world: World, name: str, top: int, legend_lines: dict[str, int]) -> None:
+    """A start exists, and every portal that is drawn leads to cells that are drawn."""
+    drawn = {s for row in world.rows for s in row}
+    if not any(world.legend[s].start for s in drawn):
+        raise _at(name, top, 1, "the drawing has no start (S, or a symbol with 'start')")
+    for symbol in sorted(drawn):
+        to = world.legend[symbol].to
+        if to and not world.places(symbol=to):
+            message = f"'{symbol}' leads to '{to}', which is no cell of the drawing to stand on"
+            raise _at(name, legend_lines[symbol], 1, message)
