@@ -55,7 +55,7 @@ def value_colours(values: Any) -> NDArray[np.uint8]:
 
 def visit_colours(visits: Any) -> NDArray[np.uint8]:
     """Colours of visit counts, on a logarithmic scale.  [states] -> [states, 3]."""
-    logs = np.log1p(np.asarray(visits, dtype=np.float64))
+    logs = np.log1p(np.nan_to_num(np.asarray(visits, dtype=np.float64)))
     return scale_colours(logs / max(logs.max(), 1e-12), VISIT_SCALE)
 
 
@@ -88,9 +88,8 @@ class Picture:
         if square:
             self.top, self.left = ((pixels - side) // 2 for side in picture.shape[:2])
             frame = np.full((pixels, pixels, 3), WALL, dtype=np.uint8)
-            frame[self.top : self.top + picture.shape[0], self.left :][
-                :, : picture.shape[1]
-            ] = picture
+            down = slice(self.top, self.top + picture.shape[0])
+            frame[down, self.left : self.left + picture.shape[1]] = picture
             picture = frame
         self.background: Image = picture
         self.places = np.array(world.places())
@@ -111,24 +110,26 @@ class Picture:
         return picture[top : top + self.cell, left : left + self.cell]
 
     def _lay(self, picture: Image, overlay: Overlay, moves: Moves) -> None:
-        colours = None
+        known = np.zeros(len(self.places), dtype=bool)
+        colours = np.zeros((len(self.places), 3), dtype=np.uint8)
         if overlay.values is not None:
+            known = ~np.isnan(np.asarray(overlay.values, dtype=np.float64))
             colours = value_colours(overlay.values)
-            known = np.isfinite(np.asarray(overlay.values, dtype=np.float64))
         elif overlay.visits is not None:
-            colours = visit_colours(overlay.visits)
             known = np.asarray(overlay.visits) > 0
+            colours = visit_colours(overlay.visits)
         inside = slice(1, None) if self.cell > 4 else slice(None)
         for s, place in enumerate(self.places):
             cell = self.world.cell(*place)
+            if cell.end:
+                continue
             tile = self._at(picture, place)
-            ground = tile[0, 0].astype(float) if cell.end else np.array(FLOOR, float)
-            if colours is not None and known[s] and not cell.end:
+            if known[s]:
                 tile[inside, inside] = colours[s]
-                ground = colours[s].astype(float)
-            if overlay.policy is not None and self.cell >= SMALLEST_ARROW_CELL and not cell.end:
+            if overlay.policy is not None and self.cell >= SMALLEST_ARROW_CELL:
+                ground = colours[s] if known[s] else np.array(FLOOR)
                 ink = INK if ground @ (0.3, 0.59, 0.11) > 120 else WHITE
-                for move, p in zip(moves, overlay.policy[s], strict=True):
+                for move, p in zip(moves, np.nan_to_num(overlay.policy[s]), strict=True):
                     level = round(float(p) * ARROW_LEVELS)
                     if level:
                         _paint(tile, _arrow(self.cell, move, level), ink)

@@ -86,7 +86,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.elapsed = 0  # decisions since the reset
         self.action_space = gym.spaces.Discrete(model.num_actions)
         self.observation_space = self._space(pixels)
-        self._pixels = Picture(world, pixels, square=True) if observation == "pixels" else None
+        self._pixels = pixels
         # bisect on lists: several times quicker than numpy on rows of two or three outcomes
         self._offsets: list[int] = model.offsets.tolist()
         self._cumulative: list[float] = model.cumulative.tolist()
@@ -124,8 +124,7 @@ class TabularEnv(gym.Env[Any, Any]):
             hot = np.zeros(self.model.num_states, dtype=np.float32)
             hot[state] = 1.0
             return hot
-        assert self._pixels is not None
-        return self._pixels.draw(tuple(self.places[state]))
+        return self._view.draw(tuple(self.places[state]))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -139,8 +138,15 @@ class TabularEnv(gym.Env[Any, Any]):
         return self.encode(self.state), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take one decision."""
-        row = self.state * self.model.num_actions + int(action)
+        """Take one decision.
+
+        Raises:
+            InputError: no such action.
+        """
+        chosen, num_actions = int(action), self.model.num_actions
+        if not 0 <= chosen < num_actions:
+            raise InputError(f"action is {action}; it takes 0 to {num_actions - 1}")
+        row = self.state * num_actions + chosen
         outcome = bisect_right(
             self._cumulative, self.np_random.random(), self._offsets[row], self._offsets[row + 1]
         )
@@ -187,6 +193,10 @@ class TabularEnv(gym.Env[Any, Any]):
             self._window = None
 
     @cached_property
+    def _view(self) -> Picture:
+        return Picture(self.world, self._pixels, square=True)
+
+    @cached_property
     def _picture(self) -> Picture:
         return Picture(self.world, SCREEN_PIXELS)
 
@@ -209,7 +219,8 @@ class GridWorld(TabularEnv):
 
     Reward: the step reward, and on top of it the reward of the cell that the move ends in.
 
-    Ends: entering an `end` cell terminates. Entering a portal leads to the cells it names, evenly.
+    Ends: entering an `end` cell terminates. Entering a portal leads to the cells it names, evenly,
+    and pays the portal's reward, not theirs; it terminates if they are ends.
     A world without an end is continuing: it has no time limit and never terminates.
 
     Args:
@@ -255,7 +266,7 @@ def grid_model(world: World) -> Model:
 def _turns(world: World) -> tuple[float, float, float, float]:
     """Probability of moving as meant, to the right of it, backwards, to the left of it."""
     side = world.slip / 2 + world.stray / 3
-    return 1 - world.slip - world.stray, side, world.stray / 3, side
+    return 1 - (world.slip + world.stray), side, world.stray / 3, side
 
 
 def _arrivals(
@@ -278,5 +289,5 @@ def _arrivals(
     reward = world.step_reward + cell.reward
     if cell.to:
         exits = portals[world.rows[row][column]]
-        return [(1 / len(exits), s, reward, False) for s in exits]
+        return [(1 / len(exits), s, reward, world.legend[cell.to].end) for s in exits]
     return [(1.0, index[row, column], reward, cell.end)]

@@ -2,9 +2,10 @@
 
 import ast
 import inspect
+import os.path
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
@@ -40,17 +41,15 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     given.update(arguments)
     if base in gym.registry:
         id_ = base
-    elif base.endswith(".txt") or Path(base).is_file():
+    elif map_file(name):
         id_ = "gridcade/GridWorld-v0"
         given["world"] = base
     else:
         shorts = short_names()
         if base not in shorts:
             ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
-            everything = unknown("environment", base, [*gym.registry, *shorts])
-            raise everything if "did you mean" in str(everything) else unknown(
-                "environment", base, ours
-            )
+            error = unknown("environment", base, [*gym.registry, *shorts])
+            raise error if "did you mean" in str(error) else unknown("environment", base, ours)
         id_ = shorts[base]
     known = _arguments(id_)
     for key in given:
@@ -69,12 +68,26 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
     """
     id_, given = parse(name, **arguments)
     try:
-        return gym.make(id_, render_mode=render_mode, **given)
+        return gym.make(id_, render_mode=render_mode, disable_env_checker=True, **given)
     except InputError:
         raise
     except (GymnasiumError, TypeError, ValueError, AssertionError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot make the environment '{name}': {reason}") from error
+
+
+def map_file(name: str) -> Path | None:
+    """The file of a world that was drawn by hand; None for names of environments."""
+    base = name.partition("?")[0]
+    drawn = base not in gym.registry and (base.endswith(".txt") or os.path.isfile(base))
+    return Path(base) if drawn else None
+
+
+def with_arguments(name: str, arguments: dict[str, Any]) -> str:
+    """A name with its arguments inside: `Maze`, {"size": 9} -> `Maze?size=9`."""
+    base, _, query = name.partition("?")
+    merged = dict(parse_qsl(query, keep_blank_values=True)) | arguments
+    return f"{base}?{urlencode(merged)}" if merged else base
 
 
 def known_model(env: gym.Env[Any, Any]) -> Model | None:

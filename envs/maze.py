@@ -9,6 +9,7 @@ from gridcade.envs.worldfile import DEFAULT_LEGEND, Cell, World
 from gridcade.errors import InputError
 
 LIMIT_PER_CELL = 10  # decisions
+ABOUT = "Drawn from a seed, at any size, always solvable; each move costs 1. size=, seed=, loops="
 
 
 class Maze(GridWorld):
@@ -67,4 +68,4 @@ def draw_maze(size: int, seed: int, loops: float) -> World:
     limit = LIMIT_PER_CELL * int((grid != "#").sum())
     title = f"Maze {size}x{size}, seed {seed}"
     legend = {**DEFAULT_LEGEND, "G": Cell(end=True)}
-    return World(rows, legend, title=title, step_reward=-1.0, time_limit=limit)
+    return World(rows, legend, title, ABOUT, step_reward=-1.0, time_limit=limit)

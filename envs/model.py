@@ -84,10 +84,13 @@ class Model:
 
         Raises:
             ValueError: states or actions are not numbered 0, 1, …; the probabilities of a row or
-                of the start do not sum to 1; a reward is not finite; a next state is unknown.
+                of the start are negative somewhere or do not sum to 1; a reward is not finite; a
+                next state is unknown.
         """
         start = np.asarray(start, dtype=np.float64)
-        num_states, num_actions = len(start), len(table[0])
+        num_states, num_actions = len(start), len(table.get(0, ()))
+        if len(table) != num_states:
+            raise ValueError(f"the start is over {num_states} states, the table has {len(table)}")
         offsets, merged = [0], list[tuple[tuple[int, float, bool], float]]()
         for s in range(num_states):
             if s not in table or set(table[s]) != set(range(num_actions)):
@@ -96,6 +99,8 @@ class Model:
                 row: dict[tuple[int, float, bool], float] = {}
                 for p, s_next, reward, terminated in table[s][a]:
                     outcome = (int(s_next), float(reward), bool(terminated))
+                    if not p >= 0:
+                        raise ValueError(f"state {s}, action {a}: a probability is {p}")
                     if p > 0:
                         row[outcome] = row.get(outcome, 0.0) + float(p)
                 if abs(sum(row.values()) - 1) > 1e-9:
@@ -115,6 +120,6 @@ class Model:
             raise ValueError(f"a next state is outside 0 … {num_states - 1}")
         if not np.isfinite(model.rewards).all():
             raise ValueError("a reward is not finite")
-        if (start < 0).any() or abs(start.sum() - 1) > 1e-9:
+        if not ((start >= 0).all() and abs(start.sum() - 1) <= 1e-9):
             raise ValueError("the start distribution is negative somewhere or does not sum to 1")
         return model

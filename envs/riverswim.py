@@ -10,6 +10,10 @@ from gridcade.envs.worldfile import World
 from gridcade.errors import InputError
 
 LEFT, RIGHT = 0, 1
+ABOUT = (
+    "Strehl & Littman (2008). A continuing world: drifting left pays 0.005, and far upstream, "
+    "against the current, waits 1."
+)
 
 
 class RiverSwim(TabularEnv):
@@ -44,6 +48,7 @@ class RiverSwim(TabularEnv):
                 right = [(0.05, s - 1, 0.0, False), (0.6, s, 0.0, False), (0.35, s + 1, 0.0, False)]
             left: list[Outcome] = [(1.0, max(s - 1, 0), 0.005 if s == 0 else 0.0, False)]
             table[s] = {LEFT: left, RIGHT: right}
-        world = World(rows=("S" + "." * last,), title="RiverSwim", about="Left is the current's way.")
+        about = "Left is the current's way."
+        world = World(rows=("S" + "." * last,), title="RiverSwim", about=about)
         model = Model.from_table(table, np.eye(length)[0])
         super().__init__(world, model, moves=((0, -1), (0, 1)), **options)

@@ -1,8 +1,8 @@
 """Worlds drawn in a text file: settings, a legend, and the map."""
 
 import math
+import os.path
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 
 from gridcade.errors import InputError, unknown
@@ -10,6 +10,7 @@ from gridcade.errors import InputError, unknown
 MAPS = Path(__file__).parent / "maps"
 SETTINGS = ("title", "about", "step reward", "slip", "stray", "wind", "time limit")
 DEFAULT_LIMIT_PER_CELL = 10  # decisions; a limit for drawings that name none
+Setting = tuple[str, int, int]  # a setting's value, and its line and column
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ def load_world(path: str | Path) -> World:
         InputError: no such file or world, or a mistake in it, with its line and column.
     """
     shipped = MAPS / f"{path}.txt"
-    file = shipped if shipped.is_file() else Path(path)
-    if not file.is_file() and file.suffix != ".txt":
+    file = shipped if os.path.isfile(shipped) else Path(path)  # Path.is_file raises on long names
+    if not os.path.isfile(file) and file.suffix != ".txt":
         raise unknown("world", str(path), (m.stem for m in MAPS.glob("*.txt")))
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"cannot read the map {file}: {reason}") from None
     return parse_world(text, str(file))
@@ -100,30 +101,34 @@ def parse_world(text: str, name: str = "map") -> World:
     """
     lines = text.splitlines()
     head = next((i for i, line in enumerate(lines) if line.strip() == "map:"), -1)
-    settings: dict[str, tuple[str, int]] = {}
+    settings: dict[str, Setting] = {}
     legend = dict(DEFAULT_LEGEND)
-    legend_lines: dict[str, int] = {}
+    legend_places: dict[str, tuple[int, int]] = {}
     in_legend = False
     for number, line in enumerate(lines[: max(head, 0)], 1):
         if not line.strip() or line.lstrip().startswith(";"):
             continue
+        here = len(line) - len(line.lstrip()) + 1
         if line[0].isspace() and in_legend:
             symbol, cell = _legend_line(line, name, number)
             legend[symbol] = cell
-            legend_lines[symbol] = number
+            legend_places[symbol] = (number, here)
             continue
-        key, colon, value = line.partition(":")
-        in_legend = key.strip() == "legend"
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        column = len(line.rstrip()) - len(value) + 1
+        in_legend = key == "legend"
         if not colon:
-            raise _at(name, number, 1, f"expected 'key: value', found '{line.strip()}'")
-        if key.strip() == "about" and "about" in settings:
-            value = f"{settings['about'][0]} {value.strip()}"
-        elif not in_legend and key.strip() not in SETTINGS:
-            raise _at(name, number, 1, str(unknown("setting", key.strip(), SETTINGS)))
-        settings[key.strip()] = (value.strip(), number)
+            raise _at(name, number, here, f"expected 'key: value', found '{line.strip()}'")
+        if in_legend and value:
+            raise _at(name, number, column, "each symbol of the legend has an indented line")
+        if key == "about" and "about" in settings:
+            value = f"{settings['about'][0]} {value}"
+        elif not in_legend and key not in SETTINGS:
+            raise _at(name, number, here, str(unknown("setting", key, SETTINGS)))
+        settings[key] = (value, number, column)
     world = World(_drawing(lines, head, name, legend), legend)
     world = _settle(world, settings, name)
-    _check(world, name, head + 2, legend_lines)
+    _check(world, name, head + 2, legend_places)
     return world
 
 
@@ -137,13 +142,26 @@ def number(text: str) -> float:
     Raises:
         ValueError: it is neither.
     """
+    top, slash, bottom = text.partition("/")
     try:
-        value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError, OverflowError):
+        value = float(top) / (float(bottom) if slash else 1.0)
+    except (ValueError, ZeroDivisionError):
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"'{text}' is not a number such as 0.5 or 1/3")
     return value
+
+
+def _whole(text: str) -> int:
+    """A whole number, 0 or more.
+
+    Raises:
+        ValueError: it is none.
+    """
+    value = number(text)
+    if value < 0 or not value.is_integer():
+        raise ValueError(f"'{text}' is not a whole number")
+    return int(value)
 
 
 def _legend_line(line: str, name: str, row: int) -> tuple[str, Cell]:
@@ -198,57 +216,63 @@ def _drawing(lines: list[str], head: int, name: str, legend: dict[str, Cell]) ->
                 raise _at(name, head + 2 + r, c + 1, message)
     width = max(map(len, drawn))
     # Spaces at a line's end are easily lost; the world's outside is wall anyway.
-    fill = " " if legend[" "].wall else "#" if legend["#"].wall else " "
+    fill = next((symbol for symbol, cell in legend.items() if cell.wall), " ")
     return tuple(row.ljust(width, fill) for row in drawn[first:])
 
 
-def _settle(world: World, settings: dict[str, tuple[str, int]], name: str) -> World:
+def _settle(world: World, settings: dict[str, Setting], name: str) -> World:
     """The settings, read and checked."""
 
-    def probability(key: str) -> float:
-        text, line = settings.get(key, ("0", 0))
+    def read(key: str) -> float:
+        text, line, column = settings.get(key, ("0", 0, 0))
         try:
             value = number(text)
         except ValueError as error:
-            raise _at(name, line, len(key) + 3, str(error)) from None
+            raise _at(name, line, column, str(error)) from None
         if key != "step reward" and not 0 <= value <= 1:
-            raise _at(name, line, len(key) + 3, f"{key} is a probability, not {text}")
+            raise _at(name, line, column, f"{key} is a probability, not {text}")
         return value
 
     wind: tuple[int, ...] = ()
     if "wind" in settings:
-        text, line = settings["wind"]
-        if not all(w.isdigit() for w in text.split()) or len(text.split()) != world.width:
-            message = f"wind takes {world.width} whole numbers, one a column"
-            raise _at(name, line, len("wind: ") + 1, message)
-        wind = tuple(map(int, text.split()))
+        text, line, column = settings["wind"]
+        try:
+            wind = tuple(map(_whole, text.split()))
+        except ValueError as error:
+            raise _at(name, line, column, f"wind: {error}") from None
+        if len(wind) != world.width:
+            message = f"wind takes {world.width} whole numbers, one a column, not {len(wind)}"
+            raise _at(name, line, column, message)
     ends = any(world.legend[s].end for row in world.rows for s in row)
     limit = DEFAULT_LIMIT_PER_CELL * len(world.places()) if ends else None
     if "time limit" in settings:
-        text, line = settings["time limit"]
-        column = len("time limit: ") + 1
-        if text != "none" and not (text.isdigit() and int(text) > 0):
-            raise _at(name, line, column, f"'{text}' is not a number of decisions, nor none")
-        limit = None if text == "none" else int(text)
+        text, line, column = settings["time limit"]
+        try:
+            limit = None if text == "none" else _whole(text)
+        except ValueError as error:
+            raise _at(name, line, column, f"{error} of decisions, nor none") from None
+        if limit == 0:
+            raise _at(name, line, column, "a time limit takes 1 decision or more")
         if limit and not ends:
             raise _at(name, line, column, "a world without an end is continuing: no time limit")
     world = replace(
         world,
-        title=settings.get("title", (Path(name).stem, 0))[0],
-        about=settings.get("about", ("", 0))[0],
-        step_reward=probability("step reward"),
-        slip=probability("slip"),
-        stray=probability("stray"),
+        title=settings.get("title", (Path(name).stem, 0, 0))[0],
+        about=settings.get("about", ("", 0, 0))[0],
+        step_reward=read("step reward"),
+        slip=read("slip"),
+        stray=read("stray"),
         wind=wind,
         time_limit=limit,
     )
     if world.slip + world.stray > 1:
-        line = settings["stray"][1]
-        raise _at(name, line, 1, "slip and stray are probabilities of one move: together 1 at most")
+        _, line, column = settings["stray"]
+        message = "slip and stray are probabilities of one move: together 1 at most"
+        raise _at(name, line, column, message)
     return world
 
 
-def _check(world: World, name: str, top: int, legend_lines: dict[str, int]) -> None:
+def _check(world: World, name: str, top: int, places: dict[str, tuple[int, int]]) -> None:
     """A start exists, and every portal that is drawn leads to cells that are drawn."""
     drawn = {s for row in world.rows for s in row}
     if not any(world.legend[s].start for s in drawn):
@@ -257,4 +281,4 @@ def _check(world: World, name: str, top: int, legend_lines: dict[str, int]) -> N
         to = world.legend[symbol].to
         if to and not world.places(symbol=to):
             message = f"'{symbol}' leads to '{to}', which is no cell of the drawing to stand on"
-            raise _at(name, legend_lines[symbol], 1, message)
+            raise _at(name, *places[symbol], message)

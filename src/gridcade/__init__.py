@@ -1,0 +1,38 @@
+"""Gridcade: a reinforcement-learning playground, from gridworlds to the arcade.
+
+import gridcade
+
+run = gridcade.train("q-learning", "FourRooms")
+result = gridcade.evaluate(run, precision=0.02)
+print(result.average_reward, result.exact)
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridcade.api import evaluate as evaluate
+    from gridcade.api import load as load
+    from gridcade.api import make as make
+    from gridcade.api import resume as resume
+    from gridcade.api import solve as solve
+    from gridcade.api import train as train
+
+__all__ = ["evaluate", "load", "make", "resume", "solve", "train"]
+
+try:
+    __version__ = version("gridcade")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"
+
+# In a clone whose git made no links, agents/ and envs/ are found at the checkout's root.
+if not (Path(__file__).parent / "agents").is_dir():
+    __path__.append(str(Path(__file__).resolve().parents[2]))
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # loaded when used: they bring numerical libraries with them
+        return getattr(import_module("gridcade.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,6 +27,8 @@ Ints = NDArray[np.int64]
 Criterion = Literal["return", "discounted", "gain"]
 
 TOLERANCE = 1e-9  # relative; a switch of actions must gain more than this
+ROUNDING = 1e-14  # relative; an expected reward no larger than this is 0
+SUM_TOLERANCE = 1e-6  # of a policy's rows: single precision passes
 MAX_ITERATIONS = 10_000  # of policy iteration; it ends within dozens
 
 
@@ -149,15 +151,17 @@ class Chain:
         shape = (model.num_states, model.num_actions)
         if table.shape != shape:
             raise InputError(f"the policy's shape is {table.shape}; the model's is {shape}")
-        if not (table >= 0).all() or not np.allclose(table.sum(axis=1), 1, atol=1e-9):
+        sums = table.sum(axis=1, keepdims=True)
+        if not (table >= 0).all() or not (np.abs(sums - 1) < SUM_TOLERANCE).all():
             raise InputError("the policy is no table of probabilities: a row does not sum to 1")
+        table = table / sums
         weights = table.ravel()[model.rows] * model.probabilities
         states = model.rows // model.num_actions
         on = ~model.terminated & (weights > 0)
         return cls(
             transitions=_matrix(weights[on], states[on], model.next_states[on], model.num_states),
-            rewards=np.bincount(states, weights * model.rewards, model.num_states),
-            ends=np.bincount(states, weights * model.terminated, model.num_states),
+            rewards=_sums(states, weights * model.rewards, model.num_states),
+            ends=_sums(states, weights * model.terminated, model.num_states),
         )
 
 
@@ -179,8 +183,8 @@ def gain_and_bias(
         members = np.flatnonzero(labels == c)
         inner = sparse.eye_array(len(members)) - transitions[members][:, members]
         # the first state's bias is 0, and its column of the system makes room for the gain
-        system = sparse.hstack([inner.tocsc()[:, 1:], durations[members][:, None]])
-        solved = splu(sparse.csc_array(system)).solve(rewards[members])
+        columns = [inner.tocsc()[:, 1:], sparse.csc_array(durations[members][:, None])]
+        solved = splu(sparse.csc_array(sparse.hstack(columns))).solve(rewards[members])
         bias[members[1:]] = solved[:-1]
         gains[members] = solved[-1]
     passing = np.flatnonzero(~closed[labels])
@@ -199,9 +203,14 @@ def _classes(transitions: sparse.csr_array) -> tuple[Ints, NDArray[np.bool_]]:
     """The class of each state [states], and which classes are never left [classes]."""
     count, labels = connected_components(transitions, directed=True, connection="strong")
     edges = transitions.tocoo()
-    closed = np.ones(count, dtype=bool)
+    closed = np.full(count, True)
     closed[labels[edges.row[labels[edges.row] != labels[edges.col]]]] = False
-    return labels, closed
+    return labels.astype(np.int64), closed
+
+
+def _sums(places: Ints, numbers: Floats, size: int) -> Floats:
+    """The sum of the numbers that belong to each place.  [size]."""
+    return np.bincount(places, numbers, size).astype(np.float64)  # its stub says integers
 
 
 def _matrix(weights: Floats, rows: Ints, columns: Ints, size: int) -> sparse.csr_array:
@@ -209,7 +218,7 @@ def _matrix(weights: Floats, rows: Ints, columns: Ints, size: int) -> sparse.csr
 
 
 def _solve(transitions: sparse.csr_array, rewards: Floats) -> Floats:
-    """v = r + P v, where P loses mass everywhere in the end."""
+    """Solve v = r + P v, where P loses mass everywhere in the end."""
     system = sparse.csc_array(sparse.eye_array(len(rewards)) - transitions)
     return np.asarray(splu(system).solve(rewards))
 
@@ -221,15 +230,13 @@ def _restarted(model: Model, chain: Chain) -> tuple[sparse.csr_array, Floats, Fl
     without a decision, for a state of the start distribution. (Sparse, where an edge from every
     end to every start would not be.)
     """
-    transitions = sparse.block_array(
-        [
-            [chain.transitions, sparse.coo_array(chain.ends[:, None])],
-            [sparse.coo_array(model.start[None, :]), None],
-        ]
-    )
+    blocks: list[list[sparse.csr_array | None]] = [
+        [chain.transitions, sparse.csr_array(chain.ends[:, None])],
+        [sparse.csr_array(model.start[None, :]), None],
+    ]
     durations = np.ones(model.num_states + 1)
     durations[-1] = 0.0
-    matrix = sparse.csr_array(transitions)
+    matrix = sparse.csr_array(sparse.block_array(blocks))
     matrix.eliminate_zeros()
     return matrix, np.append(chain.rewards, 0.0), durations
 
@@ -246,12 +253,12 @@ def _totals(model: Model, chain: Chain) -> tuple[float, float]:
     total = float(model.start[inside] @ _solve(within, chain.rewards[inside]))
     if not forever.size:
         return total, float(model.start[inside] @ _solve(within, np.ones(len(inside))))
-    if not chain.rewards[forever].any():
+    scale = float(np.abs(chain.rewards[forever]).max())
+    if scale <= ROUNDING * float(np.abs(model.rewards).max()):
         return total, math.inf
     gains, _ = gain_and_bias(
         chain.transitions[forever][:, forever], chain.rewards[forever], np.ones(len(forever))
     )
-    scale = float(np.abs(chain.rewards[forever]).max())
     if (gains > TOLERANCE * scale).any() and (gains > -TOLERANCE * scale).all():
         return math.inf, math.inf
     if (gains < -TOLERANCE * scale).any() and (gains < TOLERANCE * scale).all():
@@ -283,7 +290,7 @@ def _limited(model: Model, chain: Chain, discount: float, time_limit: int) -> Po
 
 def _reached(graph: sparse.csr_array, sources: Ints) -> NDArray[np.bool_]:
     """The states that can be reached from any of the sources, themselves included."""
-    return np.isfinite(_steps(graph, sources))
+    return _steps(graph, sources) < np.inf
 
 
 def _steps(graph: sparse.csr_array, sources: Ints) -> Floats:
@@ -301,14 +308,17 @@ def _backup(model: Model, rewards: Floats, values: Floats, discount: float = 1.0
     return sums.reshape(model.num_states, model.num_actions)
 
 
-def _switch(scores: Floats, actions: Ints) -> Ints:
+def _margin(rewards: Floats, numbers: Floats) -> float:
+    """By how much numbers made of these rewards have to differ to count as different."""
+    finite = np.abs(numbers[np.isfinite(numbers)])
+    return TOLERANCE * max(float(np.abs(rewards).max()), float(finite.max(initial=0.0)))
+
+
+def _switch(scores: Floats, actions: Ints, rewards: Floats) -> Ints:
     """The best actions by scores [states, actions]; the present ones where none is truly better."""
-    rows = np.arange(len(actions))
-    present = scores[rows, actions]
-    best = scores.max(axis=1)
-    finite = np.abs(present[np.isfinite(present)])
-    margin = TOLERANCE * max(1.0, float(finite.max(initial=0.0)))
-    return np.where(best > present + margin, scores.argmax(axis=1), actions)
+    present = scores[np.arange(len(actions)), actions]
+    better = scores.max(axis=1) > present + _margin(rewards, present)
+    return np.where(better, scores.argmax(axis=1), actions)
 
 
 def _policy_iteration(
@@ -324,11 +334,11 @@ def _policy_iteration(
     then each improved policy does so too, unless it collects rewards without bound: it would have
     to be trapped in a loop that contains a strict improvement. States without one count 0.
     """
-    inside = np.flatnonzero(allowed.any(axis=1))
+    inside = np.flatnonzero(allowed.max(axis=1))
     states = model.rows // model.num_actions
+    considered = np.isin(states, inside)  # [outcomes]
     for _ in range(MAX_ITERATIONS):
-        picked = model.rows == (states * model.num_actions + actions[states])
-        picked &= allowed.any(axis=1)[states]
+        picked = considered & (model.rows == states * model.num_actions + actions[states])
         weights = model.probabilities * picked
         on = picked & ~model.terminated
         chain = _matrix(weights[on], states[on], model.next_states[on], model.num_states)
@@ -339,11 +349,11 @@ def _policy_iteration(
                     "the expected return has no bound: rewards can be collected for ever. "
                     "Ask for the gain or for a discounted return"
                 )
-        expected = np.bincount(states, weights * rewards, model.num_states)
+        expected = _sums(states, weights * rewards, model.num_states)
         values = _solve(chain * discount, expected)
         scores = np.where(allowed, _backup(model, rewards, values, discount), -np.inf)
         better = actions.copy()
-        better[inside] = _switch(scores[inside], actions[inside])
+        better[inside] = _switch(scores[inside], actions[inside], rewards)
         if (better == actions).all():
             return values, actions
         actions = better
@@ -363,14 +373,14 @@ def _best_return(model: Model) -> tuple[Floats, Ints]:
     if model.continuing:
         raise InputError("a continuing task has no return: ask for the gain or a discounted return")
     allowed, first = _ending_actions(model)
-    inside = allowed.any(axis=1)
+    inside: NDArray[np.bool_] = allowed.max(axis=1)
     if not inside[model.start > 0].all():
         raise InputError("no policy ends for sure from every start: ask for the gain")
     steps = np.full(len(model.rewards), -1.0)
     _, actions = _policy_iteration(model, steps, first, allowed)
     values, actions = _policy_iteration(model, model.rewards, actions, allowed)
     scores = np.where(allowed, _backup(model, model.rewards, values), -np.inf)
-    margin = TOLERANCE * max(1.0, float(np.abs(values).max()))
+    margin = _margin(model.rewards, values)
     best = allowed & (scores >= scores.max(axis=1, keepdims=True) - margin)
     best[np.arange(len(actions)), actions] |= inside
     _, actions = _policy_iteration(model, steps, actions, best)
@@ -397,9 +407,9 @@ def _ending_actions(model: Model) -> tuple[NDArray[np.bool_], Ints]:
             num_states,
         )
         steps = _steps(backwards, np.unique(states[on & model.terminated])) + 1
-        if (np.isfinite(steps) == inside).all():
+        if ((steps < np.inf) == inside).all():
             break
-        inside = np.isfinite(steps)
+        inside = steps < np.inf
     allowed = (rows_allowed & np.repeat(inside, num_actions)).reshape(num_states, num_actions)
     # Each state takes an action that may come a step nearer to an end: it gets there for sure.
     nearest = np.where(model.terminated, 0.0, steps[model.next_states])
@@ -423,15 +433,15 @@ def _best_gain(model: Model) -> tuple[Floats, Floats, Ints]:
         gain_scores = np.add.reduceat(
             model.probabilities * onward_gain, model.offsets[:-1]
         ).reshape(shape)
-        better = _switch(gain_scores, actions)
+        better = _switch(gain_scores, actions, model.rewards)
         if (better == actions).all():
             best = gain_scores.max(axis=1, keepdims=True)
-            keeping = gain_scores >= best - TOLERANCE * max(1.0, float(np.abs(gains).max()))
+            keeping = gain_scores >= best - _margin(model.rewards, gains)
             keeping[np.arange(len(actions)), actions] = True
             lead = np.add.reduceat(
                 model.probabilities * (model.rewards + onward_bias), model.offsets[:-1]
             ).reshape(shape)
-            better = _switch(np.where(keeping, lead, -np.inf), actions)
+            better = _switch(np.where(keeping, lead, -np.inf), actions, model.rewards)
         if (better == actions).all():
             return gains[:-1], bias[:-1], actions
         actions = better

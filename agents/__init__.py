@@ -1,0 +1,86 @@
+"""Agents: policies that learn, by name. Each is loaded when it is asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridcade.errors import unknown
+
+if TYPE_CHECKING:
+    from gridcade.agents.q_learning import QLearning as QLearning
+    from gridcade.agents.q_learning import QLearningConfig as QLearningConfig
+    from gridcade.agents.q_learning import Schedule as Schedule
+
+PRESETS = Path(__file__).parent / "presets"
+_EXPORTS = {
+    "QLearning": "q_learning",
+    "QLearningConfig": "q_learning",
+    "Schedule": "q_learning",
+}
+
+
+@dataclass(frozen=True)
+class AgentKind:
+    """What there is to know of an agent before one is made."""
+
+    name: str
+    about: str
+    module: str  # of gridcade.agents
+    config_name: str
+    default_preset: str
+
+    @property
+    def config(self) -> Any:
+        """The dataclass of its hyperparameters."""
+        return getattr(import_module(f"gridcade.agents.{self.module}"), self.config_name)
+
+    @property
+    def make(self) -> Callable[..., Any]:
+        """`make(env, config, seed)`: an agent that fits an environment; InputError if none can."""
+        made: Callable[..., Any] = import_module(f"gridcade.agents.{self.module}").make
+        return made
+
+    def compiled_loop(self, agent: Any, env: Any, seed: int) -> Any:
+        """Its own loop for a world whose model is known; None where it has none."""
+        module = import_module(f"gridcade.agents.{self.module}")
+        return module.compiled_loop(agent, env, seed) if hasattr(module, "compiled_loop") else None
+
+    def presets(self) -> dict[str, Path]:
+        """Its presets by name."""
+        return {file.stem: file for file in sorted(PRESETS.glob(f"{self.name}/*.toml"))}
+
+    def preset(self, name: str) -> Path:
+        """The file of a preset; InputError, with the nearest name, if there is none."""
+        found = self.presets()
+        if name not in found:
+            raise unknown(f"preset of {self.name}", name, found)
+        return found[name]
+
+
+AGENTS = {
+    kind.name: kind
+    for kind in (
+        AgentKind(
+            name="q-learning",
+            about="tabular Q-learning: Watkins' discounted, and differential for the gain",
+            module="q_learning",
+            config_name="QLearningConfig",
+            default_preset="watkins",
+        ),
+    )
+}
+
+
+def find(name: str) -> AgentKind:
+    """An agent by its name; InputError, with the nearest one, if there is none."""
+    if name not in AGENTS:
+        raise unknown("agent", name, AGENTS)
+    return AGENTS[name]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(f"gridcade.agents.{_EXPORTS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,158 @@
+"""What the command line does, from Python: policies and environments by object or by name."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from gridcade import agents, mdp
+from gridcade.envs import lookup
+from gridcade.envs.lookup import make
+from gridcade.errors import InputError
+from gridcade.evaluation import Evaluation, Progress, measure
+from gridcade.policy import Policy, optimal_policy, random_policy
+from gridcade.run import Run, convert, load_tensors, write_text
+from gridcade.training import resume, train
+
+__all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
+
+BUILT_IN = ("random", "optimal")
+Env = gym.Env[Any, Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A policy, where it came from, and the environment it is for."""
+
+    policy: Policy
+    name: str
+    env: str | Env
+    run: Run | None = None  # whose agent it is
+
+
+def find(policy: Any, env: str | Env | None = None) -> Contender:
+    """A policy by its name, with its environment.
+
+    Args:
+        policy: an object that predicts, a run folder, a checkpoint, `random` or `optimal`.
+        env: an environment or its name; None: the one that the run was trained on.
+
+    Raises:
+        InputError: no such policy or environment, or the two do not fit.
+    """
+    if isinstance(policy, Contender):
+        return policy
+    if not isinstance(policy, str | os.PathLike | Run):
+        if env is None:
+            raise InputError("a policy that is no run needs an environment")
+        if not isinstance(policy, Policy):
+            raise InputError(f"a policy has predict(observation, …); {policy!r} has not")
+        return Contender(policy, type(policy).__name__, env)
+    if isinstance(policy, str) and policy in BUILT_IN:
+        if env is None:
+            raise InputError(f"'{policy}' needs an environment: --env ENV")
+        single = make(env) if isinstance(env, str) else env
+        made = random_policy(single) if policy == "random" else optimal_policy(single)
+        return Contender(made, policy, env)
+    run, decisions = _run(policy)
+    where = run.env if env is None else env
+    single = make(where) if isinstance(where, str) else where
+    agent = _agent(run, decisions, single)
+    return Contender(agent, str(run.path if isinstance(policy, Run) else policy), where, run)
+
+
+def load(policy: str | os.PathLike[str], env: str | Env | None = None) -> Policy:
+    """A policy by its name; see `find`."""
+    return find(policy, env).policy
+
+
+def evaluate(
+    policy: Any,
+    env: str | Env | None = None,
+    *,
+    episodes: int | None = None,
+    steps: int | None = None,
+    precision: float | None = None,
+    seed: int = 0,
+    epsilon: float | None = None,
+    stochastic: bool = False,
+    confidence: float = 0.95,
+    discount: float = 0.99,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a policy; see `find` for the names and `gridcade.evaluation.measure` for the rest."""
+    contender = find(policy, env)
+    return measure(
+        contender.policy,
+        contender.env,
+        episodes=episodes,
+        steps=steps,
+        precision=precision,
+        seed=seed,
+        epsilon=epsilon,
+        stochastic=stochastic,
+        confidence=confidence,
+        discount=discount,
+        name=contender.name,
+        progress=progress,
+    )
+
+
+def keep(run: Run, result: Evaluation) -> Path:
+    """Write an evaluation into the folder of the run that was evaluated."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    file = run.path / "evaluation" / f"{stamp}.json"
+    write_text(file, dumps(result.as_dict(), indent=2) + "\n")
+    return file
+
+
+def solve(
+    env: str | Env, criterion: mdp.Criterion | None = None, discount: float = 0.99
+) -> mdp.Solution:
+    """An optimal policy of an environment whose model is known; see `gridcade.mdp.solve`.
+
+    Raises:
+        InputError: the model is not known, or the criterion has no optimum there.
+    """
+    single = make(env) if isinstance(env, str) else env
+    model = lookup.known_model(single)
+    if model is None:
+        raise InputError(f"the model of '{env}' is not known: it cannot be solved exactly")
+    return mdp.solve(model, criterion, discount)
+
+
+def _run(policy: str | os.PathLike[str] | Run) -> tuple[Run, int]:
+    """A run and the decisions of the checkpoint that is meant."""
+    if isinstance(policy, Run):
+        return policy, policy.last_checkpoint()
+    path = Path(policy)
+    if path.name.isdigit() and path.parent.name == "checkpoints":
+        if not path.is_dir():
+            raise InputError(f"there is no checkpoint '{path}'")
+        return Run(path.parent.parent), int(path.name)
+    if not path.exists():
+        nearest = ", ".join((*BUILT_IN, "a run folder", "a checkpoint in one"))
+        raise InputError(f"there is no policy '{path}'; a policy is one of: {nearest}")
+    run = Run(path)
+    return run, run.last_checkpoint()
+
+
+def _agent(run: Run, decisions: int, env: Env) -> Any:
+    """The agent of a checkpoint, in an environment that it fits."""
+    config = run.config
+    kind = agents.find(config.agent)
+    agent = kind.make(env, convert(config.hyperparameters, kind.config, "config"), config.seed)
+    file = run.path / "checkpoints" / str(decisions) / "agent.safetensors"
+    try:
+        agent.load_state_dict(load_tensors(file))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"the agent of '{run.path}' (trained on {config.env}) does not fit here: {error}"
+        ) from None
+    return agent

@@ -1,0 +1,441 @@
+"""The command line: words in, calls out."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from gridcade.errors import InputError, unknown
+
+ABOUT = """A reinforcement-learning playground, from gridworlds to the arcade.
+
+A first minute:
+    $ gridcade train q-learning FourRooms
+    $ gridcade evaluate runs/FourRooms-q-learning-s0
+    $ gridcade watch runs/FourRooms-q-learning-s0
+
+ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
+drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9 --env.seed 3.
+
+POLICY is a run folder, a checkpoint in one, 'random' or 'optimal'."""
+
+EnvName = Annotated[Positional[str], arg(metavar="ENV")]
+PolicyName = Annotated[Positional[str], arg(metavar="POLICY")]
+# Of what may be left out, the help text says what stands in: "(default: None)" would tell nothing.
+OtherEnv = Annotated[str | None, arg(metavar="ENV", help_behavior_hint="")]
+Number = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+Real = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
+Text = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+Criterion = Literal["return", "discounted", "gain"]
+INTERRUPTED = 130  # exit code, as shells give it
+
+
+@dataclass
+class List:
+    """What there is: environments, agents, presets, and the runs under runs/."""
+
+    what: Positional[Literal["all", "envs", "agents", "presets", "runs"]] = "all"
+    """One of them, or all."""
+
+    def __call__(self) -> None:
+        """Print it."""
+        from gridcade import console
+
+        console.show_list(self.what)
+
+
+@dataclass
+class Train:
+    """Train an agent in a run folder of its own.
+
+    $ gridcade train q-learning CliffWalk
+    $ gridcade train q-learning my-world.txt --steps 1_000_000 --seed 3
+    $ gridcade train q-learning NearAndFar --preset average-reward
+    $ gridcade train q-learning FourRooms --help      shows the agent's own fields
+
+    Whatever is not given comes from the config file, then from the preset. Ctrl-C stops with a
+    checkpoint; `gridcade resume` goes on from there.
+    """
+
+    agent: Annotated[Positional[str], arg(metavar="AGENT")]
+    """Its name: see `gridcade list agents`."""
+    env: EnvName
+    """Where it learns."""
+    preset: Text = None
+    """A set of hyperparameters: see `gridcade list presets`. Default: the agent's own."""
+    config: File = None
+    """A TOML file like a run's config.toml, laid over the preset."""
+    steps: Number = None
+    """Decisions, over all environments."""
+    minutes: Real = None
+    """Minutes of training. With --steps: whichever ends first."""
+    seed: Number = None
+    """Of everything random, 0 or more. Default: 0."""
+    out: Folder = None
+    """The run folder. Default: one under runs/, named after environment, agent and seed."""
+    epoch: Number = None
+    """Decisions from one checkpoint to the next. Default: a fiftieth of the steps."""
+    envs: Number = None
+    """Environments side by side. Default: 1."""
+    evaluation_episodes: Number = None
+    """Episodes to evaluate by, each epoch, where no exact value can be had. Default: 20."""
+
+    def __call__(self) -> None:
+        """Train."""
+        from gridcade import console, training
+
+        with console.TrainingDisplay() as display:
+            run = training.train(
+                self.agent,
+                self.env,
+                preset=self.preset,
+                config=self.config,
+                seed=self.seed,
+                steps=self.steps,
+                minutes=self.minutes,
+                epoch=self.epoch,
+                evaluation_episodes=self.evaluation_episodes,
+                envs=self.envs,
+                hyperparameters=getattr(self, "hyperparameters", None),
+                out=self.out,
+                report=display.report,
+                stop=_interrupt(),
+            )
+        _trained(run)
+
+
+@dataclass
+class Resume:
+    """Go on with a run that was stopped, killed, or is to be longer.
+
+    $ gridcade resume runs/FourRooms-q-learning-s0
+    $ gridcade resume runs/FourRooms-q-learning-s0 --steps 1_000_000
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Its folder."""
+    steps: Number = None
+    """A new bound on its decisions, those made included."""
+    minutes: Real = None
+    """A new bound on its minutes, those spent included."""
+
+    def __call__(self) -> None:
+        """Train on."""
+        from gridcade import console, training
+
+        with console.TrainingDisplay() as display:
+            run = training.resume(
+                self.run,
+                steps=self.steps,
+                minutes=self.minutes,
+                report=display.report,
+                stop=_interrupt(),
+            )
+        _trained(run)
+
+
+@dataclass
+class Evaluate:
+    """Measure a policy: expected return, expected average reward, and how sure one can be.
+
+    $ gridcade evaluate runs/FourRooms-q-learning-s0 --precision 0.02
+    $ gridcade evaluate optimal --env CliffWalk --epsilon 0.1
+    $ gridcade evaluate random --env RiverSwim --steps 200_000 --json
+
+    Each estimate has an interval. Where the world's model is known, the exact value of that very
+    policy stands beside it, and the optimum.
+    """
+
+    policy: PolicyName
+    """A run folder, a checkpoint in one, `random` or `optimal`."""
+    env: OtherEnv = None
+    """Where it acts. Default: where the run was trained."""
+    episodes: Number = None
+    """Whole episodes to play. Default: 100."""
+    steps: Number = None
+    """Decisions to take; continuing tasks are measured by these. Default there: 100000."""
+    precision: Real = None
+    """Half the interval's length over the mean, such as 0.02; a pilot decides on the episodes."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Of the episodes, which are the same for every policy."""
+    epsilon: Real = None
+    """Probability of a random action, mixed in. Default: 0, and 0.05 on Atari games."""
+    stochastic: bool = False
+    """Act by the policy's probabilities, not greedily."""
+    confidence: Annotated[float, arg(metavar="C")] = 0.95
+    """Of the intervals."""
+    discount: Annotated[float, arg(metavar="G")] = 0.99
+    """Of the discounted return."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+    def __call__(self) -> None:
+        """Measure, print, and keep the result with the run."""
+        from gridcade import api, console
+
+        contender = api.find(self.policy, self.env)
+        with console.counting("evaluating") as progress:
+            result = api.evaluate(
+                contender,
+                episodes=self.episodes,
+                steps=self.steps,
+                precision=self.precision,
+                seed=self.seed,
+                epsilon=self.epsilon,
+                stochastic=self.stochastic,
+                confidence=self.confidence,
+                discount=self.discount,
+                progress=progress,
+            )
+        if contender.run is not None:
+            api.keep(contender.run, result)
+        console.show_evaluation(result, as_json=self.json)
+
+
+@dataclass
+class Solve:
+    """The exact optimum of a world whose model is known.
+
+    $ gridcade solve FourRooms --criterion gain
+    $ gridcade solve "Maze?size=20&seed=1"
+    """
+
+    env: EnvName
+    """The world."""
+    criterion: Annotated[
+        Criterion | None, arg(metavar="return|discounted|gain", help_behavior_hint="")
+    ] = None
+    """What is to be as large as can be: the expected return, the discounted return, or the gain,
+    which is the expected average reward. Default: return, and gain on continuing worlds."""
+    discount: Annotated[float, arg(metavar="G")] = 0.99
+    """Of the discounted return."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+    def __call__(self) -> None:
+        """Solve and print."""
+        from gridcade import api, console
+
+        env = api.make(self.env)
+        solution = api.solve(env, self.criterion, self.discount)
+        console.show_solution(self.env, env, solution, as_json=self.json)
+
+
+@dataclass
+class Watch:
+    """Watch a policy play, in a terminal (over ssh too), in a window, or as a video.
+
+    $ gridcade watch runs/FourRooms-q-learning-s0
+    $ gridcade watch optimal --env CliffWalk --in window
+    $ gridcade watch random --env SlipperyLake --video lake.webp --episodes 1
+
+    Keys: q quits, space pauses, + and - change the speed.
+    """
+
+    policy: PolicyName
+    """A run folder, a checkpoint in one, `random` or `optimal`."""
+    env: OtherEnv = None
+    """Where it acts. Default: where the run was trained."""
+    where: Annotated[
+        Literal["terminal", "window"] | None,
+        arg(name="in", metavar="terminal|window", help_behavior_hint=""),
+    ] = None
+    """Where it is shown. Default: the terminal, unless a video is asked for."""
+    video: File = None
+    """A file to write: .mp4, .webp or .gif."""
+    fps: Real = None
+    """Decisions a second. Default: the environment's own."""
+    episodes: Annotated[int, arg(metavar="N")] = 3
+    """How many."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Of the episodes."""
+    epsilon: Real = None
+    """Probability of a random action, mixed in. Default: 0, and 0.05 on Atari games."""
+
+    def __call__(self) -> None:
+        """Show."""
+        from gridcade import api
+        from gridcade.watch import show
+
+        contender = api.find(self.policy, self.env)
+        show.watch(
+            contender.policy,
+            contender.env,
+            name=contender.name,
+            where=self.where,
+            video=self.video,
+            fps=self.fps,
+            episodes=self.episodes,
+            seed=self.seed,
+            epsilon=self.epsilon,
+        )
+
+
+@dataclass
+class Play:
+    """Play yourself, scored as every policy is.
+
+    $ gridcade play CliffWalk
+
+    Arrow keys move; in other environments the digits choose the action. q ends the game.
+    """
+
+    env: EnvName
+    """Where."""
+    episodes: Annotated[int, arg(metavar="N")] = 3
+    """How many to play."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Of the episodes: those on which `gridcade evaluate --seed N` scores policies."""
+    confidence: Annotated[float, arg(metavar="C")] = 0.95
+    """Of the intervals."""
+
+    def __call__(self) -> None:
+        """Play, and print the score."""
+        from gridcade import console
+        from gridcade.watch import play
+
+        console.show_evaluation(play.play(self.env, self.episodes, self.seed, self.confidence))
+
+
+@dataclass
+class Demo:
+    """A tour in a minute: train, measure, compare with the exact optimum, watch."""
+
+    out: Folder = None
+    """The run folder. Default: a new one under runs/."""
+
+    def __call__(self) -> None:
+        """Show it."""
+        from gridcade import demo
+
+        demo.demo(self.out)
+
+
+COMMANDS: dict[str, Any] = {
+    "list": List,
+    "train": Train,
+    "resume": Resume,
+    "evaluate": Evaluate,
+    "solve": Solve,
+    "watch": Watch,
+    "play": Play,
+    "demo": Demo,
+}
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    try:
+        command = _command(sys.argv[1:])
+        command()
+    except InputError as error:
+        print(f"gridcade: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("gridcade: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _command(words: list[str]) -> Any:
+    """The command that the words ask for, ready to be called."""
+    if words == ["--version"]:
+        from gridcade import __version__
+
+        return lambda: print(f"gridcade {__version__}")
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        raise unknown("command", words[0], COMMANDS)
+    words, arguments = _env_arguments(words)
+    app = tyro.extras.SubcommandApp()
+    for name, command in COMMANDS.items():
+        if words[:1] != [name]:  # one line each, among the others
+            app.command(command, name=name, help=command.__doc__.partition("\n")[0])
+        else:
+            app.command(_with_fields(words[1:]) if command is Train else command, name=name)
+    command = app.cli(
+        args=words or ["--help"], prog="gridcade", description=ABOUT, config=(FlagCreatePairsOff,)
+    )
+    if arguments:
+        if getattr(command, "env", None) is None:
+            raise InputError("--env.NAME VALUE needs the environment's name as well")
+        from gridcade.envs.lookup import with_arguments
+
+        command.env = with_arguments(command.env, arguments)
+    return command
+
+
+def _with_fields(words: list[str]) -> Any:
+    """The command `train` with the fields of the agent it names, as preset and config set them."""
+    from gridcade import agents
+
+    name = next((word for word in words if word in agents.AGENTS), None)
+    if name is None:
+        return Train
+    from gridcade.training import hyperparameters_of
+
+    kind = agents.find(name)
+    default = hyperparameters_of(kind, _flag(words, "--preset"), _flag(words, "--config"))
+    fields = [("hyperparameters", Annotated[kind.config, arg(name="")], field(default=default))]
+    return make_dataclass("Train", fields, bases=(Train,), namespace={"__doc__": Train.__doc__})
+
+
+def _flag(words: list[str], name: str) -> str | None:
+    """The value of a flag, as `--name value` or `--name=value`."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == name and following:
+            return following
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _env_arguments(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Take `--env.size 9` out of the words."""
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    waiting = iter(words)
+    for word in waiting:
+        if not word.startswith("--env."):
+            rest.append(word)
+            continue
+        key, equals, value = word.removeprefix("--env.").partition("=")
+        if not equals and (value := next(waiting, "")) == "":
+            raise InputError(f"{word} needs a value, as in --env.size 9")
+        found[key.replace("-", "_")] = value
+    return rest, found
+
+
+def _interrupt() -> Callable[[], bool]:
+    """A question whether Ctrl-C was pressed; pressed once more, it interrupts at once."""
+    pressed: list[bool] = []
+
+    def handle(number: int, frame: Any) -> None:
+        del number, frame
+        pressed.append(True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, handle)
+    return lambda: bool(pressed)
+
+
+def _trained(run: Any) -> None:
+    """Say where a run stands, and what can be done with it."""
+    from gridcade import console
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not console.show_run(run):
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""What the command line prints: tables, progress, JSON."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import gymnasium as gym
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+from rich.table import Table
+
+from gridcade import agents, training
+from gridcade.envs import lookup
+from gridcade.errors import InputError
+from gridcade.evaluation import Evaluation, finite
+from gridcade.mdp import Solution
+from gridcade.run import Run, read_toml
+
+REFRESH = 0.1  # seconds between two looks at a progress bar
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def number(value: float | None) -> str:
+    """A number to be read: `-13`, `0.04532`, `12,345.6`; `-` where there is none."""
+    if value is None or value != value:
+        return "-"
+    if value == 0 or 1e-4 <= abs(value) < 1000:
+        return f"{value:.4g}"
+    return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
+
+
+class TrainingDisplay:
+    """Progress of a training: a bar on a terminal, elsewhere a plain line an epoch."""
+
+    def __init__(self) -> None:
+        self._bars = Bars(
+            TextColumn("training"),
+            BarColumn(bar_width=28),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._task = self._bars.add_task("", total=1.0, note="")
+        self._latest = ""
+        self._shown = 0.0
+        self._began: tuple[float, int] | None = None  # clock and decisions of this session
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def report(self, progress: training.Progress) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now, progress.decisions
+        if progress.metrics is not None:
+            self._latest = _headline(progress.metrics)
+            if not err.is_terminal:
+                print(f"{progress.decisions:>11,} decisions  {self._latest}", flush=True)
+        if not err.is_terminal or now - self._shown < REFRESH:
+            return
+        self._shown = now
+        rate = (progress.decisions - self._began[1]) / max(now - self._began[0], 1e-9)
+        shares = [progress.decisions / progress.steps] if progress.steps else []
+        shares += [progress.seconds / 60 / progress.minutes] if progress.minutes else []
+        note = f"{progress.decisions:,} decisions  {rate:,.0f}/s  {self._latest}"
+        self._bars.update(self._task, completed=max(shares), note=note)
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    words = []
+    if metrics.get("training_return_mean") is not None:
+        words.append(f"return in training {number(metrics['training_return_mean'])}")
+    if metrics.get("return_mean") is not None:
+        words.append(f"greedy {number(metrics['return_mean'])}")
+    if metrics.get("average_reward_mean") is not None:
+        words.append(f"average reward {number(metrics['average_reward_mean'])}")
+    return "  ".join(words)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr, where that is a terminal; yields what takes done, of how many."""
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn(what),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=err, transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def show_run(run: Run) -> bool:
+    """Say where a run stands and what comes next; returns whether its budget is used up."""
+    decisions = run.last_checkpoint()
+    metrics = run.metrics()
+    seconds = run.load_checkpoint(decisions)[2]["seconds"]
+    config = run.config
+    done = (config.steps is not None and decisions >= config.steps) or (
+        config.minutes is not None and seconds >= config.minutes * 60
+    )
+    if not done:
+        print(f"stopped after {decisions:,} decisions, in a checkpoint")
+        print(f"go on with:  gridcade resume {run.path}")
+        return False
+    rate = f" ({decisions / seconds:,.0f} a second)" if seconds > 0 else ""
+    print(f"{config.agent} on {config.env}: {decisions:,} decisions in {seconds:.1f} s{rate}")
+    if metrics:
+        print(f"last epoch: {_headline(metrics[-1])}")
+    print(f"run folder: {run.path}")
+    print(f"measure it: gridcade evaluate {run.path}")
+    print(f"watch it:   gridcade watch {run.path}")
+    return True
+
+
+def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
+    """Print an evaluation: a table, or one JSON object."""
+    if as_json:
+        print(json.dumps(result.as_dict()))
+        return
+    episodes = "" if result.episodes is None else f"{result.episodes:,} episodes, "
+    out.print(
+        f"[bold]{result.policy}[/] on [bold]{result.env}[/]: {episodes}"
+        f"{result.decisions:,} decisions, seed {result.seed}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for heading in ("estimate", f"{100 * result.confidence:g} % interval"):
+        table.add_column(heading, justify="right")
+    exact = result.exact
+    if exact is not None:
+        for heading in ("exact", "without limit", "optimum", "gap"):
+            table.add_column(heading, justify="right")
+    rows: list[tuple[str, Any, tuple[float | None, ...]]] = [
+        (
+            "expected average reward",
+            result.average_reward,
+            ()
+            if exact is None
+            else (
+                exact.average_reward,
+                exact.unlimited_average_reward,
+                exact.optimal_average_reward,
+                exact.gap_average_reward,
+            ),
+        ),
+        (
+            "expected return",
+            result.expected_return,
+            ()
+            if exact is None
+            else (
+                exact.expected_return,
+                exact.unlimited_return,
+                exact.optimal_return,
+                exact.gap_return,
+            ),
+        ),
+        ("discounted return", result.discounted_return, ()),
+        ("episode length", result.episode_length, ()),
+    ]
+    for name, estimate, exacts in rows:
+        if estimate is not None:
+            interval = f"{number(estimate.low)} to {number(estimate.high)}"
+            table.add_row(name, number(estimate.mean), interval, *map(number, exacts))
+    out.print(table)
+    if result.truncated:
+        out.print(f"{100 * result.truncated:.3g} % of the episodes were cut by the time limit")
+    for note in result.notes:
+        out.print(f"note: {note}", soft_wrap=True)
+
+
+def show_solution(
+    name: str, env: gym.Env[Any, Any], solution: Solution, as_json: bool = False
+) -> None:
+    """Print an optimal policy and its worth."""
+    if as_json:
+        plain = {
+            "env": name,
+            "criterion": solution.criterion,
+            "discount": solution.discount,
+            "value": finite(solution.value),
+            "values": [finite(value) for value in solution.values.tolist()],
+            "policy": solution.policy.tolist(),
+            "gain": finite(solution.gain),
+        }
+        print(json.dumps(plain))
+        return
+    from gridcade.envs.gridworld import TabularEnv
+    from gridcade.watch.terminal import arrow_panel, colour_depth
+
+    words = {
+        "return": "expected return",
+        "discounted": f"expected return discounted by {solution.discount}",
+        "gain": "expected average reward (gain)",
+    }[solution.criterion]
+    out.print(f"[bold]{name}[/]: the optimal {words} is [bold]{number(solution.value)}[/]")
+    if solution.criterion != "gain":
+        out.print(f"expected average reward (gain) of that policy: {number(solution.gain)}")
+    world = env.unwrapped
+    if isinstance(world, TabularEnv):
+        values = solution.values if solution.bias is None else solution.bias
+        size = (out.width, max(out.height, 24) - 4) if out.is_terminal else (100, 60)
+        lines = arrow_panel(
+            world.world,
+            world.places,
+            values,
+            solution.policy,
+            world.moves,
+            None,
+            *size,
+            colour_depth(sys.stdout),
+        )
+        print("\n".join(lines))
+    elif len(solution.values) <= 64:
+        for state, (value, row) in enumerate(zip(solution.values, solution.policy, strict=True)):
+            print(f"state {state:>3}  value {number(float(value)):>10}  action {int(row.argmax())}")
+
+
+def show_list(what: str) -> None:
+    """Print what there is."""
+    sections = {"envs": _envs, "agents": _agents, "presets": _presets, "runs": _runs}
+    chosen = sections if what == "all" else {what: sections[what]}
+    for i, (name, table) in enumerate(chosen.items()):
+        if what == "all":
+            out.print(("\n" if i else "") + f"[bold]{name}[/]")
+        made = table()
+        if made.row_count:
+            out.print(made)
+        else:
+            out.print("none yet", style="dim")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _envs() -> Table:
+    table = _table("name", "states", "")
+    for spec in gym.registry.values():
+        if spec.namespace == "gridcade" and spec.name != "GridWorld":  # that takes a map
+            env = lookup.make(spec.id)
+            world: Any = env.unwrapped
+            table.add_row(spec.name, str(world.model.num_states), world.world.about)
+            env.close()
+    table.add_row("FrozenLake-v1 …", "", "any other Gymnasium id")
+    table.add_row("my-world.txt", "", "a map that you drew: see envs/maps/ for the form")
+    return table
+
+
+def _agents() -> Table:
+    table = _table("name", "default preset", "")
+    for kind in agents.AGENTS.values():
+        table.add_row(kind.name, kind.default_preset, kind.about)
+    return table
+
+
+def _presets() -> Table:
+    table = _table("agent", "preset", "steps", "")
+    for kind in agents.AGENTS.values():
+        for name, file in kind.presets().items():
+            comment = [
+                line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#")
+            ]
+            steps = read_toml(file).get("steps")
+            table.add_row(kind.name, name, f"{steps:,}" if steps else "", " ".join(comment))
+    return table
+
+
+def _runs() -> Table:
+    table = _table("run", "agent", "environment", "decisions", "latest")
+    for config in sorted(Path("runs").glob("*/config.toml")):
+        try:
+            run = Run(config.parent)
+            decisions = run.last_checkpoint()
+        except InputError:
+            continue  # not ours, or not whole
+        metrics = run.metrics()
+        latest = _headline(metrics[-1]) if metrics else ""
+        words = (run.config.agent, run.config.env, f"{decisions:,}", latest)
+        table.add_row(str(run.path), *words)
+    return table

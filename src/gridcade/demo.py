@@ -1,0 +1,86 @@
+"""A tour in a minute: train, measure beside the exact answer, watch."""
+
+import sys
+import time
+from pathlib import Path
+
+from gridcade import api, console, training
+from gridcade.errors import InputError
+from gridcade.watch import show
+from gridcade.watch.terminal import TerminalScreen
+
+ENV = "FourRooms"
+EPISODES = 2
+
+
+def demo(out: Path | None = None) -> None:
+    """Train on four rooms, measure, compare, and leave a run folder with a video in it.
+
+    Args:
+        out: the run folder; None: the first free one of runs/demo, runs/demo-2, …
+
+    Raises:
+        InputError: the folder is taken.
+    """
+    began = time.monotonic()
+    out = _free() if out is None else out
+
+    _step(
+        "A world: four rooms with slippery floors. Reaching the goal pays 1, and a new episode\n"
+        "begins. A policy is a function from a state to an action; it is optimal if it maximises\n"
+        "the expected average reward. This world's model is known, so the best can be computed:",
+        f"gridcade solve {ENV} --criterion gain",
+    )
+    env = api.make(ENV)
+    console.show_solution(ENV, env, api.solve(env, "gain"))
+
+    _step(
+        "An agent that knows nothing of the model learns by doing. Tabular Q-learning:",
+        f"gridcade train q-learning {ENV} --out {out}",
+    )
+    with console.TrainingDisplay() as display:
+        run = training.train("q-learning", ENV, out=out, report=display.report)
+    console.show_run(run)
+
+    _step(
+        "How good is it, and how sure can one be of that? Estimates from fresh episodes, each\n"
+        "with an interval; beside them the exact values of that very policy, and the optimum:",
+        f"gridcade evaluate {out} --precision 0.02",
+    )
+    with console.counting("evaluating") as progress:
+        result = api.evaluate(run, precision=0.02, progress=progress)
+    api.keep(run, result)
+    console.show_evaluation(result)
+
+    video = out / "watch.webp"
+    _step(
+        "Now watch it: the world, and beside it what the agent thinks each state is worth and\n"
+        "where it would go.",
+        f"gridcade watch {out} --video {video} --episodes {EPISODES}",
+    )
+    show.watch(run_policy := api.load(run), ENV, video=video, episodes=EPISODES)
+    try:
+        TerminalScreen()
+    except InputError:
+        pass  # nobody looks
+    else:
+        if sys.stdin.isatty():
+            input("Press return to watch it here. ")
+        show.watch(run_policy, ENV, name=str(out), episodes=1)
+    print(f"\n{time.monotonic() - began:.0f} seconds in all. What to try next:\n")
+    print(f"  gridcade watch {out}")
+    print("  gridcade play CliffWalk")
+    print("  gridcade list")
+
+
+def _step(words: str, command: str) -> None:
+    console.out.print(f"\n{words}\n", style="bold")
+    console.out.print(f"$ {command}\n", style="cyan")
+
+
+def _free() -> Path:
+    path, number = Path("runs/demo"), 1
+    while path.exists():
+        number += 1
+        path = Path(f"runs/demo-{number}")
+    return path

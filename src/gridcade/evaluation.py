@@ -1,0 +1,491 @@
+"""How good a policy is, and how sure one can be of that.
+
+A policy is optimal if it maximises the expected average reward. That number (the gain), the
+expected return and their kin are estimated from whole episodes, each with a seed of its own, the
+same for every policy; each estimate has an interval; and where the model is known the exact value
+of that very policy stands beside it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
+
+from gridcade import mdp, statistics
+from gridcade.envs import lookup
+from gridcade.envs.gridworld import TabularEnv
+from gridcade.envs.model import Model
+from gridcade.errors import InputError
+from gridcade.experience import make_vector
+from gridcade.policy import Human, KnownPolicy, Policy, Quit, pick, with_epsilon
+from gridcade.statistics import Estimate
+from gridcade.streams import Purpose, check_seed, episode_seed
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]  # done, of how many
+
+DEFAULT_EPISODES = 100
+DEFAULT_STEPS = 100_000  # decisions, of a continuing task
+PILOT_EPISODES = 50
+MOST_EPISODES = 10_000  # that a wish for precision is granted
+LONGEST_EPISODE = 100_000  # decisions, where an environment has no time limit
+STREAMS = 8  # side by side, of a continuing task
+BATCHES = 24  # of batch means
+ENVS = 16  # stepped side by side
+ATARI_EPSILON = 0.05  # Mnih et al. (2013, 2015)
+STATES_AT_ONCE = 512  # observations handed to a policy, when its whole table is asked for
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The exact values of the policy that was evaluated, its epsilon and tie-breaks included."""
+
+    expected_return: float | None  # as run: with the time limit
+    average_reward: float  # as run
+    unlimited_return: float | None
+    unlimited_average_reward: float
+    optimal_return: float | None
+    optimal_average_reward: float
+    gap_return: float | None  # optimal less unlimited
+    gap_average_reward: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a policy was measured to be worth. None where a task has no such thing."""
+
+    env: str
+    policy: str
+    episodes: int | None
+    decisions: int
+    confidence: float
+    seed: int
+    expected_return: Estimate | None
+    average_reward: Estimate  # a decision: the gain
+    discounted_return: Estimate | None
+    episode_length: Estimate | None  # decisions
+    truncated: float | None  # share of episodes
+    exact: Exact | None
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, fit for JSON: estimates as mean, low, high; infinities and nan as None."""
+        plain = asdict(self)
+        for key, value in plain.items():
+            if isinstance(getattr(self, key), Estimate):
+                plain[key] = {k: finite(value[k]) for k in ("mean", "low", "high")}
+        if self.exact is not None:
+            plain["exact"] = {key: finite(value) for key, value in plain["exact"].items()}
+        plain["notes"] = list(self.notes)
+        return plain
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """What whole episodes came to.  Each [episodes], in the order of their numbers."""
+
+    returns: Floats
+    lengths: Floats  # decisions
+    discounted: Floats
+    truncated: NDArray[np.bool_]
+
+
+def measure(
+    policy: Policy,
+    env: str | gym.Env[Any, Any],
+    *,
+    episodes: int | None = None,
+    steps: int | None = None,
+    precision: float | None = None,
+    seed: int = 0,
+    epsilon: float | None = None,
+    stochastic: bool = False,
+    confidence: float = 0.95,
+    discount: float = 0.99,
+    name: str = "",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a policy on an environment.
+
+    Args:
+        policy: anything that predicts as stable-baselines3 does.
+        env: a name, or an environment (which is reset, stepped, and not closed).
+        episodes: whole episodes to play.
+        steps: decisions to take. On an episodic task they fix, by a pilot, the number of whole
+            episodes; a continuing task is measured by steps only.
+        precision: relative half-width of the expected return's interval; a pilot fixes the number
+            of episodes, at most MOST_EPISODES.
+        seed: of the episodes.
+        epsilon: probability of a uniformly random action, mixed in; None: 0, and ATARI_EPSILON on
+            Atari games.
+        stochastic: act by the policy's probabilities, not greedily.
+        confidence: of the intervals.
+        discount: of the discounted return.
+        name: of the policy, for the record.
+        progress: called with episodes (or decisions, on continuing tasks) done, and in all.
+
+    Raises:
+        InputError: an argument out of its range, more than one of episodes, steps and precision,
+            episodes of a continuing task, or a policy that does not fit the environment.
+    """
+    _check(episodes, steps, precision, seed, confidence, discount)
+    envs, label, owned = _vector(env, episodes or steps or ENVS)
+    single = envs.envs[0]
+    try:
+        actor = Actor(policy, single, epsilon, deterministic=not stochastic)
+        model, limit = lookup.known_model(single), lookup.time_limit(single)
+        continuing = model is not None and model.continuing
+        if continuing and limit is not None:
+            raise InputError(f"{label} is a continuing task: it takes no time limit")
+        exact, exact_notes = _exact(actor, model, single, limit, discount)
+        if continuing:
+            if episodes is not None or precision is not None:
+                raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
+            steps = steps or DEFAULT_STEPS
+            gain = _continuing(envs, actor, seed, steps, confidence, progress)
+            counts = {"episodes": None, "decisions": steps}
+            estimates = [None, gain, None, None]
+            share, notes = None, ["a continuing task: no return and no episode length"]
+        else:
+            player = _Player(envs, actor, discount, limit)
+            number, notes = _budget(player, seed, episodes, steps, precision, confidence)
+            played = player.play(number, seed, "evaluation", progress)
+            estimates = _estimates(played, confidence, _two_values(model))
+            counts = {"episodes": len(played.returns), "decisions": int(played.lengths.sum())}
+            share = float(played.truncated.mean())
+            if len(played.returns) < number:
+                notes.append(f"{number} episodes were to be played: who stops early may mislead")
+            notes += _episode_notes(played, estimates[0], precision, limit)
+    finally:
+        if owned:
+            envs.close()
+    notes += exact_notes + [f"{e.note}" for e in estimates[:1] if e is not None and e.note]
+    return Evaluation(
+        env=label,
+        policy=name or type(policy).__name__,
+        confidence=confidence,
+        seed=seed,
+        expected_return=estimates[0],
+        average_reward=estimates[1],
+        discounted_return=estimates[2],
+        episode_length=estimates[3],
+        truncated=share,
+        exact=exact,
+        notes=tuple(dict.fromkeys(notes)),
+        **counts,
+    )
+
+
+def policy_table(
+    policy: Policy, env: gym.Env[Any, Any], model: Model, deterministic: bool = True
+) -> Floats | None:
+    """A policy's action probabilities in every state [states, actions]; None if it cannot tell."""
+    if isinstance(policy, Human):
+        return None
+    bare = env.unwrapped
+    encode = bare.encode if isinstance(bare, TabularEnv) else None
+    if encode is None and not isinstance(env.observation_space, gym.spaces.Discrete):
+        return None
+    rows = []
+    for low in range(0, model.num_states, STATES_AT_ONCE):
+        states = np.arange(low, min(low + STATES_AT_ONCE, model.num_states))
+        observations = np.array([encode(int(s)) for s in states]) if encode else states
+        if isinstance(policy, KnownPolicy):
+            rows.append(policy.probabilities(observations, deterministic))
+            continue
+        starts = np.ones(len(states), dtype=bool)
+        actions, inner = policy.predict(observations, None, starts, deterministic)
+        if inner is not None or not deterministic:
+            return None
+        rows.append(np.eye(model.num_actions)[np.asarray(actions, dtype=np.int64)])
+    return np.concatenate(rows)
+
+
+class Actor:
+    """A policy as it is evaluated: greedy or not, with epsilon mixed in, by streams not its own."""
+
+    def __init__(
+        self, policy: Policy, env: gym.Env[Any, Any], epsilon: float | None, deterministic: bool
+    ):
+        if not isinstance(policy, Policy):
+            raise InputError(f"a policy has predict(observation, …); {policy!r} has not")
+        if epsilon is None:
+            atari = env.spec is not None and env.spec.namespace == "ALE"
+            epsilon = ATARI_EPSILON if atari else 0.0
+        if not 0 <= epsilon <= 1:
+            raise InputError(f"epsilon is {epsilon}; it is a probability, 0 to 1")
+        space = env.action_space
+        if epsilon and not isinstance(space, gym.spaces.Discrete):
+            raise InputError("epsilon takes discrete actions; these are not")
+        self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
+        self.num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
+        self._state: Any = None
+
+    def act(
+        self, observations: Any, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
+    ) -> NDArray[Any]:
+        """Actions in n environments; each draws from the stream of its own episode."""
+        if isinstance(self.policy, KnownPolicy):
+            table = self.policy.probabilities(observations, self.deterministic)
+            draws = np.array([rng.random() for rng in rngs])
+            return pick(with_epsilon(table, self.epsilon), draws)
+        actions, self._state = self.policy.predict(
+            observations, self._state, starts, self.deterministic
+        )
+        actions = np.array(actions)
+        if self.epsilon:
+            for i, rng in enumerate(rngs):
+                if rng.random() < self.epsilon:
+                    actions[i] = rng.integers(self.num_actions)
+        return actions
+
+
+class _Player:
+    """Plays whole episodes, each by its own number, whatever runs beside it."""
+
+    def __init__(
+        self,
+        envs: VectorEnv[Any, Any, Any],
+        actor: Actor,
+        discount: float,
+        limit: int | None,
+    ):
+        self.envs, self.actor, self.discount = envs, actor, discount
+        self.longest = limit or LONGEST_EPISODE
+
+    def play(
+        self, episodes: int, seed: int, purpose: Purpose, progress: Progress | None = None
+    ) -> Episodes:
+        """Play episodes 0 … episodes - 1 to their ends: none is dropped, none is picked.
+
+        A person who quits leaves the episodes that were finished.
+        """
+        n = self.envs.num_envs
+        sums = np.zeros((3, episodes))  # return, length, discounted
+        cut = np.zeros(episodes, dtype=bool)
+        current = np.arange(
+            n
+        )  # the episode number of each environment; those past the last are idle
+        upcoming, done = n, 0
+        seeds = [episode_seed(seed, purpose, 0, k) for k in range(n)]
+        rngs = [np.random.default_rng(s) for s in seeds]
+        observations, _ = self.envs.reset(seed=seeds)
+        starts = np.ones(n, dtype=bool)
+        weights = np.ones(n)
+        while done < episodes:
+            try:
+                actions = self.actor.act(observations, starts, rngs)
+            except Quit:
+                if not done:
+                    raise InputError("no episode was finished: nothing to measure") from None
+                sums, cut = sums[:, :done], cut[:done]
+                break
+            observations, rewards, terminated, truncated, _ = self.envs.step(actions)
+            playing = current < episodes
+            k = current[playing]
+            sums[0, k] += rewards[playing]
+            sums[1, k] += 1
+            sums[2, k] += (weights * rewards)[playing]
+            weights *= self.discount
+            over_long = np.zeros(n, dtype=bool)
+            over_long[playing] = sums[1, k] >= self.longest
+            starts = terminated | truncated | over_long
+            if not starts.any():
+                continue
+            finished = starts & playing
+            cut[current[finished]] = ~terminated[finished]
+            done += int(finished.sum())
+            for env in np.flatnonzero(starts):
+                current[env], upcoming = upcoming, upcoming + 1
+                seeds[env] = episode_seed(seed, purpose, 0, int(current[env]))
+                rngs[env] = np.random.default_rng(seeds[env])
+            weights[starts] = 1.0
+            if progress is not None and finished.any():
+                progress(done, episodes)
+            if done < episodes:
+                options = {"reset_mask": starts.copy()}
+                observations, _ = self.envs.reset(seed=seeds, options=options)
+        return Episodes(sums[0], sums[1], sums[2], cut)
+
+
+def _continuing(
+    envs: VectorEnv[Any, Any, Any],
+    actor: Actor,
+    seed: int,
+    steps: int,
+    confidence: float,
+    progress: Progress | None,
+) -> Estimate:
+    """The gain of a task without end: several streams, their beginnings dropped, batch means."""
+    n = envs.num_envs
+    each = steps // n
+    per_stream = BATCHES // n
+    if each * 9 // 10 < 2 * per_stream:
+        raise InputError(f"{steps} steps are too few to measure by: take {4 * BATCHES} or more")
+    seeds = [episode_seed(seed, "evaluation", i, 0) for i in range(n)]
+    rngs = [np.random.default_rng(s) for s in seeds]
+    observations, _ = envs.reset(seed=seeds)
+    starts = np.ones(n, dtype=bool)
+    rewards = np.empty((n, each))
+    for t in range(each):
+        actions = actor.act(observations, starts, rngs)
+        observations, rewards[:, t], _, _, _ = envs.step(actions)
+        starts = np.zeros(n, dtype=bool)
+        if progress is not None and t % 1000 == 0:
+            progress(t * n, steps)
+    return statistics.batch_means(rewards[:, each // 10 :], per_stream, confidence)
+
+
+def _estimates(
+    played: Episodes, confidence: float, values: tuple[float, float] | None
+) -> list[Estimate | None]:
+    """Expected return, gain, discounted return, episode length."""
+    return [
+        statistics.return_interval(played.returns, confidence, values),
+        statistics.gain_interval(played.returns, played.lengths, confidence, values),
+        statistics.mean_interval(played.discounted, confidence),
+        statistics.mean_interval(played.lengths, confidence),
+    ]
+
+
+def _two_values(model: Model | None) -> tuple[float, float] | None:
+    """The two returns there can be, if the only rewards are one value, paid at ends."""
+    if model is None:
+        return None
+    paying = model.rewards != 0
+    values = set(model.rewards[paying].tolist())
+    if len(values) != 1 or not model.terminated[paying].all():
+        return None
+    value = values.pop()
+    return min(0.0, value), max(0.0, value)
+
+
+def _budget(
+    player: _Player,
+    seed: int,
+    episodes: int | None,
+    steps: int | None,
+    precision: float | None,
+    confidence: float,
+) -> tuple[int, list[str]]:
+    """How many episodes to play; a pilot's episodes are never counted again."""
+    if steps is None and precision is None:
+        return episodes or DEFAULT_EPISODES, []
+    pilot = player.play(PILOT_EPISODES, seed, "pilot")
+    if steps is not None:
+        number = max(2, math.ceil(steps / pilot.lengths.mean()))
+        return number, [f"{number} whole episodes, about {steps} decisions by a pilot's lengths"]
+    assert precision is not None  # noqa: S101 - for the type checker
+    needed = statistics.episodes_needed(pilot.returns, precision, confidence)
+    if needed is None:
+        note = f"the pilot's {PILOT_EPISODES} returns tell no spread or no scale: "
+        return MOST_EPISODES, [note + f"the cap of {MOST_EPISODES} episodes was played"]
+    if needed > MOST_EPISODES:
+        note = f"a precision of {precision:g} would take about {needed} episodes: "
+        return MOST_EPISODES, [note + f"stopped at the cap of {MOST_EPISODES}"]
+    return max(needed, PILOT_EPISODES), []
+
+
+def _episode_notes(
+    played: Episodes, expected: Estimate | None, precision: float | None, limit: int | None
+) -> list[str]:
+    notes = []
+    if precision is not None and expected is not None and expected.mean:
+        reached = (expected.high - expected.low) / 2 / abs(expected.mean)
+        if reached > precision:
+            notes.append(f"precision reached: {reached:.3g}, asked for: {precision:g}")
+    if limit is None and played.truncated.any():
+        notes.append(f"episodes were cut after {LONGEST_EPISODE} decisions")
+    return notes
+
+
+def _exact(
+    actor: Actor,
+    model: Model | None,
+    env: gym.Env[Any, Any],
+    limit: int | None,
+    discount: float,
+) -> tuple[Exact | None, list[str]]:
+    """The exact values, where the model is known and the policy can tell its probabilities."""
+    if model is None:
+        return None, []
+    table = policy_table(actor.policy, env, model, actor.deterministic)
+    if table is None:
+        return None, ["no exact value: this policy does not tell its action probabilities"]
+    table = with_epsilon(table, actor.epsilon)
+    unlimited = mdp.evaluate_policy(model, table, discount)
+    run = mdp.evaluate_policy(model, table, discount, limit) if limit else unlimited
+    notes = []
+    optimal_return = None
+    if not model.continuing:
+        try:
+            optimal_return = mdp.solve(model, "return").value
+        except InputError as error:
+            notes.append(f"no optimal return: {error}")
+    optimal_gain = mdp.solve(model, "gain").gain
+    gap_return = None
+    if optimal_return is not None and unlimited.expected_return is not None:
+        gap_return = optimal_return - unlimited.expected_return
+    if unlimited.episode_length == math.inf:
+        notes.append("without the time limit an episode of this policy may never end")
+    return (
+        Exact(
+            expected_return=run.expected_return,
+            average_reward=run.average_reward,
+            unlimited_return=unlimited.expected_return,
+            unlimited_average_reward=unlimited.average_reward,
+            optimal_return=optimal_return,
+            optimal_average_reward=optimal_gain,
+            gap_return=gap_return,
+            gap_average_reward=optimal_gain - unlimited.average_reward,
+        ),
+        notes,
+    )
+
+
+def _vector(env: str | gym.Env[Any, Any], most: int) -> tuple[SyncVectorEnv, str, bool]:
+    """Environments side by side, their name, and whether they are ours to close."""
+    if isinstance(env, str):
+        envs = make_vector(env, 1)
+        model = lookup.known_model(envs.envs[0])
+        count = STREAMS if model is not None and model.continuing else min(ENVS, most)
+        if count > 1:
+            envs.close()
+            envs = make_vector(env, count)
+        return envs, env, True
+    if not isinstance(env, gym.Env):
+        raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
+    label = env.spec.id if env.spec else type(env.unwrapped).__name__
+    return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), label, False
+
+
+def finite(value: float | None) -> float | None:
+    """A number, or None where it is infinite or not a number: JSON has no word for those."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _check(
+    episodes: int | None,
+    steps: int | None,
+    precision: float | None,
+    seed: int,
+    confidence: float,
+    discount: float,
+) -> None:
+    given = [("episodes", episodes), ("steps", steps), ("precision", precision)]
+    if sum(value is not None for _, value in given) > 1:
+        raise InputError("episodes, steps and precision: give one of them")
+    for key, value in given[:2]:
+        if value is not None and (isinstance(value, bool) or value != int(value) or value < 1):
+            raise InputError(f"{key} is {value}; it takes a whole number, 1 or more")
+    if precision is not None and not 0 < precision < 1:
+        raise InputError(f"precision is {precision}; it takes more than 0 and less than 1")
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence}; it takes more than 0 and less than 1")
+    mdp.check_discount(discount)
+    check_seed(seed)

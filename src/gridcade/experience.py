@@ -1,0 +1,157 @@
+"""The one loop between agents and environments: act, step, learn, and yield what happened."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
+
+from gridcade.envs.lookup import make, time_limit
+from gridcade.streams import Purpose, episode_seed
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision in each of n environments. Arrays have n as their first axis."""
+
+    observations: Any
+    actions: NDArray[Any]
+    rewards: NDArray[np.float64]  # raw
+    next_observations: Any  # where the decisions led, ends included
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    current: Any  # what the next decisions are made from: new starts where episodes ended
+
+
+class Learner(Protocol):
+    """What the loop asks of an agent."""
+
+    def act(self, observations: Any) -> NDArray[Any]:
+        """Actions for observations [n, …]."""
+        ...
+
+    def observe(self, step: Step) -> None:
+        """Take in what happened."""
+        ...
+
+    def update(self) -> None:
+        """Learn, while the environments run."""
+        ...
+
+
+def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+    """Several environments of one name, stepped in turn, reset only when told to.
+
+    Raises:
+        InputError: no such environment or argument, or a value out of its range.
+    """
+    builders = [partial(make, name, **arguments)] * count
+    return SyncVectorEnv(builders, autoreset_mode=AutoresetMode.DISABLED)
+
+
+class Experience:
+    """Agents meet environments here.
+
+    Every episode is reset by a seed of its own, derived from the run's seed, the purpose, the
+    environment and the episode's number. So an environment's state is that seed and the actions
+    since its reset, and that is what is kept; worlds that can tell their state tell it instead.
+
+    Args:
+        envs: environments whose autoreset is disabled; they are closed by whoever made them.
+        seed: the run's.
+        purpose: what the episodes are for.
+    """
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any], seed: int, purpose: Purpose = "training"):
+        self.envs = envs
+        self._seed, self._purpose = seed, purpose
+        self._numbers = [0] * envs.num_envs  # of each environment's present episode
+        self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since its reset
+        self._tellers = _tellers(envs)
+        self._current, _ = envs.reset(seed=self._seeds())
+
+    def steps(self, agent: Learner) -> Iterator[Step]:
+        """Step after step, without end: the consumer stops it."""
+        while True:
+            observations = self._current
+            actions = agent.act(observations)
+            agent.update()
+            received = self.envs.step(actions)
+            next_observations, rewards, terminated, truncated, _ = received
+            for past, action in zip(self._actions, actions, strict=True):
+                past.append(action)
+            self._current = self._restart(next_observations, terminated | truncated)
+            step = Step(
+                observations,
+                actions,
+                np.asarray(rewards, dtype=np.float64),
+                next_observations,
+                terminated,
+                truncated,
+                self._current,
+            )
+            agent.observe(step)
+            yield step
+
+    def state(self) -> dict[str, Any]:
+        """Where every environment stands; plain numbers and lists, fit for JSON."""
+        if self._tellers:
+            return {"numbers": self._numbers, "states": [e.get_state() for e in self._tellers]}
+        actions = [[np.asarray(a).tolist() for a in past] for past in self._actions]
+        return {"numbers": self._numbers, "actions": actions}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put every environment back where `state` found it."""
+        self._numbers = [int(n) for n in state["numbers"]]
+        self._current, _ = self.envs.reset(seed=self._seeds())
+        if self._tellers:
+            told = zip(self._tellers, state["states"], strict=True)
+            self._current = np.array([env.set_state(one) for env, one in told])
+            return
+        self._replay(state["actions"])
+
+    def _seeds(self) -> list[int]:
+        return [
+            episode_seed(self._seed, self._purpose, env, number)
+            for env, number in enumerate(self._numbers)
+        ]
+
+    def _restart(self, observations: Any, ended: NDArray[np.bool_]) -> Any:
+        if not ended.any():
+            return observations
+        for env in np.flatnonzero(ended):
+            self._numbers[env] += 1
+            self._actions[env] = []
+        return self.envs.reset(seed=self._seeds(), options={"reset_mask": ended})[0]
+
+    def _replay(self, actions: list[list[Any]]) -> None:
+        """Take past actions again, every environment starting so that all end together."""
+        self._actions = [list(past) for past in actions]
+        lengths = np.array([len(past) for past in actions])
+        ended = np.zeros(len(actions), dtype=bool)
+        idle = self.envs.action_space.sample()
+        for left in range(int(lengths.max()), 0, -1):
+            fresh = (lengths == left) | ended
+            if fresh.any():
+                self.envs.reset(seed=self._seeds(), options={"reset_mask": fresh})
+            taken = idle.copy()
+            for env in np.flatnonzero(lengths >= left):
+                taken[env] = actions[env][lengths[env] - left]
+            stepped, _, terminated, truncated, _ = self.envs.step(taken)
+            ended = (terminated | truncated) & (lengths < left)
+            self._current = stepped
+        fresh = lengths == 0
+        if fresh.any():
+            options = {"reset_mask": fresh}
+            self._current = self.envs.reset(seed=self._seeds(), options=options)[0]
+
+
+def _tellers(envs: VectorEnv[Any, Any, Any]) -> list[Any]:
+    """The environments themselves, if all are worlds without end that can tell their state."""
+    bare = [env.unwrapped for env in envs.envs] if isinstance(envs, SyncVectorEnv) else []
+    unlimited = all(time_limit(env) is None for env in getattr(envs, "envs", []))
+    telling = all(hasattr(env, "get_state") and hasattr(env, "set_state") for env in bare)
+    return bare if unlimited and telling else []

@@ -1,0 +1,172 @@
+"""What acts: a policy is a function from what is seen to what is done."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade import mdp
+from gridcade.envs.lookup import known_model
+from gridcade.errors import InputError
+from gridcade.streams import stream
+
+Floats = NDArray[np.float64]
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that predicts as stable-baselines3 does."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Actions for one observation or a batch, and the policy's inner state, None for none."""
+        ...
+
+
+@runtime_checkable
+class KnownPolicy(Policy, Protocol):
+    """A policy that can tell its action probabilities, and so can have an exact value."""
+
+    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, …]: [n, actions]."""
+        ...
+
+
+class RandomPolicy:
+    """Uniformly random actions, whatever `deterministic` says."""
+
+    def __init__(self, action_space: gym.Space[Any], seed: int = 0):
+        self._space = action_space
+        self._space.seed(seed)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Random actions: one an entry of episode_start, or one alone."""
+        del observation, deterministic
+        if episode_start is None:
+            return self._space.sample(), state
+        return np.array([self._space.sample() for _ in np.atleast_1d(episode_start)]), state
+
+
+class TabularPolicy:
+    """Action probabilities by state.
+
+    Args:
+        table: [states, actions].
+        seed: of the stream that `predict` draws from.
+        values: [states], where they are known, to be shown.
+    """
+
+    def __init__(self, table: Any, seed: int = 0, values: Floats | None = None):
+        self.table: Floats = np.asarray(table, dtype=np.float64)
+        self.values = values
+        self._rng = stream(seed, "prediction")
+
+    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+        """Action probabilities in states [n]: [n, actions]."""
+        del deterministic
+        return np.asarray(self.table[np.asarray(observations, dtype=np.int64)])
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Actions drawn by the table's probabilities for one state or for states [n]."""
+        del episode_start
+        rows = self.probabilities(np.atleast_1d(observation), deterministic)
+        actions = pick(rows, self._rng.random(len(rows)))
+        return (actions if np.ndim(observation) else actions[0]), state
+
+
+def pick(probabilities: Floats, draws: Floats) -> NDArray[np.int64]:
+    """One action a row of probabilities [n, actions], by uniform draws [n] in [0, 1)."""
+    sums = probabilities.cumsum(axis=1)
+    picked = (sums <= draws[:, None] * sums[:, -1:]).sum(axis=1)
+    return np.asarray(np.minimum(picked, probabilities.shape[1] - 1))
+
+
+def with_epsilon(probabilities: Floats, epsilon: float) -> Floats:
+    """Probabilities with uniform random actions mixed in."""
+    return (1 - epsilon) * probabilities + epsilon / probabilities.shape[-1]
+
+
+def random_policy(env: gym.Env[Any, Any]) -> Policy:
+    """Uniformly random actions; on discrete ones with probabilities, so its value can be exact."""
+    if isinstance(env.action_space, gym.spaces.Discrete):
+        return UniformPolicy(int(env.action_space.n))
+    return RandomPolicy(env.action_space)
+
+
+class UniformPolicy(TabularPolicy):
+    """Uniformly random discrete actions, whatever is seen."""
+
+    def __init__(self, num_actions: int, seed: int = 0):
+        super().__init__(np.full((1, num_actions), 1 / num_actions), seed)
+
+    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+        """The same probabilities for each of n observations: [n, actions]."""
+        del deterministic
+        return np.repeat(self.table, len(observations), axis=0)
+
+
+def optimal_policy(env: gym.Env[Any, Any]) -> TabularPolicy:
+    """The exact solution: of the expected return, or on a continuing world of the gain.
+
+    Raises:
+        InputError: the environment's model is not known, or it does not show its states.
+    """
+    model = known_model(env)
+    if model is None:
+        raise InputError("'optimal' takes a world whose model is known; this one's is not")
+    if not isinstance(env.observation_space, gym.spaces.Discrete):
+        raise InputError("'optimal' takes the state as observation: use observation=state")
+    solution = mdp.solve(model)
+    values = solution.values if solution.bias is None else solution.bias
+    return TabularPolicy(solution.policy, values=values)
+
+
+class Quit(Exception):  # noqa: N818 - no error
+    """A person has had enough."""
+
+
+class Human:
+    """A person, asked for every action.
+
+    Args:
+        choose: returns an action, or raises Quit.
+    """
+
+    def __init__(self, choose: Callable[[], int]):
+        self._choose = choose
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """The action that the person chooses, for the one environment that is shown."""
+        del observation, episode_start, deterministic
+        return np.array([self._choose()]), state
+
+
+def state_values(policy: Policy) -> Floats | None:
+    """The values that a tabular policy gives to states [states]; None where it gives none."""
+    values = getattr(policy, "values", None)
+    return values if isinstance(values, np.ndarray) else None

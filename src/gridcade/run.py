@@ -1,0 +1,324 @@
+"""The run folder: everything about one training run, readable without this program.
+
+    config.toml        what was asked for
+    provenance.json    what it ran with: versions, commit, machine, command, one entry a session
+    metrics.jsonl      one line an epoch
+    checkpoints/N/     agent.safetensors, loop.safetensors and loop.json, after N decisions
+    evaluation/        what `gridcade evaluate` measured, one file each
+    world.txt          the map, where the world was drawn in a file
+
+Files are written beside their place and moved there, so a run killed at any moment is whole. (A
+power cut may still lose what the disk had not written.)
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from gridcade.errors import InputError, unknown
+from gridcade.streams import check_seed
+
+try:
+    import fcntl
+except ImportError:  # Windows has none: there nothing is locked
+    fcntl = None  # type: ignore[assignment]
+
+Tensors = dict[str, NDArray[Any]]
+T = TypeVar("T")
+KEPT_CHECKPOINTS = 3  # the last ones; the best is kept besides
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a training run is asked to do.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    agent: str
+    env: str
+    preset: str = ""
+    seed: int = 0
+    steps: int | None = None  # decisions, over all environments; None: no bound
+    minutes: float | None = None  # of training, over all sessions; None: no bound
+    epoch: int = 1000  # decisions
+    evaluation_episodes: int = 20  # an epoch, where the policy's exact value cannot be had
+    envs: int = 1  # side by side
+    hyperparameters: dict[str, Any] = field(default_factory=dict)  # of the agent
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_seed(self.seed)
+        for name in ("steps", "epoch", "evaluation_episodes", "envs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; it takes 1 or more")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise InputError(f"minutes is {self.minutes}; it takes more than 0")
+        if self.steps is None and self.minutes is None:
+            raise InputError("a run takes steps, minutes, or both")
+
+
+class Run:
+    """A run folder that exists."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        file = self.path / "config.toml"
+        if not file.is_file():
+            raise InputError(f"'{path}' is no run folder: it holds no config.toml")
+        self.config = convert(read_toml(file), RunConfig, str(file))
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, world: str | None) -> "Run":
+        """Make a new folder.
+
+        Raises:
+            InputError: the folder exists and is not empty, or cannot be made.
+        """
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise InputError(f"'{path}' is there already, and is not an empty folder")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = Path(tempfile.mkdtemp(prefix=".new-run-", dir=path.parent))
+            new.chmod(0o755)
+            for folder in ("checkpoints", "evaluation"):
+                (new / folder).mkdir()
+            (new / "metrics.jsonl").touch()
+            if world is not None:
+                write_text(new / "world.txt", world)
+            write_text(new / "config.toml", tomli_w.dumps(plain(config)))
+            new.rename(path)
+        except OSError as error:
+            raise InputError(f"cannot make the run folder '{path}': {error.strerror}") from None
+        return cls(path)
+
+    @property
+    def env(self) -> str:
+        """The environment's name; a drawn world's map is the folder's own copy."""
+        _, mark, query = self.config.env.partition("?")
+        copy = self.path / "world.txt"
+        return f"{copy}{mark}{query}" if copy.is_file() else self.config.env
+
+    @property
+    def world(self) -> str | None:
+        """The text of the map, where the world was drawn in a file."""
+        copy = self.path / "world.txt"
+        return copy.read_text(encoding="utf-8") if copy.is_file() else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this folder.
+
+        Raises:
+            InputError: one is.
+        """
+        with (self.path / "lock").open("w") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise InputError(f"'{self.path}' is being trained just now") from None
+            yield
+
+    def rewrite_config(self, config: RunConfig) -> None:
+        """Change the budget of a run that goes on."""
+        write_text(self.path / "config.toml", tomli_w.dumps(plain(config)))
+        self.config = config
+
+    def add_provenance(self, session: dict[str, Any]) -> None:
+        """Note what a session of this run ran with."""
+        file = self.path / "provenance.json"
+        sessions = json.loads(file.read_text())["sessions"] if file.is_file() else []
+        write_text(file, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The metrics, one entry an epoch; a line that was cut off while written is left out."""
+        entries = []
+        file = self.path / "metrics.jsonl"
+        for line in file.read_text().splitlines() if file.is_file() else []:
+            try:
+                entries.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return entries
+
+    def add_metrics(self, entry: dict[str, Any]) -> None:
+        """Append the metrics of an epoch."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def cut_metrics(self, decisions: int) -> None:
+        """Drop the metrics of what came after a checkpoint."""
+        kept = [json.dumps(m) + "\n" for m in self.metrics() if m["decisions"] <= decisions]
+        write_text(self.path / "metrics.jsonl", "".join(kept))
+
+    def checkpoints(self) -> list[int]:
+        """The decisions of the checkpoints there are, in their order."""
+        names = [p.name for p in (self.path / "checkpoints").glob("*") if p.name.isdigit()]
+        return sorted(map(int, names))
+
+    def best(self) -> int | None:
+        """The checkpoint with the best evaluation so far: by its return, or else by its gain."""
+        scored: list[tuple[float, int]] = []
+        for m in self.metrics():
+            score = m.get("return_mean")
+            score = m.get("average_reward_mean") if score is None else score
+            if score is not None:
+                scored.append((score, m["decisions"]))
+        # of equals the first
+        return max(scored, key=lambda s: (s[0], -s[1]))[1] if scored else None
+
+    def save_checkpoint(
+        self, decisions: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
+    ) -> None:
+        """Write a checkpoint, whole or not at all, and drop old ones."""
+        folder = self.path / "checkpoints"
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+        save_file({k: np.ascontiguousarray(v) for k, v in agent.items()}, new / "agent.safetensors")
+        save_file({k: np.ascontiguousarray(v) for k, v in loop.items()}, new / "loop.safetensors")
+        (new / "loop.json").write_text(json.dumps(loop_state))
+        new.chmod(0o755)
+        final = folder / str(decisions)
+        if final.exists():  # an interrupted run was resumed, and interrupted again at once
+            shutil.rmtree(final)
+        new.rename(final)
+        kept = {*self.checkpoints()[-KEPT_CHECKPOINTS:], self.best()}
+        for old in self.checkpoints():
+            if old not in kept:
+                shutil.rmtree(folder / str(old))
+
+    def load_checkpoint(self, decisions: int) -> tuple[Tensors, Tensors, dict[str, Any]]:
+        """Agent's tensors, loop's tensors, loop's state.
+
+        Raises:
+            InputError: it is not there, or not readable.
+        """
+        folder = self.path / "checkpoints" / str(decisions)
+        agent = load_tensors(folder / "agent.safetensors")
+        loop = load_tensors(folder / "loop.safetensors")
+        try:
+            state: dict[str, Any] = json.loads((folder / "loop.json").read_text())
+        except (OSError, ValueError):
+            raise InputError(f"cannot read {folder / 'loop.json'}") from None
+        return agent, loop, state
+
+    def last_checkpoint(self) -> int:
+        """The last checkpoint's decisions; what a killed write left behind is ignored.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not (found := self.checkpoints()):
+            raise InputError(f"the run '{self.path}' has no checkpoint")
+        return found[-1]
+
+    def clear_leftovers(self) -> None:
+        """Remove what a killed session was writing."""
+        for leftover in (self.path / "checkpoints").glob(".new-*"):
+            shutil.rmtree(leftover)
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink()
+
+
+def load_tensors(file: Path) -> Tensors:
+    """The tensors of a safetensors file.
+
+    Raises:
+        InputError: it is not there, or is not such a file.
+    """
+    try:
+        return dict(load_file(file))
+    except FileNotFoundError:
+        raise InputError(f"there is no {file}") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"'{file}' is no readable checkpoint: {reason}") from None
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    new = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        InputError: it cannot be read, or is not TOML; with the line and column.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read '{file}': {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def convert(values: Mapping[str, Any], kind: type[T], where: str) -> T:
+    """Values as a dataclass; a wrong name, type or range is an InputError that says where."""
+    check_names(values, kind, where)
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def check_names(values: Mapping[str, Any], kind: Any, where: str) -> None:
+    """Raise InputError, with the nearest name, where a dataclass has no such field."""
+    hints = get_type_hints(kind)
+    names = {f.name for f in fields(kind)}
+    for name, value in values.items():
+        if name not in names:
+            raise InputError(f"{where}: {unknown('field', name, names)}")
+        if is_dataclass(hints[name]) and isinstance(value, Mapping):
+            check_names(value, hints[name], where)
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A dataclass as plain dicts, without what is None: TOML has no word for it."""
+
+    def tidy(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {k: tidy(v) for k, v in item.items() if v is not None}
+        return item
+
+    tidied: dict[str, Any] = tidy(asdict(value))
+    return tidied
+
+
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """What differs between two configs, one line a field: `name: old -> new`."""
+
+    def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        for key, entry in value.items():
+            if isinstance(entry, Mapping):
+                items |= flat(entry, f"{prefix}{key}.")
+            else:
+                items[prefix + key] = entry
+        return items
+
+    a, b = flat(plain(old)), flat(plain(new))
+    return [
+        f"{key}: {a.get(key, 'none')} -> {b.get(key, 'none')}"
+        for key in sorted({*a, *b})
+        if a.get(key) != b.get(key)
+    ]

@@ -1,0 +1,467 @@
+"""Training: epochs, metrics, checkpoints, and going on where a run was stopped or killed.
+
+A run's checkpoint holds everything that its future depends on, so a run that was killed at any
+moment and resumed ends with the same tensors, to the bit, as one that was not.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from gridcade import agents, mdp, statistics
+from gridcade.agents import AgentKind
+from gridcade.envs import lookup
+from gridcade.errors import InputError
+from gridcade.evaluation import finite, measure, policy_table
+from gridcade.experience import Experience, Step, make_vector
+from gridcade.provenance import provenance
+from gridcade.run import (
+    Run,
+    RunConfig,
+    Tensors,
+    check_names,
+    convert,
+    differences,
+    plain,
+    read_toml,
+)
+
+DEFAULT_STEPS = 200_000  # decisions
+EPOCHS = 50  # in the steps asked for, unless the epoch's length is given
+SHORTEST_EPOCH = 1_000  # decisions
+CONFIDENCE = 0.95  # of the intervals in the metrics
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is."""
+
+    decisions: int
+    steps: int | None
+    seconds: float  # over all sessions
+    minutes: float | None
+    metrics: dict[str, Any] | None  # of the epoch that has just ended
+
+
+class Loop(Protocol):
+    """What runs an agent in its environments: compiled, or through Gymnasium."""
+
+    tick: int  # decisions between two looks at the clock
+
+    def advance(self, until: int) -> dict[str, float]:
+        """Learn until an absolute decision; returns sums over what happened."""
+        ...
+
+    def state_dict(self) -> Tensors:
+        """What there is to keep in arrays."""
+        ...
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Put back what `state_dict` gave."""
+        ...
+
+    def position(self) -> dict[str, Any]:
+        """What there is to keep besides, fit for JSON."""
+        ...
+
+    def restore(self, position: dict[str, Any]) -> None:
+        """Put back what `position` gave."""
+        ...
+
+
+class GymnasiumLoop:
+    """The loop for any environment: gridcade.experience, with sums over what happened."""
+
+    tick = 200
+
+    def __init__(self, agent: Any, envs: Any, seed: int):
+        self.agent = agent
+        self._experience = Experience(envs, seed)
+        self._steps = self._experience.steps(agent)
+        self._sums = np.zeros((2, envs.num_envs))  # return and length of the present episodes
+
+    def advance(self, until: int) -> dict[str, float]:
+        """Learn until an absolute decision, or just past it if environments share its step."""
+        totals = dict.fromkeys(
+            ("reward", "episodes", "return", "squared_return", "length", "truncated"), 0.0
+        )
+        while self.agent.decisions < until:
+            self._count(next(self._steps), totals)
+        return totals
+
+    def _count(self, step: Step, totals: dict[str, float]) -> None:
+        self._sums += [step.rewards, np.ones(len(step.rewards))]
+        totals["reward"] += float(step.rewards.sum())
+        for env in np.flatnonzero(step.terminated | step.truncated):
+            total, length = self._sums[:, env].tolist()
+            totals["episodes"] += 1
+            totals["return"] += total
+            totals["squared_return"] += total * total
+            totals["length"] += length
+            totals["truncated"] += float(not step.terminated[env])
+            self._sums[:, env] = 0
+
+    def state_dict(self) -> Tensors:
+        """Return and length of the present episodes."""
+        return {"episode_sums": self._sums}
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Put back what `state_dict` gave."""
+        self._sums[:] = tensors["episode_sums"]
+
+    def position(self) -> dict[str, Any]:
+        """Where the environments stand."""
+        return self._experience.state()
+
+    def restore(self, position: dict[str, Any]) -> None:
+        """Put the environments back there."""
+        self._experience.restore(position)
+
+
+def train(
+    agent: str,
+    env: str,
+    *,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    epoch: int | None = None,
+    evaluation_episodes: int | None = None,
+    envs: int | None = None,
+    hyperparameters: Any = None,
+    out: str | Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Train an agent in a run folder of its own.
+
+    Args:
+        agent: its name.
+        env: a Gymnasium id, a short name or a map file.
+        preset: one of the agent's; None: its default one.
+        config: a TOML file like a run's config.toml, laid over the preset.
+        seed: of everything random; None: the config file's, or 0.
+        steps: decisions, over all environments.
+        minutes: of training.
+        epoch: decisions from one checkpoint to the next.
+        evaluation_episodes: an epoch, where no exact value can be had.
+        envs: environments side by side.
+        hyperparameters: of the agent: a mapping laid over preset and config file, or its whole
+            config.
+        out: the run folder, new; None: one under `runs/`.
+        report: called now and then with the progress.
+        stop: asked now and then; true ends the session with a checkpoint.
+
+    Raises:
+        InputError: an unknown name, a value out of its range, or a folder that is taken.
+    """
+    kind = agents.find(agent)
+    given = {
+        "seed": seed,
+        "steps": steps,
+        "minutes": minutes,
+        "epoch": epoch,
+        "evaluation_episodes": evaluation_episodes,
+        "envs": envs,
+    }
+    settled = settle(kind, env, preset, config, given, hyperparameters)
+    with closing(lookup.make(env)) as single:
+        _make_agent(kind, single, settled)  # what does not fit is told before a folder is made
+    map_ = lookup.map_file(env)
+    world = map_.read_text(encoding="utf-8") if map_ else None
+    path = Path(out) if out is not None else _free_folder(settled)
+    if (path / "config.toml").is_file():
+        raise _taken(Run(path), settled, world)
+    return _session(Run.create(path, settled, world), report, stop)
+
+
+def resume(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    report: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Go on with a run from its last checkpoint, to its own budget or a new one.
+
+    Args:
+        path: the run folder.
+        steps: a new bound on decisions, in all.
+        minutes: a new bound on minutes of training, in all.
+        report: called now and then with the progress.
+        stop: asked now and then; true ends the session with a checkpoint.
+
+    Raises:
+        InputError: no run folder, one that cannot be read, or one that is being trained.
+    """
+    run = Run(path)
+    config = run.config
+    if steps is not None or minutes is not None:
+        config = replace(config, steps=steps, minutes=minutes)
+    return _session(run, report, stop, config)
+
+
+def settle(
+    kind: AgentKind,
+    env: str,
+    preset: str | None,
+    config: str | Path | None,
+    given: Mapping[str, Any],
+    hyperparameters: Any = None,
+) -> RunConfig:
+    """A run's config: the preset, the config file laid over it, and over both what was given.
+
+    The topmost layer that bounds the steps or the minutes decides both.
+
+    Raises:
+        InputError: an unknown name or a value out of its range, with the file it stands in.
+    """
+    layers = _layers(kind, preset, config)
+    layers.append({k: v for k, v in given.items() if v is not None})
+    values: dict[str, Any] = {}
+    for layer in layers:
+        if {"steps", "minutes"} & set(layer):
+            values = {k: v for k, v in values.items() if k not in ("steps", "minutes")}
+        values |= layer
+    if "steps" not in values and "minutes" not in values:
+        values["steps"] = DEFAULT_STEPS
+    even_share = values.get("steps", DEFAULT_STEPS) // EPOCHS
+    values.setdefault("epoch", max(SHORTEST_EPOCH, even_share))
+    if not is_dataclass(hyperparameters):
+        hyperparameters = hyperparameters_of(kind, preset, config, hyperparameters)
+    values |= {"agent": kind.name, "env": env, "preset": preset or kind.default_preset}
+    values["hyperparameters"] = plain(hyperparameters)
+    return convert(values, RunConfig, "config")
+
+
+def hyperparameters_of(
+    kind: AgentKind,
+    preset: str | None,
+    config: str | Path | None,
+    given: Mapping[str, Any] | None = None,
+) -> Any:
+    """An agent's hyperparameters: the preset's, the config file's over them, then those given."""
+    merged: dict[str, Any] = {}
+    for layer in _layers(kind, preset, config):
+        merged = _merged(merged, layer.get("hyperparameters", {}))
+    return convert(_merged(merged, given or {}), kind.config, "hyperparameters")
+
+
+def _layers(kind: AgentKind, preset: str | None, config: str | Path | None) -> list[dict[str, Any]]:
+    files = [kind.preset(preset or kind.default_preset)]
+    files += [Path(config)] if config is not None else []
+    layers = []
+    for file in files:
+        layer = read_toml(file)
+        check_names(layer, RunConfig, str(file))
+        if layer.get("agent", kind.name) != kind.name:
+            raise InputError(f"{file} is for the agent {layer['agent']}, not for {kind.name}")
+        hyperparameters = layer.get("hyperparameters", {})
+        check_names(hyperparameters, kind.config, f"{file}, hyperparameters")
+        layers.append(layer)
+    return layers
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings, the upper laid over the lower."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _make_agent(kind: AgentKind, env: gym.Env[Any, Any], config: RunConfig) -> Any:
+    hyperparameters = convert(config.hyperparameters, kind.config, "hyperparameters")
+    return kind.make(env, hyperparameters, config.seed)
+
+
+def _free_folder(config: RunConfig) -> Path:
+    """`runs/FourRooms-q-learning-s0`, or with -2, -3 … where that is taken."""
+    base, _, query = config.env.partition("?")
+    short = Path(base).stem.removesuffix("-v0")
+    words = [short, *query.replace("=", "").split("&")] if query else [short]
+    name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
+    path, number = Path("runs") / name, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{number}"
+    return path
+
+
+def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
+    """What to say of a folder that already holds a run."""
+    found = differences(run.config, config)
+    if run.world != world:
+        found.append("the map differs")
+    if found:
+        return InputError(
+            f"'{run.path}' holds a run with another config ({'; '.join(found)}): "
+            "choose another --out"
+        )
+    return InputError(f"'{run.path}' holds this very run: gridcade resume {run.path}")
+
+
+def _session(
+    run: Run,
+    report: Callable[[Progress], None] | None,
+    stop: Callable[[], bool],
+    config: RunConfig | None = None,
+) -> Run:
+    """Train from the last checkpoint on, until the budget is used up or `stop` says so."""
+    config = config or run.config
+    kind = agents.find(config.agent)
+    with run.locked(), closing(make_vector(run.env, config.envs)) as envs:
+        env = envs.envs[0]
+        agent = _make_agent(kind, env, config)
+        loop = kind.compiled_loop(agent, env, config.seed) if config.envs == 1 else None
+        loop = loop or GymnasiumLoop(agent, envs, config.seed)
+        trainer = _Trainer(run, config, agent, loop, env)
+        if run.checkpoints():
+            trainer.load(run.last_checkpoint())
+        else:
+            trainer.save()
+        if config != run.config:
+            run.rewrite_config(config)
+        run.clear_leftovers()
+        run.cut_metrics(agent.decisions)
+        run.add_provenance(provenance(config.seed))
+        trainer.go_on(report, stop)
+    return run
+
+
+class _Trainer:
+    """One session: the agent, its loop, and what has been counted since the last epoch."""
+
+    def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Any, env: Any):
+        self.run, self.config, self.agent, self.loop, self.env = run, config, agent, loop, env
+        self.totals: dict[str, float] = {}  # of the present epoch
+        self.epoch_start = 0  # decision
+        self.seconds = 0.0  # of training, over all sessions
+        self.epoch_seconds = 0.0
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {
+            "decisions": self.agent.decisions,
+            "epoch_start": self.epoch_start,
+            "epoch_seconds": self.epoch_seconds,
+            "seconds": self.seconds,
+            "totals": self.totals,
+            "position": self.loop.position(),
+        }
+        self.run.save_checkpoint(
+            self.agent.decisions, self.agent.state_dict(), self.loop.state_dict(), state
+        )
+
+    def load(self, decisions: int) -> None:
+        """Go back to a checkpoint."""
+        tensors, loop_tensors, state = self.run.load_checkpoint(decisions)
+        try:
+            self.agent.load_state_dict(tensors)
+            self.loop.load_state_dict(loop_tensors)
+            self.loop.restore(state["position"])
+            self.totals = state["totals"]
+            self.epoch_start, self.seconds = state["epoch_start"], state["seconds"]
+            self.epoch_seconds = state["epoch_seconds"]
+        except (KeyError, ValueError) as error:
+            folder = self.run.path / "checkpoints" / str(decisions)
+            raise InputError(f"the checkpoint {folder} does not fit this run: {error}") from None
+
+    def go_on(self, report: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> None:
+        """Train until the budget is used up, or `stop` says so."""
+        steps, epoch = self.config.steps, self.config.epoch
+        while steps is None or self.agent.decisions < steps:
+            until = (self.agent.decisions // epoch + 1) * epoch
+            until = until if steps is None else min(until, steps)
+            while self.agent.decisions < until:
+                if self._out_of_time() or stop():
+                    self.save()
+                    return
+                before = time.perf_counter()
+                sums = self.loop.advance(min(until, self.agent.decisions + self.loop.tick))
+                spent = time.perf_counter() - before
+                self.seconds += spent
+                self.epoch_seconds += spent
+                for name, value in sums.items():
+                    self.totals[name] = self.totals.get(name, 0.0) + value
+                if report is not None:
+                    report(self._progress(None))
+            metrics = self._metrics()
+            self.totals, self.epoch_start = {}, self.agent.decisions
+            self.epoch_seconds = 0.0
+            # metrics first: whoever is killed between the two drops them on resuming
+            self.run.add_metrics(metrics)
+            self.save()
+            if report is not None:
+                report(self._progress(metrics))
+
+    def _out_of_time(self) -> bool:
+        return self.config.minutes is not None and self.seconds >= self.config.minutes * 60
+
+    def _progress(self, metrics: dict[str, Any] | None) -> Progress:
+        config = self.config
+        return Progress(self.agent.decisions, config.steps, self.seconds, config.minutes, metrics)
+
+    def _metrics(self) -> dict[str, Any]:
+        """The epoch's metrics: what training met, and what the greedy policy is worth."""
+        totals, decisions = self.totals, self.agent.decisions
+        made = decisions - self.epoch_start
+        episodes = int(totals["episodes"])
+        entry: dict[str, Any] = {
+            "decisions": decisions,
+            "episodes": episodes,
+            "seconds": round(self.seconds, 3),
+            "decisions_per_second": round(made / max(self.epoch_seconds, 1e-9)),
+            "training_average_reward": totals["reward"] / made,
+        }
+        if episodes:
+            estimate = statistics.moments_interval(
+                episodes, totals["return"], totals["squared_return"], CONFIDENCE
+            )
+            entry |= _named("training_return", estimate)
+            entry["training_length_mean"] = totals["length"] / episodes
+            entry["training_truncated"] = totals["truncated"] / episodes
+        entry |= self.agent.metrics()
+        return entry | self._evaluated()
+
+    def _evaluated(self) -> dict[str, Any]:
+        """The greedy policy's worth: exact where the model is known, else by a few episodes."""
+        model = lookup.known_model(self.env)
+        table = policy_table(self.agent, self.env, model) if model is not None else None
+        if model is None or table is None:
+            measured = measure(
+                self.agent,
+                self.run.env,
+                episodes=self.config.evaluation_episodes,
+                seed=self.config.seed,
+                confidence=CONFIDENCE,
+            )
+            entry = _named("average_reward", measured.average_reward)
+            if measured.expected_return is not None:
+                entry |= _named("return", measured.expected_return)
+            return entry | {"exact": False}
+        limit = lookup.time_limit(self.env)
+        value = mdp.evaluate_policy(model, table, time_limit=limit)
+        entry = {}
+        for name, number in (
+            ("average_reward", value.average_reward),
+            ("return", value.expected_return),
+        ):
+            if (exact := finite(number)) is not None:
+                entry |= {f"{name}_{part}": exact for part in ("mean", "low", "high")}
+        return entry | {"exact": True}
+
+
+def _named(name: str, estimate: statistics.Estimate) -> dict[str, Any]:
+    parts = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+    return {f"{name}_{part}": finite(value) for part, value in parts.items()}

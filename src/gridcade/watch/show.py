@@ -1,0 +1,253 @@
+"""Watching a policy: its moments, one a decision, in a terminal, a window or a video."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+from numpy.typing import NDArray
+
+from gridcade.envs import lookup
+from gridcade.envs.drawing import Overlay
+from gridcade.envs.gridworld import TabularEnv
+from gridcade.errors import InputError
+from gridcade.evaluation import Actor, policy_table
+from gridcade.policy import Policy, state_values
+from gridcade.streams import check_seed, episode_seed
+from gridcade.watch.terminal import (
+    Pace,
+    TerminalScreen,
+    arrow_panel,
+    colour_depth,
+    half_blocks,
+    side_by_side,
+)
+from gridcade.watch.video import check_video_path, save_video
+
+Env = gym.Env[Any, Any]
+DEFAULT_FPS = 8.0
+ENDLESS = 500  # decisions that count as an episode, where a task never ends
+END_PAUSE = 1.0  # seconds that the end of an episode stays in sight
+FASTER = 1.5
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is to see after a decision, or after a reset."""
+
+    picture: NDArray[np.uint8]  # [height, width, 3]
+    place: tuple[int, int] | None  # row and column of the agent, in a drawn world
+    episode: int  # from 1
+    decisions: int  # of this episode
+    total: float  # its return so far
+    end: str  # "", "ended", "cut by the time limit"
+
+
+@dataclass(frozen=True)
+class Mind:
+    """What a tabular policy thinks of a drawn world."""
+
+    values: Any  # [states], or None
+    table: Any  # [states, actions]
+
+
+def moments(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Moment]:
+    """Episode after episode, a moment a decision."""
+    longest = lookup.time_limit(env) or ENDLESS
+    for episode in range(episodes):
+        chosen = episode_seed(seed, "watching", 0, episode)
+        rngs = [np.random.default_rng(chosen)]
+        observation, _ = env.reset(seed=chosen)
+        decisions, total, end = 0, 0.0, ""
+        yield Moment(picture(env), _place(env), episode + 1, 0, 0.0, end)
+        while not end:
+            action = actor.act(np.array([observation]), np.array([decisions == 0]), rngs)[0]
+            observation, reward, terminated, truncated, _ = env.step(action)
+            decisions += 1
+            total += float(reward)
+            cut = truncated or decisions >= longest
+            end = "ended" if terminated else "cut by the time limit" if cut else ""
+            yield Moment(picture(env), _place(env), episode + 1, decisions, total, end)
+
+
+def picture(env: Env) -> NDArray[np.uint8]:
+    """The environment's picture; InputError, with what to install, where it cannot be drawn."""
+    try:
+        return np.asarray(env.render(), dtype=np.uint8)
+    except DependencyNotInstalled as error:
+        raise InputError(f"this environment's picture needs more: {error}") from None
+
+
+def watch(
+    policy: Policy,
+    env: str | Env,
+    *,
+    name: str = "",
+    where: str | None = None,
+    video: Path | None = None,
+    fps: float | None = None,
+    episodes: int = 3,
+    seed: int = 0,
+    epsilon: float | None = None,
+) -> None:
+    """Show episodes of a policy.
+
+    Args:
+        policy: anything that predicts.
+        env: a name, or an environment made with render_mode="rgb_array".
+        name: of the policy, for the eye.
+        where: `terminal` or `window`; None: the terminal, unless a video is asked for.
+        video: a file to write, .mp4, .webp or .gif.
+        fps: decisions a second; None: the environment's own.
+        episodes: how many.
+        seed: of the episodes.
+        epsilon: probability of a random action; None: as `gridcade.evaluation.measure` has it.
+
+    Raises:
+        InputError: an argument out of its range, no terminal or screen to show it on, or a video
+            that cannot be written.
+    """
+    check_seed(seed)
+    if episodes < 1:
+        raise InputError(f"episodes is {episodes}; it takes 1 or more")
+    if video is not None:
+        check_video_path(video)
+    shown = drawable(env) if isinstance(env, str) else env
+    title = env if isinstance(env, str) else (env.spec.id if env.spec else "")
+    fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)
+    Pace(fps)  # checks it
+    actor = Actor(policy, shown, epsilon, deterministic=True)
+    mind = read_mind(actor, shown)
+    try:
+        if video is not None:
+            seen = moments(actor, shown, episodes, seed)
+            save_video(video, _frames(seen, shown, mind, fps), fps)
+            print(f"video: {video}")
+        if where == "window":
+            _in_window(moments(actor, shown, episodes, seed), shown, mind, title, fps)
+        elif where == "terminal" or video is None:
+            heading = f"{name} on {title}"
+            _in_terminal(moments(actor, shown, episodes, seed), shown, mind, heading, fps, episodes)
+    finally:
+        if isinstance(env, str):
+            shown.close()
+
+
+def drawable(name: str) -> Env:
+    """An environment that draws itself; InputError where it cannot."""
+    env = lookup.make(name, render_mode="rgb_array")
+    if env.render_mode != "rgb_array":
+        raise InputError(f"{name} has no picture to show")
+    return env
+
+
+def read_mind(actor: Actor, env: Env) -> Mind | None:
+    """Values and probabilities by state, where the world is drawn and the policy can tell them."""
+    world = env.unwrapped
+    if not isinstance(world, TabularEnv):
+        return None
+    table = policy_table(actor.policy, env, world.model)
+    return None if table is None else Mind(state_values(actor.policy), table)
+
+
+def panel(
+    picture: NDArray[np.uint8],
+    place: tuple[int, int] | None,
+    env: Env,
+    mind: Mind | None,
+    columns: int,
+    rows: int,
+) -> list[str]:
+    """The picture as lines of text, and beside it what a tabular policy thinks."""
+    depth = colour_depth(sys.stdout)
+    world = env.unwrapped
+    if mind is None or not isinstance(world, TabularEnv):
+        return half_blocks(picture, columns, rows, depth)
+    half = (columns - 3) // 2
+    thoughts = arrow_panel(
+        world.world,
+        world.places,
+        mind.values,
+        mind.table,
+        world.moves,
+        place,
+        half,
+        rows,
+        depth,
+    )
+    return side_by_side(half_blocks(picture, half, rows, depth), thoughts, 3)
+
+
+def _in_terminal(
+    seen: Iterator[Moment], env: Env, mind: Mind | None, heading: str, fps: float, episodes: int
+) -> None:
+    first = next(seen)
+    with TerminalScreen() as screen:
+        pace, paused = Pace(fps), False
+        for moment in chain([first], seen):
+            while True:
+                columns, rows = screen.size()
+                status = (
+                    f"episode {moment.episode} of {episodes}   decision {moment.decisions}   "
+                    f"return {moment.total:.6g}   {moment.end}"
+                )
+                keys = "q quits, space pauses, + and - change the speed"
+                body = panel(moment.picture, moment.place, env, mind, columns, rows - 4)
+                lines = [heading[:columns], status[:columns], "", *body]
+                screen.show([*lines[: rows - 1], keys[:columns]])
+                for key in screen.keys(timeout=0.0):
+                    if key in ("q", "escape"):
+                        return
+                    paused ^= key == "space"
+                    if key in "+=-":
+                        fps = fps / FASTER if key == "-" else fps * FASTER
+                        pace = Pace(fps)
+                pace.wait()
+                if not paused:
+                    break
+            for _ in range(round(END_PAUSE * fps) if moment.end else 0):
+                pace.wait()
+
+
+def _in_window(seen: Iterator[Moment], env: Env, mind: Mind | None, title: str, fps: float) -> None:
+    from gridcade.envs.window import Window
+
+    window = None
+    for frame in _frames(seen, env, mind, fps):
+        if window is None:
+            window = Window(title, frame.shape[1], frame.shape[0])
+        window.show(frame, fps)
+        if {"q", "escape"} & set(window.keys()):
+            break
+    if window is not None:
+        window.close()
+
+
+def _frames(
+    seen: Iterator[Moment], env: Env, mind: Mind | None, fps: float
+) -> Iterator[NDArray[np.uint8]]:
+    """Pictures, with what a tabular policy thinks beside them; ends stay in sight for a while."""
+    world = env.unwrapped
+    for moment in seen:
+        frame = moment.picture
+        if mind is not None and isinstance(world, TabularEnv):
+            world.overlay = Overlay(mind.values, mind.table)
+            thoughts = picture(env)
+            world.overlay = None
+            gap = np.full((frame.shape[0], 8, 3), 255, dtype=np.uint8)
+            frame = np.concatenate([frame, gap, thoughts], axis=1)
+        for _ in range(1 + round(END_PAUSE * fps) if moment.end else 1):
+            yield frame
+
+
+def _place(env: Env) -> tuple[int, int] | None:
+    world = env.unwrapped
+    if not isinstance(world, TabularEnv):
+        return None
+    row, column = world.places[world.state]
+    return int(row), int(column)
