@@ -22,7 +22,7 @@ from gridcade.agents.compiled import compiled
 from gridcade.envs.lookup import known_model, time_limit
 from gridcade.envs.model import Model
 from gridcade.errors import InputError
-from gridcade.experience import Step
+from gridcade.experience import TOTALS, Step
 from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
@@ -120,7 +120,7 @@ def choose(q: Any, s: int, epsilon: float, u: float) -> int:
     """
     num_actions = q.shape[1]
     if u < epsilon:
-        return min(int(u / epsilon * num_actions), num_actions - 1)
+        return int(min(int(u / epsilon * num_actions), num_actions - 1))
     best, ties = q[s, 0], 1
     for a in range(1, num_actions):
         if q[s, a] > best:
@@ -191,17 +191,6 @@ def draw(cumulative: Any, low: int, high: int, u: float) -> int:
     return low
 
 
-TOTALS = (
-    "reward",
-    "episodes",
-    "return",
-    "squared_return",
-    "length",
-    "truncated",
-)
-"""What `run` adds up over a stretch of decisions; all but `reward` over the episodes that ended."""
-
-
 @compiled
 def run(
     q: Any,
@@ -215,7 +204,7 @@ def run(
     agent_rng: Any,
     env_rng: Any,
     until: int,  # decision
-    totals: Any,  # [len(TOTALS)] float: added to
+    totals: Any,  # [len(TOTALS)] float, in the order of their names: added to
 ) -> None:
     """Q-learning on a known model from decision place[0] until `until`."""
     offsets, next_states, cumulative, rewards, ends, start_cumulative = model
@@ -393,11 +382,13 @@ def make(env: gym.Env[Any, Any], config: QLearningConfig, seed: int) -> QLearnin
     Raises:
         InputError: its observations or actions are not Discrete.
     """
+    sizes = []
     for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
             kind = type(space).__name__
             raise InputError(f"q-learning takes Discrete {name} from 0 on; these are a {kind}")
-    return QLearning(int(env.observation_space.n), int(env.action_space.n), config, seed)
+        sizes.append(int(space.n))
+    return QLearning(sizes[0], sizes[1], config, seed)
 
 
 class CompiledLoop:
@@ -423,6 +414,7 @@ class CompiledLoop:
         start = draw(model.start_cumulative, 0, model.num_states, self._rng.random())
         self._place: Ints = np.array([0, start, 0])
         self._returned: Floats = np.zeros(1)
+        self.advance(agent.decisions)  # no decision: compiles, so that clocks measure learning
 
     def advance(self, until: int) -> dict[str, float]:
         """Learn until an absolute decision; sums over what happened, by the names of TOTALS."""

@@ -207,6 +207,7 @@ class TabularEnv(gym.Env[Any, Any]):
             return gym.spaces.Box(0.0, 1.0, (self.model.num_states,), np.float32)
         if self.observation == "coordinates":
             last = np.array([self.world.height, self.world.width], np.float32) - 1
+            last = np.maximum(last, 1)  # Gymnasium warns of a range of one number
             return gym.spaces.Box(np.zeros(2, np.float32), last, dtype=np.float32)
         return gym.spaces.Box(0, 255, (pixels, pixels, 3), np.uint8)
 

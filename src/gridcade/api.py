@@ -65,7 +65,7 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
     return Contender(agent, str(run.path if isinstance(policy, Run) else policy), where, run)
 
 
-def load(policy: str | os.PathLike[str], env: str | Env | None = None) -> Policy:
+def load(policy: str | os.PathLike[str] | Run, env: str | Env | None = None) -> Policy:
     """A policy by its name; see `find`."""
     return find(policy, env).policy
 

@@ -28,8 +28,10 @@ from gridcade.errors import InputError
 from gridcade.evaluation import Evaluation, finite
 from gridcade.mdp import Solution
 from gridcade.run import Run, read_toml
+from gridcade.statistics import Estimate
 
 REFRESH = 0.1  # seconds between two looks at a progress bar
+PLAIN_SHARE, PLAIN_SECONDS = 0.1, 30.0  # of the budget, or of time, between two plain lines
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -60,7 +62,8 @@ class TrainingDisplay:
         )
         self._task = self._bars.add_task("", total=1.0, note="")
         self._latest = ""
-        self._shown = 0.0
+        self._shown = 0.0  # clock
+        self._printed = 0.0  # share of the budget
         self._began: tuple[float, int] | None = None  # clock and decisions of this session
 
     def __enter__(self) -> Self:
@@ -77,14 +80,18 @@ class TrainingDisplay:
             self._began = now, progress.decisions
         if progress.metrics is not None:
             self._latest = _headline(progress.metrics)
-            if not err.is_terminal:
+        shares = [progress.decisions / progress.steps] if progress.steps else []
+        shares += [progress.seconds / 60 / progress.minutes] if progress.minutes else []
+        if not err.is_terminal:
+            due = max(shares) >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
+            if progress.metrics is not None and due:
+                self._shown, self._printed = now, max(shares)
                 print(f"{progress.decisions:>11,} decisions  {self._latest}", flush=True)
-        if not err.is_terminal or now - self._shown < REFRESH:
+            return
+        if now - self._shown < REFRESH:
             return
         self._shown = now
         rate = (progress.decisions - self._began[1]) / max(now - self._began[0], 1e-9)
-        shares = [progress.decisions / progress.steps] if progress.steps else []
-        shares += [progress.seconds / 60 / progress.minutes] if progress.minutes else []
         note = f"{progress.decisions:,} decisions  {rate:,.0f}/s  {self._latest}"
         self._bars.update(self._task, completed=max(shares), note=note)
 
@@ -151,51 +158,48 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
         f"{result.decisions:,} decisions, seed {result.seed}",
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("")
-    for heading in ("estimate", f"{100 * result.confidence:g} % interval"):
-        table.add_column(heading, justify="right")
     exact = result.exact
-    if exact is not None:
-        for heading in ("exact", "without limit", "optimum", "gap"):
-            table.add_column(heading, justify="right")
-    rows: list[tuple[str, Any, tuple[float | None, ...]]] = [
-        (
-            "expected average reward",
-            result.average_reward,
-            ()
-            if exact is None
-            else (
-                exact.average_reward,
-                exact.unlimited_average_reward,
-                exact.optimal_average_reward,
-                exact.gap_average_reward,
-            ),
-        ),
-        (
-            "expected return",
-            result.expected_return,
-            ()
-            if exact is None
-            else (
-                exact.expected_return,
-                exact.unlimited_return,
-                exact.optimal_return,
-                exact.gap_return,
-            ),
-        ),
-        ("discounted return", result.discounted_return, ()),
-        ("episode length", result.episode_length, ()),
-    ]
-    for name, estimate, exacts in rows:
+    rows: dict[str, tuple[Estimate | None, float | None]] = {
+        "average reward": (result.average_reward, exact.average_reward if exact else None),
+        "return": (result.expected_return, exact.expected_return if exact else None),
+        "discounted return": (result.discounted_return, None),
+        "episode length": (result.episode_length, None),
+    }
+    table = _numbers("expected", "estimate", f"{100 * result.confidence:g} % interval", "exact")
+    for name, (estimate, value) in rows.items():
         if estimate is not None:
             interval = f"{number(estimate.low)} to {number(estimate.high)}"
-            table.add_row(name, number(estimate.mean), interval, *map(number, exacts))
+            table.add_row(name, number(estimate.mean), interval, number(value))
     out.print(table)
+    if exact is not None:
+        out.print()
+        table = _numbers("exact, without limit", "this policy", "optimum", "gap")
+        for name, values in (
+            (
+                "average reward",
+                (
+                    exact.unlimited_average_reward,
+                    exact.optimal_average_reward,
+                    exact.gap_average_reward,
+                ),
+            ),
+            ("return", (exact.unlimited_return, exact.optimal_return, exact.gap_return)),
+        ):
+            if values[0] is not None:
+                table.add_row(name, *map(number, values))
+        out.print(table)
     if result.truncated:
         out.print(f"{100 * result.truncated:.3g} % of the episodes were cut by the time limit")
     for note in result.notes:
         out.print(f"note: {note}", soft_wrap=True)
+
+
+def _numbers(first: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column(first, min_width=20)
+    for column in columns:
+        table.add_column(column, justify="right", min_width=10)
+    return table
 
 
 def show_solution(

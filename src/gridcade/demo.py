@@ -10,7 +10,8 @@ from gridcade.watch import show
 from gridcade.watch.terminal import TerminalScreen
 
 ENV = "FourRooms"
-EPISODES = 2
+MEASURED = 2_000  # episodes
+EPISODES = 2  # to watch
 
 
 def demo(out: Path | None = None) -> None:
@@ -45,10 +46,10 @@ def demo(out: Path | None = None) -> None:
     _step(
         "How good is it, and how sure can one be of that? Estimates from fresh episodes, each\n"
         "with an interval; beside them the exact values of that very policy, and the optimum:",
-        f"gridcade evaluate {out} --precision 0.02",
+        f"gridcade evaluate {out} --episodes {MEASURED}",
     )
     with console.counting("evaluating") as progress:
-        result = api.evaluate(run, precision=0.02, progress=progress)
+        result = api.evaluate(run, episodes=MEASURED, progress=progress)
     api.keep(run, result)
     console.show_evaluation(result)
 
@@ -58,7 +59,8 @@ def demo(out: Path | None = None) -> None:
         "where it would go.",
         f"gridcade watch {out} --video {video} --episodes {EPISODES}",
     )
-    show.watch(run_policy := api.load(run), ENV, video=video, episodes=EPISODES)
+    policy = api.load(run)
+    show.watch(policy, ENV, video=video, episodes=EPISODES)
     try:
         TerminalScreen()
     except InputError:
@@ -66,7 +68,7 @@ def demo(out: Path | None = None) -> None:
     else:
         if sys.stdin.isatty():
             input("Press return to watch it here. ")
-        show.watch(run_policy, ENV, name=str(out), episodes=1)
+        show.watch(policy, ENV, name=str(out), episodes=1)
     print(f"\n{time.monotonic() - began:.0f} seconds in all. What to try next:\n")
     print(f"  gridcade watch {out}")
     print("  gridcade play CliffWalk")

@@ -21,10 +21,10 @@ from gridcade.envs import lookup
 from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.model import Model
 from gridcade.errors import InputError
-from gridcade.experience import make_vector
+from gridcade.experience import make_vector, reset
 from gridcade.policy import Human, KnownPolicy, Policy, Quit, pick, with_epsilon
 from gridcade.statistics import Estimate
-from gridcade.streams import Purpose, check_seed, episode_seed
+from gridcade.streams import Purpose, check_seed, episode_seed, episode_stream
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  # done, of how many
@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]  # done, of how many
 DEFAULT_EPISODES = 100
 DEFAULT_STEPS = 100_000  # decisions, of a continuing task
 PILOT_EPISODES = 50
+PILOT_SHARE = 4  # a pilot is this share of the episodes that precision asks for, or PILOT_EPISODES
 MOST_EPISODES = 10_000  # that a wish for precision is granted
 LONGEST_EPISODE = 100_000  # decisions, where an environment has no time limit
 STREAMS = 8  # side by side, of a continuing task
@@ -142,42 +143,48 @@ def measure(
         continuing = model is not None and model.continuing
         if continuing and limit is not None:
             raise InputError(f"{label} is a continuing task: it takes no time limit")
-        exact, exact_notes = _exact(actor, model, single, limit, discount)
+        exact, notes = _exact(actor, model, single, limit, discount)
         if continuing:
             if episodes is not None or precision is not None:
                 raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
-            steps = steps or DEFAULT_STEPS
-            gain = _continuing(envs, actor, seed, steps, confidence, progress)
-            counts = {"episodes": None, "decisions": steps}
-            estimates = [None, gain, None, None]
-            share, notes = None, ["a continuing task: no return and no episode length"]
+            number, decisions = None, (steps or DEFAULT_STEPS) // envs.num_envs * envs.num_envs
+            gain = _continuing(envs, actor, seed, decisions, confidence, progress)
+            expected = discounted = length = share = None
+            notes.append("a continuing task: no return and no episode length")
         else:
             player = _Player(envs, actor, discount, limit)
-            number, notes = _budget(player, seed, episodes, steps, precision, confidence)
-            played = player.play(number, seed, "evaluation", progress)
-            estimates = _estimates(played, confidence, _two_values(model))
-            counts = {"episodes": len(played.returns), "decisions": int(played.lengths.sum())}
+            planned, said = _budget(player, seed, episodes, steps, precision, confidence)
+            played = player.play(planned, seed, "evaluation", progress)
+            number, decisions = len(played.returns), int(played.lengths.sum())
+            values = _two_values(model)
+            expected = statistics.return_interval(played.returns, confidence, values)
+            gain = statistics.gain_interval(
+                played.returns, played.lengths, confidence, values, limit
+            )
+            discounted = statistics.mean_interval(
+                played.discounted, confidence, "discounted returns"
+            )
+            length = statistics.mean_interval(played.lengths, confidence, "lengths")
             share = float(played.truncated.mean())
-            if len(played.returns) < number:
-                notes.append(f"{number} episodes were to be played: who stops early may mislead")
-            notes += _episode_notes(played, estimates[0], precision, limit)
+            notes += said + _played_notes(played, planned, expected, precision, limit)
     finally:
         if owned:
             envs.close()
-    notes += exact_notes + [f"{e.note}" for e in estimates[:1] if e is not None and e.note]
+    notes += [e.note for e in (expected, gain, discounted, length) if e is not None and e.note]
     return Evaluation(
         env=label,
         policy=name or type(policy).__name__,
+        episodes=number,
+        decisions=decisions,
         confidence=confidence,
         seed=seed,
-        expected_return=estimates[0],
-        average_reward=estimates[1],
-        discounted_return=estimates[2],
-        episode_length=estimates[3],
+        expected_return=expected,
+        average_reward=gain,
+        discounted_return=discounted,
+        episode_length=length,
         truncated=share,
         exact=exact,
         notes=tuple(dict.fromkeys(notes)),
-        **counts,
     )
 
 
@@ -273,8 +280,8 @@ class _Player:
         )  # the episode number of each environment; those past the last are idle
         upcoming, done = n, 0
         seeds = [episode_seed(seed, purpose, 0, k) for k in range(n)]
-        rngs = [np.random.default_rng(s) for s in seeds]
-        observations, _ = self.envs.reset(seed=seeds)
+        rngs = [episode_stream(s) for s in seeds]
+        observations = reset(self.envs, seeds)
         starts = np.ones(n, dtype=bool)
         weights = np.ones(n)
         while done < episodes:
@@ -303,13 +310,12 @@ class _Player:
             for env in np.flatnonzero(starts):
                 current[env], upcoming = upcoming, upcoming + 1
                 seeds[env] = episode_seed(seed, purpose, 0, int(current[env]))
-                rngs[env] = np.random.default_rng(seeds[env])
+                rngs[env] = episode_stream(seeds[env])
             weights[starts] = 1.0
             if progress is not None and finished.any():
                 progress(done, episodes)
             if done < episodes:
-                options = {"reset_mask": starts.copy()}
-                observations, _ = self.envs.reset(seed=seeds, options=options)
+                observations = reset(self.envs, seeds, starts)
         return Episodes(sums[0], sums[1], sums[2], cut)
 
 
@@ -324,12 +330,12 @@ def _continuing(
     """The gain of a task without end: several streams, their beginnings dropped, batch means."""
     n = envs.num_envs
     each = steps // n
-    per_stream = BATCHES // n
-    if each * 9 // 10 < 2 * per_stream:
+    per_stream = max(1, BATCHES // n)
+    if each < 4 * per_stream:
         raise InputError(f"{steps} steps are too few to measure by: take {4 * BATCHES} or more")
     seeds = [episode_seed(seed, "evaluation", i, 0) for i in range(n)]
-    rngs = [np.random.default_rng(s) for s in seeds]
-    observations, _ = envs.reset(seed=seeds)
+    rngs = [episode_stream(s) for s in seeds]
+    observations = reset(envs, seeds)
     starts = np.ones(n, dtype=bool)
     rewards = np.empty((n, each))
     for t in range(each):
@@ -339,18 +345,6 @@ def _continuing(
         if progress is not None and t % 1000 == 0:
             progress(t * n, steps)
     return statistics.batch_means(rewards[:, each // 10 :], per_stream, confidence)
-
-
-def _estimates(
-    played: Episodes, confidence: float, values: tuple[float, float] | None
-) -> list[Estimate | None]:
-    """Expected return, gain, discounted return, episode length."""
-    return [
-        statistics.return_interval(played.returns, confidence, values),
-        statistics.gain_interval(played.returns, played.lengths, confidence, values),
-        statistics.mean_interval(played.discounted, confidence),
-        statistics.mean_interval(played.lengths, confidence),
-    ]
 
 
 def _two_values(model: Model | None) -> tuple[float, float] | None:
@@ -382,8 +376,12 @@ def _budget(
         return number, [f"{number} whole episodes, about {steps} decisions by a pilot's lengths"]
     assert precision is not None  # noqa: S101 - for the type checker
     needed = statistics.episodes_needed(pilot.returns, precision, confidence)
+    if needed is not None and needed > PILOT_SHARE * PILOT_EPISODES:
+        # so few cannot tell the spread well: take a pilot as large as befits the task
+        pilot = player.play(min(needed, MOST_EPISODES) // PILOT_SHARE, seed, "pilot")
+        needed = statistics.episodes_needed(pilot.returns, precision, confidence)
     if needed is None:
-        note = f"the pilot's {PILOT_EPISODES} returns tell no spread or no scale: "
+        note = f"a pilot of {len(pilot.returns)} episodes tells no spread or no scale: "
         return MOST_EPISODES, [note + f"the cap of {MOST_EPISODES} episodes was played"]
     if needed > MOST_EPISODES:
         note = f"a precision of {precision:g} would take about {needed} episodes: "
@@ -391,12 +389,18 @@ def _budget(
     return max(needed, PILOT_EPISODES), []
 
 
-def _episode_notes(
-    played: Episodes, expected: Estimate | None, precision: float | None, limit: int | None
+def _played_notes(
+    played: Episodes,
+    planned: int,
+    expected: Estimate,
+    precision: float | None,
+    limit: int | None,
 ) -> list[str]:
     notes = []
-    if precision is not None and expected is not None and expected.mean:
-        reached = (expected.high - expected.low) / 2 / abs(expected.mean)
+    if len(played.returns) < planned:
+        notes.append(f"{planned} episodes were to be played: who stops early may mislead")
+    if precision is not None and expected.mean:
+        reached = expected.half_width / abs(expected.mean)
         if reached > precision:
             notes.append(f"precision reached: {reached:.3g}, asked for: {precision:g}")
     if limit is None and played.truncated.any():
@@ -428,9 +432,6 @@ def _exact(
         except InputError as error:
             notes.append(f"no optimal return: {error}")
     optimal_gain = mdp.solve(model, "gain").gain
-    gap_return = None
-    if optimal_return is not None and unlimited.expected_return is not None:
-        gap_return = optimal_return - unlimited.expected_return
     if unlimited.episode_length == math.inf:
         notes.append("without the time limit an episode of this policy may never end")
     return (
@@ -441,11 +442,18 @@ def _exact(
             unlimited_average_reward=unlimited.average_reward,
             optimal_return=optimal_return,
             optimal_average_reward=optimal_gain,
-            gap_return=gap_return,
-            gap_average_reward=optimal_gain - unlimited.average_reward,
+            gap_return=_gap(optimal_return, unlimited.expected_return),
+            gap_average_reward=_gap(optimal_gain, unlimited.average_reward) or 0.0,
         ),
         notes,
     )
+
+
+def _gap(optimal: float | None, value: float | None) -> float | None:
+    """How much less than the optimum; rounding errors are none."""
+    if optimal is None or value is None:
+        return None
+    return 0.0 if math.isclose(optimal, value, rel_tol=1e-9, abs_tol=1e-12) else optimal - value
 
 
 def _vector(env: str | gym.Env[Any, Any], most: int) -> tuple[SyncVectorEnv, str, bool]:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from gridcade.envs.lookup import make, time_limit
 from gridcade.streams import Purpose, episode_seed
 
+TOTALS = ("reward", "episodes", "return", "squared_return", "length", "truncated")
+"""What loops add up while they learn; all but `reward` over the episodes that ended."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -42,7 +45,7 @@ class Learner(Protocol):
         ...
 
 
-def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+def make_vector(name: str, count: int, **arguments: Any) -> SyncVectorEnv[Any, Any]:
     """Several environments of one name, stepped in turn, reset only when told to.
 
     Raises:
@@ -50,6 +53,15 @@ def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, 
     """
     builders = [partial(make, name, **arguments)] * count
     return SyncVectorEnv(builders, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def reset(
+    envs: VectorEnv[Any, Any, Any], seeds: list[int], mask: NDArray[np.bool_] | None = None
+) -> Any:
+    """Reset environments, all or those of a mask, each by its seed; the observations of all."""
+    seed: Any = seeds  # Gymnasium's annotation leaves lists out
+    options = None if mask is None else {"reset_mask": mask.copy()}
+    return envs.reset(seed=seed, options=options)[0]
 
 
 class Experience:
@@ -67,11 +79,12 @@ class Experience:
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seed: int, purpose: Purpose = "training"):
         self.envs = envs
-        self._seed, self._purpose = seed, purpose
+        self._seed = seed
+        self._purpose: Purpose = purpose
         self._numbers = [0] * envs.num_envs  # of each environment's present episode
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since its reset
         self._tellers = _tellers(envs)
-        self._current, _ = envs.reset(seed=self._seeds())
+        self._current = reset(envs, self._seeds())
 
     def steps(self, agent: Learner) -> Iterator[Step]:
         """Step after step, without end: the consumer stops it."""
@@ -106,7 +119,7 @@ class Experience:
     def restore(self, state: dict[str, Any]) -> None:
         """Put every environment back where `state` found it."""
         self._numbers = [int(n) for n in state["numbers"]]
-        self._current, _ = self.envs.reset(seed=self._seeds())
+        self._current = reset(self.envs, self._seeds())
         if self._tellers:
             told = zip(self._tellers, state["states"], strict=True)
             self._current = np.array([env.set_state(one) for env, one in told])
@@ -125,7 +138,7 @@ class Experience:
         for env in np.flatnonzero(ended):
             self._numbers[env] += 1
             self._actions[env] = []
-        return self.envs.reset(seed=self._seeds(), options={"reset_mask": ended})[0]
+        return reset(self.envs, self._seeds(), ended)
 
     def _replay(self, actions: list[list[Any]]) -> None:
         """Take past actions again, every environment starting so that all end together."""
@@ -136,7 +149,7 @@ class Experience:
         for left in range(int(lengths.max()), 0, -1):
             fresh = (lengths == left) | ended
             if fresh.any():
-                self.envs.reset(seed=self._seeds(), options={"reset_mask": fresh})
+                reset(self.envs, self._seeds(), fresh)
             taken = idle.copy()
             for env in np.flatnonzero(lengths >= left):
                 taken[env] = actions[env][lengths[env] - left]
@@ -145,8 +158,7 @@ class Experience:
             self._current = stepped
         fresh = lengths == 0
         if fresh.any():
-            options = {"reset_mask": fresh}
-            self._current = self.envs.reset(seed=self._seeds(), options=options)[0]
+            self._current = reset(self.envs, self._seeds(), fresh)
 
 
 def _tellers(envs: VectorEnv[Any, Any, Any]) -> list[Any]:

@@ -102,7 +102,7 @@ def pick(probabilities: Floats, draws: Floats) -> NDArray[np.int64]:
 
 def with_epsilon(probabilities: Floats, epsilon: float) -> Floats:
     """Probabilities with uniform random actions mixed in."""
-    return (1 - epsilon) * probabilities + epsilon / probabilities.shape[-1]
+    return np.asarray((1 - epsilon) * probabilities + epsilon / probabilities.shape[-1])
 
 
 def random_policy(env: gym.Env[Any, Any]) -> Policy:

@@ -128,7 +128,7 @@ class Run:
         Raises:
             InputError: one is.
         """
-        with (self.path / "lock").open("w") as file:
+        with (self.path / ".lock").open("w") as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

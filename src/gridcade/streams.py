@@ -34,6 +34,15 @@ def stream(seed: int, purpose: Purpose, number: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, code, number])))
 
 
+def episode_stream(seed: int) -> np.random.Generator:
+    """The stream that a policy's actions are drawn from, in the episode of a seed.
+
+    Not `default_rng(seed)`: that is the environment's own stream, draw for draw, and an action
+    that knows the outcome to come is no policy.
+    """
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1])))
+
+
 def pack(rng: np.random.Generator) -> NDArray[np.uint64]:
     """The state of a PCG64 stream as six whole numbers."""
     state = rng.bit_generator.state

@@ -19,7 +19,7 @@ from gridcade.agents import AgentKind
 from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.evaluation import finite, measure, policy_table
-from gridcade.experience import Experience, Step, make_vector
+from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.provenance import provenance
 from gridcade.run import (
     Run,
@@ -88,9 +88,7 @@ class GymnasiumLoop:
 
     def advance(self, until: int) -> dict[str, float]:
         """Learn until an absolute decision, or just past it if environments share its step."""
-        totals = dict.fromkeys(
-            ("reward", "episodes", "return", "squared_return", "length", "truncated"), 0.0
-        )
+        totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
         while self.agent.decisions < until:
             self._count(next(self._steps), totals)
         return totals

@@ -18,7 +18,7 @@ from gridcade.envs.gridworld import TabularEnv
 from gridcade.errors import InputError
 from gridcade.evaluation import Actor, policy_table
 from gridcade.policy import Policy, state_values
-from gridcade.streams import check_seed, episode_seed
+from gridcade.streams import check_seed, episode_seed, episode_stream
 from gridcade.watch.terminal import (
     Pace,
     TerminalScreen,
@@ -61,7 +61,7 @@ def moments(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Moment
     longest = lookup.time_limit(env) or ENDLESS
     for episode in range(episodes):
         chosen = episode_seed(seed, "watching", 0, episode)
-        rngs = [np.random.default_rng(chosen)]
+        rngs = [episode_stream(chosen)]
         observation, _ = env.reset(seed=chosen)
         decisions, total, end = 0, 0.0, ""
         yield Moment(picture(env), _place(env), episode + 1, 0, 0.0, end)

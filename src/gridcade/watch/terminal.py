@@ -35,7 +35,7 @@ CUBE = np.array([0, 95, 135, 175, 215, 255])  # the levels of colours 16 to 231 
 
 # The alternate screen, cleared, without a cursor, without wrapping long lines; and back.
 ENTER = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?7l"
-LEAVE = f"\x1b[?2026l{RESET}\x1b[?7h\x1b[?25h\x1b[?1049l"
+LEAVE = f"\x1b[?2026l{RESET}\x1b[2J\x1b[?7h\x1b[?25h\x1b[?1049l"
 KEY = re.compile(r"\x1b[\[O][0-9;]*([A-Za-z~])|(.)", re.DOTALL)
 UNFINISHED = re.compile(rb"\x1b([\[O][0-9;]*)?\Z")
 ESCAPE_WAIT = 0.05  # seconds in which the rest of an arrow key's code arrives
