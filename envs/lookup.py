@@ -17,6 +17,8 @@ from gridcade.errors import InputError, unknown
 
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_OPTIONS = ("observation", "pixels", "time_limit")
+# What an environment may raise over its arguments, or for want of a package.
+MISFITS = (GymnasiumError, TypeError, ValueError, LookupError, AssertionError, ImportError)
 
 
 def short_names() -> dict[str, str]:
@@ -71,7 +73,7 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
         return gym.make(id_, render_mode=render_mode, disable_env_checker=True, **given)
     except InputError:
         raise
-    except (GymnasiumError, TypeError, ValueError, AssertionError, ImportError) as error:
+    except MISFITS as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot make the environment '{name}': {reason}") from error
 
@@ -91,14 +93,21 @@ def with_arguments(name: str, arguments: dict[str, Any]) -> str:
 
 
 def known_model(env: gym.Env[Any, Any]) -> Model | None:
-    """The exact model of an environment that has one: ours, or toy_text's `P`."""
+    """The exact model of an environment that has one: ours, or toy_text's `P`.
+
+    Raises:
+        InputError: its `P` makes no sense, such as probabilities that do not sum to 1.
+    """
     bare = env.unwrapped
     if isinstance(model := getattr(bare, "model", None), Model):
         return model
     table, start = getattr(bare, "P", None), getattr(bare, "initial_state_distrib", None)
     if table is None or start is None:
         return None
-    return Model.from_table(table, start)
+    try:
+        return Model.from_table(table, start)
+    except ValueError as error:
+        raise InputError(f"the table P of {bare} is no model: {error}") from error
 
 
 def time_limit(env: gym.Env[Any, Any]) -> int | None:
@@ -116,7 +125,7 @@ def _value(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
 
 
@@ -125,7 +134,7 @@ def _arguments(id_: str) -> set[str] | None:
     entry = gym.registry[id_].entry_point
     try:
         creator = load_env_creator(entry) if isinstance(entry, str) else entry
-    except (ImportError, AttributeError):
+    except (GymnasiumError, ImportError, AttributeError):
         return None
     if creator is None:
         return None

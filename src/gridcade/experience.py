@@ -94,8 +94,9 @@ class Experience:
             agent.update()
             received = self.envs.step(actions)
             next_observations, rewards, terminated, truncated, _ = received
-            for past, action in zip(self._actions, actions, strict=True):
-                past.append(action)
+            if not self._tellers:
+                for past, action in zip(self._actions, actions, strict=True):
+                    past.append(action)
             self._current = self._restart(next_observations, terminated | truncated)
             step = Step(
                 observations,
@@ -111,10 +112,11 @@ class Experience:
 
     def state(self) -> dict[str, Any]:
         """Where every environment stands; plain numbers and lists, fit for JSON."""
+        numbers = list(self._numbers)
         if self._tellers:
-            return {"numbers": self._numbers, "states": [e.get_state() for e in self._tellers]}
+            return {"numbers": numbers, "states": [env.get_state() for env in self._tellers]}
         actions = [[np.asarray(a).tolist() for a in past] for past in self._actions]
-        return {"numbers": self._numbers, "actions": actions}
+        return {"numbers": numbers, "actions": actions}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put every environment back where `state` found it."""

@@ -95,15 +95,15 @@ class Run:
             raise InputError(f"'{path}' is there already, and is not an empty folder")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = Path(tempfile.mkdtemp(prefix=".new-run-", dir=path.parent))
-            new.chmod(0o755)
-            for folder in ("checkpoints", "evaluation"):
-                (new / folder).mkdir()
-            (new / "metrics.jsonl").touch()
-            if world is not None:
-                write_text(new / "world.txt", world)
-            write_text(new / "config.toml", tomli_w.dumps(plain(config)))
-            new.rename(path)
+            with tempfile.TemporaryDirectory(prefix=".new-run-", dir=path.parent) as beside:
+                new = Path(beside) / path.name
+                for folder in ("checkpoints", "evaluation"):
+                    (new / folder).mkdir(parents=True)
+                (new / "metrics.jsonl").touch()
+                if world is not None:
+                    write_text(new / "world.txt", world)
+                write_text(new / "config.toml", tomli_w.dumps(plain(config)))
+                new.rename(path)
         except OSError as error:
             raise InputError(f"cannot make the run folder '{path}': {error.strerror}") from None
         return cls(path)

@@ -24,14 +24,14 @@ def episode_seed(seed: int, purpose: Purpose, env: int, number: int) -> int:
     are disjoint from training's by construction, not by luck.
     """
     code = get_args(Purpose).index(purpose)
-    drawn = int(np.random.SeedSequence([seed, code, env, number]).generate_state(1)[0])
+    drawn = int(_sequence(seed, code, env, number).generate_state(1)[0])
     return (drawn >> (PURPOSE_BITS + 1)) << PURPOSE_BITS | code
 
 
 def stream(seed: int, purpose: Purpose, number: int = 0) -> np.random.Generator:
     """The random stream of a purpose."""
     code = get_args(Purpose).index(purpose)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, code, number])))
+    return np.random.Generator(np.random.PCG64(_sequence(seed, code, number)))
 
 
 def episode_stream(seed: int) -> np.random.Generator:
@@ -40,7 +40,15 @@ def episode_stream(seed: int) -> np.random.Generator:
     Not `default_rng(seed)`: that is the environment's own stream, draw for draw, and an action
     that knows the outcome to come is no policy.
     """
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1])))
+    return np.random.Generator(np.random.PCG64(_sequence(seed, 0)))
+
+
+def _sequence(seed: int, *key: int) -> np.random.SeedSequence:
+    """What streams are seeded by: another one for every key, and none of them `default_rng(seed)`.
+
+    Not `SeedSequence([seed, *key])`: there [seed, 0] and [seed, 0, 0] are the same as seed.
+    """
+    return np.random.SeedSequence(seed, spawn_key=key)
 
 
 def pack(rng: np.random.Generator) -> NDArray[np.uint64]:

@@ -1,0 +1,201 @@
+"""Q-learning on a world whose model is known, compiled: tens of millions of updates a second.
+
+The same `choose` and `learn` as everywhere, without Gymnasium between them: the one exception to
+the loop in gridcade.experience.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.agents.compiled import compiled
+from gridcade.agents.q_learning import (
+    Numbers,
+    QLearning,
+    QLearningConfig,
+    choose,
+    epsilon_at,
+    learn,
+)
+from gridcade.envs.model import Model
+from gridcade.experience import TOTALS
+from gridcade.streams import pack, stream, unpack
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@compiled
+def draw(cumulative: Any, low: int, high: int, u: float) -> int:
+    """The first place from low on whose running sum exceeds u; the last one is high - 1."""
+    while low < high - 1 and u >= cumulative[low]:
+        low += 1
+    return low
+
+
+@compiled
+def run(
+    q: Any,
+    visits: Any,
+    rate: Any,
+    numbers: Numbers,
+    model: Any,  # offsets, next states, cumulative, rewards, terminated, start's cumulative
+    time_limit: int,  # decisions; 0: none
+    place: Any,  # [3] int: decision, state, decisions since the start
+    returned: Any,  # [1] float: rewards since the start
+    agent_rng: Any,
+    env_rng: Any,
+    until: int,  # decision
+    totals: Any,  # [len(TOTALS)] float, in the order of their names: added to
+) -> None:
+    """Q-learning on a known model from decision place[0] until `until`."""
+    offsets, next_states, cumulative, rewards, ends, start_cumulative = model
+    num_actions, num_states = q.shape[1], q.shape[0]
+    t, s, elapsed = place
+    total = returned[0]
+    while t < until:
+        a = choose(q, s, epsilon_at(numbers.epsilon, visits, s, t), agent_rng.random())
+        row = s * num_actions + a
+        outcome = draw(cumulative, offsets[row], offsets[row + 1], env_rng.random())
+        s_next, r, terminated = next_states[outcome], rewards[outcome], ends[outcome]
+        elapsed += 1
+        total += r
+        totals[0] += r
+        truncated = not terminated and elapsed == time_limit
+        s_start = s_next
+        if terminated or truncated:
+            totals[1] += 1.0
+            totals[2] += total
+            totals[3] += total * total
+            totals[4] += elapsed
+            totals[5] += truncated
+            elapsed, total = 0, 0.0
+            s_start = draw(start_cumulative, 0, num_states, env_rng.random())
+        learn(q, visits, rate, numbers, t, s, a, r, s_next, terminated, s_start)
+        s = s_start
+        t += 1
+    place[0], place[1], place[2] = t, s, elapsed
+    returned[0] = total
+
+
+def model_arrays(model: Model) -> tuple[Any, ...]:
+    """A model as `run` takes it."""
+    return (
+        model.offsets,
+        model.next_states,
+        model.cumulative,
+        model.rewards,
+        model.terminated,
+        model.start_cumulative,
+    )
+
+
+class CompiledLoop:
+    """One agent on one world with a known model, compiled: the same update, without Gymnasium.
+
+    The world draws from one stream through all its episodes. (gridcade.experience, which takes any
+    environment, gives each episode a seed instead: this is the one exception, for speed.)
+
+    Args:
+        agent: the agent.
+        model: the world.
+        limit: the time limit in decisions; None: none.
+        seed: of the world's random stream.
+    """
+
+    tick = 100_000  # decisions between two looks at the clock
+
+    def __init__(self, agent: QLearning, model: Model, limit: int | None, seed: int):
+        self.agent = agent
+        self._model = model_arrays(model)
+        self._limit = limit or 0
+        self._rng = stream(seed, "training")
+        start = draw(model.start_cumulative, 0, model.num_states, self._rng.random())
+        self._place: Ints = np.array([0, start, 0])
+        self._returned: Floats = np.zeros(1)
+        self.advance(agent.decisions)  # no decision: compiles, so that clocks measure learning
+
+    def advance(self, until: int) -> dict[str, float]:
+        """Learn until an absolute decision; sums over what happened, by the names of TOTALS."""
+        totals = np.zeros(len(TOTALS))
+        self._place[0] = self.agent.decisions
+        run(
+            self.agent.q,
+            self.agent.visits,
+            self.agent.rate,
+            self.agent.numbers,
+            self._model,
+            self._limit,
+            self._place,
+            self._returned,
+            self.agent.rng,
+            self._rng,
+            until,
+            totals,
+        )
+        self.agent.decisions = int(self._place[0])
+        return dict(zip(TOTALS, totals.tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Where the world stands, and its stream."""
+        return {
+            "place": self._place,
+            "returned": self._returned,
+            "world_stream": pack(self._rng),
+        }
+
+    def load_state_dict(self, tensors: dict[str, NDArray[Any]]) -> None:
+        """Put back what `state_dict` gave."""
+        self._place[:] = tensors["place"]
+        self._returned[:] = tensors["returned"]
+        unpack(self._rng, tensors["world_stream"])
+
+    def position(self) -> dict[str, Any]:
+        """Nothing besides the tensors."""
+        return {}
+
+    def restore(self, position: dict[str, Any]) -> None:
+        """Nothing besides the tensors."""
+
+
+def train_many(
+    model: Model,
+    config: QLearningConfig,
+    seeds: Sequence[int],
+    decisions: int,
+    windows: int = 50,
+    limit: int | None = None,
+    threads: int = 2,
+) -> tuple[Floats, dict[str, Floats]]:
+    """Train one agent for each seed, all on one world, on several threads.
+
+    Args:
+        model: the world.
+        config: hyperparameters, the same for all.
+        seeds: one an agent.
+        decisions: of each agent.
+        windows: stretches of equal length, over which learning curves are taken.
+        limit: decisions after which an episode is cut; None: none.
+        threads: run at once.
+
+    Returns:
+        Action values [seeds, states, actions], and by the names of TOTALS the sums over each
+        window [seeds, windows].
+    """
+    values = np.empty((len(seeds), model.num_states, model.num_actions))
+    curves = np.empty((len(seeds), windows, len(TOTALS)))
+
+    def train(i: int) -> None:
+        agent = QLearning(model.num_states, model.num_actions, config, seeds[i])
+        loop = CompiledLoop(agent, model, limit, seeds[i])
+        for w in range(windows):
+            totals = loop.advance(decisions * (w + 1) // windows)
+            curves[i, w] = [totals[name] for name in TOTALS]
+        values[i] = agent.q
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(train, range(len(seeds))))
+    return values, {name: curves[:, :, k] for k, name in enumerate(TOTALS)}
