@@ -11,13 +11,13 @@ from gridcade.errors import unknown
 if TYPE_CHECKING:
     from gridcade.agents.q_learning import QLearning as QLearning
     from gridcade.agents.q_learning import QLearningConfig as QLearningConfig
-    from gridcade.agents.q_learning import Schedule as Schedule
+    from gridcade.agents.schedule import Schedule as Schedule
 
 PRESETS = Path(__file__).parent / "presets"
 _EXPORTS = {
     "QLearning": "q_learning",
     "QLearningConfig": "q_learning",
-    "Schedule": "q_learning",
+    "Schedule": "schedule",
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.compiled import compiled
+from gridcade.agents.schedule import Schedule, ScheduleNumbers
 from gridcade.envs.lookup import known_model, time_limit
 from gridcade.errors import InputError
 from gridcade.experience import Step
@@ -25,15 +26,6 @@ from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-class ScheduleNumbers(NamedTuple):
-    """A schedule as the compiled code takes it."""
-
-    initial: float
-    final: float
-    decisions: float
-    power: float
 
 
 class Numbers(NamedTuple):
@@ -44,42 +36,6 @@ class Numbers(NamedTuple):
     rate_step_ratio: float
     step_size: ScheduleNumbers
     epsilon: ScheduleNumbers
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A number that changes over training, counted in absolute decisions.
-
-    Runs linearly from `initial` to `final` over `decisions`, then stays; and is divided by N^power,
-    where N counts the updates of this state and action (step size) or of this state (epsilon).
-    """
-
-    initial: float
-    """Value at the first decision."""
-    final: float | None = None
-    """Value in the end; none: the initial one, so a constant."""
-    decisions: int = 0
-    """Decisions from the initial value to the final one."""
-    power: float = 0.0
-    """Omega in 1 / N^omega; 0: no such decay."""
-
-    def check(self, name: str) -> None:
-        """Raise InputError unless the values are probabilities and the rest is not negative."""
-        for key in ("initial", "final"):
-            value = getattr(self, key)
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"{name}.{key} is {value}; it takes 0 to 1")
-        if self.decisions < 0:
-            raise InputError(f"{name}.decisions is {self.decisions}; it takes 0 or more")
-        if not 0 <= self.power <= 1:
-            raise InputError(f"{name}.power is {self.power}; it takes 0 to 1")
-
-    def numbers(self) -> ScheduleNumbers:
-        """For the compiled code."""
-        final = self.initial if self.final is None else self.final
-        return ScheduleNumbers(
-            float(self.initial), float(final), float(self.decisions), float(self.power)
-        )
 
 
 @dataclass(frozen=True)
@@ -204,6 +160,59 @@ def learn(
     q[s, a] += alpha * delta
     if numbers.differential:
         rate[0] += numbers.rate_step_ratio * alpha * delta
+
+
+@compiled
+def draw(cumulative: Any, low: int, high: int, u: float) -> int:
+    """The first place from low on whose running sum exceeds u; the last one is high - 1."""
+    while low < high - 1 and u >= cumulative[low]:
+        low += 1
+    return low
+
+
+@compiled
+def run(
+    q: Any,
+    visits: Any,
+    rate: Any,
+    numbers: Numbers,
+    model: Any,  # offsets, next states, cumulative, rewards, terminated, start's cumulative
+    limit: int,  # decisions; 0: none
+    place: Any,  # [3] int: decision, state, decisions since the start
+    returned: Any,  # [1] float: rewards since the start
+    agent_rng: Any,
+    env_rng: Any,
+    until: int,  # decision
+    totals: Any,  # [len(TOTALS)] float, in the order of their names: added to
+) -> None:
+    """Q-learning on a known model from decision place[0] until `until`."""
+    offsets, next_states, cumulative, rewards, ends, start_cumulative = model
+    num_actions, num_states = q.shape[1], q.shape[0]
+    t, s, elapsed = place
+    total = returned[0]
+    while t < until:
+        a = choose(q, s, epsilon_at(numbers.epsilon, visits, s, t), agent_rng.random())
+        row = s * num_actions + a
+        outcome = draw(cumulative, offsets[row], offsets[row + 1], env_rng.random())
+        s_next, r, terminated = next_states[outcome], rewards[outcome], ends[outcome]
+        elapsed += 1
+        total += r
+        totals[0] += r
+        truncated = not terminated and elapsed == limit
+        s_start = s_next
+        if terminated or truncated:
+            totals[1] += 1.0
+            totals[2] += total
+            totals[3] += total * total
+            totals[4] += elapsed
+            totals[5] += truncated
+            elapsed, total = 0, 0.0
+            s_start = draw(start_cumulative, 0, num_states, env_rng.random())
+        learn(q, visits, rate, numbers, t, s, a, r, s_next, terminated, s_start)
+        s = s_start
+        t += 1
+    place[0], place[1], place[2] = t, s, elapsed
+    returned[0] = total
 
 
 class QLearning:

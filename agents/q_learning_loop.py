@@ -11,74 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.compiled import compiled
-from gridcade.agents.q_learning import (
-    Numbers,
-    QLearning,
-    QLearningConfig,
-    choose,
-    epsilon_at,
-    learn,
-)
+from gridcade.agents.q_learning import QLearning, QLearningConfig, draw, run
 from gridcade.envs.model import Model
 from gridcade.experience import TOTALS
 from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@compiled
-def draw(cumulative: Any, low: int, high: int, u: float) -> int:
-    """The first place from low on whose running sum exceeds u; the last one is high - 1."""
-    while low < high - 1 and u >= cumulative[low]:
-        low += 1
-    return low
-
-
-@compiled
-def run(
-    q: Any,
-    visits: Any,
-    rate: Any,
-    numbers: Numbers,
-    model: Any,  # offsets, next states, cumulative, rewards, terminated, start's cumulative
-    time_limit: int,  # decisions; 0: none
-    place: Any,  # [3] int: decision, state, decisions since the start
-    returned: Any,  # [1] float: rewards since the start
-    agent_rng: Any,
-    env_rng: Any,
-    until: int,  # decision
-    totals: Any,  # [len(TOTALS)] float, in the order of their names: added to
-) -> None:
-    """Q-learning on a known model from decision place[0] until `until`."""
-    offsets, next_states, cumulative, rewards, ends, start_cumulative = model
-    num_actions, num_states = q.shape[1], q.shape[0]
-    t, s, elapsed = place
-    total = returned[0]
-    while t < until:
-        a = choose(q, s, epsilon_at(numbers.epsilon, visits, s, t), agent_rng.random())
-        row = s * num_actions + a
-        outcome = draw(cumulative, offsets[row], offsets[row + 1], env_rng.random())
-        s_next, r, terminated = next_states[outcome], rewards[outcome], ends[outcome]
-        elapsed += 1
-        total += r
-        totals[0] += r
-        truncated = not terminated and elapsed == time_limit
-        s_start = s_next
-        if terminated or truncated:
-            totals[1] += 1.0
-            totals[2] += total
-            totals[3] += total * total
-            totals[4] += elapsed
-            totals[5] += truncated
-            elapsed, total = 0, 0.0
-            s_start = draw(start_cumulative, 0, num_states, env_rng.random())
-        learn(q, visits, rate, numbers, t, s, a, r, s_next, terminated, s_start)
-        s = s_start
-        t += 1
-    place[0], place[1], place[2] = t, s, elapsed
-    returned[0] = total
 
 
 def model_arrays(model: Model) -> tuple[Any, ...]:

@@ -148,23 +148,17 @@ def measure(
             if episodes is not None or precision is not None:
                 raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
             number, decisions = None, (steps or DEFAULT_STEPS) // envs.num_envs * envs.num_envs
-            gain = _continuing(envs, actor, seed, decisions, confidence, progress)
+            gain = continuing_gain(envs, actor, seed, decisions, confidence, progress)
             expected = discounted = length = share = None
             notes.append("a continuing task: no return and no episode length")
         else:
-            player = _Player(envs, actor, discount, limit)
+            player = Player(envs, actor, discount, limit)
             planned, said = _budget(player, seed, episodes, steps, precision, confidence)
             played = player.play(planned, seed, "evaluation", progress)
             number, decisions = len(played.returns), int(played.lengths.sum())
-            values = _two_values(model)
-            expected = statistics.return_interval(played.returns, confidence, values)
-            gain = statistics.gain_interval(
-                played.returns, played.lengths, confidence, values, limit
+            expected, gain, discounted, length = estimates(
+                played, confidence, two_values(model), limit
             )
-            discounted = statistics.mean_interval(
-                played.discounted, confidence, "discounted returns"
-            )
-            length = statistics.mean_interval(played.lengths, confidence, "lengths")
             share = float(played.truncated.mean())
             notes += said + _played_notes(played, planned, expected, precision, limit)
     finally:
@@ -252,7 +246,7 @@ class Actor:
         return actions
 
 
-class _Player:
+class Player:
     """Plays whole episodes, each by its own number, whatever runs beside it."""
 
     def __init__(
@@ -319,7 +313,7 @@ class _Player:
         return Episodes(sums[0], sums[1], sums[2], cut)
 
 
-def _continuing(
+def continuing_gain(
     envs: VectorEnv[Any, Any, Any],
     actor: Actor,
     seed: int,
@@ -347,7 +341,30 @@ def _continuing(
     return statistics.batch_means(rewards[:, each // 10 :], per_stream, confidence)
 
 
-def _two_values(model: Model | None) -> tuple[float, float] | None:
+def estimates(
+    played: Episodes,
+    confidence: float,
+    values: tuple[float, float] | None,
+    limit: int | None,
+) -> tuple[Estimate, Estimate, Estimate, Estimate]:
+    """Expected return, average reward, discounted return and length, from whole episodes.
+
+    Args:
+        played: the episodes.
+        confidence: of the intervals.
+        values: the two returns there can be, if there are no others: see `two_values`.
+        limit: the longest that an episode can be, in decisions; None: not known.
+    """
+    returns, lengths = played.returns, played.lengths
+    return (
+        statistics.return_interval(returns, confidence, values),
+        statistics.gain_interval(returns, lengths, confidence, values, limit),
+        statistics.mean_interval(played.discounted, confidence, "discounted returns"),
+        statistics.mean_interval(lengths, confidence, "lengths"),
+    )
+
+
+def two_values(model: Model | None) -> tuple[float, float] | None:
     """The two returns there can be, if the only rewards are one value, paid at ends."""
     if model is None:
         return None
@@ -360,7 +377,7 @@ def _two_values(model: Model | None) -> tuple[float, float] | None:
 
 
 def _budget(
-    player: _Player,
+    player: Player,
     seed: int,
     episodes: int | None,
     steps: int | None,

@@ -411,10 +411,15 @@ def _ending_actions(model: Model) -> tuple[NDArray[np.bool_], Ints]:
             break
         inside = steps < np.inf
     allowed = (rows_allowed & np.repeat(inside, num_actions)).reshape(num_states, num_actions)
-    # Each state takes an action that may come a step nearer to an end: it gets there for sure.
-    nearest = np.where(model.terminated, 0.0, steps[model.next_states])
-    nearest = np.minimum.reduceat(nearest, model.offsets[:-1]).reshape(num_states, num_actions)
-    return allowed, np.where(allowed, nearest, np.inf).argmin(axis=1)
+    # Each state takes an action that may come a step nearer to an end: it gets there for sure. Of
+    # those, the one that comes nearest on average: by luck alone it could take for ever and a day.
+    left = np.where(model.terminated, 0.0, steps[model.next_states])
+    nearer = np.minimum.reduceat(left, model.offsets[:-1]).reshape(num_states, num_actions)
+    nearer = allowed & (nearer < steps[:, None])
+    left[~np.isfinite(left)] = 0  # of actions that are not allowed
+    average = np.add.reduceat(model.probabilities * left, model.offsets[:-1])
+    average = average.reshape(num_states, num_actions)
+    return allowed, np.where(nearer, average, np.inf).argmin(axis=1)
 
 
 def _best_gain(model: Model) -> tuple[Floats, Floats, Ints]:

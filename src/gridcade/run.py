@@ -80,7 +80,7 @@ class Run:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         file = self.path / "config.toml"
-        if not file.is_file():
+        if not os.path.isfile(file):  # Path.is_file raises on long names
             raise InputError(f"'{path}' is no run folder: it holds no config.toml")
         self.config = convert(read_toml(file), RunConfig, str(file))
 
@@ -91,12 +91,12 @@ class Run:
         Raises:
             InputError: the folder exists and is not empty, or cannot be made.
         """
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise InputError(f"'{path}' is there already, and is not an empty folder")
         try:
+            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+                raise InputError(f"'{path}' is there already, and is not an empty folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".new-run-", dir=path.parent) as beside:
-                new = Path(beside) / path.name
+                new = Path(beside) / "run"
                 for folder in ("checkpoints", "evaluation"):
                     (new / folder).mkdir(parents=True)
                 (new / "metrics.jsonl").touch()
@@ -174,34 +174,37 @@ class Run:
         return sorted(map(int, names))
 
     def best(self) -> int | None:
-        """The checkpoint with the best evaluation so far: by its return, or else by its gain."""
-        scored: list[tuple[float, int]] = []
-        for m in self.metrics():
-            score = m.get("return_mean")
-            score = m.get("average_reward_mean") if score is None else score
-            if score is not None:
-                scored.append((score, m["decisions"]))
-        # of equals the first
-        return max(scored, key=lambda s: (s[0], -s[1]))[1] if scored else None
+        """The checkpoint with the best evaluation so far: by its return, or else by its gain.
+
+        A policy that never ends has no return, and is no rival of those that have one.
+        """
+        metrics = self.metrics()
+        for key in ("return_mean", "average_reward_mean"):
+            scored = [(m[key], m["decisions"]) for m in metrics if m.get(key) is not None]
+            if scored:
+                return int(max(scored, key=lambda s: (s[0], -s[1]))[1])  # of equals the first
+        return None
 
     def save_checkpoint(
         self, decisions: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
     ) -> None:
-        """Write a checkpoint, whole or not at all, and drop old ones."""
+        """Write a checkpoint, whole or not at all, and drop old ones, as wholly."""
         folder = self.path / "checkpoints"
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
-        save_file({k: np.ascontiguousarray(v) for k, v in agent.items()}, new / "agent.safetensors")
-        save_file({k: np.ascontiguousarray(v) for k, v in loop.items()}, new / "loop.safetensors")
-        (new / "loop.json").write_text(json.dumps(loop_state))
-        new.chmod(0o755)
-        final = folder / str(decisions)
-        if final.exists():  # an interrupted run was resumed, and interrupted again at once
-            shutil.rmtree(final)
-        new.rename(final)
-        kept = {*self.checkpoints()[-KEPT_CHECKPOINTS:], self.best()}
-        for old in self.checkpoints():
-            if old not in kept:
-                shutil.rmtree(folder / str(old))
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
+            new = Path(beside) / "new"
+            new.mkdir()
+            for name, tensors in (("agent", agent), ("loop", loop)):
+                contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+                save_file(contiguous, new / f"{name}.safetensors")
+            (new / "loop.json").write_text(json.dumps(loop_state))
+            final = folder / str(decisions)
+            if final.exists():  # an interrupted run was resumed, and interrupted again at once
+                final.rename(Path(beside) / "replaced")
+            new.rename(final)
+            kept = {*self.checkpoints()[-KEPT_CHECKPOINTS:], self.best()}
+            for old in self.checkpoints():
+                if old not in kept:
+                    (folder / str(old)).rename(Path(beside) / str(old))
 
     def load_checkpoint(self, decisions: int) -> tuple[Tensors, Tensors, dict[str, Any]]:
         """Agent's tensors, loop's tensors, loop's state.
@@ -246,8 +249,9 @@ def load_tensors(file: Path) -> Tensors:
         return dict(load_file(file))
     except FileNotFoundError:
         raise InputError(f"there is no {file}") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
+        # AttributeError and TypeError: of a type that numpy has not
+        reason = str(error).partition("\n")[0]
         raise InputError(f"'{file}' is no readable checkpoint: {reason}") from None
 
 
@@ -289,7 +293,7 @@ def check_names(values: Mapping[str, Any], kind: Any, where: str) -> None:
         if name not in names:
             raise InputError(f"{where}: {unknown('field', name, names)}")
         if is_dataclass(hints[name]) and isinstance(value, Mapping):
-            check_names(value, hints[name], where)
+            check_names(value, hints[name], f"{where}, {name}")
 
 
 def plain(value: Any) -> dict[str, Any]:

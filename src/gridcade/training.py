@@ -4,6 +4,7 @@ A run's checkpoint holds everything that its future depends on, so a run that wa
 moment and resumed ends with the same tensors, to the bit, as one that was not.
 """
 
+import os.path
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -25,7 +26,6 @@ from gridcade.run import (
     Run,
     RunConfig,
     Tensors,
-    check_names,
     convert,
     differences,
     plain,
@@ -176,7 +176,7 @@ def train(
     map_ = lookup.map_file(env)
     world = map_.read_text(encoding="utf-8") if map_ else None
     path = Path(out) if out is not None else _free_folder(settled)
-    if (path / "config.toml").is_file():
+    if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
         raise _taken(Run(path), settled, world)
     return _session(Run.create(path, settled, world), report, stop)
 
@@ -223,22 +223,23 @@ def settle(
     Raises:
         InputError: an unknown name or a value out of its range, with the file it stands in.
     """
-    layers = _layers(kind, preset, config)
-    layers.append({k: v for k, v in given.items() if v is not None})
+    layers = _layers(kind, preset, config).values()
     values: dict[str, Any] = {}
-    for layer in layers:
+    for layer in (*layers, {k: v for k, v in given.items() if v is not None}):
         if {"steps", "minutes"} & set(layer):
             values = {k: v for k, v in values.items() if k not in ("steps", "minutes")}
         values |= layer
     if "steps" not in values and "minutes" not in values:
         values["steps"] = DEFAULT_STEPS
-    even_share = values.get("steps", DEFAULT_STEPS) // EPOCHS
-    values.setdefault("epoch", max(SHORTEST_EPOCH, even_share))
     if not is_dataclass(hyperparameters):
         hyperparameters = hyperparameters_of(kind, preset, config, hyperparameters)
     values |= {"agent": kind.name, "env": env, "preset": preset or kind.default_preset}
     values["hyperparameters"] = plain(hyperparameters)
-    return convert(values, RunConfig, "config")
+    settled = convert(values, RunConfig, "config")
+    if "epoch" in values:
+        return settled
+    even_share = (settled.steps or DEFAULT_STEPS) // EPOCHS
+    return replace(settled, epoch=max(SHORTEST_EPOCH, even_share))
 
 
 def hyperparameters_of(
@@ -249,23 +250,25 @@ def hyperparameters_of(
 ) -> Any:
     """An agent's hyperparameters: the preset's, the config file's over them, then those given."""
     merged: dict[str, Any] = {}
-    for layer in _layers(kind, preset, config):
+    for file, layer in _layers(kind, preset, config).items():
         merged = _merged(merged, layer.get("hyperparameters", {}))
+        convert(merged, kind.config, f"{file}, hyperparameters")  # says whose mistake it is
     return convert(_merged(merged, given or {}), kind.config, "hyperparameters")
 
 
-def _layers(kind: AgentKind, preset: str | None, config: str | Path | None) -> list[dict[str, Any]]:
+def _layers(
+    kind: AgentKind, preset: str | None, config: str | Path | None
+) -> dict[Path, dict[str, Any]]:
+    """The preset's and the config file's values, each checked by itself, the upper one last."""
     files = [kind.preset(preset or kind.default_preset)]
     files += [Path(config)] if config is not None else []
-    layers = []
+    layers = {}
     for file in files:
         layer = read_toml(file)
-        check_names(layer, RunConfig, str(file))
         if layer.get("agent", kind.name) != kind.name:
             raise InputError(f"{file} is for the agent {layer['agent']}, not for {kind.name}")
-        hyperparameters = layer.get("hyperparameters", {})
-        check_names(hyperparameters, kind.config, f"{file}, hyperparameters")
-        layers.append(layer)
+        convert({"agent": kind.name, "env": "", "steps": 1} | layer, RunConfig, str(file))
+        layers[file] = layer
     return layers
 
 
@@ -371,7 +374,7 @@ class _Trainer:
             self.totals = state["totals"]
             self.epoch_start, self.seconds = state["epoch_start"], state["seconds"]
             self.epoch_seconds = state["epoch_seconds"]
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             folder = self.run.path / "checkpoints" / str(decisions)
             raise InputError(f"the checkpoint {folder} does not fit this run: {error}") from None
 

@@ -12,13 +12,13 @@ from gridcade import mdp
 from gridcade.agents.q_learning import (
     QLearning,
     QLearningConfig,
-    Schedule,
     choose,
     learn,
     make,
     scheduled,
 )
 from gridcade.agents.q_learning_loop import CompiledLoop, train_many
+from gridcade.agents.schedule import Schedule
 from gridcade.envs import lookup
 from gridcade.envs.gridworld import GridWorld, TabularEnv
 from gridcade.envs.model import Model

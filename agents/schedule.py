@@ -1,0 +1,51 @@
+"""Numbers that change over training, counted in absolute decisions: a resumed run does not jump."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gridcade.errors import InputError
+
+
+class ScheduleNumbers(NamedTuple):
+    """A schedule as the compiled code takes it."""
+
+    initial: float
+    final: float
+    decisions: float
+    power: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A number that changes over training, counted in absolute decisions.
+
+    Runs linearly from `initial` to `final` over `decisions`, then stays; and is divided by N^power,
+    where N counts the updates of this state and action (step size) or of this state (epsilon).
+    """
+
+    initial: float
+    """Value at the first decision."""
+    final: float | None = None
+    """Value in the end; none: the initial one, so a constant."""
+    decisions: int = 0
+    """Decisions from the initial value to the final one."""
+    power: float = 0.0
+    """Omega in 1 / N^omega; 0: no such decay."""
+
+    def check(self, name: str) -> None:
+        """Raise InputError unless the values are probabilities and the rest is not negative."""
+        for key in ("initial", "final"):
+            value = getattr(self, key)
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(f"{name}.{key} is {value}; it takes 0 to 1")
+        if self.decisions < 0:
+            raise InputError(f"{name}.decisions is {self.decisions}; it takes 0 or more")
+        if not 0 <= self.power <= 1:
+            raise InputError(f"{name}.power is {self.power}; it takes 0 to 1")
+
+    def numbers(self) -> ScheduleNumbers:
+        """For the compiled code."""
+        final = self.initial if self.final is None else self.final
+        return ScheduleNumbers(
+            float(self.initial), float(final), float(self.decisions), float(self.power)
+        )
