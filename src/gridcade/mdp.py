@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 from gridcade.envs.model import Model
 from gridcade.errors import InputError, unknown
@@ -28,6 +28,8 @@ Criterion = Literal["return", "discounted", "gain"]
 
 TOLERANCE = 1e-9  # relative; a switch of actions must gain more than this
 ROUNDING = 1e-14  # relative; an expected reward no larger than this is 0
+NEGLIGIBLE = 1e-15  # 1 less this is 1: such a probability is taken for 0
+LONGEST = 1e12  # decisions; episodes that take longer cannot be told from endless ones
 SUM_TOLERANCE = 1e-6  # of a policy's rows: single precision passes
 MAX_ITERATIONS = 10_000  # of policy iteration; it ends within dozens
 
@@ -37,8 +39,9 @@ class PolicyValue:
     """What a policy is worth from the start distribution on.
 
     Where an episode may never end, its length is infinite; its return is finite only if no reward
-    is paid on for ever, else plus or minus infinity, or nan where it has no limit. On a continuing
-    task return and length are None.
+    is paid on for ever, else plus or minus infinity, or nan where it has no limit. An episode of
+    more than `LONGEST` decisions counts as endless, too. On a continuing task return and length are
+    None.
     """
 
     expected_return: float | None
@@ -88,12 +91,13 @@ def evaluate_policy(
     discounted = _solve(chain.transitions * discount, chain.rewards)
     ending, restart_rewards, durations = _restarted(model, chain)
     gains, _ = gain_and_bias(ending, restart_rewards, durations)
-    expected_return, length = (None, None) if model.continuing else _totals(model, chain)
+    gain = float(gains[-1])
+    expected_return, length = (None, None) if model.continuing else _totals(model, chain, gain)
     return PolicyValue(
         expected_return=expected_return,
         discounted_return=float(model.start @ discounted),
         episode_length=length,
-        average_reward=float(gains[-1]),
+        average_reward=gain,
     )
 
 
@@ -156,6 +160,7 @@ class Chain:
             raise InputError("the policy is no table of probabilities: a row does not sum to 1")
         table = table / sums
         weights = table.ravel()[model.rows] * model.probabilities
+        weights[weights < NEGLIGIBLE] = 0
         states = model.rows // model.num_actions
         on = ~model.terminated & (weights > 0)
         return cls(
@@ -184,7 +189,7 @@ def gain_and_bias(
         inner = sparse.eye_array(len(members)) - transitions[members][:, members]
         # the first state's bias is 0, and its column of the system makes room for the gain
         columns = [inner.tocsc()[:, 1:], sparse.csc_array(durations[members][:, None])]
-        solved = splu(sparse.csc_array(sparse.hstack(columns))).solve(rewards[members])
+        solved = _factor(sparse.hstack(columns)).solve(rewards[members])
         bias[members[1:]] = solved[:-1]
         gains[members] = solved[-1]
     passing = np.flatnonzero(~closed[labels])
@@ -192,7 +197,7 @@ def gain_and_bias(
         rest = np.flatnonzero(closed[labels])
         outward = transitions[passing][:, rest]
         inner = sparse.eye_array(len(passing)) - transitions[passing][:, passing]
-        lu = splu(sparse.csc_array(inner))
+        lu = _factor(inner)
         gains[passing] = lu.solve(outward @ gains[rest])
         lead = rewards[passing] - gains[passing] * durations[passing]
         bias[passing] = lu.solve(lead + outward @ bias[rest])
@@ -219,8 +224,15 @@ def _matrix(weights: Floats, rows: Ints, columns: Ints, size: int) -> sparse.csr
 
 def _solve(transitions: sparse.csr_array, rewards: Floats) -> Floats:
     """Solve v = r + P v, where P loses mass everywhere in the end."""
-    system = sparse.csc_array(sparse.eye_array(len(rewards)) - transitions)
-    return np.asarray(splu(system).solve(rewards))
+    return np.asarray(_factor(sparse.eye_array(len(rewards)) - transitions).solve(rewards))
+
+
+def _factor(system: Any) -> SuperLU:
+    """The LU factors of a sparse matrix."""
+    try:
+        return splu(sparse.csc_array(system))
+    except RuntimeError:  # singular, by rounding
+        raise InputError("the policy's episodes are too long to be solved") from None
 
 
 def _restarted(model: Model, chain: Chain) -> tuple[sparse.csr_array, Floats, Floats]:
@@ -241,7 +253,7 @@ def _restarted(model: Model, chain: Chain) -> tuple[sparse.csr_array, Floats, Fl
     return matrix, np.append(chain.rewards, 0.0), durations
 
 
-def _totals(model: Model, chain: Chain) -> tuple[float, float]:
+def _totals(model: Model, chain: Chain, gain: float) -> tuple[float, float]:
     """Expected return and length of an episode, infinite ones included."""
     reached = _reached(chain.transitions, np.flatnonzero(model.start))
     ending = _reached(chain.transitions.T.tocsr(), np.flatnonzero(chain.ends))
@@ -250,11 +262,15 @@ def _totals(model: Model, chain: Chain) -> tuple[float, float]:
     forever = trapped[closed[labels]]  # here such an episode stays
     inside = np.setdiff1d(np.flatnonzero(reached), forever)
     within = chain.transitions[inside][:, inside]
+    lengths = _solve(within, np.ones(len(inside)))
+    largest = float(np.abs(model.rewards).max())
+    if not ((lengths >= 0) & (lengths <= LONGEST)).all():
+        return (math.copysign(math.inf, gain) if abs(gain) > TOLERANCE * largest else math.nan), math.inf
     total = float(model.start[inside] @ _solve(within, chain.rewards[inside]))
     if not forever.size:
-        return total, float(model.start[inside] @ _solve(within, np.ones(len(inside))))
+        return total, float(model.start[inside] @ lengths)
     scale = float(np.abs(chain.rewards[forever]).max())
-    if scale <= ROUNDING * float(np.abs(model.rewards).max()):
+    if scale <= ROUNDING * largest:
         return total, math.inf
     gains, _ = gain_and_bias(
         chain.transitions[forever][:, forever], chain.rewards[forever], np.ones(len(forever))
@@ -377,13 +393,17 @@ def _best_return(model: Model) -> tuple[Floats, Ints]:
     if not inside[model.start > 0].all():
         raise InputError("no policy ends for sure from every start: ask for the gain")
     steps = np.full(len(model.rewards), -1.0)
-    _, actions = _policy_iteration(model, steps, first, allowed)
+    # The first policy may take long beyond numbers: a discount keeps them small until it is better.
+    _, actions = _policy_iteration(model, steps, first, allowed, discount=1 - 1e-6)
+    _, actions = _policy_iteration(model, steps, actions, allowed)
     values, actions = _policy_iteration(model, model.rewards, actions, allowed)
     scores = np.where(allowed, _backup(model, model.rewards, values), -np.inf)
     margin = _margin(model.rewards, values)
     best = allowed & (scores >= scores.max(axis=1, keepdims=True) - margin)
     best[np.arange(len(actions)), actions] |= inside
-    _, actions = _policy_iteration(model, steps, actions, best)
+    lengths, actions = _policy_iteration(model, steps, actions, best)
+    if not (-lengths[model.start > 0] <= LONGEST).all():
+        raise InputError("the episodes of the best return are too long to be solved")
     return np.where(inside, values, np.nan), actions
 
 

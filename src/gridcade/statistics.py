@@ -179,7 +179,7 @@ def two_valued_ratio_interval(
     if len(kinds) == 1 and a < b:
         unseen = 0.0, max(longest or 0.0, float(lengths.max()))
         mean_lengths = [(u, mean_length) if count else (mean_length, u) for u in unseen]
-        note = f"no return of {a if count else b:g} in {size} episodes: their length is not known"
+        note = f"no return of {a if count else b:g} was seen: the interval allows for rare ones"
 
     def gain(p: float, lengths_ab: tuple[float, float]) -> float:
         return (a + (b - a) * p) / (lengths_ab[0] * (1 - p) + lengths_ab[1] * p)
