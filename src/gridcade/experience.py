@@ -27,6 +27,7 @@ class Step:
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     current: Any  # what the next decisions are made from: new starts where episodes ended
+    life_lost: NDArray[np.bool_] | None = None  # in games that have lives, and go on
 
 
 class Learner(Protocol):

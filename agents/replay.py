@@ -1,0 +1,198 @@
+"""Experience replay (Lin 1992; Mnih et al. 2013, 2015): a frame a slot, stacked when sampled.
+
+Every environment has a ring of its own. An episode fills successive slots: the frames of its first
+observation, then a frame a decision, the last one of which no decision follows. A slot holds the
+frame that was seen, and the action, the reward and the end that came of it. So each frame is held
+once, where stored stacks would hold it 2 x stack times.
+
+The rings are longer than the window that is sampled from. What a checkpoint refers to is not
+overwritten until `slack` more slots have been written, so a checkpoint is nothing but the number of
+slots written; the arrays may lie in files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.experience import Step
+
+Storage = Callable[[str, tuple[int, ...], Any], NDArray[Any]]
+
+DECIDED, TERMINATED, LAST = 1, 2, 4  # bits of a slot's marks
+MOST_DRAWS = 1000  # until every transition of a batch is one; a few are enough
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions of up to n steps, [batch] each.
+
+    Values of next observations count `discounts` times: gamma^m after m rewards, 0 after an end.
+    """
+
+    observations: NDArray[Any]  # [batch, stack, …], or [batch, …] where nothing is stacked
+    actions: NDArray[np.int64]
+    returns: NDArray[np.float32]  # discounted rewards of up to n decisions
+    next_observations: NDArray[Any]
+    discounts: NDArray[np.float32]
+
+
+def in_memory(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Storage that is gone with the process."""
+    del name
+    return np.zeros(shape, dtype=dtype)
+
+
+class Replay:
+    """The memory of several environments.
+
+    Args:
+        envs: environments, each with an equal share.
+        capacity: frames that are sampled from, over all environments.
+        slack: frames that may be written, over all environments, from one checkpoint to the next.
+        shape: of one frame.
+        dtype: of frames.
+        stack: frames in an observation, which is then [stack, *shape]; 0: it is a frame itself.
+        storage: where arrays are kept; called with name, shape and dtype.
+    """
+
+    def __init__(
+        self,
+        envs: int,
+        capacity: int,
+        slack: int,
+        shape: tuple[int, ...],
+        dtype: Any,
+        stack: int = 0,
+        storage: Storage = in_memory,
+    ):
+        self.window = capacity // envs  # slots of each environment that are sampled from
+        self.slack = -(-slack // envs)
+        self.ring = self.window + self.slack
+        self.stack = stack
+        self._depth = max(stack, 1)
+        self.frames = storage("frames", (envs, self.ring, *shape), dtype)
+        self.actions = storage("actions", (envs, self.ring), np.int16)
+        self.rewards = storage("rewards", (envs, self.ring), np.float32)
+        self.marks = storage("marks", (envs, self.ring), np.uint8)
+        self.written = np.zeros(envs, dtype=np.int64)  # slots, since the beginning
+        self._kept = self.written.copy()  # when the last checkpoint was made
+
+    def __len__(self) -> int:
+        """Slots in the windows, over all environments."""
+        return int(np.minimum(self.written, self.window).sum())
+
+    @property
+    def full(self) -> bool:
+        """Whether the next step might overwrite what the last checkpoint refers to."""
+        most = self._depth + 1  # slots that a step takes: its frame, and a new episode's first
+        return bool((self.written - self._kept + most > self.slack).any())
+
+    def add(self, step: Step, rewards: NDArray[Any], terminated: NDArray[np.bool_]) -> None:
+        """Take in one step of every environment.
+
+        Args:
+            step: what happened.
+            rewards: as they are to be learnt from, [envs].
+            terminated: where nothing is to be bootstrapped from, [envs].
+        """
+        for env in range(len(self.written)):
+            if self.written[env] == 0:
+                self._begin(env, step.observations[env])
+            now = (self.written[env] - 1) % self.ring
+            self.actions[env, now] = step.actions[env]
+            self.rewards[env, now] = rewards[env]
+            self.marks[env, now] = DECIDED | (TERMINATED if terminated[env] else 0)
+            after = step.next_observations[env]
+            ended = step.terminated[env] or step.truncated[env]
+            self._write(env, after[-1] if self.stack else after, LAST if ended else 0)
+            if ended:
+                self._begin(env, step.current[env])
+
+    def sample(
+        self, size: int, rng: np.random.Generator, steps: int = 1, discount: float = 0.99
+    ) -> Batch:
+        """Draw transitions uniformly, with replacement.
+
+        Never across an episode's end, a reset or the write head.
+
+        Args:
+            size: of the batch.
+            rng: the stream to draw from.
+            steps: n, decisions whose rewards are summed.
+            discount: gamma.
+        """
+        envs, slots = self._draw(size, rng, steps)
+        returns = np.zeros(size, dtype=np.float32)
+        weights = np.ones(size, dtype=np.float32)
+        going = np.ones(size, dtype=bool)
+        taken = np.zeros(size, dtype=np.int64)
+        bootstrap = np.ones(size, dtype=bool)
+        for k in range(steps):
+            at = (slots + k) % self.ring
+            returns += np.where(going, weights * self.rewards[envs, at], 0).astype(np.float32)
+            weights = np.where(going, weights * np.float32(discount), weights)
+            taken += going
+            ends = (self.marks[envs, at] & TERMINATED) > 0
+            bootstrap &= ~(going & ends)
+            last = (self.marks[envs, (at + 1) % self.ring] & LAST) > 0
+            going &= ~ends & ~last
+        return Batch(
+            observations=self._stacks(envs, slots),
+            actions=self.actions[envs, slots % self.ring].astype(np.int64),
+            returns=returns,
+            next_observations=self._stacks(envs, slots + taken),
+            discounts=np.where(bootstrap, weights, 0).astype(np.float32),
+        )
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """The write heads: all else lies in the storage. To be asked for by a checkpoint."""
+        self._kept = self.written.copy()
+        return {"written": self.written}
+
+    def load_state_dict(self, tensors: dict[str, NDArray[Any]]) -> None:
+        """Go back to where `state_dict` was asked for."""
+        self.written[:] = tensors["written"]
+        self._kept = self.written.copy()
+
+    def _begin(self, env: int, observation: NDArray[Any]) -> None:
+        for frame in observation if self.stack else [observation]:
+            self._write(env, frame, 0)
+
+    def _write(self, env: int, frame: Any, marks: int) -> None:
+        slot = self.written[env] % self.ring
+        self.frames[env, slot] = frame
+        self.marks[env, slot] = marks
+        self.written[env] += 1
+
+    def _draw(
+        self, size: int, rng: np.random.Generator, steps: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Environments and slots (counted since the beginning) from which a decision was made."""
+        low = np.maximum(self.written - self.window, 0) + self._depth - 1
+        high = self.written - steps  # the newest slot has no decision yet
+        counts = np.maximum(high - low, 0)
+        ends = np.cumsum(counts)
+        if not ends[-1]:
+            raise ValueError("the replay holds no transition yet")
+        envs = np.zeros(size, dtype=np.int64)
+        slots = np.zeros(size, dtype=np.int64)
+        missing = np.arange(size)
+        for _ in range(MOST_DRAWS):
+            if not missing.size:
+                return envs, slots
+            drawn = rng.integers(ends[-1], size=missing.size)
+            envs[missing] = np.searchsorted(ends, drawn, side="right")
+            env = envs[missing]
+            slots[missing] = low[env] + drawn - (ends[env] - counts[env])
+            decided = (self.marks[env, slots[missing] % self.ring] & DECIDED) > 0
+            missing = missing[~decided]
+        raise ValueError("the replay holds hardly any transition")
+
+    def _stacks(self, envs: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[Any]:
+        if not self.stack:
+            return np.asarray(self.frames[envs, slots % self.ring])
+        back = np.arange(1 - self.stack, 1)
+        return np.asarray(self.frames[envs[:, None], (slots[:, None] + back) % self.ring])

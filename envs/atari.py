@@ -1,0 +1,236 @@
+"""Atari games through the Arcade Learning Environment, seen as Mnih et al. saw them.
+
+One decision is four frames of the emulator. Observations are the last four decisions' frames, grey
+and 84 x 84, the oldest first; rewards are raw. The picture for people is the game's own.
+
+The whole screen is resized, in the protocol of 2013 as well (which cropped the playing area).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from gridcade.errors import InputError, unknown
+
+FRAMES_PER_DECISION = 4
+STACK = 4  # frames in an observation
+SCREEN = (210, 160)  # of most games; some differ by a few rows
+INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a game is played and seen."""
+
+    about: str
+    two_frame_max: bool  # against flicker: the brighter of the last two frames, both grey
+    most_noops: int  # idle frames at the start, drawn from the game's seed
+    sticky: float  # probability that the emulator repeats the previous action, each frame
+    full_actions: bool  # all 18, or the game's own
+    life_loss: bool  # ends bootstrapping
+    most_frames: int = 18_000  # of a game: five minutes
+
+
+PROTOCOLS = {
+    "mnih2013": Protocol(
+        about="Mnih et al. (2013): no two-frame maximum, no idle start",
+        two_frame_max=False,
+        most_noops=0,
+        sticky=0.0,
+        full_actions=False,
+        life_loss=True,
+    ),
+    "nature2015": Protocol(
+        about="Mnih et al. (2015): two-frame maximum, up to 30 idle frames at the start",
+        two_frame_max=True,
+        most_noops=30,
+        sticky=0.0,
+        full_actions=False,
+        life_loss=True,
+    ),
+    "machado2018": Protocol(
+        about="Machado et al. (2018): sticky actions, all 18 actions, a life is not an episode",
+        two_frame_max=True,
+        most_noops=0,
+        sticky=0.25,
+        full_actions=True,
+        life_loss=False,
+    ),
+}
+DEFAULT_PROTOCOL = "nature2015"
+
+
+def find_protocol(name: str) -> Protocol:
+    """A protocol by its name; InputError, with the nearest one, if there is none."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def rom_name(game: str) -> str:
+    """`SpaceInvaders` -> `space_invaders`.
+
+    Raises:
+        InputError: ale-py is not installed, or knows no such game.
+    """
+    try:
+        from ale_py import roms
+    except ImportError:
+        raise InputError(INSTALL) from None
+    known = {name.replace("_", ""): name for name in roms.get_all_rom_ids()}
+    if game.lower() not in known:
+        titles = {name.title().replace("_", "") for name in known.values()}
+        raise unknown("game", game, titles)
+    return known[game.lower()]
+
+
+class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
+    """Several emulators of one game, which run while `send` has returned and `recv` has not.
+
+    Observations: uint8, [n, 4, 84, 84]. A game that ended is reset by a masked reset, never by
+    itself. `info["life_lost"]` tells, where the protocol cares, whose life was lost without the
+    game's end, [n].
+
+    Args:
+        game: its title, such as `Breakout`.
+        count: emulators.
+        protocol: one of PROTOCOLS.
+        threads: that the emulators share.
+        native: the game's own picture instead, [n, 1, height, width, 3].
+    """
+
+    def __init__(
+        self,
+        game: str,
+        count: int,
+        protocol: str = DEFAULT_PROTOCOL,
+        threads: int = 1,
+        native: bool = False,
+    ):
+        self.protocol = find_protocol(protocol)
+        rom = rom_name(game)
+        from ale_py.vector_env import AtariVectorEnv
+
+        height, width, stack = (*SCREEN, 1) if native else (84, 84, STACK)
+        self._games = AtariVectorEnv(
+            rom,
+            count,
+            num_threads=threads,
+            max_num_frames_per_episode=self.protocol.most_frames,
+            repeat_action_probability=self.protocol.sticky,
+            full_action_space=self.protocol.full_actions,
+            # a masked reset comes before the step that would reset an ended game by itself
+            autoreset_mode=AutoresetMode.NEXT_STEP,
+            grayscale=not native,
+            frameskip=FRAMES_PER_DECISION,
+            maxpool=self.protocol.two_frame_max,
+            noop_max=self.protocol.most_noops,
+            episodic_life=False,
+            reward_clipping=False,
+            use_fire_reset=False,
+            img_height=height,
+            img_width=width,
+            stack_num=stack,
+        )
+        self.num_envs = count
+        self.single_observation_space = self._games.single_observation_space
+        self.observation_space = self._games.observation_space
+        self.single_action_space = self._games.single_action_space
+        self.action_space = self._games.action_space
+        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+        self._lives = np.zeros(count, dtype=np.int64)
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Reset all games, or those of `options["reset_mask"]`; `seed` has one entry a game."""
+        mask = np.ones(self.num_envs, dtype=bool)
+        if options and "reset_mask" in options:
+            mask = options["reset_mask"]
+        seeds = None if seed is None else np.asarray(seed)[mask]
+        observations, info = self._games.reset(seed=seeds, options={"reset_mask": mask})
+        self._lives = np.array(info["lives"])
+        return np.array(observations), info
+
+    def send(self, actions: NDArray[np.int64]) -> None:
+        """Give every emulator its action; they begin to run."""
+        self._games.send(np.asarray(actions, dtype=np.int64))
+
+    def recv(self) -> tuple[NDArray[np.uint8], Any, Any, Any, dict[str, Any]]:
+        """Wait for the emulators: observations, raw rewards, terminated, truncated, info."""
+        observations, rewards, terminated, truncated, info = self._games.recv()
+        lives = np.array(info["lives"])
+        lost = (lives < self._lives) & ~terminated & self.protocol.life_loss
+        self._lives = lives
+        return (
+            np.array(observations),
+            np.asarray(rewards, dtype=np.float64),
+            np.array(terminated, dtype=bool),
+            np.array(truncated, dtype=bool),
+            {"life_lost": lost},
+        )
+
+    def step(self, actions: NDArray[np.int64]) -> Any:
+        """Send and receive."""
+        self.send(actions)
+        return self.recv()
+
+
+class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
+    """One game, as any Gymnasium environment; drawn in its own colours.
+
+    The picture comes from a second emulator with the same seed and the same actions.
+
+    Args:
+        game: its title, such as `Breakout`.
+        protocol: one of PROTOCOLS.
+        render_mode: `rgb_array`, or None.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["rgb_array"],
+        "render_fps": 60 / FRAMES_PER_DECISION,
+    }
+
+    def __init__(
+        self,
+        game: str = "Breakout",
+        protocol: str = DEFAULT_PROTOCOL,
+        render_mode: str | None = None,
+    ):
+        self._games = AtariGames(game, 1, protocol)
+        self._shown = AtariGames(game, 1, protocol, native=True) if render_mode else None
+        self.render_mode = render_mode
+        self.observation_space = self._games.single_observation_space
+        self.action_space = self._games.single_action_space
+        self.time_limit = self._games.protocol.most_frames // FRAMES_PER_DECISION
+        self.stack = STACK
+        self._picture: NDArray[np.uint8] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Begin a game."""
+        super().reset(seed=seed, options=options)
+        drawn = int(self.np_random.integers(1 << 31)) if seed is None else seed
+        observations, _ = self._games.reset(seed=[drawn])
+        if self._shown is not None:
+            self._picture = self._shown.reset(seed=[drawn])[0][0, -1]
+        return observations[0], {}
+
+    def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """Take one decision."""
+        actions = np.array([int(action)])
+        observations, rewards, terminated, truncated, info = self._games.step(actions)
+        if self._shown is not None:
+            self._picture = self._shown.step(actions)[0][0, -1]
+        lost = {"life_lost": bool(info["life_lost"][0])}
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), lost
+
+    def render(self) -> Any:
+        """The game's own picture: uint8, height x width x 3."""
+        return self._picture

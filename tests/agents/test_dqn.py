@@ -1,0 +1,258 @@
+"""DQN: one update against the paper's equations, its counters, its state."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridcade.agents.dqn import DQN, DQNConfig, make
+from gridcade.agents.optimisers import MnihRMSProp
+from gridcade.agents.replay import Storage, in_memory
+from gridcade.agents.schedule import Schedule
+from gridcade.envs import lookup
+from gridcade.errors import InputError
+from gridcade.experience import Experience, Step, make_vector
+
+SMALL = DQNConfig(
+    hidden=(8,),
+    replay_capacity=400,
+    learn_start=40,
+    update_every=2,
+    batch_size=16,
+    target_every=20,
+    epsilon=Schedule(1.0, 0.1, 100),
+    held_out=5,
+    learning_rate=0.01,
+    clip_rewards=False,
+)
+
+
+def changed(**fields: Any) -> DQNConfig:
+    return replace(SMALL, **fields)
+
+
+def trained(
+    config: DQNConfig, decisions: int, envs: int = 1, seed: int = 0, storage: Storage = in_memory
+) -> tuple[DQN, Experience]:
+    vector = make_vector("CartPole-v1", envs)
+    agent = make(vector.envs[0], config, seed)
+    agent.attach(envs, 1000, storage)
+    experience = Experience(vector, seed)
+    go_on(agent, experience, decisions)
+    return agent, experience
+
+
+def go_on(agent: DQN, experience: Experience, until: int) -> None:
+    steps = experience.steps(agent)
+    while agent.decisions < until:
+        next(steps)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "mnih"])
+@pytest.mark.parametrize("loss", ["huber", "squared"])
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("target_every", [0, 20])
+def test_an_update_is_the_papers(
+    optimiser: Any, loss: Any, double: bool, target_every: int
+) -> None:
+    """The target is r + gamma max Q^(s', a'), or r at an end; a step down the error's gradient."""
+    config = changed(
+        optimiser=optimiser, loss=loss, double=double, target_every=target_every, n_step=2
+    )
+    agent, _ = trained(config, 75)
+    q, target = copy.deepcopy(agent.q), copy.deepcopy(agent.q_target)
+    rng = copy.deepcopy(agent._rng)
+    moments = copy.deepcopy(agent._optimiser.state_dict())
+    agent._learn()
+
+    batch = agent.replay.sample(config.batch_size, rng, 2, config.discount)
+    total = torch.zeros(())
+    for i in range(config.batch_size):
+        after = torch.as_tensor(batch.next_observations[i])[None]
+        frozen = (target if target_every else q)(after)[0].detach()
+        best = int((q(after)[0] if double else frozen).argmax())
+        y = float(batch.returns[i]) + float(batch.discounts[i]) * float(frozen[best])
+        error = q(torch.as_tensor(batch.observations[i])[None])[0, batch.actions[i]] - y
+        if loss == "squared" or abs(error.item()) <= 1:
+            total = total + 0.5 * error**2
+        else:
+            total = total + error.abs() - 0.5
+    reference: torch.optim.Optimizer
+    if optimiser == "adam":
+        total = total / config.batch_size
+        reference = torch.optim.Adam(q.parameters(), config.learning_rate)
+    else:
+        reference = MnihRMSProp(q.parameters(), config.learning_rate)
+    reference.load_state_dict(moments)
+    reference.zero_grad()
+    torch.autograd.backward(total)
+    reference.step()
+    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
+        np.testing.assert_allclose(
+            ours.detach().numpy(), plain.detach().numpy(), rtol=2e-4, atol=2e-6
+        )
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    envs=st.integers(1, 5),
+    start=st.integers(20, 60),
+    every=st.integers(1, 7),
+)
+def test_updates_are_counted_in_decisions(envs: int, start: int, every: int) -> None:
+    """One for every `update_every` decisions since learn_start, however many emulators run."""
+    agent, experience = trained(changed(learn_start=start, update_every=every), 1, envs)
+    steps = experience.steps(agent)
+    while agent.decisions < 120:
+        seen = agent.decisions  # when `update` is called
+        next(steps)
+        expected = (seen - start) // every + 1 if seen >= start else 0
+        assert agent.updates == expected
+
+
+def test_the_target_network_is_copied_every_so_many_decisions() -> None:
+    agent, experience = trained(SMALL, 39)
+    steps = experience.steps(agent)
+    copies, last = [], [p.clone() for p in agent.q_target.parameters()]
+    while agent.decisions < 200:
+        next(steps)
+        now = list(agent.q_target.parameters())
+        if any((a != b).any() for a, b in zip(last, now, strict=True)):
+            copies.append(agent.decisions)
+            last = [p.clone() for p in now]
+    assert np.diff(copies).tolist() == [SMALL.target_every] * (len(copies) - 1)
+    assert len(copies) >= 5
+    assert trained(changed(target_every=0), 60)[0].q_target is not None
+
+
+def test_epsilon_falls_from_the_first_update_on() -> None:
+    agent = make(gym.make("CartPole-v1"), SMALL, 0)
+    found = []
+    for decisions in (0, 39, 40, 90, 140, 10_000):
+        agent.decisions = decisions
+        found.append(agent.epsilon)
+    assert found == pytest.approx([1.0, 1.0, 1.0, 0.55, 0.1, 0.1])
+
+
+def step_of(reward: float, terminated: bool, life_lost: bool | None) -> Step:
+    return Step(
+        observations=np.zeros((1, 4), np.float32),
+        actions=np.array([1]),
+        rewards=np.array([reward]),
+        next_observations=np.ones((1, 4), np.float32),
+        terminated=np.array([terminated]),
+        truncated=np.array([False]),
+        current=np.ones((1, 4), np.float32),
+        life_lost=None if life_lost is None else np.array([life_lost]),
+    )
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize(
+    ("terminated", "life_lost", "bootstraps"),
+    [(False, None, True), (False, False, True), (False, True, False), (True, None, False)],
+)
+def test_what_the_learner_is_told(
+    clip: bool, terminated: bool, life_lost: bool | None, bootstraps: bool
+) -> None:
+    """Rewards are clipped for it alone; a lost life ends bootstrapping, and not the game."""
+    agent = make(gym.make("CartPole-v1"), changed(clip_rewards=clip, discount=0.9), 0)
+    agent.attach(1, 10, in_memory)
+    agent.observe(step_of(7.0, terminated, life_lost))
+    batch = agent.replay.sample(1, np.random.default_rng(0), 1, 0.9)
+    assert batch.returns[0] == (1.0 if clip else 7.0)
+    assert batch.discounts[0] == pytest.approx(0.9 if bootstraps else 0.0)
+    assert agent.replay.written[0] == (3 if terminated else 2)
+
+
+def test_state_comes_out_and_goes_back_in() -> None:
+    """With the arrays that the replay wrote, and nothing else, learning goes on bit for bit."""
+    kept: dict[str, Any] = {}
+
+    def storage(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        return kept.setdefault(name, np.zeros(shape, dtype))
+
+    agent, experience = trained(SMALL, 100, envs=2, seed=3, storage=storage)
+    state = {k: v.copy() for k, v in agent.state_dict().items()}
+    place = experience.state()
+    go_on(agent, experience, 180)
+    expected = agent.state_dict()
+
+    vector = make_vector("CartPole-v1", 2)
+    again = make(vector.envs[0], SMALL, seed=99)
+    again.attach(2, 1000, storage)
+    again.load_state_dict(state)
+    elsewhere = Experience(vector, 3)
+    elsewhere.restore(place)
+    go_on(again, elsewhere, 180)
+    for key, tensor in again.state_dict().items():
+        np.testing.assert_array_equal(tensor, expected[key], err_msg=key)
+
+
+def test_being_asked_changes_nothing() -> None:
+    asked, left = (trained(SMALL, 60)[0] for _ in range(2))
+    observations = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    for _ in range(20):
+        asked.predict(observations, deterministic=False)
+    np.testing.assert_array_equal(asked.act(observations), left.act(observations))
+    np.testing.assert_array_equal(asked._values(observations), left._values(observations))
+
+
+def test_probabilities_are_those_of_its_actions() -> None:
+    agent, _ = trained(changed(epsilon=Schedule(0.4)), 60)
+    observation = np.random.default_rng(0).normal(size=4).astype(np.float32)
+    table = agent.probabilities(observation[None], deterministic=False)[0]
+    assert sorted(table) == pytest.approx([0.2, 0.8])
+    actions, _ = agent.predict(np.tile(observation, (5000, 1)), deterministic=False)
+    np.testing.assert_allclose(np.bincount(actions, minlength=2) / 5000, table, atol=0.03)
+    assert agent.predict(observation, deterministic=True)[0] == table.argmax()
+
+
+def test_metrics_tell_of_learning() -> None:
+    agent, experience = trained(SMALL, 30)
+    assert set(agent.metrics()) == {"epsilon", "updates"}
+    go_on(agent, experience, 100)
+    found = agent.metrics()
+    assert found["updates"] == agent.updates > 0
+    assert np.isfinite([found["loss"], found["held_out_max_q"]]).all()
+    expected = agent._values(agent._held_out).max(axis=1).mean()
+    assert found["held_out_max_q"] == pytest.approx(float(expected))
+
+
+def test_a_loss_that_diverges_is_told() -> None:
+    agent, _ = trained(changed(learning_rate=1.0), 60)
+    with torch.no_grad():
+        for parameter in agent.q.parameters():
+            parameter.fill_(float("inf"))
+    with pytest.raises(InputError, match="the loss is nan at update"):
+        agent._learn()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"discount": 1.1}, "discount is 1.1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "DQN has none"),
+        ({"epsilon": Schedule(1.5)}, "epsilon.initial is 1.5"),
+        ({"n_step": 0}, "n_step is 0"),
+    ],
+)
+def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        changed(**wrong)
+
+
+def test_environments_that_do_not_fit_are_told() -> None:
+    with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
+        make(lookup.make("FourRooms"), SMALL, 0)
+    with pytest.raises(InputError, match="dqn takes Discrete actions"):
+        make(gym.make("Pendulum-v1"), SMALL, 0)

@@ -1,0 +1,153 @@
+"""Atari: frames as stable-baselines3's wrappers make them, lives, seeds, and the game's picture."""
+
+import sys
+from typing import Any
+
+import ale_py
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
+
+from gridcade.envs import atari
+from gridcade.envs.atari import AtariGame, AtariGames, Protocol
+from gridcade.errors import InputError
+
+
+def num_actions(games: AtariGames) -> int:
+    assert isinstance(games.single_action_space, gym.spaces.Discrete)
+    return int(games.single_action_space.n)
+
+
+def play(games: AtariGames, actions: Any) -> list[Any]:
+    return [games.step(row) for row in actions]
+
+
+@pytest.mark.parametrize(
+    ("game", "maximum"), [("Breakout", True), ("Pong", False), ("SpaceInvaders", False)]
+)
+def test_frames_are_those_of_the_reference(
+    monkeypatch: pytest.MonkeyPatch, game: str, maximum: bool
+) -> None:
+    """Skip, maximum, grey and resize: stable-baselines3's, frame by frame.
+
+    (The maximum is compared on a game whose moving things do not overlap: ALE takes it of grey
+    frames, stable-baselines3 of colours.)
+    """
+    plain = Protocol("", maximum, 0, 0.0, full_actions=False, life_loss=False)
+    monkeypatch.setitem(atari.PROTOCOLS, "plain", plain)
+    gym.register_envs(ale_py)
+    raw: Any = gym.make(f"{game}NoFrameskip-v4", frameskip=1 if maximum else 4)
+    reference = WarpFrame(MaxAndSkipEnv(raw, skip=4) if maximum else raw)
+    ours = AtariGames(game, 1, "plain")
+    rng = np.random.default_rng(0)
+    frame, _ = reference.reset(seed=0)
+    observations, _ = ours.reset(seed=[0])
+    history = [observations[0, -1]]
+    for _ in range(400):
+        np.testing.assert_array_equal(observations[0, -1], frame[..., 0])
+        for back, past in enumerate(reversed(history[-4:]), 1):
+            np.testing.assert_array_equal(observations[0, -back], past)  # the oldest first
+        action = int(rng.integers(num_actions(ours)))
+        frame, reward, terminated, _, _ = reference.step(action)
+        observations, rewards, ends, _, _ = ours.step(np.array([action]))
+        history.append(observations[0, -1])
+        assert rewards[0] == reward
+        assert ends[0] == terminated
+        if terminated:
+            break
+
+
+def test_shapes_and_actions() -> None:
+    games = AtariGames("Breakout", 3)
+    observations, _ = games.reset(seed=[1, 2, 3])
+    assert observations.shape == (3, 4, 84, 84)
+    assert observations.dtype == np.uint8
+    assert num_actions(games) == 4
+    assert num_actions(AtariGames("Breakout", 1, "machado2018")) == 18
+
+
+def test_a_game_is_its_seed_and_the_actions_since() -> None:
+    """A masked reset seeds one game and leaves the others alone, whatever was played before."""
+    rng = np.random.default_rng(0)
+    actions = rng.integers(0, 4, (300, 2))
+    alone = AtariGames("Breakout", 1)
+    alone.reset(seed=[11])
+    expected = play(alone, actions[:, :1])
+    games = AtariGames("Breakout", 2)
+    games.reset(seed=[5, 6])
+    before = play(games, rng.integers(0, 4, (150, 2)))[-1][0]
+    observations, _ = games.reset(seed=[11, 99], options={"reset_mask": np.array([True, False])})
+    np.testing.assert_array_equal(observations[1], before[1])
+    for row, wanted in zip(actions, expected, strict=True):
+        got = games.step(row)
+        np.testing.assert_array_equal(got[0][0], wanted[0][0])
+        assert got[1][0] == wanted[1][0]
+        if got[2][0]:
+            break
+
+
+def test_losing_a_life_is_told_and_does_not_end_the_game() -> None:
+    rng = np.random.default_rng(3)
+    losses = {}
+    for protocol in ("nature2015", "machado2018"):
+        games = AtariGames("Breakout", 1, protocol)
+        games.reset(seed=[1])
+        lost = 0
+        for _ in range(3000):
+            _, _, terminated, _, info = games.step(rng.integers(0, 4, 1))
+            assert not (terminated[0] and info["life_lost"][0])
+            lost += int(info["life_lost"][0])
+            if terminated[0]:
+                break
+        assert terminated[0]
+        losses[protocol] = lost
+    assert losses == {"nature2015": 4, "machado2018": 0}  # five lives
+
+
+def test_games_are_cut_at_the_frame_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Protocol("", True, 0, 0.0, full_actions=False, life_loss=True, most_frames=80)
+    monkeypatch.setitem(atari.PROTOCOLS, "short", short)
+    games = AtariGames("Breakout", 1, "short")
+    games.reset(seed=[0])
+    flags = [step[3][0] for step in play(games, np.zeros((20, 1), dtype=int))]
+    assert flags == [False] * 19 + [True]
+    assert AtariGame("Breakout", "short").time_limit == 20
+
+
+def test_rewards_are_raw() -> None:
+    """Space Invaders pays 5 and more for an alien: nothing is clipped."""
+    games = AtariGames("SpaceInvaders", 1)
+    games.reset(seed=[0])
+    rng = np.random.default_rng(0)
+    rewards = [step[1][0] for step in play(games, rng.integers(0, 6, (300, 1)))]
+    assert max(rewards) >= 5
+
+
+def test_the_picture_is_the_games_own_at_the_same_moment() -> None:
+    """In colour; and grey and small, it is the agent's newest frame but for the resizing."""
+    game = AtariGame("Breakout", "mnih2013", render_mode="rgb_array")
+    observation, _ = game.reset(seed=4)
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        observation, _, terminated, truncated, _ = game.step(rng.integers(4))
+        if terminated or truncated:
+            observation, _ = game.reset(seed=5)
+        picture = game.render()
+        assert picture.shape == (210, 160, 3)
+        grey = picture @ np.array([0.299, 0.587, 0.114])
+        rows, columns = (np.arange(84) * side // 84 for side in grey.shape)
+        coarse = grey[np.ix_(rows, columns)]
+        correlation = np.corrcoef(coarse.ravel(), observation[-1].ravel())[0, 1]
+        assert correlation > 0.9
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 6  # colours
+
+
+def test_wrong_names_and_a_missing_library_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"unknown game 'Breakot'; did you mean Breakout"):
+        AtariGame("Breakot")
+    with pytest.raises(InputError, match=r"unknown protocol 'nature2016'; did you mean nature2015"):
+        AtariGame("Breakout", protocol="nature2016")
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    with pytest.raises(InputError, match=r"pip install 'gridcade\[atari\]'"):
+        AtariGame("Breakout")
