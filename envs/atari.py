@@ -7,6 +7,7 @@ The whole screen is resized, in the protocol of 2013 as well (which cropped the 
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -19,6 +20,15 @@ from gridcade.errors import InputError, unknown
 FRAMES_PER_DECISION = 4
 STACK = 4  # frames in an observation
 SCREEN = (210, 160)  # of most games; some differ by a few rows
+MNIHS_GAMES = (  # of 2013
+    "BeamRider",
+    "Breakout",
+    "Enduro",
+    "Pong",
+    "Qbert",
+    "Seaquest",
+    "SpaceInvaders",
+)
 INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
 
 
@@ -71,21 +81,31 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
+def known_games() -> list[str]:
+    """The titles of the games there are; none without ale-py."""
+    if find_spec("ale_py") is None:
+        return []
+    return [rom.title().replace("_", "") for rom in _roms()]
+
+
 def rom_name(game: str) -> str:
     """`SpaceInvaders` -> `space_invaders`.
 
     Raises:
         InputError: ale-py is not installed, or knows no such game.
     """
+    known = {rom.replace("_", ""): rom for rom in _roms()}
+    if game.lower() not in known:
+        raise unknown("game", game, known_games())
+    return known[game.lower()]
+
+
+def _roms() -> list[str]:
     try:
         from ale_py import roms
     except ImportError:
         raise InputError(INSTALL) from None
-    known = {name.replace("_", ""): name for name in roms.get_all_rom_ids()}
-    if game.lower() not in known:
-        titles = {name.title().replace("_", "") for name in known.values()}
-        raise unknown("game", game, titles)
-    return known[game.lower()]
+    return sorted(roms.get_all_rom_ids())
 
 
 class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):

@@ -8,13 +8,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.error import Error as GymnasiumError
 
 import gridcade.envs  # noqa: F401 - registers our environments
+from gridcade.envs.atari import MNIHS_GAMES, AtariGame, known_games, rom_name
 from gridcade.envs.model import Model
 from gridcade.errors import InputError, unknown
 
+ATARI = "ALE/"  # the namespace of Atari games
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_OPTIONS = ("observation", "pixels", "time_limit")
 # What an environment may raise over its arguments, or for want of a package.
@@ -25,6 +27,8 @@ def short_names() -> dict[str, str]:
     """Short name -> Gymnasium id: ours first, then the newest version of every other one."""
     newest: dict[str, tuple[int, str]] = {}
     for id_, spec in gym.registry.items():
+        if str(spec.entry_point).startswith("ale_py"):
+            continue  # a game's title means the game as Mnih saw it
         short = f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
         if spec.namespace == "gridcade":
             newest[spec.name] = (1 << 30, id_)
@@ -41,18 +45,23 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     base, _, query = name.partition("?")
     given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
     given.update(arguments)
-    if base in gym.registry:
+    if base.startswith(ATARI):
+        id_ = f"{base.removesuffix('-v5')}-v5"
+        rom_name(atari_title(id_))  # tells an unknown one
+    elif base in gym.registry:
         id_ = base
     elif map_file(name):
         id_ = "gridcade/GridWorld-v0"
         given["world"] = base
-    else:
-        shorts = short_names()
-        if base not in shorts:
-            ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
-            error = unknown("environment", base, [*gym.registry, *shorts])
-            raise error if "did you mean" in str(error) else unknown("environment", base, ours)
+    elif base in (shorts := short_names()):
         id_ = shorts[base]
+    elif base in MNIHS_GAMES or base in (games := known_games()):
+        rom_name(base)  # tells that ale-py is missing
+        id_ = f"{ATARI}{base}-v5"
+    else:
+        ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
+        error = unknown("environment", base, [*gym.registry, *shorts, *games, *MNIHS_GAMES])
+        raise error if "did you mean" in str(error) else unknown("environment", base, ours)
     known = _arguments(id_)
     for key in given:
         if known is not None and key not in known:
@@ -69,6 +78,10 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
         InputError: no such environment, file or argument, or a value out of its range.
     """
     id_, given = parse(name, **arguments)
+    if atari_title(id_):
+        env = AtariGame(atari_title(id_), render_mode=render_mode, **given)
+        env.spec = EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame", kwargs=given)
+        return env
     try:
         return gym.make(id_, render_mode=render_mode, disable_env_checker=True, **given)
     except InputError:
@@ -76,6 +89,11 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
     except MISFITS as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot make the environment '{name}': {reason}") from error
+
+
+def atari_title(id_: str) -> str:
+    """`ALE/Breakout-v5` -> `Breakout`; nothing for what is no Atari game."""
+    return id_.removeprefix(ATARI).removesuffix("-v5") if id_.startswith(ATARI) else ""
 
 
 def map_file(name: str) -> Path | None:
@@ -131,6 +149,8 @@ def _value(text: str) -> Any:
 
 def _arguments(id_: str) -> set[str] | None:
     """The arguments an environment takes; None where anything goes."""
+    if atari_title(id_):
+        return {"protocol"}
     entry = gym.registry[id_].entry_point
     try:
         creator = load_env_creator(entry) if isinstance(entry, str) else entry
