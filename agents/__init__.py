@@ -6,15 +6,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridcade.envs import lookup
 from gridcade.errors import unknown
 
 if TYPE_CHECKING:
+    from gridcade.agents.dqn import DQN as DQN
+    from gridcade.agents.dqn import DQNConfig as DQNConfig
     from gridcade.agents.q_learning import QLearning as QLearning
     from gridcade.agents.q_learning import QLearningConfig as QLearningConfig
     from gridcade.agents.schedule import Schedule as Schedule
 
 PRESETS = Path(__file__).parent / "presets"
 _EXPORTS = {
+    "DQN": "dqn",
+    "DQNConfig": "dqn",
     "QLearning": "q_learning",
     "QLearningConfig": "q_learning",
     "Schedule": "schedule",
@@ -30,6 +35,14 @@ class AgentKind:
     module: str  # of gridcade.agents
     config_name: str
     default_preset: str
+    image_preset: str = ""  # for environments seen as images, if another one
+
+    def preset_for(self, env: str) -> str:
+        """The default preset for an environment of a name."""
+        if not self.image_preset:
+            return self.default_preset
+        shape = lookup.make(env).observation_space.shape
+        return self.image_preset if shape is not None and len(shape) == 3 else self.default_preset
 
     @property
     def config(self) -> Any:
@@ -68,6 +81,14 @@ AGENTS = {
             module="q_learning",
             config_name="QLearningConfig",
             default_preset="watkins",
+        ),
+        AgentKind(
+            name="dqn",
+            about="deep Q-learning with experience replay, after Mnih et al. (2013, 2015)",
+            module="dqn",
+            config_name="DQNConfig",
+            default_preset="vector",
+            image_preset="two-core",
         ),
     )
 }

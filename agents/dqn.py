@@ -262,6 +262,9 @@ class DQN:
         Raises:
             ValueError: a tensor is missing, or of another shape.
         """
+        for key in ("counters", "losses", "agent_stream", "replay.written"):
+            if key not in tensors:
+                raise ValueError(f"it lacks the tensor '{key}'")
         for name, module in (("q", self.q), ("q_target", self.q_target)):
             if name == "q_target" and not self.config.target_every:
                 continue

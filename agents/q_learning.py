@@ -272,6 +272,8 @@ class QLearning:
 
     def metrics(self) -> dict[str, float]:
         """What to report of an epoch: epsilon, and the reward rate of the average criterion."""
+        if not np.isfinite(self.q).all():
+            raise InputError("the values have diverged: take smaller step sizes")
         values = {}
         if self.config.epsilon.power == 0:
             values["epsilon"] = scheduled(self.numbers.epsilon, self.decisions, 1)

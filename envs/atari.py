@@ -229,6 +229,7 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.action_space = self._games.single_action_space
         self.time_limit = self._games.protocol.most_frames // FRAMES_PER_DECISION
         self.stack = STACK
+        self.frames_per_decision = FRAMES_PER_DECISION
         self._picture: NDArray[np.uint8] | None = None
 
     def reset(

@@ -82,8 +82,10 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
         env = AtariGame(atari_title(id_), render_mode=render_mode, **given)
         env.spec = EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame", kwargs=given)
         return env
+    if render_mode is not None:
+        given["render_mode"] = render_mode
     try:
-        return gym.make(id_, render_mode=render_mode, disable_env_checker=True, **given)
+        return gym.make(id_, disable_env_checker=True, **given)
     except InputError:
         raise
     except MISFITS as error:

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -49,6 +50,12 @@ def open_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def name_of(world: str, open_world: Path) -> str:
     return str(open_world) if world == "open world" else world
+
+
+def vector(name: str, count: int) -> SyncVectorEnv[Any, Any]:
+    envs = make_vector(name, count)
+    assert isinstance(envs, SyncVectorEnv)
+    return envs
 
 
 def script(env: gym.Env[Any, Any], steps: int, count: int, seed: int) -> NDArray[Any]:
@@ -121,7 +128,7 @@ def test_agents_are_handed_what_single_environments_tell(
     name, steps = name_of(world, open_world), 120
     with closing(make(name)) as single:
         actions = script(single, steps, count, seed=5)
-    with closing(make_vector(name, count)) as envs:
+    with closing(vector(name, count)) as envs:
         run(Experience(envs, seed=3), agent := Scripted(actions), steps)
     for env in range(count):
         expected = zip(*by_hand(name, 3, env, actions[:, env]), strict=True)
@@ -133,7 +140,7 @@ def ends(name: str, count: int = 4, steps: int = 300) -> tuple[NDArray[Any], NDA
     """Where episodes were terminated, and where truncated.  Each [steps, count]."""
     with closing(make(name)) as single:
         actions = script(single, steps, count, seed=1)
-    with closing(make_vector(name, count)) as envs:
+    with closing(vector(name, count)) as envs:
         taken = run(Experience(envs, seed=0), Scripted(actions), steps)
     return np.array([s.terminated for s in taken]), np.array([s.truncated for s in taken])
 
@@ -159,7 +166,7 @@ def test_a_time_limit_of_our_own_truncates_at_its_decision() -> None:
 
 
 def test_the_loop_acts_then_lets_the_agent_learn_then_hands_over_the_step() -> None:
-    with closing(make_vector("FrozenLake-v1", 2)) as envs:
+    with closing(vector("FrozenLake-v1", 2)) as envs:
         agent = Scripted(np.zeros((40, 2), dtype=np.int64))
         taken = run(Experience(envs, seed=0), agent, 40)
     assert agent.calls == ["act", "update", "observe"] * 40
@@ -169,7 +176,7 @@ def test_the_loop_acts_then_lets_the_agent_learn_then_hands_over_the_step() -> N
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     before=st.integers(0, 45),
     elsewhere=st.integers(0, 20),
@@ -180,7 +187,7 @@ def test_a_restored_experience_goes_on_bit_for_bit(
     open_world: Path, world: str, before: int, elsewhere: int, count: int, seed: int
 ) -> None:
     name, after = name_of(world, open_world), 25
-    with closing(make_vector(name, count)) as envs, closing(make_vector(name, count)) as others:
+    with closing(vector(name, count)) as envs, closing(vector(name, count)) as others:
         actions = script(envs.envs[0], before + after, count, seed)
         experience, restored = Experience(envs, seed), Experience(others, seed)
         run(experience, Scripted(actions), before)
@@ -202,7 +209,7 @@ def test_a_restored_experience_goes_on_bit_for_bit(
 def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
     sizes = []
     for steps in (10, 2000):
-        with closing(make_vector("RiverSwim", 2)) as envs:
+        with closing(vector("RiverSwim", 2)) as envs:
             experience = Experience(envs, seed=0)
             run(experience, Scripted(np.ones((steps, 2), dtype=np.int64)), steps)
             sizes.append(len(json.dumps(experience.state())))
@@ -219,7 +226,7 @@ def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
 def test_every_episode_has_its_own_seed_whatever_was_played_before(
     seed: int, count: int, purpose: Any, script_seed: int
 ) -> None:
-    with closing(make_vector("FrozenLake-v1?max_episode_steps=7", count)) as envs:
+    with closing(vector("FrozenLake-v1?max_episode_steps=7", count)) as envs:
         numbers = [0] * count
         actions = script(envs.envs[0], 40, count, script_seed)
         taken = Experience(envs, seed, purpose).steps(Scripted(actions))
@@ -232,7 +239,7 @@ def test_every_episode_has_its_own_seed_whatever_was_played_before(
 
 
 def test_a_masked_reset_touches_no_other_environment() -> None:
-    with closing(make_vector("CartPole-v1", 3)) as envs:
+    with closing(vector("CartPole-v1", 3)) as envs:
         first = reset(envs, [1, 2, 3])
         mask = np.array([False, True, False])
         second = reset(envs, [4, 5, 6], mask)
@@ -244,7 +251,7 @@ def test_a_masked_reset_touches_no_other_environment() -> None:
 def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
     told = {}
     for name in ("RiverSwim", "NearAndFar", "FourRooms", "FrozenLake-v1", "CliffWalking-v1"):
-        with closing(make_vector(name, 1)) as envs:
+        with closing(vector(name, 1)) as envs:
             told[name] = "states" in Experience(envs, seed=0).state()
             assert not (told[name] and time_limit(envs.envs[0]))
     assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]

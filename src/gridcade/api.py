@@ -12,7 +12,7 @@ import gymnasium as gym
 from gridcade import agents, mdp
 from gridcade.envs import lookup
 from gridcade.envs.lookup import make
-from gridcade.errors import InputError
+from gridcade.errors import InputError, unknown
 from gridcade.evaluation import Evaluation, Progress, measure
 from gridcade.policy import Policy, optimal_policy, random_policy
 from gridcade.run import Run, convert, load_tensors, write_text
@@ -103,9 +103,14 @@ def evaluate(
 
 
 def keep(run: Run, result: Evaluation) -> Path:
-    """Write an evaluation into the folder of the run that was evaluated."""
+    """Write an evaluation into the folder of the run that was evaluated.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     file = run.path / "evaluation" / f"{stamp}.json"
+    file.parent.mkdir(exist_ok=True)
     write_text(file, dumps(result.as_dict(), indent=2) + "\n")
     return file
 
@@ -116,12 +121,15 @@ def solve(
     """An optimal policy of an environment whose model is known; see `gridcade.mdp.solve`.
 
     Raises:
-        InputError: the model is not known, or the criterion has no optimum there.
+        InputError: the model is not known, the criterion has no optimum there, or the discount is
+            out of its range, whether or not the criterion takes one.
     """
+    mdp.check_discount(discount)
     single = make(env) if isinstance(env, str) else env
     model = lookup.known_model(single)
     if model is None:
-        raise InputError(f"the model of '{env}' is not known: it cannot be solved exactly")
+        label = single.spec.id if single.spec else type(single.unwrapped).__name__
+        raise InputError(f"the model of '{label}' is not known: it cannot be solved exactly")
     return mdp.solve(model, criterion, discount)
 
 
@@ -135,8 +143,12 @@ def _run(policy: str | os.PathLike[str] | Run) -> tuple[Run, int]:
             raise InputError(f"there is no checkpoint '{path}'")
         return Run(path.parent.parent), int(path.name)
     if not path.exists():
-        nearest = ", ".join((*BUILT_IN, "a run folder", "a checkpoint in one"))
-        raise InputError(f"there is no policy '{path}'; a policy is one of: {nearest}")
+        beside = [str(file.parent) for file in path.parent.glob("*/config.toml")]
+        error = unknown("policy", str(path), [*BUILT_IN, *beside])
+        if "did you mean" in str(error):
+            raise error
+        kinds = ", ".join((*BUILT_IN, "a run folder", "a checkpoint in one"))
+        raise InputError(f"there is no policy '{path}'; a policy is one of: {kinds}")
     run = Run(path)
     return run, run.last_checkpoint()
 

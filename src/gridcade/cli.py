@@ -5,37 +5,61 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, make_dataclass
+from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from shutil import get_terminal_size
+from textwrap import fill, indent
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from gridcade.errors import InputError, unknown
 
 ABOUT = """A reinforcement-learning playground, from gridworlds to the arcade.
 
 A first minute:
-    $ gridcade train q-learning FourRooms
-    $ gridcade evaluate runs/FourRooms-q-learning-s0
-    $ gridcade watch runs/FourRooms-q-learning-s0
+
+$ gridcade train q-learning FourRooms
+$ gridcade evaluate runs/FourRooms-q-learning-s0
+$ gridcade watch runs/FourRooms-q-learning-s0
 
 ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
 drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9 --env.seed 3.
 
 POLICY is a run folder, a checkpoint in one, 'random' or 'optimal'."""
 
+WIDEST = 100  # columns of prose
+INTERRUPTED = 130  # exit code, as shells give it
+Criterion = Literal["return", "discounted", "gain"]
+Place = Literal["terminal", "window"]
+
+
+def _read(
+    kind: Callable[[str], Any], metavar: str, choices: tuple[str, ...] | None = None
+) -> PrimitiveConstructorSpec[Any]:
+    """How to read what may be left out; tyro's own way would take the word None, and offer it."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: kind(words[0]),
+        is_instance=lambda value: value is None,  # the default
+        str_from_instance=lambda value: [str(value)],
+        choices=choices,
+    )
+
+
 EnvName = Annotated[Positional[str], arg(metavar="ENV")]
 PolicyName = Annotated[Positional[str], arg(metavar="POLICY")]
 # Of what may be left out, the help text says what stands in: "(default: None)" would tell nothing.
-OtherEnv = Annotated[str | None, arg(metavar="ENV", help_behavior_hint="")]
-Number = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
-Real = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
-Text = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
-File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
-Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
-Criterion = Literal["return", "discounted", "gain"]
-INTERRUPTED = 130  # exit code, as shells give it
+LEFT_OUT = arg(help_behavior_hint="")
+OtherEnv = Annotated[str | None, LEFT_OUT, _read(str, "ENV")]
+Number = Annotated[int | None, LEFT_OUT, _read(int, "N")]
+Real = Annotated[float | None, LEFT_OUT, _read(float, "X")]
+Text = Annotated[str | None, LEFT_OUT, _read(str, "NAME")]
+File = Annotated[Path | None, LEFT_OUT, _read(Path, "FILE")]
+Folder = Annotated[Path | None, LEFT_OUT, _read(Path, "DIR")]
 
 
 @dataclass
@@ -85,6 +109,8 @@ class Train:
     """Decisions from one checkpoint to the next. Default: a fiftieth of the steps."""
     envs: Number = None
     """Environments side by side. Default: 1."""
+    evaluation_every: Number = None
+    """Epochs from one evaluation to the next. Default: 1."""
     evaluation_episodes: Number = None
     """Episodes to evaluate by, each epoch, where no exact value can be had. Default: 20."""
 
@@ -102,6 +128,7 @@ class Train:
                 steps=self.steps,
                 minutes=self.minutes,
                 epoch=self.epoch,
+                evaluation_every=self.evaluation_every,
                 evaluation_episodes=self.evaluation_episodes,
                 envs=self.envs,
                 hyperparameters=getattr(self, "hyperparameters", None),
@@ -195,9 +222,12 @@ class Evaluate:
                 discount=self.discount,
                 progress=progress,
             )
-        if contender.run is not None:
-            api.keep(contender.run, result)
         console.show_evaluation(result, as_json=self.json)
+        if contender.run is not None:
+            try:
+                api.keep(contender.run, result)
+            except OSError as error:  # someone else's run, perhaps
+                print(f"gridcade: not kept with the run: {error}", file=sys.stderr)
 
 
 @dataclass
@@ -211,7 +241,7 @@ class Solve:
     env: EnvName
     """The world."""
     criterion: Annotated[
-        Criterion | None, arg(metavar="return|discounted|gain", help_behavior_hint="")
+        Criterion | None, LEFT_OUT, _read(str, "return|discounted|gain", get_args(Criterion))
     ] = None
     """What is to be as large as can be: the expected return, the discounted return, or the gain,
     which is the expected average reward. Default: return, and gain on continuing worlds."""
@@ -245,8 +275,9 @@ class Watch:
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
     where: Annotated[
-        Literal["terminal", "window"] | None,
-        arg(name="in", metavar="terminal|window", help_behavior_hint=""),
+        Place | None,
+        arg(name="in", help_behavior_hint=""),
+        _read(str, "terminal|window", get_args(Place)),
     ] = None
     """Where it is shown. Default: the terminal, unless a video is asked for."""
     video: File = None
@@ -334,8 +365,10 @@ COMMANDS: dict[str, Any] = {
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     try:
-        command = _command(sys.argv[1:])
-        command()
+        try:
+            _command(sys.argv[1:])()
+        finally:
+            print(end="", flush=True)  # here, where a reader who has gone is met
     except InputError as error:
         print(f"gridcade: {error}", file=sys.stderr)
         sys.exit(2)
@@ -353,17 +386,20 @@ def _command(words: list[str]) -> Any:
         from gridcade import __version__
 
         return lambda: print(f"gridcade {__version__}")
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        raise unknown("command", words[0], COMMANDS)
+    if not words or words[0].startswith("-"):
+        app = tyro.extras.SubcommandApp()
+        for name, kind in COMMANDS.items():
+            app.command(kind, name=name, help=kind.__doc__.partition("\n")[0])
+        words = _explained(words or ["--help"], ABOUT)
+        return app.cli(args=words, prog="gridcade", description="")
+    name, *words = words
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
     words, arguments = _env_arguments(words)
-    app = tyro.extras.SubcommandApp()
-    for name, command in COMMANDS.items():
-        if words[:1] != [name]:  # one line each, among the others
-            app.command(command, name=name, help=command.__doc__.partition("\n")[0])
-        else:
-            app.command(_with_fields(words[1:]) if command is Train else command, name=name)
-    command = app.cli(
-        args=words or ["--help"], prog="gridcade", description=ABOUT, config=(FlagCreatePairsOff,)
+    kind = _with_fields(words) if name == "train" else COMMANDS[name]
+    words = _explained(words, kind.__doc__)
+    command = tyro.cli(
+        kind, args=words, prog=f"gridcade {name}", description="", config=(FlagCreatePairsOff,)
     )
     if arguments:
         if getattr(command, "env", None) is None:
@@ -372,6 +408,20 @@ def _command(words: list[str]) -> Any:
 
         command.env = with_arguments(command.env, arguments)
     return command
+
+
+def _explained(words: list[str], about: str) -> list[str]:
+    """If help is asked for, print what it is about, and leave the words that list the rest.
+
+    Prose is as wide as the terminal; examples stand as they are, indented.
+    """
+    if not {"-h", "--help"} & set(words):
+        return words
+    width = min(get_terminal_size().columns, WIDEST)
+    for paragraph in cleandoc(about).split("\n\n"):
+        example = paragraph.startswith("$")
+        print(indent(paragraph, " " * 4) if example else fill(paragraph, width), end="\n\n")
+    return ["--help"]  # alone, or tyro leaves out what other words have answered
 
 
 def _with_fields(words: list[str]) -> Any:
@@ -409,7 +459,7 @@ def _env_arguments(words: list[str]) -> tuple[list[str], dict[str, str]]:
             rest.append(word)
             continue
         key, equals, value = word.removeprefix("--env.").partition("=")
-        if not equals and (value := next(waiting, "")) == "":
+        if not equals and ((value := next(waiting, "")) == "" or value.startswith("--")):
             raise InputError(f"{word} needs a value, as in --env.size 9")
         found[key.replace("-", "_")] = value
     return rest, found

@@ -21,6 +21,7 @@ from rich.progress import (
     Progress as Bars,
 )
 from rich.table import Table
+from rich.text import Text
 
 from gridcade import agents, training
 from gridcade.envs import lookup
@@ -30,11 +31,13 @@ from gridcade.mdp import Solution
 from gridcade.run import Run, read_toml
 from gridcade.statistics import Estimate
 
+ROOMY = 100  # columns, in which a progress bar has room for more
 REFRESH = 0.1  # seconds between two looks at a progress bar
 PLAIN_SHARE, PLAIN_SECONDS = 0.1, 30.0  # of the budget, or of time, between two plain lines
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Names of runs and worlds may have brackets and colons in them, which are no markup.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 
 def number(value: float | None) -> str:
@@ -46,22 +49,31 @@ def number(value: float | None) -> str:
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
 
 
+def short(count: float) -> str:
+    """A large count in little room: `950`, `12.3k`, `143.3M`."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count:.0f}"
+
+
 class TrainingDisplay:
     """Progress of a training: a bar on a terminal, elsewhere a plain line an epoch."""
 
     def __init__(self) -> None:
         self._bars = Bars(
-            TextColumn("training"),
-            BarColumn(bar_width=28),
+            BarColumn(bar_width=None),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[latest]}", markup=False),
             console=err,
+            expand=True,
             transient=True,
             disable=not err.is_terminal,
         )
-        self._task = self._bars.add_task("", total=1.0, note="")
-        self._latest = ""
+        self._task = self._bars.add_task("", total=1.0, count="", latest="")
+        self._latest: dict[str, Any] = {}  # metrics
         self._shown = 0.0  # clock
         self._printed = 0.0  # share of the budget
         self._began: tuple[float, int] | None = None  # clock and decisions of this session
@@ -79,32 +91,39 @@ class TrainingDisplay:
         if self._began is None:
             self._began = now, progress.decisions
         if progress.metrics is not None:
-            self._latest = _headline(progress.metrics)
+            self._latest = progress.metrics
         shares = [progress.decisions / progress.steps] if progress.steps else []
         shares += [progress.seconds / 60 / progress.minutes] if progress.minutes else []
         if not err.is_terminal:
             due = max(shares) >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
             if progress.metrics is not None and due:
                 self._shown, self._printed = now, max(shares)
-                print(f"{progress.decisions:>11,} decisions  {self._latest}", flush=True)
+                latest = _headline(self._latest)
+                print(f"{progress.decisions:>11,} decisions  {latest}", flush=True)
             return
         if now - self._shown < REFRESH:
             return
         self._shown = now
         rate = (progress.decisions - self._began[1]) / max(now - self._began[0], 1e-9)
-        note = f"{progress.decisions:,} decisions  {rate:,.0f}/s  {self._latest}"
-        self._bars.update(self._task, completed=max(shares), note=note)
+        count = f"{short(progress.decisions)} decisions  {short(rate)}/s"
+        latest = _worth(self._latest)
+        if err.width < ROOMY:  # the return, or the average reward where there is none
+            latest = latest.partition("  ")[0]
+        self._bars.update(self._task, completed=max(shares), count=count, latest=latest)
 
 
 def _headline(metrics: dict[str, Any]) -> str:
-    words = []
-    if metrics.get("training_return_mean") is not None:
-        words.append(f"return in training {number(metrics['training_return_mean'])}")
-    if metrics.get("return_mean") is not None:
-        words.append(f"greedy {number(metrics['return_mean'])}")
-    if metrics.get("average_reward_mean") is not None:
-        words.append(f"average reward {number(metrics['average_reward_mean'])}")
-    return "  ".join(words)
+    """What an epoch came to: in training, and by the greedy policy."""
+    trained = metrics.get("training_return_mean")
+    before = "" if trained is None else f"training return {number(trained)}  greedy "
+    return before + _worth(metrics)
+
+
+def _worth(metrics: dict[str, Any]) -> str:
+    """What the greedy policy is worth."""
+    names = {"return": "return_mean", "average reward": "average_reward_mean"}
+    found = {name: metrics.get(key) for name, key in names.items()}
+    return "  ".join(f"{name} {number(v)}" for name, v in found.items() if v is not None)
 
 
 @contextmanager
@@ -153,11 +172,13 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
         print(json.dumps(result.as_dict()))
         return
     episodes = "" if result.episodes is None else f"{result.episodes:,} episodes, "
-    out.print(
-        f"[bold]{result.policy}[/] on [bold]{result.env}[/]: {episodes}"
-        f"{result.decisions:,} decisions, seed {result.seed}",
-        soft_wrap=True,
+    heading = (
+        (result.policy, "bold"),
+        " on ",
+        (result.env, "bold"),
+        f": {episodes}{result.decisions:,} decisions, seed {result.seed}",
     )
+    out.print(Text.assemble(*heading), soft_wrap=not out.is_terminal)
     exact = result.exact
     rows: dict[str, tuple[Estimate | None, float | None]] = {
         "average reward": (result.average_reward, exact.average_reward if exact else None),
@@ -191,7 +212,7 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
     if result.truncated:
         out.print(f"{100 * result.truncated:.3g} % of the episodes were cut by the time limit")
     for note in result.notes:
-        out.print(f"note: {note}", soft_wrap=True)
+        out.print(f"note: {note}", soft_wrap=not out.is_terminal)
 
 
 def _numbers(first: str, *columns: str) -> Table:
@@ -226,7 +247,8 @@ def show_solution(
         "discounted": f"expected return discounted by {solution.discount}",
         "gain": "expected average reward (gain)",
     }[solution.criterion]
-    out.print(f"[bold]{name}[/]: the optimal {words} is [bold]{number(solution.value)}[/]")
+    heading = ((name, "bold"), f": the optimal {words} is ", (number(solution.value), "bold"))
+    out.print(Text.assemble(*heading), soft_wrap=not out.is_terminal)
     if solution.criterion != "gain":
         out.print(f"expected average reward (gain) of that policy: {number(solution.gain)}")
     world = env.unwrapped
@@ -255,7 +277,7 @@ def show_list(what: str) -> None:
     chosen = sections if what == "all" else {what: sections[what]}
     for i, (name, table) in enumerate(chosen.items()):
         if what == "all":
-            out.print(("\n" if i else "") + f"[bold]{name}[/]")
+            out.print(("\n" if i else "") + name, style="bold")
         made = table()
         if made.row_count:
             out.print(made)

@@ -1,5 +1,6 @@
 """A tour in a minute: train, measure beside the exact answer, watch."""
 
+import select
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from gridcade.watch.terminal import TerminalScreen
 ENV = "FourRooms"
 MEASURED = 2_000  # episodes
 EPISODES = 2  # to watch
+PATIENCE = 5  # seconds
+WIDEST = 100  # columns of prose
 
 
 def demo(out: Path | None = None) -> None:
@@ -21,14 +24,15 @@ def demo(out: Path | None = None) -> None:
         out: the run folder; None: the first free one of runs/demo, runs/demo-2, …
 
     Raises:
-        InputError: the folder is taken.
+        InputError: the folder is taken, or cannot be made.
     """
     began = time.monotonic()
     out = _free() if out is None else out
+    _make(out)
 
     _step(
-        "A world: four rooms with slippery floors. Reaching the goal pays 1, and a new episode\n"
-        "begins. A policy is a function from a state to an action; it is optimal if it maximises\n"
+        "A world: four rooms with slippery floors. Reaching the goal pays 1, and a new episode "
+        "begins. A policy is a function from a state to an action; it is optimal if it maximises "
         "the expected average reward. This world's model is known, so the best can be computed:",
         f"gridcade solve {ENV} --criterion gain",
     )
@@ -44,7 +48,7 @@ def demo(out: Path | None = None) -> None:
     console.show_run(run)
 
     _step(
-        "How good is it, and how sure can one be of that? Estimates from fresh episodes, each\n"
+        "How good is it, and how sure can one be of that? Estimates from fresh episodes, each "
         "with an interval; beside them the exact values of that very policy, and the optimum:",
         f"gridcade evaluate {out} --episodes {MEASURED}",
     )
@@ -55,7 +59,7 @@ def demo(out: Path | None = None) -> None:
 
     video = out / "watch.webp"
     _step(
-        "Now watch it: the world, and beside it what the agent thinks each state is worth and\n"
+        "Now watch it: the world, and beside it what the agent thinks each state is worth and "
         "where it would go.",
         f"gridcade watch {out} --video {video} --episodes {EPISODES}",
     )
@@ -67,7 +71,9 @@ def demo(out: Path | None = None) -> None:
         pass  # nobody looks
     else:
         if sys.stdin.isatty():
-            input("Press return to watch it here. ")
+            print(f"It plays here in {PATIENCE} seconds, or when you press return; q ends it.")
+            if select.select([sys.stdin], [], [], PATIENCE)[0]:
+                sys.stdin.readline()
         show.watch(policy, ENV, name=str(out), episodes=1)
     print(f"\n{time.monotonic() - began:.0f} seconds in all. What to try next:\n")
     print(f"  gridcade watch {out}")
@@ -76,8 +82,19 @@ def demo(out: Path | None = None) -> None:
 
 
 def _step(words: str, command: str) -> None:
-    console.out.print(f"\n{words}\n", style="bold")
-    console.out.print(f"$ {command}\n", style="cyan")
+    console.out.print(f"\n{words}\n", style="bold", width=min(console.out.width, WIDEST))
+    console.out.print(f"$ {command}\n", style="cyan", soft_wrap=True)
+
+
+def _make(path: Path) -> None:
+    """Make the folder before anything is shown, if it can be had."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        taken = any(path.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot make the run folder '{path}': {error.strerror}") from None
+    if taken:
+        raise InputError(f"'{path}' is taken: choose another --out")
 
 
 def _free() -> Path:

@@ -135,8 +135,7 @@ def measure(
             episodes of a continuing task, or a policy that does not fit the environment.
     """
     _check(episodes, steps, precision, seed, confidence, discount)
-    envs, label, owned = _vector(env, episodes or steps or ENVS)
-    single = envs.envs[0]
+    envs, single, label = _vector(env, episodes or steps or ENVS)
     try:
         actor = Actor(policy, single, epsilon, deterministic=not stochastic)
         model, limit = lookup.known_model(single), lookup.time_limit(single)
@@ -162,8 +161,9 @@ def measure(
             share = float(played.truncated.mean())
             notes += said + _played_notes(played, planned, expected, precision, limit)
     finally:
-        if owned:
+        if single is not env:
             envs.close()
+            single.close()
     notes += [e.note for e in (expected, gain, discounted, length) if e is not None and e.note]
     return Evaluation(
         env=label,
@@ -473,20 +473,19 @@ def _gap(optimal: float | None, value: float | None) -> float | None:
     return 0.0 if math.isclose(optimal, value, rel_tol=1e-9, abs_tol=1e-12) else optimal - value
 
 
-def _vector(env: str | gym.Env[Any, Any], most: int) -> tuple[SyncVectorEnv, str, bool]:
-    """Environments side by side, their name, and whether they are ours to close."""
+def _vector(
+    env: str | gym.Env[Any, Any], most: int
+) -> tuple[VectorEnv[Any, Any, Any], gym.Env[Any, Any], str]:
+    """Environments side by side, one of their kind to look at, and their name."""
     if isinstance(env, str):
-        envs = make_vector(env, 1)
-        model = lookup.known_model(envs.envs[0])
-        count = STREAMS if model is not None and model.continuing else min(ENVS, most)
-        if count > 1:
-            envs.close()
-            envs = make_vector(env, count)
-        return envs, env, True
+        single = lookup.make(env)
+        model = lookup.known_model(single)
+        continuing = model is not None and model.continuing
+        return make_vector(env, STREAMS if continuing else min(ENVS, most)), single, env
     if not isinstance(env, gym.Env):
         raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
     label = env.spec.id if env.spec else type(env.unwrapped).__name__
-    return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), label, False
+    return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), env, label
 
 
 def finite(value: float | None) -> float | None:

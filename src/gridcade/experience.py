@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
-from gridcade.envs.lookup import make, time_limit
+from gridcade.envs.atari import AtariGames
+from gridcade.envs.lookup import atari_title, make, parse, time_limit
 from gridcade.streams import Purpose, episode_seed
 
 TOTALS = ("reward", "episodes", "return", "squared_return", "length", "truncated")
@@ -46,12 +47,15 @@ class Learner(Protocol):
         ...
 
 
-def make_vector(name: str, count: int, **arguments: Any) -> SyncVectorEnv[Any, Any]:
-    """Several environments of one name, stepped in turn, reset only when told to.
+def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+    """Several environments of one name, reset only when told to; emulators run side by side.
 
     Raises:
         InputError: no such environment or argument, or a value out of its range.
     """
+    id_, given = parse(name, **arguments)
+    if title := atari_title(id_):
+        return AtariGames(title, count, **given)
     builders = [partial(make, name, **arguments)] * count
     return SyncVectorEnv(builders, autoreset_mode=AutoresetMode.DISABLED)
 
@@ -92,9 +96,14 @@ class Experience:
         while True:
             observations = self._current
             actions = agent.act(observations)
-            agent.update()
-            received = self.envs.step(actions)
-            next_observations, rewards, terminated, truncated, _ = received
+            if isinstance(self.envs, AtariGames):
+                self.envs.send(actions)
+                agent.update()  # while the emulators run
+                received = self.envs.recv()
+            else:
+                agent.update()
+                received = self.envs.step(actions)
+            next_observations, rewards, terminated, truncated, info = received
             if not self._tellers:
                 for past, action in zip(self._actions, actions, strict=True):
                     past.append(action)
@@ -107,6 +116,7 @@ class Experience:
                 terminated,
                 truncated,
                 self._current,
+                info.get("life_lost"),
             )
             agent.observe(step)
             yield step

@@ -31,7 +31,7 @@ ROUNDING = 1e-14  # relative; an expected reward no larger than this is 0
 NEGLIGIBLE = 1e-15  # 1 less this is 1: such a probability is taken for 0
 LONGEST = 1e12  # decisions; episodes that take longer cannot be told from endless ones
 SUM_TOLERANCE = 1e-6  # of a policy's rows: single precision passes
-MAX_ITERATIONS = 10_000  # of policy iteration; it ends within dozens
+MAX_ITERATIONS = 1000  # of policy iteration; it ends within dozens
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ def evaluate_policy(
     if time_limit is not None:
         return _limited(model, chain, discount, time_limit)
     discounted = _solve(chain.transitions * discount, chain.rewards)
-    ending, restart_rewards, durations = _restarted(model, chain)
-    gains, _ = gain_and_bias(ending, restart_rewards, durations)
+    gains, _ = _endless_gain_and_bias(_endless(model), np.asarray(policy))
     gain = float(gains[-1])
     expected_return, length = (None, None) if model.continuing else _totals(model, chain, gain)
     return PolicyValue(
@@ -114,7 +113,8 @@ def solve(model: Model, criterion: Criterion | None = None, discount: float = 0.
 
     Raises:
         InputError: an unknown criterion, a discount outside [0, 1); under `return`: no policy
-            ends for sure, or returns without bound can be collected.
+            ends for sure, returns without bound can be collected from some state, or the best
+            episodes take more than `LONGEST` decisions.
     """
     criterion = criterion or ("gain" if model.continuing else "return")
     if criterion not in get_args(Criterion):
@@ -122,7 +122,7 @@ def solve(model: Model, criterion: Criterion | None = None, discount: float = 0.
     bias = None
     if criterion == "discounted":
         check_discount(discount)
-        values, actions = _best_discounted(model, discount)
+        values, actions = _best_discounted(model, discount, _first_actions(model))
     elif criterion == "return":
         values, actions = _best_return(model)
     else:
@@ -198,7 +198,8 @@ def gain_and_bias(
         outward = transitions[passing][:, rest]
         inner = sparse.eye_array(len(passing)) - transitions[passing][:, passing]
         lu = _factor(inner)
-        gains[passing] = lu.solve(outward @ gains[rest])
+        arriving = lu.solve(np.stack([outward @ gains[rest], outward @ np.ones(len(rest))], axis=1))
+        gains[passing] = arriving[:, 0] / arriving[:, 1]  # by 1 but for rounding
         lead = rewards[passing] - gains[passing] * durations[passing]
         bias[passing] = lu.solve(lead + outward @ bias[rest])
     return gains, bias
@@ -235,22 +236,32 @@ def _factor(system: Any) -> SuperLU:
         raise InputError("the policy's episodes are too long to be solved") from None
 
 
-def _restarted(model: Model, chain: Chain) -> tuple[sparse.csr_array, Floats, Floats]:
-    """The chain of episode after episode: transitions, rewards, durations.
+def _endless(model: Model) -> Model:
+    """The model of episode after episode, with one more state, the last, for the start.
 
-    One more state, the last, stands for the start: every end leads there, and it is left at once,
-    without a decision, for a state of the start distribution. (Sparse, where an edge from every
-    end to every start would not be.)
+    Every end leads there, and it is left at once, without a decision, for a state of the start
+    distribution. (Sparse, where an edge from every end to every start would not be.)
     """
-    blocks: list[list[sparse.csr_array | None]] = [
-        [chain.transitions, sparse.csr_array(chain.ends[:, None])],
-        [sparse.csr_array(model.start[None, :]), None],
-    ]
-    durations = np.ones(model.num_states + 1)
+    starts, last = np.flatnonzero(model.start), model.num_states
+    begun = np.tile(starts, model.num_actions)  # whatever the action
+    offsets = model.offsets[-1] + len(starts) * np.arange(1, model.num_actions + 1)
+    following = np.where(model.terminated, last, model.next_states)
+    return Model(
+        offsets=np.append(model.offsets, offsets),
+        next_states=np.append(following, begun),
+        probabilities=np.append(model.probabilities, model.start[begun]),
+        rewards=np.append(model.rewards, np.zeros(len(begun))),
+        terminated=np.zeros(len(following) + len(begun), dtype=bool),
+        start=np.append(np.zeros(last), 1.0),
+    )
+
+
+def _endless_gain_and_bias(endless: Model, policy: Floats) -> tuple[Floats, Floats]:
+    """Gain and bias of a policy [states, actions] on an endless model, its last state included."""
+    chain = Chain.of(endless, np.vstack([policy, np.eye(endless.num_actions)[:1]]))
+    durations = np.ones(endless.num_states)
     durations[-1] = 0.0
-    matrix = sparse.csr_array(sparse.block_array(blocks))
-    matrix.eliminate_zeros()
-    return matrix, np.append(chain.rewards, 0.0), durations
+    return gain_and_bias(chain.transitions, chain.rewards, durations)
 
 
 def _totals(model: Model, chain: Chain, gain: float) -> tuple[float, float]:
@@ -265,7 +276,8 @@ def _totals(model: Model, chain: Chain, gain: float) -> tuple[float, float]:
     lengths = _solve(within, np.ones(len(inside)))
     largest = float(np.abs(model.rewards).max())
     if not ((lengths >= 0) & (lengths <= LONGEST)).all():
-        return (math.copysign(math.inf, gain) if abs(gain) > TOLERANCE * largest else math.nan), math.inf
+        tells = abs(gain) > TOLERANCE * largest
+        return (math.copysign(math.inf, gain) if tells else math.nan), math.inf
     total = float(model.start[inside] @ _solve(within, chain.rewards[inside]))
     if not forever.size:
         return total, float(model.start[inside] @ lengths)
@@ -376,12 +388,16 @@ def _policy_iteration(
     raise InputError("policy iteration did not settle: the model's numbers are too far apart")
 
 
-def _best_discounted(model: Model, discount: float) -> tuple[Floats, Ints]:
+def _best_discounted(model: Model, discount: float, first: Ints) -> tuple[Floats, Ints]:
     everything = np.ones((model.num_states, model.num_actions), dtype=bool)
+    return _policy_iteration(model, model.rewards, first, everything, discount)
+
+
+def _first_actions(model: Model) -> Ints:
+    """The way to an end, or the next reward where none is sure: it saves most iterations."""
     greedy = _backup(model, model.rewards, np.zeros(model.num_states)).argmax(axis=1)
     ending, towards_end = _ending_actions(model)
-    first = np.where(ending.any(axis=1), towards_end, greedy)  # saves most iterations
-    return _policy_iteration(model, model.rewards, first, everything, discount)
+    return np.where(ending.max(axis=1), towards_end, greedy)
 
 
 def _best_return(model: Model) -> tuple[Floats, Ints]:
@@ -431,43 +447,33 @@ def _ending_actions(model: Model) -> tuple[NDArray[np.bool_], Ints]:
             break
         inside = steps < np.inf
     allowed = (rows_allowed & np.repeat(inside, num_actions)).reshape(num_states, num_actions)
-    # Each state takes an action that may come a step nearer to an end: it gets there for sure. Of
-    # those, the one that comes nearest on average: by luck alone it could take for ever and a day.
-    left = np.where(model.terminated, 0.0, steps[model.next_states])
-    nearer = np.minimum.reduceat(left, model.offsets[:-1]).reshape(num_states, num_actions)
-    nearer = allowed & (nearer < steps[:, None])
-    left[~np.isfinite(left)] = 0  # of actions that are not allowed
-    average = np.add.reduceat(model.probabilities * left, model.offsets[:-1])
-    average = average.reshape(num_states, num_actions)
-    return allowed, np.where(nearer, average, np.inf).argmin(axis=1)
+    # Each state takes an action that may come a step nearer to an end: it gets there for sure.
+    nearest = np.where(model.terminated, 0.0, steps[model.next_states])
+    nearest = np.minimum.reduceat(nearest, model.offsets[:-1]).reshape(num_states, num_actions)
+    return allowed, np.where(allowed, nearest, np.inf).argmin(axis=1)
 
 
 def _best_gain(model: Model) -> tuple[Floats, Floats, Ints]:
     """Howard's policy iteration for any number of recurrent classes (Puterman 1994, section 9.2).
 
-    Improve the gain first, and the bias among the actions that keep the best gain. Starting from
-    the best discounted policy saves most iterations.
+    Improve the gain first, and the bias among the actions that keep the best gain. It starts from
+    the best discounted policy, for discounts ever nearer to 1: a policy that takes long beyond
+    numbers to leave some states would have a gain and a bias that are all rounding.
     """
-    _, actions = _best_discounted(model, 0.99)
+    endless, actions = _endless(model), np.append(_first_actions(model), 0)
+    for discount in (0.99, 0.9999, 0.999999):
+        _, actions = _best_discounted(endless, discount, actions)
     for _ in range(MAX_ITERATIONS):
-        chain = Chain.of(model, np.eye(model.num_actions)[actions])
-        gains, bias = gain_and_bias(*_restarted(model, chain))
-        onward_gain = np.where(model.terminated, gains[-1], gains[model.next_states])
-        onward_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
-        shape = (model.num_states, model.num_actions)
-        gain_scores = np.add.reduceat(
-            model.probabilities * onward_gain, model.offsets[:-1]
-        ).reshape(shape)
+        gains, bias = _endless_gain_and_bias(endless, np.eye(model.num_actions)[actions[:-1]])
+        gain_scores = _backup(endless, np.zeros(len(endless.rewards)), gains)
         better = _switch(gain_scores, actions, model.rewards)
         if (better == actions).all():
             best = gain_scores.max(axis=1, keepdims=True)
             keeping = gain_scores >= best - _margin(model.rewards, gains)
             keeping[np.arange(len(actions)), actions] = True
-            lead = np.add.reduceat(
-                model.probabilities * (model.rewards + onward_bias), model.offsets[:-1]
-            ).reshape(shape)
+            lead = _backup(endless, endless.rewards, bias)
             better = _switch(np.where(keeping, lead, -np.inf), actions, model.rewards)
         if (better == actions).all():
-            return gains[:-1], bias[:-1], actions
+            return gains[:-1], bias[:-1], actions[:-1]
         actions = better
     raise InputError("policy iteration did not settle: the model's numbers are too far apart")

@@ -1,6 +1,7 @@
 """What acts: a policy is a function from what is seen to what is done."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
@@ -40,11 +41,20 @@ class KnownPolicy(Policy, Protocol):
 
 
 class RandomPolicy:
-    """Uniformly random actions, whatever `deterministic` says."""
+    """Uniformly random actions, whatever `deterministic` says.
 
-    def __init__(self, action_space: gym.Space[Any], seed: int = 0):
-        self._space = action_space
-        self._space.seed(seed)
+    Args:
+        action_space: what they are drawn from; a copy is, with a stream of its own.
+        observation_space: tells one observation from a batch.
+        seed: of the stream.
+    """
+
+    def __init__(
+        self, action_space: gym.Space[Any], observation_space: gym.Space[Any], seed: int = 0
+    ):
+        self._actions = deepcopy(action_space)
+        self._actions.seed(seed)
+        self._observations = observation_space
 
     def predict(
         self,
@@ -53,11 +63,12 @@ class RandomPolicy:
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[Any, Any]:
-        """Random actions: one an entry of episode_start, or one alone."""
-        del observation, deterministic
-        if episode_start is None:
-            return self._space.sample(), state
-        return np.array([self._space.sample() for _ in np.atleast_1d(episode_start)]), state
+        """Random actions: one for one observation, n for a batch of n."""
+        del episode_start, deterministic
+        count = batch_size(observation, self._observations)
+        if count is None:
+            return self._actions.sample(), state
+        return np.array([self._actions.sample() for _ in range(count)]), state
 
 
 class TabularPolicy:
@@ -105,23 +116,54 @@ def with_epsilon(probabilities: Floats, epsilon: float) -> Floats:
     return np.asarray((1 - epsilon) * probabilities + epsilon / probabilities.shape[-1])
 
 
+def batch_size(observation: Any, space: gym.Space[Any]) -> int | None:
+    """How many observations of a space these are; None for one by itself."""
+    while isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):  # their first part tells
+        key: Any = next(iter(space.keys())) if isinstance(space, gym.spaces.Dict) else 0
+        observation, space = observation[key], space[key]
+    return len(observation) if np.ndim(observation) > len(space.shape or ()) else None
+
+
 def random_policy(env: gym.Env[Any, Any]) -> Policy:
     """Uniformly random actions; on discrete ones with probabilities, so its value can be exact."""
-    if isinstance(env.action_space, gym.spaces.Discrete):
-        return UniformPolicy(int(env.action_space.n))
-    return RandomPolicy(env.action_space)
+    actions = env.action_space
+    if isinstance(actions, gym.spaces.Discrete) and actions.start == 0:
+        return UniformPolicy(int(actions.n), observation_space=env.observation_space)
+    return RandomPolicy(actions, env.observation_space)
 
 
 class UniformPolicy(TabularPolicy):
-    """Uniformly random discrete actions, whatever is seen."""
+    """Uniformly random discrete actions, whatever is seen.
 
-    def __init__(self, num_actions: int, seed: int = 0):
+    Args:
+        num_actions: they are 0 to num_actions - 1.
+        seed: of the stream that `predict` draws from.
+        observation_space: tells one observation from a batch; None: single numbers are observed.
+    """
+
+    def __init__(
+        self, num_actions: int, seed: int = 0, observation_space: gym.Space[Any] | None = None
+    ):
         super().__init__(np.full((1, num_actions), 1 / num_actions), seed)
+        self._observations = observation_space or gym.spaces.Discrete(1)
 
     def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
         """The same probabilities for each of n observations: [n, actions]."""
         del deterministic
-        return np.repeat(self.table, len(observations), axis=0)
+        count = batch_size(observations, self._observations)
+        return np.repeat(self.table, 1 if count is None else count, axis=0)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Random actions: one for one observation, n for a batch of n."""
+        del episode_start, deterministic
+        count = batch_size(observation, self._observations)
+        return self._rng.integers(self.table.shape[1], size=count), state
 
 
 def optimal_policy(env: gym.Env[Any, Any]) -> TabularPolicy:

@@ -57,14 +57,15 @@ class RunConfig:
     steps: int | None = None  # decisions, over all environments; None: no bound
     minutes: float | None = None  # of training, over all sessions; None: no bound
     epoch: int = 1000  # decisions
-    evaluation_episodes: int = 20  # an epoch, where the policy's exact value cannot be had
+    evaluation_episodes: int = 20  # where the policy's exact value cannot be had
+    evaluation_every: int = 1  # epochs
     envs: int = 1  # side by side
     hyperparameters: dict[str, Any] = field(default_factory=dict)  # of the agent
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_seed(self.seed)
-        for name in ("steps", "epoch", "evaluation_episodes", "envs"):
+        for name in ("steps", "epoch", "evaluation_episodes", "evaluation_every", "envs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it takes 1 or more")
@@ -140,6 +141,30 @@ class Run:
         """Change the budget of a run that goes on."""
         write_text(self.path / "config.toml", tomli_w.dumps(plain(config)))
         self.config = config
+
+    def storage(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """An array in a file of this folder, with its space reserved.
+
+        Raises:
+            InputError: the disk is too full, or the file is there with another size.
+        """
+        file = self.path / "replay" / f"{name}.bin"
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        try:
+            file.parent.mkdir(exist_ok=True)
+            if not file.is_file():
+                new = file.with_suffix(".tmp")
+                with new.open("wb") as opened:
+                    # a sparse file on a full disk would end in SIGBUS, which nothing can catch
+                    os.posix_fallocate(opened.fileno(), 0, size)
+                new.replace(file)
+            elif file.stat().st_size != size:
+                found = file.stat().st_size
+                raise InputError(f"'{file}' has {found:,} bytes, not {size:,}: it was changed")
+            return np.memmap(file, dtype, "r+", shape=shape)
+        except OSError as error:
+            reason = f"{error.strerror} ({size / 1e9:.1f} GB are needed)"
+            raise InputError(f"cannot reserve '{file}': {reason}") from None
 
     def add_provenance(self, session: dict[str, Any]) -> None:
         """Note what a session of this run ran with."""

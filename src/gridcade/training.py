@@ -35,6 +35,7 @@ from gridcade.run import (
 DEFAULT_STEPS = 200_000  # decisions
 EPOCHS = 50  # in the steps asked for, unless the epoch's length is given
 SHORTEST_EPOCH = 1_000  # decisions
+EPOCH_BY_TIME = 1_000_000  # decisions, of runs bounded by minutes alone
 CONFIDENCE = 0.95  # of the intervals in the metrics
 
 
@@ -89,7 +90,7 @@ class GymnasiumLoop:
     def advance(self, until: int) -> dict[str, float]:
         """Learn until an absolute decision, or just past it if environments share its step."""
         totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
-        while self.agent.decisions < until:
+        while self.agent.decisions < until and not getattr(self.agent, "full", False):
             self._count(next(self._steps), totals)
         return totals
 
@@ -133,6 +134,7 @@ def train(
     minutes: float | None = None,
     epoch: int | None = None,
     evaluation_episodes: int | None = None,
+    evaluation_every: int | None = None,
     envs: int | None = None,
     hyperparameters: Any = None,
     out: str | Path | None = None,
@@ -150,7 +152,8 @@ def train(
         steps: decisions, over all environments.
         minutes: of training.
         epoch: decisions from one checkpoint to the next.
-        evaluation_episodes: an epoch, where no exact value can be had.
+        evaluation_episodes: of an evaluation, where no exact value can be had.
+        evaluation_every: epochs from one evaluation to the next.
         envs: environments side by side.
         hyperparameters: of the agent: a mapping laid over preset and config file, or its whole
             config.
@@ -168,6 +171,7 @@ def train(
         "minutes": minutes,
         "epoch": epoch,
         "evaluation_episodes": evaluation_episodes,
+        "evaluation_every": evaluation_every,
         "envs": envs,
     }
     settled = settle(kind, env, preset, config, given, hyperparameters)
@@ -223,6 +227,7 @@ def settle(
     Raises:
         InputError: an unknown name or a value out of its range, with the file it stands in.
     """
+    preset = preset or kind.preset_for(env)
     layers = _layers(kind, preset, config).values()
     values: dict[str, Any] = {}
     for layer in (*layers, {k: v for k, v in given.items() if v is not None}):
@@ -233,12 +238,12 @@ def settle(
         values["steps"] = DEFAULT_STEPS
     if not is_dataclass(hyperparameters):
         hyperparameters = hyperparameters_of(kind, preset, config, hyperparameters)
-    values |= {"agent": kind.name, "env": env, "preset": preset or kind.default_preset}
+    values |= {"agent": kind.name, "env": env, "preset": preset}
     values["hyperparameters"] = plain(hyperparameters)
     settled = convert(values, RunConfig, "config")
     if "epoch" in values:
         return settled
-    even_share = (settled.steps or DEFAULT_STEPS) // EPOCHS
+    even_share = settled.steps // EPOCHS if settled.steps else EPOCH_BY_TIME
     return replace(settled, epoch=max(SHORTEST_EPOCH, even_share))
 
 
@@ -321,9 +326,14 @@ def _session(
     """Train from the last checkpoint on, until the budget is used up or `stop` says so."""
     config = config or run.config
     kind = agents.find(config.agent)
-    with run.locked(), closing(make_vector(run.env, config.envs)) as envs:
-        env = envs.envs[0]
+    with (
+        run.locked(),
+        closing(make_vector(run.env, config.envs)) as envs,
+        closing(lookup.make(run.env)) as env,
+    ):
         agent = _make_agent(kind, env, config)
+        if hasattr(agent, "attach"):
+            agent.attach(config.envs, config.epoch, run.storage)
         loop = kind.compiled_loop(agent, env, config.seed) if config.envs == 1 else None
         loop = loop or GymnasiumLoop(agent, envs, config.seed)
         trainer = _Trainer(run, config, agent, loop, env)
@@ -347,8 +357,13 @@ class _Trainer:
         self.run, self.config, self.agent, self.loop, self.env = run, config, agent, loop, env
         self.totals: dict[str, float] = {}  # of the present epoch
         self.epoch_start = 0  # decision
-        self.seconds = 0.0  # of training, over all sessions
-        self.epoch_seconds = 0.0
+        self.began = time.perf_counter()  # as if all sessions were one
+        self.epoch_seconds = 0.0  # of the present epoch, without evaluation and checkpoint
+
+    @property
+    def seconds(self) -> float:
+        """Of training, over all sessions, with evaluations and checkpoints."""
+        return time.perf_counter() - self.began
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -372,8 +387,8 @@ class _Trainer:
             self.loop.load_state_dict(loop_tensors)
             self.loop.restore(state["position"])
             self.totals = state["totals"]
-            self.epoch_start, self.seconds = state["epoch_start"], state["seconds"]
-            self.epoch_seconds = state["epoch_seconds"]
+            self.began = time.perf_counter() - state["seconds"]
+            self.epoch_start, self.epoch_seconds = state["epoch_start"], state["epoch_seconds"]
         except (KeyError, TypeError, ValueError) as error:
             folder = self.run.path / "checkpoints" / str(decisions)
             raise InputError(f"the checkpoint {folder} does not fit this run: {error}") from None
@@ -390,11 +405,11 @@ class _Trainer:
                     return
                 before = time.perf_counter()
                 sums = self.loop.advance(min(until, self.agent.decisions + self.loop.tick))
-                spent = time.perf_counter() - before
-                self.seconds += spent
-                self.epoch_seconds += spent
+                self.epoch_seconds += time.perf_counter() - before
                 for name, value in sums.items():
                     self.totals[name] = self.totals.get(name, 0.0) + value
+                if getattr(self.agent, "full", False):
+                    self.save()  # or the next step would overwrite what the last one refers to
                 if report is not None:
                     report(self._progress(None))
             metrics = self._metrics()
@@ -420,6 +435,7 @@ class _Trainer:
         episodes = int(totals["episodes"])
         entry: dict[str, Any] = {
             "decisions": decisions,
+            "frames": decisions * getattr(self.env.unwrapped, "frames_per_decision", 1),
             "episodes": episodes,
             "seconds": round(self.seconds, 3),
             "decisions_per_second": round(made / max(self.epoch_seconds, 1e-9)),
@@ -433,7 +449,10 @@ class _Trainer:
             entry["training_length_mean"] = totals["length"] / episodes
             entry["training_truncated"] = totals["truncated"] / episodes
         entry |= self.agent.metrics()
-        return entry | self._evaluated()
+        steps, epochs = self.config.steps, decisions // self.config.epoch
+        last = steps is not None and decisions >= steps
+        due = last or epochs % self.config.evaluation_every == 0
+        return entry | (self._evaluated() if due else {})
 
     def _evaluated(self) -> dict[str, Any]:
         """The greedy policy's worth: exact where the model is known, else by a few episodes."""

@@ -1,5 +1,6 @@
 """A person at the keyboard, scored by the same harness as every policy."""
 
+from collections import deque
 from typing import Any
 
 import gymnasium as gym
@@ -14,23 +15,49 @@ from gridcade.watch.terminal import TerminalScreen
 
 KEY_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
 LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
+QUIT = {"q", "escape"}
 END_PAUSE = 1.0  # seconds
+REDRAW = 1.0  # seconds
 CONTINUING_STEPS = 200  # decisions, of a game that never ends
 
 
 class Shown(gym.Wrapper[Any, Any, Any, Any]):
-    """An environment that is drawn in the terminal at every reset and step."""
+    """An environment that is drawn in the terminal at every reset and step.
 
-    def __init__(self, env: gym.Env[Any, Any], screen: TerminalScreen, title: str, help_: str):
+    Args:
+        env: the environment.
+        screen: to draw it on, and to hear keys from.
+        title: the first line.
+        help_: the last line.
+        last: decisions after which the game is over; None: as the environment has it.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        screen: TerminalScreen,
+        title: str,
+        help_: str,
+        last: int | None,
+    ):
         super().__init__(env)
         self._screen, self._title, self._help = screen, title, help_
-        self._episode, self._decisions, self._total = 0, 0, 0.0
+        self._last = f" of {last}" if last else ""
+        self._episode, self._decisions, self._total, self._end = 0, 0, 0.0, ""
+        self._pressed: deque[str] = deque()  # and not heeded yet
+
+    def key(self) -> str:
+        """The next key; waits for one."""
+        while not self._pressed:
+            self._pressed.extend(self._screen.keys(timeout=REDRAW))
+            self._draw()  # the terminal may have changed its size
+        return self._pressed.popleft()
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         """Reset, and draw."""
         received = self.env.reset(**options)
-        self._episode, self._decisions, self._total = self._episode + 1, 0, 0.0
-        self._draw("")
+        self._episode, self._decisions, self._total, self._end = self._episode + 1, 0, 0.0, ""
+        self._draw()
         return received
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -38,19 +65,22 @@ class Shown(gym.Wrapper[Any, Any, Any, Any]):
         received = self.env.step(action)
         self._decisions += 1
         self._total += float(received[1])
-        end = "ended" if received[2] else "cut by the time limit" if received[3] else ""
-        self._draw(end)
-        if end:
-            self._screen.keys(END_PAUSE)
+        if received[2] or received[3]:
+            self._end = "ended" if received[2] else "cut by the time limit"
+            self._draw()
+            # A key ends the pause and is no move of the next episode, whatever was meant by it.
+            self._pressed.clear()
+            self._pressed.extend(QUIT & set(self._screen.keys(END_PAUSE)))
+        else:
+            self._draw()
         return received
 
-    def _draw(self, end: str) -> None:
+    def _draw(self) -> None:
         columns, rows = self._screen.size()
-        place = None
-        body = panel(picture(self.env), place, self.env, None, columns, rows - 4)
+        body = panel(picture(self.env), None, self.env, None, columns, rows - 4)
         status = (
-            f"episode {self._episode}   decision {self._decisions}   "
-            f"return {self._total:.6g}   {end}"
+            f"episode {self._episode}   decision {self._decisions}{self._last}   "
+            f"return {self._total:.6g}   {self._end}"
         )
         lines = [self._title[:columns], status[:columns], "", *body]
         self._screen.show([*lines[: rows - 1], self._help[:columns]])
@@ -72,24 +102,22 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
     env = drawable(name)
     try:
         actions, help_ = keys_of(env)
+        model = known_model(env)
+        steps = CONTINUING_STEPS if model is not None and model.continuing else None
         with TerminalScreen(keys=True) as screen:
-            shown = Shown(env, screen, f"You on {name}", help_)
+            shown = Shown(env, screen, f"You on {name}", help_, steps)
 
             def choose() -> int:
-                while True:
-                    for key in screen.keys(timeout=1.0):
-                        if key in ("q", "escape"):
-                            raise Quit
-                        if key in actions:
-                            return actions[key]
+                while (key := shown.key()) not in actions:
+                    if key in QUIT:
+                        raise Quit
+                return actions[key]
 
-            model = known_model(env)
-            endless = model is not None and model.continuing
             return measure(
                 Human(choose),
                 shown,
-                episodes=None if endless else episodes,
-                steps=CONTINUING_STEPS if endless else None,
+                episodes=None if steps else episodes,
+                steps=steps,
                 seed=seed,
                 confidence=confidence,
                 name="you",

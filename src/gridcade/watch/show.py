@@ -1,7 +1,10 @@
 """Watching a policy: its moments, one a decision, in a terminal, a window or a video."""
 
+import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,14 +13,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
+from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from gridcade.envs import lookup
 from gridcade.envs.drawing import Overlay
 from gridcade.envs.gridworld import TabularEnv
-from gridcade.errors import InputError
+from gridcade.errors import InputError, unknown
 from gridcade.evaluation import Actor, policy_table
-from gridcade.policy import Policy, state_values
+from gridcade.policy import Policy, Quit, state_values
 from gridcade.streams import check_seed, episode_seed, episode_stream
 from gridcade.watch.terminal import (
     Pace,
@@ -31,9 +35,12 @@ from gridcade.watch.video import check_video_path, save_video
 
 Env = gym.Env[Any, Any]
 DEFAULT_FPS = 8.0
+FASTEST = 1000.0  # decisions a second
 ENDLESS = 500  # decisions that count as an episode, where a task never ends
 END_PAUSE = 1.0  # seconds that the end of an episode stays in sight
 FASTER = 1.5
+REDRAW = 0.1  # seconds between two pictures while paused: the terminal may change its size
+PLACES = ("terminal", "window")
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Moment:
     episode: int  # from 1
     decisions: int  # of this episode
     total: float  # its return so far
-    end: str  # "", "ended", "cut by the time limit"
+    end: str  # "", "ended", "cut by the time limit", "cut after 500 decisions"
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,31 @@ class Mind:
 
     values: Any  # [states], or None
     table: Any  # [states, actions]
+
+
+class Tempo:
+    """Decisions a second, and the keys that govern them.
+
+    Args:
+        fps: at first.
+    """
+
+    def __init__(self, fps: float):
+        self.fps = fps
+        self.paused = False
+
+    def hear(self, keys: Iterable[str]) -> None:
+        """Heed keys.
+
+        Raises:
+            Quit: by `q` or `escape`.
+        """
+        for key in keys:
+            if key in ("q", "escape"):
+                raise Quit
+            self.paused ^= key == "space"
+            if key in "+=-":
+                self.fps = min(self.fps * (1 / FASTER if key == "-" else FASTER), FASTEST)
 
 
 def moments(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Moment]:
@@ -66,13 +98,24 @@ def moments(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Moment
         decisions, total, end = 0, 0.0, ""
         yield Moment(picture(env), _place(env), episode + 1, 0, 0.0, end)
         while not end:
-            action = actor.act(np.array([observation]), np.array([decisions == 0]), rngs)[0]
+            action = actor.act(_alone(env, observation), np.array([decisions == 0]), rngs)[0]
             observation, reward, terminated, truncated, _ = env.step(action)
             decisions += 1
             total += float(reward)
-            cut = truncated or decisions >= longest
-            end = "ended" if terminated else "cut by the time limit" if cut else ""
+            if terminated:
+                end = "ended"
+            elif truncated:
+                end = "cut by the time limit"
+            elif decisions >= longest:
+                end = f"cut after {longest} decisions"
             yield Moment(picture(env), _place(env), episode + 1, decisions, total, end)
+
+
+def _alone(env: Env, observation: Any) -> Any:
+    """A batch of one observation."""
+    space = env.observation_space
+    empty: Any = create_empty_array(space, 1)
+    return concatenate(space, [observation], empty)
 
 
 def picture(env: Env) -> NDArray[np.uint8]:
@@ -115,24 +158,27 @@ def watch(
     check_seed(seed)
     if episodes < 1:
         raise InputError(f"episodes is {episodes}; it takes 1 or more")
+    if where is not None and where not in PLACES:
+        raise unknown("place to watch in", where, PLACES)
     if video is not None:
         check_video_path(video)
     shown = drawable(env) if isinstance(env, str) else env
     title = env if isinstance(env, str) else (env.spec.id if env.spec else "")
     fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)
-    Pace(fps)  # checks it
+    if not 0 < fps <= FASTEST:
+        raise InputError(f"fps is {fps}; it takes more than 0 and {FASTEST:g} at most")
     actor = Actor(policy, shown, epsilon, deterministic=True)
     mind = read_mind(actor, shown)
     try:
-        if video is not None:
+        seen = moments(actor, shown, episodes, seed)
+        if where == "window":
+            _in_window(seen, shown, mind, title, fps)
+        elif where == "terminal" or video is None:
+            _in_terminal(seen, shown, mind, f"{name} on {title}", fps, episodes)
+        if video is not None:  # last: nothing is written where there is no screen
             seen = moments(actor, shown, episodes, seed)
             save_video(video, _frames(seen, shown, mind, fps), fps)
             print(f"video: {video}")
-        if where == "window":
-            _in_window(moments(actor, shown, episodes, seed), shown, mind, title, fps)
-        elif where == "terminal" or video is None:
-            heading = f"{name} on {title}"
-            _in_terminal(moments(actor, shown, episodes, seed), shown, mind, heading, fps, episodes)
     finally:
         if isinstance(env, str):
             shown.close()
@@ -187,45 +233,63 @@ def _in_terminal(
     seen: Iterator[Moment], env: Env, mind: Mind | None, heading: str, fps: float, episodes: int
 ) -> None:
     first = next(seen)
-    with TerminalScreen() as screen:
-        pace, paused = Pace(fps), False
+    tempo, pace = Tempo(fps), Pace(fps)
+    with suppress(Quit), TerminalScreen() as screen:
+
+        def show(moment: Moment) -> None:
+            columns, rows = screen.size()
+            state = "paused" if tempo.paused else moment.end
+            status = (
+                f"episode {moment.episode} of {episodes}   decision {moment.decisions}   "
+                f"return {moment.total:.6g}   {state}"
+            )
+            keys = f"q quits, space pauses, + and - change the speed ({tempo.fps:.3g} a second)"
+            body = panel(moment.picture, moment.place, env, mind, columns, rows - 4)
+            lines = [heading[:columns], status[:columns], "", *body]
+            screen.show([*lines[: rows - 1], keys[:columns]])
+
+        def listen(seconds: float) -> None:
+            tempo.hear(screen.keys(seconds))
+            pace.interval = 1 / tempo.fps
+
         for moment in chain([first], seen):
+            until = time.monotonic() + (END_PAUSE if moment.end else 0)
             while True:
-                columns, rows = screen.size()
-                status = (
-                    f"episode {moment.episode} of {episodes}   decision {moment.decisions}   "
-                    f"return {moment.total:.6g}   {moment.end}"
-                )
-                keys = "q quits, space pauses, + and - change the speed"
-                body = panel(moment.picture, moment.place, env, mind, columns, rows - 4)
-                lines = [heading[:columns], status[:columns], "", *body]
-                screen.show([*lines[: rows - 1], keys[:columns]])
-                for key in screen.keys(timeout=0.0):
-                    if key in ("q", "escape"):
-                        return
-                    paused ^= key == "space"
-                    if key in "+=-":
-                        fps = fps / FASTER if key == "-" else fps * FASTER
-                        pace = Pace(fps)
-                pace.wait()
-                if not paused:
+                show(moment)
+                pace.wait(listen)
+                while tempo.paused:
+                    show(moment)
+                    listen(REDRAW)
+                if time.monotonic() >= until:
                     break
-            for _ in range(round(END_PAUSE * fps) if moment.end else 0):
-                pace.wait()
 
 
 def _in_window(seen: Iterator[Moment], env: Env, mind: Mind | None, title: str, fps: float) -> None:
     from gridcade.envs.window import Window
 
-    window = None
-    for frame in _frames(seen, env, mind, fps):
-        if window is None:
-            window = Window(title, frame.shape[1], frame.shape[0])
-        window.show(frame, fps)
-        if {"q", "escape"} & set(window.keys()):
-            break
-    if window is not None:
+    frames = _frames(seen, env, mind, fps)
+    first = next(frames)
+    window, tempo = Window(title, first.shape[1], first.shape[0]), Tempo(fps)
+    try:
+        _check_screen()
+        for frame in chain([first], frames):
+            while True:
+                window.show(frame, tempo.fps)
+                tempo.hear(window.keys())
+                if not tempo.paused:
+                    break
+    except Quit:
+        pass
+    finally:
         window.close()
+
+
+def _check_screen() -> None:
+    """Raise InputError where SDL found no screen, and draws into memory for nobody."""
+    import pygame
+
+    if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
+        raise InputError("no screen to open a window on; watch in a terminal, or write a video")
 
 
 def _frames(

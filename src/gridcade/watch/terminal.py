@@ -9,7 +9,7 @@ import select
 import sys
 import termios
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, Literal, Self, TextIO
@@ -264,14 +264,20 @@ class Pace:
         self.interval = 1 / fps  # seconds
         self._deadline = time.monotonic()
 
-    def wait(self) -> None:
-        """Sleep until the next moment; not at all if it has passed."""
+    def wait(self, sleep: Callable[[float], object] | None = None) -> None:
+        """Sleep until the next moment; not at all if it has passed.
+
+        Args:
+            sleep: takes seconds, and is called again if it returns sooner; None: time.sleep.
+        """
+        sleep = sleep or time.sleep
         self._deadline += self.interval
         now = time.monotonic()
-        if now < self._deadline:
-            time.sleep(self._deadline - now)
-        else:
+        if now >= self._deadline:
             self._deadline = now
+        while now < self._deadline:
+            sleep(self._deadline - now)
+            now = time.monotonic()
 
 
 def _window(size: int, room: int, at: int) -> range:

@@ -1,0 +1,145 @@
+"""Killed for real, by SIGKILL, again and again: the run ends as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from gridcade.run import Run
+from gridcade.training import train
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="takes SIGKILL")
+
+KILLS = 10  # of each run
+EARLY = 3  # of these: while the program is loaded, or the folder made
+LOADING = 1.5  # seconds, about
+PATIENCE = 60.0  # seconds
+WALL_CLOCK = ("seconds", "decisions_per_second")
+
+
+@dataclass(frozen=True)
+class Case:
+    env: str
+    envs: int
+    epoch: int
+    epochs: int
+    ahead: int  # epochs that a session gets done before it is killed, at most
+    pause: float  # seconds that it is given besides, at most
+
+
+CASES = {
+    "compiled": Case("FourRooms", envs=1, epoch=2000, epochs=150, ahead=12, pause=0.02),
+    "gymnasium": Case("FrozenLake-v1", envs=2, epoch=1000, epochs=50, ahead=3, pause=0.05),
+}
+
+
+def outcome(run: Run) -> tuple[Any, ...]:
+    """The last checkpoint's tensors, to the bit, and the metrics, but for the wall clock."""
+    agent, loop, state = run.load_checkpoint(run.last_checkpoint())
+    bits = [
+        {key: (value.dtype, value.shape, value.tobytes()) for key, value in tensors.items()}
+        for tensors in (agent, loop)
+    ]
+    metrics = [{k: v for k, v in m.items() if k not in WALL_CLOCK} for m in run.metrics()]
+    return *bits, state["decisions"], state["totals"], state["position"], metrics
+
+
+def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
+    """Train, or go on where there is something to go on with."""
+    words = ["resume", str(out)]
+    if not out.exists():
+        words = ["train", "q-learning", case.env, "--out", str(out), "--seed", "1"]
+        words += ["--steps", str(case.epoch * case.epochs), "--epoch", str(case.epoch)]
+        words += ["--envs", str(case.envs)]
+    with (out.parent / "stderr").open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gridcade.cli", *words],
+            cwd=out.parent,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+
+
+def sessions(out: Path) -> int:
+    """How many sessions came as far as training."""
+    file = out / "provenance.json"
+    return len(json.loads(file.read_text())["sessions"]) if file.is_file() else 0
+
+
+def last(out: Path) -> int:
+    """The last checkpoint, -1 for none."""
+    return max((int(f.name) for f in out.glob("checkpoints/*") if f.name.isdigit()), default=-1)
+
+
+def wait(
+    process: "subprocess.Popen[bytes]", out: Path, past: int, decisions: int, patience: float
+) -> None:
+    """Wait until a session has begun to train and come to a checkpoint, or is over."""
+    latest = time.monotonic() + patience
+    while process.poll() is None and (sessions(out) <= past or last(out) < decisions):
+        time.sleep(min(0.005, max(latest - time.monotonic(), 0)))
+        if time.monotonic() >= latest:
+            break
+
+
+def check_whole(out: Path) -> bool:
+    """That all there is can be read; whether it lies in the midst of an epoch."""
+    if not out.exists():
+        return False
+    run = Run(out)
+    for decisions in run.checkpoints():
+        run.load_checkpoint(decisions)
+    writing = any(out.glob("checkpoints/.new-*")) or any(out.glob(".*.tmp"))
+    entries = run.metrics()
+    return not writing and bool(entries) and entries[-1]["decisions"] == last(out)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    case, rng, out = CASES[name], Random(name), tmp_path / "run"
+    alive = within = 0
+    for kill in range(KILLS):
+        past, decisions = sessions(out), last(out)
+        process = start(out, case)
+        if kill < EARLY:
+            wait(process, out, past, 0, patience=rng.uniform(0, LOADING))
+        else:
+            ahead = rng.randint(0, case.ahead) * case.epoch
+            wait(process, out, past, decisions + ahead, PATIENCE)
+            time.sleep(rng.uniform(0, case.pause))
+        process.kill()
+        if process.wait() == -signal.SIGKILL:
+            alive += 1
+            within += check_whole(out) and sessions(out) > past
+        else:
+            assert process.returncode == 0, (tmp_path / "stderr").read_text()
+    assert alive >= KILLS - 2
+    assert within >= 2
+    assert last(out) < case.epoch * case.epochs
+
+    process = start(out, case)
+    assert process.wait(PATIENCE) == 0, (tmp_path / "stderr").read_text()
+    whole = train(
+        "q-learning",
+        case.env,
+        seed=1,
+        steps=case.epoch * case.epochs,
+        epoch=case.epoch,
+        envs=case.envs,
+        out=tmp_path / "whole",
+    )
+    run = Run(out)
+    assert run.config == whole.config
+    assert run.checkpoints() == whole.checkpoints()
+    assert outcome(run) == outcome(whole)
+    assert not any(out.rglob(".new-*"))
+    assert not any(out.rglob("*.tmp"))
