@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.networks import NetworkName, network
+from gridcade.agents.networks import FirstLayer, NetworkName, network, stack_blocks, to_blocks
 from gridcade.agents.optimisers import MnihRMSProp
 from gridcade.agents.replay import Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
@@ -116,10 +116,12 @@ class DQN:
             torch.manual_seed(seed)
             self.q = network(self.config.network, shape, num_actions, self.config.hidden)
         self.q.to(self.device)
+        self._blocks = isinstance(self.q[0], FirstLayer)
         self.q_target = copy.deepcopy(self.q) if self.config.target_every else self.q
         self._optimiser: torch.optim.Optimizer
         if self.config.optimiser == "adam":
-            self._optimiser = torch.optim.Adam(self.q.parameters(), self.config.learning_rate)
+            rate = self.config.learning_rate
+            self._optimiser = torch.optim.Adam(self.q.parameters(), rate, fused=True)
         else:
             self._optimiser = MnihRMSProp(self.q.parameters(), self.config.learning_rate)
         self._losses: Floats = np.zeros(2)  # sum and number, since the metrics were last asked for
@@ -131,9 +133,13 @@ class DQN:
         config = self.config
         capacity = self._depth * envs if empty else config.replay_capacity
         frame = self._shape[1:] if self._stack else self._shape
-        self.replay = Replay(envs, capacity, slack, frame, self._dtype, self._stack, storage)
-        held = (0 if empty else config.held_out, *self._shape)
-        self._held_out = storage("held_out", held, self._dtype)
+        encode = to_blocks if self._blocks else np.asarray
+        self.replay = Replay(
+            envs, capacity, slack, frame, self._dtype, self._stack, storage, encode
+        )
+        count = 0 if empty else config.held_out
+        seen = self._seen(np.zeros((count, *self._shape), self._dtype))
+        self._held_out = storage("held_out", seen.shape, self._dtype)
 
     @property
     def full(self) -> bool:
@@ -153,7 +159,8 @@ class DQN:
         random = self._rng.random(len(observations)) < self.epsilon
         actions = self._rng.integers(self._num_actions, size=len(observations))
         if not random.all():
-            actions = np.where(random, actions, self._values(observations).argmax(axis=1))
+            greedy = self._values(self._seen(observations)).argmax(axis=1)
+            actions = np.where(random, actions, greedy)
         return np.asarray(actions)
 
     def observe(self, step: Step) -> None:
@@ -219,7 +226,7 @@ class DQN:
 
     def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
-        values = self._values(np.asarray(observations))
+        values = self._values(self._seen(np.asarray(observations)))
         best = values == values.max(axis=1, keepdims=True)
         table = best / best.sum(axis=1, keepdims=True)
         epsilon = 0.0 if deterministic else self.epsilon
@@ -294,8 +301,12 @@ class DQN:
     def _depth(self) -> int:
         return max(self._stack, 1)
 
+    def _seen(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """Observations [n, …] in the form that the network takes."""
+        return stack_blocks(observations) if self._blocks else observations
+
     def _values(self, observations: Any) -> NDArray[np.float32]:
-        """Q(s, .) of observations [n, …]: [n, actions]."""
+        """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
         with torch.no_grad(), self._passes():
             values = self.q(self._tensor(np.asarray(observations)))
         return np.asarray(values.float().cpu().numpy())

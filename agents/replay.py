@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridcade.agents.compiled import compiled
 from gridcade.experience import Step
 
 Storage = Callable[[str, tuple[int, ...], Any], NDArray[Any]]
@@ -56,6 +57,8 @@ class Replay:
         dtype: of frames.
         stack: frames in an observation, which is then [stack, *shape]; 0: it is a frame itself.
         storage: where arrays are kept; called with name, shape and dtype.
+        encode: what is stored of a frame. Of a frame [height, width, channels] a stack is
+            [height, width, stack x channels], of any other one [stack, …].
     """
 
     def __init__(
@@ -67,13 +70,20 @@ class Replay:
         dtype: Any,
         stack: int = 0,
         storage: Storage = in_memory,
+        encode: Callable[[Any], Any] = np.asarray,
     ):
+        stored = encode(np.zeros(shape, dtype)).shape
         self.window = capacity // envs  # slots of each environment that are sampled from
         self.slack = -(-slack // envs)
         self.ring = self.window + self.slack
         self.stack = stack
         self._depth = max(stack, 1)
-        self.frames = storage("frames", (envs, self.ring, *shape), dtype)
+        self._encode = encode
+        # positions and numbers at each: stacks of [height, width, channels] grow in the last
+        size = int(np.prod(stored, dtype=np.int64))
+        self._places = size // stored[-1] if len(stored) == 3 else 1
+        self._stacked = (stack, *stored) if self._places == 1 else (*stored[:2], stack * stored[2])
+        self.frames = storage("frames", (envs, self.ring, *stored), dtype)
         self.actions = storage("actions", (envs, self.ring), np.int16)
         self.rewards = storage("rewards", (envs, self.ring), np.float32)
         self.marks = storage("marks", (envs, self.ring), np.uint8)
@@ -163,7 +173,7 @@ class Replay:
 
     def _write(self, env: int, frame: Any, marks: int) -> None:
         slot = self.written[env] % self.ring
-        self.frames[env, slot] = frame
+        self.frames[env, slot] = self._encode(frame)
         self.marks[env, slot] = marks
         self.written[env] += 1
 
@@ -194,5 +204,27 @@ class Replay:
     def _stacks(self, envs: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[Any]:
         if not self.stack:
             return np.asarray(self.frames[envs, slots % self.ring])
-        back = np.arange(1 - self.stack, 1)
-        return np.asarray(self.frames[envs[:, None], (slots[:, None] + back) % self.ring])
+        frames = self.frames.reshape(*self.frames.shape[:2], self._places, -1)
+        stacks = np.empty((len(envs), self._places, self.stack, frames.shape[-1]), frames.dtype)
+        gather(frames, envs, slots, stacks)
+        return stacks.reshape(len(envs), *self._stacked)
+
+
+@compiled
+def gather(frames: Any, envs: Any, slots: Any, stacks: Any) -> None:
+    """Stacks of successive frames, interleaved: each place's numbers of all its frames together.
+
+    Args:
+        frames: [envs, ring, places, numbers].
+        envs: [batch].
+        slots: of each stack's newest frame, [batch].
+        stacks: to be filled, [batch, places, stack, numbers].
+    """
+    _, ring, places, numbers = frames.shape
+    depth = stacks.shape[2]
+    for i in range(len(envs)):
+        for k in range(depth):
+            frame = frames[envs[i], (slots[i] - depth + 1 + k) % ring]
+            for place in range(places):
+                for n in range(numbers):
+                    stacks[i, place, k, n] = frame[place, n]

@@ -66,7 +66,7 @@ def test_intervals_cover_as_often_as_they_say(maps: Path, world: str, sizes: lis
     assert exact.expected_return is not None
     assert world != "rare" or exact.expected_return < 0.02
     envs = make_vector(name, 100)
-    player = Player(envs, Actor(UniformPolicy(4), envs.envs[0], 0.0, True), 0.99, limit)
+    player = Player(envs, Actor(UniformPolicy(4), lookup.make(name), 0.0, True), 0.99, limit)
     played = player.play(REPLICATIONS * max(sizes), 0, "evaluation")
     for size in sizes:
         covered = np.zeros(2)
@@ -91,7 +91,7 @@ def test_intervals_of_continuing_tasks_cover_as_often_as_they_say(maps: Path) ->
     model, _ = known(name)
     gain = mdp.evaluate_policy(model, np.full((model.num_states, 4), 0.25)).average_reward
     envs = make_vector(name, 8)
-    actor = Actor(UniformPolicy(4), envs.envs[0], 0.0, True)
+    actor = Actor(UniformPolicy(4), lookup.make(name), 0.0, True)
     found = [continuing_gain(envs, actor, seed, 960, 0.95, None) for seed in range(1000)]
     covered = np.mean([e.low <= gain <= e.high for e in found])
     assert 0.93 <= covered <= 0.97
@@ -142,11 +142,12 @@ def test_estimates_agree_with_exact_values(tmp_path: Path, seed: int) -> None:
 
 def test_average_reward_is_no_mean_of_ratios(maps: Path) -> None:
     """Returns over lengths, summed up: averaging G / L over episodes is far from the gain."""
-    result = measure(UniformPolicy(4), str(maps / "goal.txt"), episodes=2000)
+    name = str(maps / "goal.txt")
+    result = measure(UniformPolicy(4), name, episodes=2000)
     assert result.exact is not None
     assert result.average_reward.low < result.exact.average_reward < result.average_reward.high
-    envs = make_vector(str(maps / "goal.txt"), 16)
-    player = Player(envs, Actor(UniformPolicy(4), envs.envs[0], 0.0, True), 0.99, None)
+    envs = make_vector(name, 16)
+    player = Player(envs, Actor(UniformPolicy(4), lookup.make(name), 0.0, True), 0.99, None)
     played = player.play(2000, 0, "evaluation")
     mean_of_ratios = float((played.returns / played.lengths).mean())
     assert mean_of_ratios > result.average_reward.high
@@ -191,7 +192,7 @@ def test_results_do_not_depend_on_what_runs_side_by_side() -> None:
 def test_no_episode_is_dropped_or_picked() -> None:
     """Short episodes do not crowd out long ones: exactly the first n are counted."""
     envs = make_vector("CliffWalk?time_limit=60", 7)
-    player = Player(envs, Actor(UniformPolicy(4), envs.envs[0], 0.0, True), 0.99, 60)
+    player = Player(envs, Actor(UniformPolicy(4), lookup.make("CliffWalk"), 0.0, True), 0.99, 60)
     few, many = (player.play(n, 0, "evaluation") for n in (20, 45))
     np.testing.assert_array_equal(few.returns, many.returns[:20])
     np.testing.assert_array_equal(few.lengths, many.lengths[:20])
@@ -277,7 +278,7 @@ def test_truncated_share_counts_what_the_limit_cut(maps: Path) -> None:
     name = str(maps / "limited.txt")
     result = measure(UniformPolicy(4), name, episodes=500)
     envs = make_vector(name, 16)
-    player = Player(envs, Actor(UniformPolicy(4), envs.envs[0], 0.0, True), 0.99, 8)
+    player = Player(envs, Actor(UniformPolicy(4), lookup.make(name), 0.0, True), 0.99, 8)
     played = player.play(500, 0, "evaluation")
     assert result.truncated == played.truncated.mean()
     assert 0.5 < played.truncated.mean() < 1

@@ -41,7 +41,7 @@ def trained(
     config: DQNConfig, decisions: int, envs: int = 1, seed: int = 0, storage: Storage = in_memory
 ) -> tuple[DQN, Experience]:
     vector = make_vector("CartPole-v1", envs)
-    agent = make(vector.envs[0], config, seed)
+    agent = make(gym.make("CartPole-v1"), config, seed)
     agent.attach(envs, 1000, storage)
     experience = Experience(vector, seed)
     go_on(agent, experience, decisions)
@@ -185,7 +185,7 @@ def test_state_comes_out_and_goes_back_in() -> None:
     expected = agent.state_dict()
 
     vector = make_vector("CartPole-v1", 2)
-    again = make(vector.envs[0], SMALL, seed=99)
+    again = make(gym.make("CartPole-v1"), SMALL, seed=99)
     again.attach(2, 1000, storage)
     again.load_state_dict(state)
     elsewhere = Experience(vector, 3)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridcade.agents.networks import stack_blocks, to_blocks
 from gridcade.agents.replay import Replay
 from gridcade.experience import Step
 
@@ -186,3 +187,23 @@ def test_a_million_frames_fit_in_seven_and_a_half_gigabytes() -> None:
 
     Replay(8, 1_000_000, 50_000, (84, 84), np.uint8, 4, counted)
     assert sum(sizes) < 7.5e9
+
+
+def test_stacks_of_blocks_are_those_of_the_frames() -> None:
+    """Frames stored as blocks come out as the network takes stacked observations."""
+    rng = np.random.default_rng(0)
+    replay = Replay(1, 200, 50, (12, 8), np.uint8, 3, encode=to_blocks)
+    seen = {}
+    current = rng.integers(0, 256, (1, 3, 12, 8), dtype=np.uint8)
+    for number in range(60):
+        after = np.concatenate(
+            [current[:, 1:], rng.integers(0, 256, (1, 1, 12, 8), dtype=np.uint8)], axis=1
+        )
+        seen[number] = current
+        none = np.array([False])
+        step = Step(current, np.array([number]), np.zeros(1), after, none, none, after)
+        replay.add(step, np.zeros(1), none)
+        current = after
+    batch = replay.sample(40, rng)
+    for i, number in enumerate(batch.actions):
+        np.testing.assert_array_equal(batch.observations[i], stack_blocks(seen[int(number)])[0])
