@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,11 +17,12 @@ import numpy as np
 import pexpect
 import pytest
 
-from gridcade import cli, demo, mdp, training
+from gridcade import agents, cli, console, demo, mdp, training
 from gridcade.envs import lookup
 from gridcade.envs.maze import Maze
+from gridcade.errors import InputError
 from gridcade.policy import optimal_policy
-from gridcade.run import Run, load_tensors, read_toml
+from gridcade.run import Run, load_tensors, plain, read_toml
 from gridcade.streams import episode_seed
 
 ESTIMATES = ("expected_return", "average_reward", "discounted_return", "episode_length")
@@ -68,6 +70,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, a wide terminal, and no wish for colours."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console.out, "width", 200)
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -282,7 +285,7 @@ def test_the_demo_does_what_it_says(
     monkeypatch.setattr(demo, "MEASURED", 200)
     monkeypatch.setattr(demo, "EPISODES", 1)
     monkeypatch.setattr(os, "isatty", lambda _: False)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(console.out, "width", 80)
     said = gridcade("demo")
     assert said[::2] == (0, "")
     commands = re.findall(r"^\$ gridcade (\w+)", said.out, re.MULTILINE)
@@ -458,6 +461,36 @@ def test_a_run_s_config_is_a_config_file(gridcade: Call) -> None:
     assert np.array_equal(last[0]["q"], last[1]["q"])
 
 
+@pytest.mark.parametrize(
+    ("words", "preset"),
+    [
+        ("dqn FourRooms?observation=pixels", "two-core"),
+        ("dqn FourRooms --env.observation pixels", "two-core"),
+        ("dqn --no-double FourRooms?observation=pixels", "two-core"),
+        ("dqn FourRooms?observation=one_hot", "vector"),
+        ("dqn FourRooms?observation=pixels --preset vector", "vector"),
+    ],
+)
+def test_an_environment_seen_as_images_has_its_own_preset(
+    gridcade: Call, monkeypatch: pytest.MonkeyPatch, words: str, preset: str
+) -> None:
+    handed: dict[str, Any] = {}
+
+    def train(agent: str, env: str, **options: Any) -> None:
+        handed.update(options, agent=agent, env=env)
+        raise InputError("enough")
+
+    monkeypatch.setattr(training, "train", train)
+    assert gridcade("train", *words.split(), "--batch-size", 64).err == "gridcade: enough\n"
+    file = agents.find("dqn").preset(preset)
+    wanted = {"network": "mlp"} | read_toml(file)["hyperparameters"] | {"batch_size": 64}
+    wanted |= {"double": False} if "--no-double" in words else {}
+    found = plain(handed["hyperparameters"])
+    assert {key: found[key] for key in ("network", "replay_capacity", "batch_size", "double")} == {
+        key: wanted[key] for key in ("network", "replay_capacity", "batch_size", "double")
+    }
+
+
 # Help
 
 
@@ -467,17 +500,20 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "try:\n    cli.main()\nfinally:\n"
         f"    print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     )
-    words = [sys.executable, "-c", program]
     seconds = []
-    for _ in range(4):  # a busy machine gets another chance
-        for _ in range(5):
-            began = time.perf_counter()
-            done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-            seconds.append(time.perf_counter() - began)
-            assert (done.returncode, done.stderr) == (0, "[]\n")
-            assert all(f"• {name} " in done.stdout for name in cli.COMMANDS)
-            if seconds[-1] < 0.5:
-                return
+    for _ in range(20):  # a busy machine gets more than the five chances of an idle one
+        began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+        )
+        passed, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert (done.returncode, done.stderr) == (0, "[]\n")
+        assert all(f"• {name} " in done.stdout for name in cli.COMMANDS)
+        busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+        computed = after.ru_utime - used.ru_utime + after.ru_stime - used.ru_stime
+        seconds.append(computed if busy else passed)
+        if len(seconds) >= 5 and min(seconds) < 0.5:
+            return
     pytest.fail(f"--help took {min(seconds):.2f} s at best")
 
 

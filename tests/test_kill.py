@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,8 +18,7 @@ from gridcade.training import train
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="takes SIGKILL")
 
-KILLS = 10  # of each run
-EARLY = 3  # of these: while the program is loaded, or the folder made
+EARLY = 3  # kills: while the program is loaded, or the folder made
 LOADING = 1.5  # seconds, about
 PATIENCE = 60.0  # seconds
 WALL_CLOCK = ("seconds", "decisions_per_second")
@@ -33,11 +32,37 @@ class Case:
     epochs: int
     ahead: int  # epochs that a session gets done before it is killed, at most
     pause: float  # seconds that it is given besides, at most
+    kills: int = 10
+    agent: str = "q-learning"
+    hyperparameters: dict[str, int] = field(default_factory=dict)
 
 
+SMALL = {"batch_size": 8, "target_every": 100, "held_out": 3}
 CASES = {
     "compiled": Case("FourRooms", envs=1, epoch=2000, epochs=150, ahead=12, pause=0.02),
     "gymnasium": Case("FrozenLake-v1", envs=2, epoch=1000, epochs=50, ahead=3, pause=0.05),
+    "dqn": Case(
+        "CartPole-v1",
+        envs=2,
+        epoch=250,
+        epochs=16,
+        ahead=2,
+        pause=0.3,
+        kills=7,
+        agent="dqn",
+        hyperparameters=SMALL | {"learn_start": 300, "replay_capacity": 1500, "hidden": 16},
+    ),
+    "breakout": Case(
+        "Breakout",
+        envs=2,
+        epoch=200,
+        epochs=6,
+        ahead=1,
+        pause=0.5,
+        kills=6,
+        agent="dqn",
+        hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 600, "update_every": 8},
+    ),
 }
 
 
@@ -49,16 +74,20 @@ def outcome(run: Run) -> tuple[Any, ...]:
         for tensors in (agent, loop)
     ]
     metrics = [{k: v for k, v in m.items() if k not in WALL_CLOCK} for m in run.metrics()]
-    return *bits, state["decisions"], state["totals"], state["position"], metrics
+    replay = {file.name: file.read_bytes() for file in run.path.glob("replay/*")}
+    return *bits, replay, state["decisions"], state["totals"], state["position"], metrics
 
 
 def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
     """Train, or go on where there is something to go on with."""
     words = ["resume", str(out)]
     if not out.exists():
-        words = ["train", "q-learning", case.env, "--out", str(out), "--seed", "1"]
+        words = ["train", case.agent, case.env, "--out", str(out), "--seed", "1"]
         words += ["--steps", str(case.epoch * case.epochs), "--epoch", str(case.epoch)]
-        words += ["--envs", str(case.envs)]
+        words += ["--envs", str(case.envs), "--evaluation-episodes", "1"]
+        words += ["--evaluation-every", "4"]
+        for key, value in case.hyperparameters.items():
+            words += [f"--{key.replace('_', '-')}", str(value)]
     with (out.parent / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             [sys.executable, "-m", "gridcade.cli", *words],
@@ -107,7 +136,7 @@ def check_whole(out: Path) -> bool:
 def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
     case, rng, out = CASES[name], Random(name), tmp_path / "run"
     alive = within = 0
-    for kill in range(KILLS):
+    for kill in range(case.kills):
         past, decisions = sessions(out), last(out)
         process = start(out, case)
         if kill < EARLY:
@@ -122,15 +151,21 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path:
             within += check_whole(out) and sessions(out) > past
         else:
             assert process.returncode == 0, (tmp_path / "stderr").read_text()
-    assert alive >= KILLS - 2
+    assert alive >= case.kills - 2
     assert within >= 2
     assert last(out) < case.epoch * case.epochs
 
     process = start(out, case)
     assert process.wait(PATIENCE) == 0, (tmp_path / "stderr").read_text()
+    hyperparameters: dict[str, Any] = dict(case.hyperparameters)
+    if "hidden" in hyperparameters:
+        hyperparameters["hidden"] = (hyperparameters["hidden"],)
     whole = train(
-        "q-learning",
+        case.agent,
         case.env,
+        hyperparameters=hyperparameters,
+        evaluation_episodes=1,
+        evaluation_every=4,
         seed=1,
         steps=case.epoch * case.epochs,
         epoch=case.epoch,

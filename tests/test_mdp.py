@@ -117,9 +117,10 @@ def random_model(
     ending: float,
     *,
     branches: int = 2,
+    traps: int = 0,
     rewards: tuple[float, ...] = (-1.0, 0.0, 0.0, 1.0),
 ) -> Model:
-    """A model of few outcomes, so that there are loops, traps and ties."""
+    """A model of few outcomes, so that there are loops and ties; traps stay for nothing."""
     table: dict[int, dict[int, list[Outcome]]] = {}
     for s in range(states):
         table[s] = {}
@@ -134,6 +135,8 @@ def random_model(
                 )
                 for w in weights
             ]
+            if s < traps:
+                table[s][a] = [(1.0, s, 0.0, False)]
     start = rng.integers(0, 3, size=states).astype(float)
     start[rng.integers(states)] += 1
     return Model.from_table(table, start / start.sum())
@@ -583,7 +586,10 @@ def test_the_best_return_by_trying_every_policy() -> None:
         size, actions = [(1, 3), (2, 3), (3, 3), (4, 2), (5, 2)][seed % 5]
         branches, ending = int(rng.integers(1, 3)), float(rng.choice([0.1, 0.3, 0.5]))
         rewards = (0.0, 0.0, 0.0, -1.0, 1.0) if rng.random() < 0.5 else (0.0, -1.0, -2.0, 1.0)
-        model = random_model(rng, size, actions, ending, branches=branches, rewards=rewards)
+        traps = int(rng.integers(2)) if size > 2 else 0
+        model = random_model(
+            rng, size, actions, ending, branches=branches, traps=traps, rewards=rewards
+        )
         if model.continuing:
             continue
         expected = best_return_by_trying(model)
@@ -825,21 +831,30 @@ def test_a_large_slippery_field_is_solved_in_seconds() -> None:
     np.testing.assert_allclose(discounted.values, backups, atol=2e-9)
 
 
-def test_a_gauntlet_that_is_seldom_survived_is_solved() -> None:
-    # Sixty cells between two cliffs: 95 in 100 tries fail, and the first policy may be far worse.
-    pits = "#" + "C" * 60 + "#"
-    drawn = f"S{'.' * 60}G"
-    settings = "step reward: -1\nslip: 0.05\nlegend:\n  C: to S, reward -99\n  G: end\nmap:\n"
-    model = grid_model(parse_world(settings + "\n".join([pits, drawn, pits])))
+def gauntlet(length: int, slip: float) -> Model:
+    """A way between two cliffs; a slip leads back to the start and costs 99."""
+    pits, way = "#" + "C" * length + "#", "S" + "." * length + "G"
+    settings = f"step reward: -1\nslip: {slip}\nlegend:\n  C: to S, reward -99\n  G: end\nmap:\n"
+    return grid_model(parse_world(settings + "\n".join([pits, way, pits])))
+
+
+@pytest.mark.parametrize(("length", "slip"), [(10, 0.2), (60, 0.05), (60, 0.1), (200, 0.05)])
+def test_a_gauntlet_that_is_seldom_survived_is_solved(length: int, slip: float) -> None:
+    model = gauntlet(length, slip)  # the last is survived once in 28,000 tries
     solution = mdp.solve(model, "return")
-    # Ahead with probability q, else back to the start for 99 more.  The first cell has no pits.
-    q, value = 0.95, 0.0
-    slope = 0.0  # the value of a cell is `value + slope * V(start)`
-    for _ in range(60):
-        value, slope = q * (value - 1) + (1 - q) * -100, q * slope + (1 - q)
-    start = (value - 1 / q) / (1 - slope)  # a slip at the start stays there
+    # Ahead with probability q, else back to the start: a cell is worth `value + slope * V(start)`.
+    q, value, slope = 1 - slip, 0.0, 0.0
+    for _ in range(length):
+        value, slope = q * (value - 1) + slip * -100, q * slope + slip
+    start = (value - 1 / q) / q**length  # a slip at the start stays there
     assert solution.value == pytest.approx(start, rel=1e-9)
     assert solution.value == mdp.evaluate_policy(model, solution.policy).expected_return
+
+
+@pytest.mark.parametrize(("length", "slip"), [(100, 0.6), (400, 0.1), (1000, 0.05)])
+def test_episodes_that_are_too_long_to_solve_are_refused(length: int, slip: float) -> None:
+    with pytest.raises(InputError, match="the episodes are too long to be solved"):
+        mdp.solve(gauntlet(length, slip), "return")
 
 
 # --- what is refused ---

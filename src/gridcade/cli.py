@@ -31,6 +31,8 @@ drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9
 POLICY is a run folder, a checkpoint in one, 'random' or 'optimal'."""
 
 WIDEST = 100  # columns of prose
+HELP = {"-h", "--help"}
+CONFIG = (FlagCreatePairsOff,)  # of tyro: a switch has no opposite
 INTERRUPTED = 130  # exit code, as shells give it
 Criterion = Literal["return", "discounted", "gain"]
 Place = Literal["terminal", "window"]
@@ -396,11 +398,9 @@ def _command(words: list[str]) -> Any:
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
     words, arguments = _env_arguments(words)
-    kind = _with_fields(words) if name == "train" else COMMANDS[name]
+    kind = _train(words, arguments) if name == "train" else COMMANDS[name]
     words = _explained(words, kind.__doc__)
-    command = tyro.cli(
-        kind, args=words, prog=f"gridcade {name}", description="", config=(FlagCreatePairsOff,)
-    )
+    command = tyro.cli(kind, args=words, prog=f"gridcade {name}", description="", config=CONFIG)
     if arguments:
         if getattr(command, "env", None) is None:
             raise InputError("--env.NAME VALUE needs the environment's name as well")
@@ -415,7 +415,7 @@ def _explained(words: list[str], about: str) -> list[str]:
 
     Prose is as wide as the terminal; examples stand as they are, indented.
     """
-    if not {"-h", "--help"} & set(words):
+    if not HELP & set(words):
         return words
     width = min(get_terminal_size().columns, WIDEST)
     for paragraph in cleandoc(about).split("\n\n"):
@@ -424,18 +424,34 @@ def _explained(words: list[str], about: str) -> list[str]:
     return ["--help"]  # alone, or tyro leaves out what other words have answered
 
 
-def _with_fields(words: list[str]) -> Any:
+def _train(words: list[str], arguments: dict[str, str]) -> Any:
     """The command `train` with the fields of the agent it names, as preset and config set them."""
     from gridcade import agents
 
     name = next((word for word in words if word in agents.AGENTS), None)
     if name is None:
         return Train
+    agent = agents.find(name)
+    preset, config = _flag(words, "--preset"), _flag(words, "--config")
+    command = _with_fields(agent, preset, config)
+    if preset is not None or not agent.image_preset:
+        return command
+    try:  # the environment decides on the preset, and is found where the fields are known
+        rest = [word for word in words if word not in HELP]
+        env = tyro.cli(command, args=rest, console_outputs=False, config=CONFIG).env
+    except SystemExit:
+        return command
+    from gridcade.envs.lookup import with_arguments
+
+    return _with_fields(agent, agent.preset_for(with_arguments(env, arguments)), config)
+
+
+def _with_fields(agent: Any, preset: str | None, config: str | None) -> Any:
+    """The command `train` with an agent's fields."""
     from gridcade.training import hyperparameters_of
 
-    kind = agents.find(name)
-    default = hyperparameters_of(kind, _flag(words, "--preset"), _flag(words, "--config"))
-    fields = [("hyperparameters", Annotated[kind.config, arg(name="")], field(default=default))]
+    default = hyperparameters_of(agent, preset, config)
+    fields = [("hyperparameters", Annotated[agent.config, arg(name="")], field(default=default))]
     return make_dataclass("Train", fields, bases=(Train,), namespace={"__doc__": Train.__doc__})
 
 

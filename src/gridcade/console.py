@@ -31,7 +31,7 @@ from gridcade.mdp import Solution
 from gridcade.run import Run, read_toml
 from gridcade.statistics import Estimate
 
-ROOMY = 100  # columns, in which a progress bar has room for more
+ROOMY = 100  # columns, in which there is room for more
 REFRESH = 0.1  # seconds between two looks at a progress bar
 PLAIN_SHARE, PLAIN_SECONDS = 0.1, 30.0  # of the budget, or of time, between two plain lines
 
@@ -106,9 +106,7 @@ class TrainingDisplay:
         self._shown = now
         rate = (progress.decisions - self._began[1]) / max(now - self._began[0], 1e-9)
         count = f"{short(progress.decisions)} decisions  {short(rate)}/s"
-        latest = _worth(self._latest)
-        if err.width < ROOMY:  # the return, or the average reward where there is none
-            latest = latest.partition("  ")[0]
+        latest = _worth(self._latest, err)
         self._bars.update(self._task, completed=max(shares), count=count, latest=latest)
 
 
@@ -119,11 +117,12 @@ def _headline(metrics: dict[str, Any]) -> str:
     return before + _worth(metrics)
 
 
-def _worth(metrics: dict[str, Any]) -> str:
-    """What the greedy policy is worth."""
+def _worth(metrics: dict[str, Any], place: Console | None = None) -> str:
+    """What the greedy policy is worth; in a narrow place the first of its two numbers."""
     names = {"return": "return_mean", "average reward": "average_reward_mean"}
     found = {name: metrics.get(key) for name, key in names.items()}
-    return "  ".join(f"{name} {number(v)}" for name, v in found.items() if v is not None)
+    words = [f"{name} {number(v)}" for name, v in found.items() if v is not None]
+    return "  ".join(words[:1] if place is not None and place.width < ROOMY else words)
 
 
 @contextmanager
@@ -325,7 +324,8 @@ def _presets() -> Table:
 
 
 def _runs() -> Table:
-    table = _table("run", "agent", "environment", "decisions", "latest")
+    table = _table("run", "agent", "env", "decisions", "latest")
+    table.columns[0].no_wrap = True  # to be copied
     for config in sorted(Path("runs").glob("*/config.toml")):
         try:
             run = Run(config.parent)
@@ -333,7 +333,7 @@ def _runs() -> Table:
         except InputError:
             continue  # not ours, or not whole
         metrics = run.metrics()
-        latest = _headline(metrics[-1]) if metrics else ""
+        latest = _worth(metrics[-1], out) if metrics else ""
         words = (run.config.agent, run.config.env, f"{decisions:,}", latest)
         table.add_row(str(run.path), *words)
     return table

@@ -32,6 +32,11 @@ NEGLIGIBLE = 1e-15  # 1 less this is 1: such a probability is taken for 0
 LONGEST = 1e12  # decisions; episodes that take longer cannot be told from endless ones
 SUM_TOLERANCE = 1e-6  # of a policy's rows: single precision passes
 MAX_ITERATIONS = 1000  # of policy iteration; it ends within dozens
+UNBOUNDED = (
+    "the expected return has no bound: rewards can be collected for ever. "
+    "Ask for the gain or for a discounted return"
+)
+TOO_LONG = "the episodes are too long to be solved. Ask for a discounted return"
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def evaluate_policy(
     if time_limit is not None:
         return _limited(model, chain, discount, time_limit)
     discounted = _solve(chain.transitions * discount, chain.rewards)
-    gains, _ = _endless_gain_and_bias(_endless(model), np.asarray(policy))
+    gains, _ = gain_and_bias(*_restarted(model, chain))
     gain = float(gains[-1])
     expected_return, length = (None, None) if model.continuing else _totals(model, chain, gain)
     return PolicyValue(
@@ -122,7 +127,7 @@ def solve(model: Model, criterion: Criterion | None = None, discount: float = 0.
     bias = None
     if criterion == "discounted":
         check_discount(discount)
-        values, actions = _best_discounted(model, discount, _first_actions(model))
+        values, actions = _best_discounted(model, discount)
     elif criterion == "return":
         values, actions = _best_return(model)
     else:
@@ -233,35 +238,25 @@ def _factor(system: Any) -> SuperLU:
     try:
         return splu(sparse.csc_array(system))
     except RuntimeError:  # singular, by rounding
-        raise InputError("the policy's episodes are too long to be solved") from None
+        raise InputError(TOO_LONG) from None
 
 
-def _endless(model: Model) -> Model:
-    """The model of episode after episode, with one more state, the last, for the start.
+def _restarted(model: Model, chain: Chain) -> tuple[sparse.csr_array, Floats, Floats]:
+    """The chain of episode after episode: transitions, rewards, durations.
 
-    Every end leads there, and it is left at once, without a decision, for a state of the start
-    distribution. (Sparse, where an edge from every end to every start would not be.)
+    One more state, the last, stands for the start: every end leads there, and it is left at once,
+    without a decision, for a state of the start distribution. (Sparse, where an edge from every
+    end to every start would not be.)
     """
-    starts, last = np.flatnonzero(model.start), model.num_states
-    begun = np.tile(starts, model.num_actions)  # whatever the action
-    offsets = model.offsets[-1] + len(starts) * np.arange(1, model.num_actions + 1)
-    following = np.where(model.terminated, last, model.next_states)
-    return Model(
-        offsets=np.append(model.offsets, offsets),
-        next_states=np.append(following, begun),
-        probabilities=np.append(model.probabilities, model.start[begun]),
-        rewards=np.append(model.rewards, np.zeros(len(begun))),
-        terminated=np.zeros(len(following) + len(begun), dtype=bool),
-        start=np.append(np.zeros(last), 1.0),
-    )
-
-
-def _endless_gain_and_bias(endless: Model, policy: Floats) -> tuple[Floats, Floats]:
-    """Gain and bias of a policy [states, actions] on an endless model, its last state included."""
-    chain = Chain.of(endless, np.vstack([policy, np.eye(endless.num_actions)[:1]]))
-    durations = np.ones(endless.num_states)
+    blocks: list[list[sparse.csr_array | None]] = [
+        [chain.transitions, sparse.csr_array(chain.ends[:, None])],
+        [sparse.csr_array(model.start[None, :]), None],
+    ]
+    durations = np.ones(model.num_states + 1)
     durations[-1] = 0.0
-    return gain_and_bias(chain.transitions, chain.rewards, durations)
+    matrix = sparse.csr_array(sparse.block_array(blocks))
+    matrix.eliminate_zeros()
+    return matrix, np.append(chain.rewards, 0.0), durations
 
 
 def _totals(model: Model, chain: Chain, gain: float) -> tuple[float, float]:
@@ -373,10 +368,7 @@ def _policy_iteration(
         if discount == 1.0:
             ends = np.unique(states[picked & model.terminated])
             if not _reached(chain.T.tocsr(), ends)[inside].all():
-                raise InputError(
-                    "the expected return has no bound: rewards can be collected for ever. "
-                    "Ask for the gain or for a discounted return"
-                )
+                raise InputError(UNBOUNDED if rewards.max() > 0 else TOO_LONG)
         expected = _sums(states, weights * rewards, model.num_states)
         values = _solve(chain * discount, expected)
         scores = np.where(allowed, _backup(model, rewards, values, discount), -np.inf)
@@ -388,16 +380,12 @@ def _policy_iteration(
     raise InputError("policy iteration did not settle: the model's numbers are too far apart")
 
 
-def _best_discounted(model: Model, discount: float, first: Ints) -> tuple[Floats, Ints]:
+def _best_discounted(model: Model, discount: float) -> tuple[Floats, Ints]:
     everything = np.ones((model.num_states, model.num_actions), dtype=bool)
-    return _policy_iteration(model, model.rewards, first, everything, discount)
-
-
-def _first_actions(model: Model) -> Ints:
-    """The way to an end, or the next reward where none is sure: it saves most iterations."""
     greedy = _backup(model, model.rewards, np.zeros(model.num_states)).argmax(axis=1)
     ending, towards_end = _ending_actions(model)
-    return np.where(ending.max(axis=1), towards_end, greedy)
+    first = np.where(ending.any(axis=1), towards_end, greedy)  # saves most iterations
+    return _policy_iteration(model, model.rewards, first, everything, discount)
 
 
 def _best_return(model: Model) -> tuple[Floats, Ints]:
@@ -419,7 +407,7 @@ def _best_return(model: Model) -> tuple[Floats, Ints]:
     best[np.arange(len(actions)), actions] |= inside
     lengths, actions = _policy_iteration(model, steps, actions, best)
     if not (-lengths[model.start > 0] <= LONGEST).all():
-        raise InputError("the episodes of the best return are too long to be solved")
+        raise InputError(TOO_LONG)
     return np.where(inside, values, np.nan), actions
 
 
@@ -456,24 +444,29 @@ def _ending_actions(model: Model) -> tuple[NDArray[np.bool_], Ints]:
 def _best_gain(model: Model) -> tuple[Floats, Floats, Ints]:
     """Howard's policy iteration for any number of recurrent classes (Puterman 1994, section 9.2).
 
-    Improve the gain first, and the bias among the actions that keep the best gain. It starts from
-    the best discounted policy, for discounts ever nearer to 1: a policy that takes long beyond
-    numbers to leave some states would have a gain and a bias that are all rounding.
+    Improve the gain first, and the bias among the actions that keep the best gain. Starting from
+    the best discounted policy saves most iterations.
     """
-    endless, actions = _endless(model), np.append(_first_actions(model), 0)
-    for discount in (0.99, 0.9999, 0.999999):
-        _, actions = _best_discounted(endless, discount, actions)
+    _, actions = _best_discounted(model, 0.99)
     for _ in range(MAX_ITERATIONS):
-        gains, bias = _endless_gain_and_bias(endless, np.eye(model.num_actions)[actions[:-1]])
-        gain_scores = _backup(endless, np.zeros(len(endless.rewards)), gains)
+        chain = Chain.of(model, np.eye(model.num_actions)[actions])
+        gains, bias = gain_and_bias(*_restarted(model, chain))
+        onward_gain = np.where(model.terminated, gains[-1], gains[model.next_states])
+        onward_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
+        shape = (model.num_states, model.num_actions)
+        gain_scores = np.add.reduceat(
+            model.probabilities * onward_gain, model.offsets[:-1]
+        ).reshape(shape)
         better = _switch(gain_scores, actions, model.rewards)
         if (better == actions).all():
             best = gain_scores.max(axis=1, keepdims=True)
             keeping = gain_scores >= best - _margin(model.rewards, gains)
             keeping[np.arange(len(actions)), actions] = True
-            lead = _backup(endless, endless.rewards, bias)
+            lead = np.add.reduceat(
+                model.probabilities * (model.rewards + onward_bias), model.offsets[:-1]
+            ).reshape(shape)
             better = _switch(np.where(keeping, lead, -np.inf), actions, model.rewards)
         if (better == actions).all():
-            return gains[:-1], bias[:-1], actions[:-1]
+            return gains[:-1], bias[:-1], actions
         actions = better
     raise InputError("policy iteration did not settle: the model's numbers are too far apart")

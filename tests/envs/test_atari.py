@@ -93,7 +93,7 @@ def test_losing_a_life_is_told_and_does_not_end_the_game() -> None:
     for protocol in ("nature2015", "machado2018"):
         games = AtariGames("Breakout", 1, protocol)
         games.reset(seed=[1])
-        lost = 0
+        lost, terminated = 0, np.array([False])
         for _ in range(3000):
             _, _, terminated, _, info = games.step(rng.integers(0, 4, 1))
             assert not (terminated[0] and info["life_lost"][0])
@@ -129,6 +129,7 @@ def test_the_picture_is_the_games_own_at_the_same_moment() -> None:
     game = AtariGame("Breakout", "mnih2013", render_mode="rgb_array")
     observation, _ = game.reset(seed=4)
     rng = np.random.default_rng(1)
+    picture = game.render()
     for _ in range(60):
         observation, _, terminated, truncated, _ = game.step(rng.integers(4))
         if terminated or truncated:

@@ -164,7 +164,9 @@ def test_no_key_is_lost_and_none_is_carried_into_the_next_episode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     way = ["up", *["right"] * 11, "down"]
-    screen = Scripted([way, ["x", "up", "right"], ["w"], [], ["d"] * 11, ["s", "left"], []])
+    screen = Scripted(
+        [[*way, "left"], ["x", "up", "right"], ["w"], [], ["d"] * 11, ["s", "left"], []]
+    )
     monkeypatch.setattr(play, "TerminalScreen", screen)
     result = play.play("CliffWalk", 2, 0, 0.95)
     assert (result.episodes, result.decisions) == (2, 26)

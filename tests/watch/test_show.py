@@ -144,10 +144,12 @@ def test_beside_the_world_stands_what_a_tabular_policy_thinks_of_it(
     env = drawable(SMALL)
     policy = optimal_policy(env)
     watch(policy, SMALL, video=tmp_path / "film.gif", episodes=1)
-    plain = next(moments(greedy(policy, env), env, 1, 0)).picture
+    seen = list(moments(greedy(policy, env), env, 1, 0))
+    plain = seen[0].picture
     height, width = plain.shape[:2]
     assert saved[0].shape == (height, 2 * width + 8, 3)
-    np.testing.assert_array_equal(saved[0][:, :width], plain)
+    for frame, moment in zip(saved, seen, strict=False):
+        np.testing.assert_array_equal(frame[:, :width], moment.picture)
     assert (saved[0][:, width : width + 8] == 255).all()
     thoughts = saved[0][:, width + 8 :]
     assert (thoughts != plain).any(axis=-1).mean() > 0.1  # heat and arrows
