@@ -16,7 +16,7 @@ from gridcade.agents.replay import Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
 from gridcade.experience import Step
-from gridcade.streams import pack, stream, unpack
+from gridcade.streams import pack, pick, stream, unpack
 
 Floats = NDArray[np.float64]
 
@@ -243,9 +243,8 @@ class DQN:
         del episode_start
         one = np.ndim(observation) == len(self._shape)
         batch = np.asarray(observation)[None] if one else np.asarray(observation)
-        sums = self.probabilities(batch, deterministic).cumsum(axis=1)
-        draws = self._prediction_rng.random((len(batch), 1))
-        actions = np.minimum((sums <= draws).sum(axis=1), self._num_actions - 1)
+        table = self.probabilities(batch, deterministic)
+        actions = pick(table, self._prediction_rng.random(len(batch)))
         return (actions[0] if one else actions), state
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

@@ -44,10 +44,10 @@ class FirstLayer(nn.Conv2d):
     def __init__(self, frames: int, filters: int):
         super().__init__(frames * BLOCK**2, filters, kernel_size=2)
 
-    def forward(self, blocks: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
         """Bytes [batch, h, w, channels] -> floats [batch, filters, h - 1, w - 1]."""
-        low = torch.is_autocast_enabled(blocks.device.type)
-        x = blocks.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32)
+        low = torch.is_autocast_enabled(input.device.type)
+        x = input.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32)
         return nn.functional.conv2d(x, self.weight / 255, self.bias)
 
 

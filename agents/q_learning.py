@@ -22,7 +22,7 @@ from gridcade.agents.schedule import Schedule, ScheduleNumbers
 from gridcade.envs.lookup import known_model, time_limit
 from gridcade.errors import InputError
 from gridcade.experience import Step
-from gridcade.streams import pack, stream, unpack
+from gridcade.streams import pack, pick, stream, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -316,8 +316,7 @@ class QLearning:
         del episode_start
         states = np.atleast_1d(np.asarray(observation))
         table = self.probabilities(states, deterministic)
-        draws = self._prediction_rng.random((len(states), 1))
-        actions = np.minimum((table.cumsum(axis=1) <= draws).sum(axis=1), table.shape[1] - 1)
+        actions = pick(table, self._prediction_rng.random(len(states)))
         return (actions if np.ndim(observation) else actions[0]), state
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

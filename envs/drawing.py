@@ -49,7 +49,8 @@ def value_colours(values: Any) -> NDArray[np.uint8]:
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    shares = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
+    apart = high - low > 1e-9 * max(abs(low), abs(high))  # more than rounding errors
+    shares = (values - low) / (high - low) if apart else np.full(values.shape, 0.5)
     return scale_colours(np.nan_to_num(shares, nan=0.0, posinf=1.0, neginf=0.0), VALUE_SCALE)
 
 

@@ -10,6 +10,12 @@ from urllib.parse import parse_qsl, urlencode
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.error import Error as GymnasiumError
+from gymnasium.wrappers import (
+    OrderEnforcing,
+    PassiveEnvChecker,
+    RecordEpisodeStatistics,
+    TimeLimit,
+)
 
 import gridcade.envs  # noqa: F401 - registers our environments
 from gridcade.envs.atari import MNIHS_GAMES, AtariGame, known_games, rom_name
@@ -17,6 +23,13 @@ from gridcade.envs.model import Model
 from gridcade.errors import InputError, unknown
 
 ATARI = "ALE/"  # the namespace of Atari games
+
+
+class Onlooker(gym.Wrapper[Any, Any, Any, Any]):
+    """A wrapper that looks on, and changes nothing: what is within has its model still."""
+
+
+UNCHANGING = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit, Onlooker)
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_OPTIONS = ("observation", "pixels", "time_limit")
 # What an environment may raise over its arguments, or for want of a package.
@@ -85,12 +98,17 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
     if render_mode is not None:
         given["render_mode"] = render_mode
     try:
-        return gym.make(id_, disable_env_checker=True, **given)
+        made = gym.make(id_, disable_env_checker=True, **given)
     except InputError:
         raise
     except MISFITS as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot make the environment '{name}': {reason}") from error
+    if given.get("max_episode_steps") and id_.startswith("gridcade/"):
+        model = known_model(made)
+        if model is not None and model.continuing:
+            raise InputError(f"{name} is a continuing task: it takes no time limit")
+    return made
 
 
 def atari_title(id_: str) -> str:
@@ -101,8 +119,9 @@ def atari_title(id_: str) -> str:
 def map_file(name: str) -> Path | None:
     """The file of a world that was drawn by hand; None for names of environments."""
     base = name.partition("?")[0]
-    drawn = base not in gym.registry and (base.endswith(".txt") or os.path.isfile(base))
-    return Path(base) if drawn else None
+    if base in gym.registry or f"gridcade/{base}-v0" in gym.registry:
+        return None
+    return Path(base) if base.endswith(".txt") or os.path.isfile(base) else None
 
 
 def with_arguments(name: str, arguments: dict[str, Any]) -> str:
@@ -115,15 +134,23 @@ def with_arguments(name: str, arguments: dict[str, Any]) -> str:
 def known_model(env: gym.Env[Any, Any]) -> Model | None:
     """The exact model of an environment that has one: ours, or toy_text's `P`.
 
+    A wrapper that may change rewards, actions or observations leaves no exact model.
+
     Raises:
         InputError: its `P` makes no sense, such as probabilities that do not sum to 1.
     """
     bare = env.unwrapped
+    while env is not bare:
+        if not isinstance(env, gym.Wrapper) or not isinstance(env, UNCHANGING):
+            return None
+        env = env.env
     if isinstance(model := getattr(bare, "model", None), Model):
         return model
     table, start = getattr(bare, "P", None), getattr(bare, "initial_state_distrib", None)
     if table is None or start is None:
         return None
+    if getattr(bare, "fickle_passenger", False):
+        return None  # Taxi's table leaves this out
     try:
         return Model.from_table(table, start)
     except ValueError as error:

@@ -48,7 +48,6 @@ class RiverSwim(TabularEnv):
                 right = [(0.05, s - 1, 0.0, False), (0.6, s, 0.0, False), (0.35, s + 1, 0.0, False)]
             left: list[Outcome] = [(1.0, max(s - 1, 0), 0.005 if s == 0 else 0.0, False)]
             table[s] = {LEFT: left, RIGHT: right}
-        about = "Left is the current's way."
-        world = World(rows=("S" + "." * last,), title="RiverSwim", about=about)
+        world = World(rows=("S" + "." * last,), title="RiverSwim", about=ABOUT)
         model = Model.from_table(table, np.eye(length)[0])
         super().__init__(world, model, moves=((0, -1), (0, 1)), **options)

@@ -79,12 +79,12 @@ def load_world(path: str | Path) -> World:
     Raises:
         InputError: no such file or world, or a mistake in it, with its line and column.
     """
-    shipped = MAPS / f"{path}.txt"
-    file = shipped if os.path.isfile(shipped) else Path(path)  # Path.is_file raises on long names
+    shipped = {file.stem: file for file in MAPS.glob("*.txt")}
+    file = shipped.get(str(path), Path(path))
     if not os.path.isfile(file) and file.suffix != ".txt":
-        raise unknown("world", str(path), (m.stem for m in MAPS.glob("*.txt")))
+        raise unknown("world", str(path), shipped)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"cannot read the map {file}: {reason}") from None
@@ -111,6 +111,10 @@ def parse_world(text: str, name: str = "map") -> World:
         here = len(line) - len(line.lstrip()) + 1
         if line[0].isspace() and in_legend:
             symbol, cell = _legend_line(line, name, number)
+            if symbol in legend_places:
+                line_before = legend_places[symbol][0]
+                message = f"'{symbol}' was given before, in line {line_before}"
+                raise _at(name, number, here, message)
             legend[symbol] = cell
             legend_places[symbol] = (number, here)
             continue
@@ -125,6 +129,8 @@ def parse_world(text: str, name: str = "map") -> World:
             value = f"{settings['about'][0]} {value}"
         elif not in_legend and key not in SETTINGS:
             raise _at(name, number, here, str(unknown("setting", key, SETTINGS)))
+        elif key in settings:
+            raise _at(name, number, here, f"'{key}' was given before, in line {settings[key][1]}")
         settings[key] = (value, number, column)
     world = World(_drawing(lines, head, name, legend), legend)
     world = _settle(world, settings, name)

@@ -1,10 +1,11 @@
 """The same from Python: objects or names."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -43,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return gridcade.train("q-learning", SMALL, steps=20_000, epoch=5_000, seed=2, out=path)
 
 
-class Counting(gym.Wrapper[Any, Any, Any, Any]):
+class Counting(lookup.Onlooker):
     """An environment that knows how often it was closed."""
 
     closed = 0
@@ -340,3 +341,19 @@ def test_evaluations_are_kept_with_the_run(tmp_path: Path) -> None:
     files = [api.keep(run, result) for result in results]
     assert files == sorted((run.path / "evaluation").iterdir())
     assert [json.loads(f.read_text()) for f in files] == [r.as_dict() for r in results]
+
+
+def test_gridcade_alone_registers_worlds_and_names_agents() -> None:
+    """In a fresh process, since here everything is loaded already."""
+    code = (
+        "import gridcade, gymnasium, sys; gymnasium.make('gridcade/FourRooms-v0'); "
+        "heavy = {'torch', 'numba', 'scipy'} & set(sys.modules); assert not heavy, heavy; "
+        "gridcade.agents.QLearning; gridcade.agents.QLearningConfig"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_no_environment_is_told() -> None:
+    nothing: Any = 5
+    with pytest.raises(InputError, match="a name or a Gymnasium environment, not 5"):
+        gridcade.evaluate("random", nothing)

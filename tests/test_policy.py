@@ -21,11 +21,11 @@ from gridcade.policy import (
     UniformPolicy,
     batch_size,
     optimal_policy,
-    pick,
     random_policy,
     state_values,
     with_epsilon,
 )
+from gridcade.streams import pick
 
 DRAWS = 100_000
 

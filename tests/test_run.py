@@ -556,3 +556,49 @@ def test_a_file_is_written_whole_or_not_at_all(
     with failing(monkeypatch, 1), pytest.raises(OSError, match="No space left"):
         write_text(file, "new")
     assert file.read_text() == "old"
+
+
+def test_of_equal_returns_the_better_gain_is_best(tmp_path: Path) -> None:
+    """Rounding noise in the return does not decide."""
+    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    for decisions, mean, gain in ((1, 1.0 - 1e-12, 0.04), (2, 1.0 + 1e-15, 0.03), (3, 0.9, 0.05)):
+        run.add_metrics({"decisions": decisions, "return_mean": mean, "average_reward_mean": gain})
+    assert run.best() == 1
+
+
+@pytest.mark.parametrize("spoilt", [b"[1, 2]\n", b"\xff\xfe\n", b'{"decisions": "x"}\n', b"3\n"])
+def test_metrics_that_make_no_sense_are_left_out(tmp_path: Path, spoilt: bytes) -> None:
+    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    run.add_metrics({"decisions": 1})
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(spoilt)
+    assert run.metrics() == [{"decisions": 1}]
+
+
+def test_spoilt_provenance_is_told(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    (run.path / "provenance.json").write_text("no")
+    with pytest.raises(InputError, match=r"cannot read .*provenance\.json"):
+        run.add_provenance({})
+
+
+def test_storage_is_reserved_and_told_of_when_it_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", RunConfig("dqn", "CartPole-v1", steps=5), None)
+    array = run.storage("frames", (3, 4), np.float32)
+    array[1] = 7
+    file = run.path / "replay" / "frames.bin"
+    assert file.stat().st_blocks * 512 >= file.stat().st_size == 48
+    assert (run.storage("frames", (3, 4), np.float32)[1] == 7).all()
+    file.write_bytes(b"short")
+    with pytest.raises(InputError, match=r"frames\.bin' has 5 bytes, not 48"):
+        run.storage("frames", (3, 4), np.float32)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(InputError, match=r"No space left on device \(8\.0 GB are needed\)"):
+        run.storage("more", (10**9,), np.float64)
+    assert not (run.path / "replay" / "more.bin").exists()

@@ -210,7 +210,7 @@ def test_returns_that_differ_by_rounding_are_equal() -> None:
 def test_a_gain_that_never_varies_is_called_in_question() -> None:
     estimate = ratio_interval([3, 6, 9], [1, 2, 3], 0.95)
     assert estimate.low == estimate.mean == estimate.high == 3
-    assert "all 3 episodes are equal" in (estimate.note or "")
+    assert "all 3 average rewards are equal" in (estimate.note or "")
     assert "all 9 batches are equal" in (batch_means(np.ones((3, 30)), 3, 0.95).note or "")
 
 
@@ -258,7 +258,7 @@ def test_skewed_samples_are_noted() -> None:
     rng = np.random.default_rng(4)
     rare = np.where(rng.random(400) < 0.01, 50.0, rng.normal(size=400))
     assert "the returns are skewed" in (return_interval(rare, 0.95).note or "")
-    assert "the episodes are skewed" in (gain_interval(rare, np.ones(400), 0.95).note or "")
+    assert "the average rewards are skewed" in (gain_interval(rare, np.ones(400), 0.95).note or "")
     assert return_interval(rng.normal(size=400), 0.95).note is None
     tiny = return_interval(rare * 1e-120, 0.95).note
     assert tiny == return_interval(rare * 1e120, 0.95).note == return_interval(rare, 0.95).note

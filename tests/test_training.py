@@ -25,7 +25,7 @@ from gridcade.errors import InputError
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.run import Run, RunConfig
 from gridcade.training import (
-    DEFAULT_STEPS,
+    EPOCH_BY_TIME,
     EPOCHS,
     SHORTEST_EPOCH,
     GymnasiumLoop,
@@ -149,7 +149,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     run = train("q-learning", "FrozenLake-v1", steps=1000, epoch=500, out=tmp_path / "run")
     before = outcome(run)
     assert outcome(resume(run.path)) == before
-    assert outcome(resume(run.path, steps=600)) == before
+    assert outcome(resume(run.path, steps=1000)) == before
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:
@@ -484,7 +484,7 @@ def test_the_topmost_bound_decides_on_the_budget(tmp_path: Path) -> None:
     assert budget(settled("converging", file, steps=70)) == (70, None)
     assert budget(settled("converging", file, steps=70, minutes=1.0)) == (70, 1.0)
     assert settled("converging").epoch == steps // EPOCHS
-    assert settled("converging", file).epoch == max(SHORTEST_EPOCH, DEFAULT_STEPS // EPOCHS)
+    assert settled("converging", file).epoch == EPOCH_BY_TIME
     assert settled(steps=70).epoch == SHORTEST_EPOCH
     assert settled(steps=70, epoch=9).epoch == 9
 
@@ -789,3 +789,19 @@ def test_in_a_checkout_the_commit_is_noted_and_whether_it_was_changed(
     monkeypatch.setattr(provenance, "__file__", str(file))
     noted = provenance.provenance(0)
     assert (noted["commit"], noted["dirty"]) == (None, None)
+
+
+def test_a_bound_below_what_was_done_is_refused(tmp_path: Path) -> None:
+    run = train("q-learning", "CliffWalk", steps=3000, out=tmp_path / "run")
+    before = (run.path / "config.toml").read_bytes()
+    with pytest.raises(InputError, match="steps is 100; the run has made 3000 already"):
+        resume(run.path, steps=100)
+    assert (run.path / "config.toml").read_bytes() == before
+
+
+def test_values_that_diverge_are_told_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    wild = {"criterion": "average", "rate_step_ratio": 100.0, "step_size": {"initial": 1.0}}
+    with pytest.raises(InputError, match="the values have diverged"):
+        train("q-learning", "RiverSwim", steps=100_000, hyperparameters=wild, out=tmp_path / "run")
+    run = Run(tmp_path / "run")
+    assert run.load_checkpoint(run.last_checkpoint())[0]["q"].shape == (6, 2)

@@ -12,6 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# In a clone whose git made no links, agents/ and envs/ are found at the checkout's root.
+if not (Path(__file__).parent / "agents").is_dir():
+    __path__.append(str(Path(__file__).resolve().parents[2]))
+
+from gridcade import agents as agents
+from gridcade import envs as envs
+
 if TYPE_CHECKING:
     from gridcade.api import evaluate as evaluate
     from gridcade.api import load as load
@@ -26,10 +33,6 @@ try:
     __version__ = version("gridcade")
 except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"
-
-# In a clone whose git made no links, agents/ and envs/ are found at the checkout's root.
-if not (Path(__file__).parent / "agents").is_dir():
-    __path__.append(str(Path(__file__).resolve().parents[2]))
 
 
 def __getattr__(name: str) -> Any:

@@ -46,6 +46,8 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
     """
     if isinstance(policy, Contender):
         return policy
+    if not isinstance(env, str | gym.Env | None):
+        raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
     if not isinstance(policy, str | os.PathLike | Run):
         if env is None:
             raise InputError("a policy that is no run needs an environment")
@@ -138,6 +140,8 @@ def _run(policy: str | os.PathLike[str] | Run) -> tuple[Run, int]:
     if isinstance(policy, Run):
         return policy, policy.last_checkpoint()
     path = Path(policy)
+    if path.name == "agent.safetensors":
+        path = path.parent
     if path.name.isdigit() and path.parent.name == "checkpoints":
         if not path.is_dir():
             raise InputError(f"there is no checkpoint '{path}'")

@@ -152,9 +152,9 @@ class Resume:
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """Its folder."""
     steps: Number = None
-    """A new bound on its decisions, those made included."""
+    """A new bound on its decisions, those made included; without --minutes the only one."""
     minutes: Real = None
-    """A new bound on its minutes, those spent included."""
+    """A new bound on its minutes, those spent included; without --steps the only one."""
 
     def __call__(self) -> None:
         """Train on."""
@@ -428,7 +428,9 @@ def _train(words: list[str], arguments: dict[str, str]) -> Any:
     """The command `train` with the fields of the agent it names, as preset and config set them."""
     from gridcade import agents
 
-    name = next((word for word in words if word in agents.AGENTS), None)
+    before = ["", *words]
+    bare = (word for word, last in zip(words, before, strict=False) if not last.startswith("--"))
+    name = next((word for word in bare if word in agents.AGENTS), None)
     if name is None:
         return Train
     agent = agents.find(name)

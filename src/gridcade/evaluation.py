@@ -22,9 +22,9 @@ from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.model import Model
 from gridcade.errors import InputError
 from gridcade.experience import make_vector, reset
-from gridcade.policy import Human, KnownPolicy, Policy, Quit, pick, with_epsilon
+from gridcade.policy import Human, KnownPolicy, Policy, Quit, RandomPolicy, with_epsilon
 from gridcade.statistics import Estimate
-from gridcade.streams import Purpose, check_seed, episode_seed, episode_stream
+from gridcade.streams import Purpose, check_seed, episode_seed, episode_stream, pick
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  # done, of how many
@@ -75,7 +75,10 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, fit for JSON: estimates as mean, low, high; infinities and nan as None."""
+        """Plain numbers, fit for JSON: estimates as mean, low, high; infinities and nan as None.
+
+        `notes` holds a sentence for each thing that a reader should know of the numbers.
+        """
         plain = asdict(self)
         for key, value in plain.items():
             if isinstance(getattr(self, key), Estimate):
@@ -146,10 +149,11 @@ def measure(
         if continuing:
             if episodes is not None or precision is not None:
                 raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
-            number, decisions = None, (steps or DEFAULT_STEPS) // envs.num_envs * envs.num_envs
-            gain = continuing_gain(envs, actor, seed, decisions, confidence, progress)
+            asked = steps or DEFAULT_STEPS
+            gain = continuing_gain(envs, actor, seed, asked, confidence, progress)
+            number, decisions = None, asked // envs.num_envs * envs.num_envs
             expected = discounted = length = share = None
-            notes.append("a continuing task: no return and no episode length")
+            notes.append("a continuing task: no return, discounted or not, and no episode length")
         else:
             player = Player(envs, actor, discount, limit)
             planned, said = _budget(player, seed, episodes, steps, precision, confidence)
@@ -231,6 +235,8 @@ class Actor:
         self, observations: Any, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
     ) -> NDArray[Any]:
         """Actions in n environments; each draws from the stream of its own episode."""
+        if isinstance(self.policy, RandomPolicy):
+            return np.array([self.policy.draw(rng) for rng in rngs])
         if isinstance(self.policy, KnownPolicy):
             table = self.policy.probabilities(observations, self.deterministic)
             draws = np.array([rng.random() for rng in rngs])
@@ -505,7 +511,8 @@ def _check(
     if sum(value is not None for _, value in given) > 1:
         raise InputError("episodes, steps and precision: give one of them")
     for key, value in given[:2]:
-        if value is not None and (isinstance(value, bool) or value != int(value) or value < 1):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
             raise InputError(f"{key} is {value}; it takes a whole number, 1 or more")
     if precision is not None and not 0 < precision < 1:
         raise InputError(f"precision is {precision}; it takes more than 0 and less than 1")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gridcade import mdp
 from gridcade.envs.lookup import known_model
 from gridcade.errors import InputError
-from gridcade.streams import stream
+from gridcade.streams import pick, stream
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +55,11 @@ class RandomPolicy:
         self._actions = deepcopy(action_space)
         self._actions.seed(seed)
         self._observations = observation_space
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """An action drawn by a given stream, not by the policy's own."""
+        self._actions.seed(int(rng.integers(1 << 31)))
+        return self._actions.sample()
 
     def predict(
         self,
@@ -102,13 +107,6 @@ class TabularPolicy:
         rows = self.probabilities(np.atleast_1d(observation), deterministic)
         actions = pick(rows, self._rng.random(len(rows)))
         return (actions if np.ndim(observation) else actions[0]), state
-
-
-def pick(probabilities: Floats, draws: Floats) -> NDArray[np.int64]:
-    """One action a row of probabilities [n, actions], by uniform draws [n] in [0, 1)."""
-    sums = probabilities.cumsum(axis=1)
-    picked = (sums <= draws[:, None] * sums[:, -1:]).sum(axis=1)
-    return np.asarray(np.minimum(picked, probabilities.shape[1] - 1))
 
 
 def with_epsilon(probabilities: Floats, epsilon: float) -> Floats:

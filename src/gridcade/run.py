@@ -12,6 +12,7 @@ power cut may still lose what the disk had not written.)
 """
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -169,18 +170,24 @@ class Run:
     def add_provenance(self, session: dict[str, Any]) -> None:
         """Note what a session of this run ran with."""
         file = self.path / "provenance.json"
-        sessions = json.loads(file.read_text())["sessions"] if file.is_file() else []
+        try:
+            sessions = json.loads(file.read_bytes())["sessions"] if file.is_file() else []
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"cannot read {file}") from None
         write_text(file, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics, one entry an epoch; a line that was cut off while written is left out."""
         entries = []
         file = self.path / "metrics.jsonl"
-        for line in file.read_text().splitlines() if file.is_file() else []:
+        for line in file.read_bytes().splitlines() if file.is_file() else []:
             try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:
+                entry = json.loads(line)
+            except ValueError:
                 break
+            if not isinstance(entry, dict) or not isinstance(entry.get("decisions"), int):
+                break
+            entries.append(entry)
         return entries
 
     def add_metrics(self, entry: dict[str, Any]) -> None:
@@ -199,15 +206,18 @@ class Run:
         return sorted(map(int, names))
 
     def best(self) -> int | None:
-        """The checkpoint with the best evaluation so far: by its return, or else by its gain.
+        """The checkpoint with the best evaluation so far: by its return, of equals by its gain.
 
         A policy that never ends has no return, and is no rival of those that have one.
         """
         metrics = self.metrics()
         for key in ("return_mean", "average_reward_mean"):
-            scored = [(m[key], m["decisions"]) for m in metrics if m.get(key) is not None]
+            scored = [m for m in metrics if m.get(key) is not None]
             if scored:
-                return int(max(scored, key=lambda s: (s[0], -s[1]))[1])  # of equals the first
+                most = max(m[key] for m in scored)
+                equals = [m for m in scored if math.isclose(m[key], most, rel_tol=1e-9)]
+                gains = [m.get("average_reward_mean", 0.0) for m in equals]
+                return int(equals[gains.index(max(gains))]["decisions"])  # of equals the first
         return None
 
     def save_checkpoint(

@@ -105,7 +105,9 @@ def ratio_interval(totals: ArrayLike, durations: ArrayLike, confidence: float) -
     returns, lengths = _pairs(totals, durations, confidence)
     mean = float(returns.sum() / lengths.sum())
     residuals = returns - mean * lengths
-    return _t_interval(mean, residuals, float(lengths.mean()), confidence, "ratio", "episodes")
+    return _t_interval(
+        mean, residuals, float(lengths.mean()), confidence, "ratio", "average rewards"
+    )
 
 
 def batch_means(rewards: ArrayLike, batches: int, confidence: float) -> Estimate:

@@ -13,7 +13,7 @@ PURPOSE_BITS = 3
 
 def check_seed(seed: int) -> None:
     """Raise InputError unless a seed is a whole number, 0 or more."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed is {seed}; it takes a whole number, 0 or more")
 
 
@@ -49,6 +49,13 @@ def _sequence(seed: int, *key: int) -> np.random.SeedSequence:
     Not `SeedSequence([seed, *key])`: there [seed, 0] and [seed, 0, 0] are the same as seed.
     """
     return np.random.SeedSequence(seed, spawn_key=key)
+
+
+def pick(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One action a row of probabilities [n, actions], by uniform draws [n] in [0, 1)."""
+    sums = probabilities.cumsum(axis=1)
+    picked = (sums <= draws[:, None] * sums[:, -1:]).sum(axis=1)
+    return np.asarray(np.minimum(picked, probabilities.shape[1] - 1))
 
 
 def pack(rng: np.random.Generator) -> NDArray[np.uint64]:

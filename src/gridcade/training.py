@@ -198,7 +198,7 @@ def resume(
     Args:
         path: the run folder.
         steps: a new bound on decisions, in all.
-        minutes: a new bound on minutes of training, in all.
+        minutes: a new bound on minutes of training, in all. Either one replaces both old bounds.
         report: called now and then with the progress.
         stop: asked now and then; true ends the session with a checkpoint.
 
@@ -209,6 +209,9 @@ def resume(
     config = run.config
     if steps is not None or minutes is not None:
         config = replace(config, steps=steps, minutes=minutes)
+    made = max(run.checkpoints(), default=0)
+    if steps is not None and steps < made and steps != run.config.steps:
+        raise InputError(f"steps is {steps}; the run has made {made} already")
     return _session(run, report, stop, config)
 
 
@@ -353,7 +356,7 @@ def _session(
 class _Trainer:
     """One session: the agent, its loop, and what has been counted since the last epoch."""
 
-    def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Any, env: Any):
+    def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Loop, env: Any):
         self.run, self.config, self.agent, self.loop, self.env = run, config, agent, loop, env
         self.totals: dict[str, float] = {}  # of the present epoch
         self.epoch_start = 0  # decision

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.wrappers import RecordEpisodeStatistics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.maze import Maze
 from gridcade.envs.worldfile import MAPS
 from gridcade.errors import InputError
+from gridcade.evaluation import measure
+from gridcade.policy import UniformPolicy
 
 DRAWING = "title: Mine\nmap:\nS.G\n"
 
@@ -183,7 +186,6 @@ def test_a_table_that_is_no_model_is_an_input_error() -> None:
         ("FrozenLake?max_episode_steps=7", 7),
         ("FrozenLake?max_episode_steps=-1", None),
         ("RiverSwim", None),
-        ("RiverSwim?max_episode_steps=7", 7),
     ],
 )
 def test_the_time_limit_is_the_one_that_cuts_an_episode(name: str, limit: int | None) -> None:
@@ -193,3 +195,46 @@ def test_the_time_limit_is_the_one_that_cuts_an_episode(name: str, limit: int | 
         env.reset(seed=0)
         cuts = [bool(env.step(0)[3]) for _ in range(limit)]  # up, or left: no end that way
         assert cuts == [False] * (limit - 1) + [True]
+
+
+class Doubled(gym.RewardWrapper[Any, Any]):
+    """Pays twice the reward."""
+
+    def reward(self, reward: Any) -> Any:
+        return 2 * reward
+
+
+def test_what_is_wrapped_has_no_exact_model_unless_nothing_changes() -> None:
+    """A model that forgets a wrapper would put wrong numbers beside right estimates."""
+    world = lookup.make("CliffWalk")
+    assert lookup.known_model(world) is not None
+    assert lookup.known_model(RecordEpisodeStatistics(world)) is not None
+    assert lookup.known_model(lookup.Onlooker(world)) is not None
+    assert lookup.known_model(Doubled(world)) is None
+    assert lookup.known_model(RecordEpisodeStatistics(Doubled(world))) is None
+    result = measure(UniformPolicy(4), Doubled(world), episodes=5)
+    assert result.exact is None
+    assert result.expected_return is not None
+
+
+def test_a_table_that_leaves_something_out_is_no_model() -> None:
+    assert lookup.known_model(lookup.make("Taxi")) is not None
+    assert lookup.known_model(lookup.make("Taxi?fickle_passenger=true")) is None
+
+
+def test_a_file_does_not_hide_a_world_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FourRooms").write_text("S.G")
+    (tmp_path / "mine").write_text("S.G")
+    assert lookup.map_file("FourRooms") is None
+    assert lookup.map_file("mine") == Path("mine")
+    model = lookup.known_model(lookup.make("FourRooms"))
+    assert model is not None
+    assert model.num_states == 104
+
+
+def test_continuing_worlds_take_no_time_limit_of_gymnasiums_either() -> None:
+    with pytest.raises(InputError, match="is a continuing task: it takes no time limit"):
+        lookup.make("RiverSwim?max_episode_steps=50")

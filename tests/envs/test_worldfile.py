@@ -228,3 +228,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_an_impossible_file_name_is_an_input_error(name: str) -> None:
     with pytest.raises(InputError):
         load_world(name)
+
+
+def test_what_is_said_twice_is_told() -> None:
+    with pytest.raises(InputError, match=r"line 2, column 1: 'slip' was given before, in line 1"):
+        parse_world("slip: 0.1\nslip: 0.2\nmap:\nS.G")
+    twice = "legend:\n    A: end\n    A: wall\nmap:\nSA"
+    with pytest.raises(InputError, match=r"line 3, column 5: 'A' was given before, in line 2"):
+        parse_world(twice)
+
+
+def test_a_byte_order_mark_is_no_symbol(tmp_path: Path) -> None:
+    file = tmp_path / "world.txt"
+    file.write_bytes(b"\xef\xbb\xbfS.G")
+    assert load_world(file).rows == ("S.G",)

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.lookup import known_model
+from gridcade.envs.lookup import Onlooker, known_model
 from gridcade.errors import InputError
 from gridcade.evaluation import Evaluation, measure
 from gridcade.policy import Human, Quit
@@ -21,7 +21,7 @@ REDRAW = 1.0  # seconds
 CONTINUING_STEPS = 200  # decisions, of a game that never ends
 
 
-class Shown(gym.Wrapper[Any, Any, Any, Any]):
+class Shown(Onlooker):
     """An environment that is drawn in the terminal at every reset and step.
 
     Args:
