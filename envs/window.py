@@ -28,6 +28,9 @@ class Window:
             self._screen = pygame.display.set_mode((width, height))
         except pygame.error as error:
             raise InputError(f"cannot open a window here: {error}") from None
+        if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
+            pygame.display.quit()  # SDL found no screen, and would draw into memory for nobody
+            raise InputError("no screen to open a window on; watch in a terminal, or write a video")
         pygame.display.set_caption(title)
         self._clock = pygame.time.Clock()
         self.closed = False
