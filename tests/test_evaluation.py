@@ -20,8 +20,8 @@ from gridcade.evaluation import (
     continuing_gain,
     estimates,
     measure,
-    two_values,
 )
+from gridcade.exact import two_values
 from gridcade.experience import make_vector
 from gridcade.policy import TabularPolicy, UniformPolicy, optimal_policy, random_policy
 from gridcade.statistics import Estimate

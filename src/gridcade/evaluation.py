@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from gridcade import mdp, statistics
 from gridcade.envs import lookup
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.model import Model
 from gridcade.errors import InputError
+from gridcade.exact import Exact, exact_values, policy_table, two_values
 from gridcade.experience import make_vector, reset
-from gridcade.policy import Human, KnownPolicy, Policy, Quit, RandomPolicy, with_epsilon
+from gridcade.policy import KnownPolicy, Policy, Quit, RandomPolicy, with_epsilon
 from gridcade.statistics import Estimate
 from gridcade.streams import Purpose, check_seed, episode_seed, episode_stream, pick
 
@@ -39,21 +39,6 @@ STREAMS = 8  # side by side, of a continuing task
 BATCHES = 24  # of batch means
 ENVS = 16  # stepped side by side
 ATARI_EPSILON = 0.05  # Mnih et al. (2013, 2015)
-STATES_AT_ONCE = 512  # observations handed to a policy, when its whole table is asked for
-
-
-@dataclass(frozen=True)
-class Exact:
-    """The exact values of the policy that was evaluated, its epsilon and tie-breaks included."""
-
-    expected_return: float | None  # as run: with the time limit
-    average_reward: float  # as run
-    unlimited_return: float | None
-    unlimited_average_reward: float
-    optimal_return: float | None
-    optimal_average_reward: float
-    gap_return: float | None  # optimal less unlimited
-    gap_average_reward: float
 
 
 @dataclass(frozen=True)
@@ -145,7 +130,11 @@ def measure(
         continuing = model is not None and model.continuing
         if continuing and limit is not None:
             raise InputError(f"{label} is a continuing task: it takes no time limit")
-        exact, notes = _exact(actor, model, single, limit, discount)
+        exact, notes = None, list[str]()
+        if model is not None and (table := actor.table(single, model)) is not None:
+            exact, notes = exact_values(model, table, limit, discount)
+        elif model is not None:
+            notes.append("no exact value: this policy does not tell its action probabilities")
         if continuing:
             if episodes is not None or precision is not None:
                 raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
@@ -186,31 +175,6 @@ def measure(
     )
 
 
-def policy_table(
-    policy: Policy, env: gym.Env[Any, Any], model: Model, deterministic: bool = True
-) -> Floats | None:
-    """A policy's action probabilities in every state [states, actions]; None if it cannot tell."""
-    if isinstance(policy, Human):
-        return None
-    bare = env.unwrapped
-    encode = bare.encode if isinstance(bare, TabularEnv) else None
-    if encode is None and not isinstance(env.observation_space, gym.spaces.Discrete):
-        return None
-    rows = []
-    for low in range(0, model.num_states, STATES_AT_ONCE):
-        states = np.arange(low, min(low + STATES_AT_ONCE, model.num_states))
-        observations = np.array([encode(int(s)) for s in states]) if encode else states
-        if isinstance(policy, KnownPolicy):
-            rows.append(policy.probabilities(observations, deterministic))
-            continue
-        starts = np.ones(len(states), dtype=bool)
-        actions, inner = policy.predict(observations, None, starts, deterministic)
-        if inner is not None or not deterministic:
-            return None
-        rows.append(np.eye(model.num_actions)[np.asarray(actions, dtype=np.int64)])
-    return np.concatenate(rows)
-
-
 class Actor:
     """A policy as it is evaluated: greedy or not, with epsilon mixed in, by streams not its own."""
 
@@ -230,6 +194,11 @@ class Actor:
         self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
         self.num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
         self._state: Any = None
+
+    def table(self, env: gym.Env[Any, Any], model: Model) -> Floats | None:
+        """Its action probabilities in every state, as `gridcade.exact.policy_table` finds them."""
+        table = policy_table(self.policy, env, model, self.deterministic)
+        return None if table is None else with_epsilon(table, self.epsilon)
 
     def act(
         self, observations: Any, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
@@ -370,18 +339,6 @@ def estimates(
     )
 
 
-def two_values(model: Model | None) -> tuple[float, float] | None:
-    """The two returns there can be, if the only rewards are one value, paid at ends."""
-    if model is None:
-        return None
-    paying = model.rewards != 0
-    values = set(model.rewards[paying].tolist())
-    if len(values) != 1 or not model.terminated[paying].all():
-        return None
-    value = values.pop()
-    return min(0.0, value), max(0.0, value)
-
-
 def _budget(
     player: Player,
     seed: int,
@@ -429,54 +386,6 @@ def _played_notes(
     if limit is None and played.truncated.any():
         notes.append(f"episodes were cut after {LONGEST_EPISODE} decisions")
     return notes
-
-
-def _exact(
-    actor: Actor,
-    model: Model | None,
-    env: gym.Env[Any, Any],
-    limit: int | None,
-    discount: float,
-) -> tuple[Exact | None, list[str]]:
-    """The exact values, where the model is known and the policy can tell its probabilities."""
-    if model is None:
-        return None, []
-    table = policy_table(actor.policy, env, model, actor.deterministic)
-    if table is None:
-        return None, ["no exact value: this policy does not tell its action probabilities"]
-    table = with_epsilon(table, actor.epsilon)
-    unlimited = mdp.evaluate_policy(model, table, discount)
-    run = mdp.evaluate_policy(model, table, discount, limit) if limit else unlimited
-    notes = []
-    optimal_return = None
-    if not model.continuing:
-        try:
-            optimal_return = mdp.solve(model, "return").value
-        except InputError as error:
-            notes.append(f"no optimal return: {error}")
-    optimal_gain = mdp.solve(model, "gain").gain
-    if unlimited.episode_length == math.inf:
-        notes.append("without the time limit an episode of this policy may never end")
-    return (
-        Exact(
-            expected_return=run.expected_return,
-            average_reward=run.average_reward,
-            unlimited_return=unlimited.expected_return,
-            unlimited_average_reward=unlimited.average_reward,
-            optimal_return=optimal_return,
-            optimal_average_reward=optimal_gain,
-            gap_return=_gap(optimal_return, unlimited.expected_return),
-            gap_average_reward=_gap(optimal_gain, unlimited.average_reward) or 0.0,
-        ),
-        notes,
-    )
-
-
-def _gap(optimal: float | None, value: float | None) -> float | None:
-    """How much less than the optimum; rounding errors are none."""
-    if optimal is None or value is None:
-        return None
-    return 0.0 if math.isclose(optimal, value, rel_tol=1e-9, abs_tol=1e-12) else optimal - value
 
 
 def _vector(

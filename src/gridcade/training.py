@@ -19,7 +19,8 @@ from gridcade import agents, mdp, statistics
 from gridcade.agents import AgentKind
 from gridcade.envs import lookup
 from gridcade.errors import InputError
-from gridcade.evaluation import finite, measure, policy_table
+from gridcade.evaluation import finite, measure
+from gridcade.exact import policy_table
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.provenance import provenance
 from gridcade.run import (

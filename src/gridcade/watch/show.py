@@ -19,7 +19,8 @@ from gridcade.envs import lookup
 from gridcade.envs.drawing import Overlay
 from gridcade.envs.gridworld import TabularEnv
 from gridcade.errors import InputError, unknown
-from gridcade.evaluation import Actor, policy_table
+from gridcade.evaluation import Actor
+from gridcade.exact import policy_table
 from gridcade.policy import Policy, Quit, state_values
 from gridcade.streams import check_seed, episode_seed, episode_stream
 from gridcade.watch.terminal import (
