@@ -17,9 +17,9 @@ from gridcade.evaluation import (
     Actor,
     Episodes,
     Player,
-    continuing_gain,
     estimates,
     measure,
+    measure_streams,
 )
 from gridcade.exact import two_values
 from gridcade.experience import make_vector
@@ -92,9 +92,18 @@ def test_intervals_of_continuing_tasks_cover_as_often_as_they_say(maps: Path) ->
     gain = mdp.evaluate_policy(model, np.full((model.num_states, 4), 0.25)).average_reward
     envs = make_vector(name, 8)
     actor = Actor(UniformPolicy(4), lookup.make(name), 0.0, True)
-    found = [continuing_gain(envs, actor, seed, 960, 0.95, None) for seed in range(1000)]
-    covered = np.mean([e.low <= gain <= e.high for e in found])
-    assert 0.93 <= covered <= 0.97
+    table = np.full((model.num_states, 4), 0.25)
+    discounted = mdp.evaluate_policy(model, table, 0.9).discounted_return
+    covered = np.zeros(2)
+    for seed in range(REPLICATIONS):
+        found = measure_streams(envs, actor, seed, 960, 0.95, 0.9)
+        for k, truth in enumerate((gain, discounted)):
+            estimate = found[k]
+            assert estimate is not None
+            covered[k] += estimate.low <= truth <= estimate.high
+    shares = covered / REPLICATIONS
+    assert (shares >= 0.93).all(), shares
+    assert (shares <= 0.97).all(), shares
 
 
 def random_world(seed: int) -> str:
@@ -288,8 +297,11 @@ def test_truncated_share_counts_what_the_limit_cut(maps: Path) -> None:
 def test_continuing_tasks_have_a_gain_and_no_return() -> None:
     result = measure(UniformPolicy(2), "RiverSwim", steps=20_000)
     plain = result.as_dict()
-    for key in ("expected_return", "discounted_return", "episode_length", "truncated", "episodes"):
+    for key in ("expected_return", "episode_length", "truncated", "episodes"):
         assert plain[key] is None, key
+    assert plain["discounted_return"]["low"] < plain["discounted_return"]["high"]
+    short = measure(UniformPolicy(2), "RiverSwim", steps=1000)
+    assert short.discounted_return is None  # too short to tell
     assert plain["decisions"] == 20_000
     assert plain["exact"]["expected_return"] is None
     assert plain["exact"]["gap_return"] is None

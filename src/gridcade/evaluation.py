@@ -37,6 +37,7 @@ MOST_EPISODES = 10_000  # that a wish for precision is granted
 LONGEST_EPISODE = 100_000  # decisions, where an environment has no time limit
 STREAMS = 8  # side by side, of a continuing task
 BATCHES = 24  # of batch means
+DISCOUNTED_AWAY = 1e-4  # share of the weights, after which a stream is cut
 ENVS = 16  # stepped side by side
 ATARI_EPSILON = 0.05  # Mnih et al. (2013, 2015)
 
@@ -139,10 +140,12 @@ def measure(
             if episodes is not None or precision is not None:
                 raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
             asked = steps or DEFAULT_STEPS
-            gain = continuing_gain(envs, actor, seed, asked, confidence, progress)
+            gain, discounted = measure_streams(
+                envs, actor, seed, asked, confidence, discount, progress
+            )
             number, decisions = None, asked // envs.num_envs * envs.num_envs
-            expected = discounted = length = share = None
-            notes.append("a continuing task: no return, discounted or not, and no episode length")
+            expected = length = share = None
+            notes.append("a continuing task: no return and no episode length")
         else:
             player = Player(envs, actor, discount, limit)
             planned, said = _budget(player, seed, episodes, steps, precision, confidence)
@@ -288,15 +291,20 @@ class Player:
         return Episodes(sums[0], sums[1], sums[2], cut)
 
 
-def continuing_gain(
+def measure_streams(
     envs: VectorEnv[Any, Any, Any],
     actor: Actor,
     seed: int,
     steps: int,
     confidence: float,
-    progress: Progress | None,
-) -> Estimate:
-    """The gain of a task without end: several streams, their beginnings dropped, batch means."""
+    discount: float,
+    progress: Progress | None = None,
+) -> tuple[Estimate, Estimate | None]:
+    """The gain of a task without end, and the discounted return, from several streams.
+
+    The gain by batch means, the streams' beginnings dropped. A stream is one sample of the
+    discounted return, if it is so long that what would follow counts less than DISCOUNTED_AWAY.
+    """
     n = envs.num_envs
     each = steps // n
     per_stream = max(1, BATCHES // n)
@@ -313,7 +321,11 @@ def continuing_gain(
         starts = np.zeros(n, dtype=bool)
         if progress is not None and t % 1000 == 0:
             progress(t * n, steps)
-    return statistics.batch_means(rewards[:, each // 10 :], per_stream, confidence)
+    gain = statistics.batch_means(rewards[:, each // 10 :], per_stream, confidence)
+    if n == 1 or discount**each > DISCOUNTED_AWAY:
+        return gain, None
+    samples = rewards @ discount ** np.arange(each)
+    return gain, statistics.mean_interval(samples, confidence, "discounted returns")
 
 
 def estimates(
