@@ -345,7 +345,7 @@ def test_a_continuing_world_has_no_return_and_no_episodes(gridcade: Call) -> Non
     said = gridcade("evaluate", "optimal", "--env", "RiverSwim", "--steps", 20_000, "--json")
     found = strict(said.out)
     assert list(found) == EVALUATION_KEYS
-    for key in ("episodes", "expected_return", "discounted_return", "episode_length", "truncated"):
+    for key in ("episodes", "expected_return", "episode_length", "truncated"):
         assert found[key] is None
     for key in ("expected_return", "unlimited_return", "optimal_return", "gap_return"):
         assert found["exact"][key] is None

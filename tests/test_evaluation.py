@@ -59,17 +59,27 @@ def known(env: str) -> tuple[Model, int | None]:
     ("world", "sizes"), [("goal", [100]), ("rare", [100, 400]), ("costs", [60])]
 )
 def test_intervals_cover_as_often_as_they_say(maps: Path, world: str, sizes: list[int]) -> None:
-    """Nominal 95 %: return and average reward, over replications of whole evaluations."""
+    """Nominal 95 %, over replications of whole evaluations.
+
+    (Of rare pay a discounted return's interval covers a little more: see `rarely_paid_interval`.)
+    """
     name = str(maps / f"{world}.txt")
     model, limit = known(name)
     exact = mdp.evaluate_policy(model, np.full((model.num_states, 4), 0.25), 0.99, limit)
     assert exact.expected_return is not None
+    assert exact.episode_length is not None
+    truths = (
+        exact.expected_return,
+        exact.average_reward,
+        exact.discounted_return,
+        exact.episode_length,
+    )
     assert world != "rare" or exact.expected_return < 0.02
     envs = make_vector(name, 100)
     player = Player(envs, Actor(UniformPolicy(4), lookup.make(name), 0.0, True), 0.99, limit)
     played = player.play(REPLICATIONS * max(sizes), 0, "evaluation")
     for size in sizes:
-        covered = np.zeros(2)
+        covered = np.zeros(4)
         for i in range(REPLICATIONS):
             part = slice(i * size, (i + 1) * size)
             one = Episodes(
@@ -79,11 +89,11 @@ def test_intervals_cover_as_often_as_they_say(maps: Path, world: str, sizes: lis
                 played.truncated[part],
             )
             found = estimates(one, 0.95, two_values(model), limit)
-            for k, truth in enumerate((exact.expected_return, exact.average_reward)):
+            for k, truth in enumerate(truths):
                 covered[k] += found[k].low <= truth <= found[k].high
         shares = covered / REPLICATIONS
         assert (shares >= 0.93).all(), (size, shares)
-        assert (shares <= 0.97).all(), (size, shares)
+        assert (shares <= [0.97, 0.97, 0.985, 0.97]).all(), (size, shares)
 
 
 def test_intervals_of_continuing_tasks_cover_as_often_as_they_say(maps: Path) -> None:

@@ -19,6 +19,7 @@ from gridcade.statistics import (
     episodes_needed,
     gain_interval,
     mean_interval,
+    rarely_paid_interval,
     ratio_interval,
     return_interval,
     two_valued_interval,
@@ -550,3 +551,20 @@ def test_a_pilot_that_cannot_tell(pilot: list[float]) -> None:
 
 def test_the_planned_number_is_never_below_two() -> None:
     assert episodes_needed([100, 100.1], 0.9, 0.5) == 2
+
+
+@pytest.mark.parametrize(("p", "size"), [(0.013, 100), (0.013, 400), (0.3, 50), (0.95, 100)])
+@pytest.mark.parametrize("most", [1.0, -2.0])
+def test_rare_pay_that_varies_is_covered(p: float, size: int, most: float) -> None:
+    """Discounted returns gamma^L of rare successes: a t interval covers 75 % of the time."""
+    rng = np.random.default_rng(1)
+    lengths = rng.geometric(0.2, (REPLICATIONS, size)) + 2
+    samples = most * np.where(rng.random((REPLICATIONS, size)) < p, 0.9**lengths, 0.0)
+    truth = most * p * 0.9**2 * (0.2 * 0.9 / (1 - 0.8 * 0.9))
+    found = [rarely_paid_interval(row, most, 0.95) for row in samples]
+    covered = np.mean([e.low <= truth <= e.high for e in found])
+    assert 0.93 <= covered <= 0.985
+    assert all(e.low <= e.mean <= e.high for e in found)
+    if size == 100 and p < 0.1:
+        plain = [mean_interval(row, 0.95) for row in samples]
+        assert np.mean([e.low <= truth <= e.high for e in plain]) < 0.85

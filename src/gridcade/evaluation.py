@@ -346,9 +346,15 @@ def estimates(
     return (
         statistics.return_interval(returns, confidence, values),
         statistics.gain_interval(returns, lengths, confidence, values, limit),
-        statistics.mean_interval(played.discounted, confidence, "discounted returns"),
+        _discounted(played.discounted, confidence, values),
         statistics.mean_interval(lengths, confidence, "lengths"),
     )
+
+
+def _discounted(samples: Floats, confidence: float, values: tuple[float, float] | None) -> Estimate:
+    if values is None:
+        return statistics.mean_interval(samples, confidence, "discounted returns")
+    return statistics.rarely_paid_interval(samples, values[0] or values[1], confidence)
 
 
 def _budget(

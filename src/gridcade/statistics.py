@@ -33,7 +33,7 @@ class Estimate:
     mean: float
     low: float
     high: float
-    method: str  # "t", "ratio", "batch means", "wilson", "wilson ratio" or "exact"
+    method: str  # "t", "ratio", "batch means", "wilson", "wilson ratio" …
     note: str | None = None  # why the interval may not hold
 
     @property
@@ -198,6 +198,30 @@ def two_valued_ratio_interval(
         note = note or _skewed(lengths - mean_length, "lengths")
     below, above = math.hypot(mean - low, error * low), math.hypot(high - mean, error * high)
     return Estimate(mean, mean - below, mean + above, "wilson ratio", note)
+
+
+def rarely_paid_interval(samples: ArrayLike, most: float, confidence: float) -> Estimate:
+    """Expected value of samples that are 0 or lie between 0 and `most`, maybe rarely: [samples].
+
+    Such are discounted returns where a task pays once, at an episode's end. Of the probability p of
+    pay and its mean m, Wilson's and the t limits are joined by MOVER for a product (Zou & Donner
+    2008). With a single payment all means are allowed for, and with none all up to `most`: where
+    those are the rule, it covers more often than it says (98 % of the time with p n = 1.3).
+    """
+    shares = _checked(samples, confidence) / most  # 0 to 1
+    paid = shares[shares != 0]
+    size, count = shares.size, paid.size
+    p, (p_low, p_high) = count / size, _wilson(count, size, confidence)
+    m = float(paid.mean()) if count else 1.0
+    m_low, m_high = 0.0, 1.0
+    if count > 1:
+        half = _quantile(count - 1, confidence) * float(paid.std(ddof=1)) / math.sqrt(count)
+        m_low, m_high = max(m - half, 0.0), min(m + half, 1.0)
+    low = p * m - math.hypot((p - p_low) * m, p * (m - m_low))
+    high = p * m + math.hypot((p_high - p) * m, p * (m_high - m))
+    limits = sorted(most * limit for limit in (max(low, 0.0), min(high, p_high)))
+    note = None if count else "nothing was paid: the interval allows for rare pay"
+    return Estimate(most * p * m, limits[0], limits[1], "wilson product", note)
 
 
 def episodes_needed(
