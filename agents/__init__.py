@@ -1,6 +1,7 @@
 """Agents: policies that learn, by name. Each is loaded when it is asked for."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,7 +42,8 @@ class AgentKind:
         """The default preset for an environment of a name."""
         if not self.image_preset:
             return self.default_preset
-        shape = lookup.make(env).observation_space.shape
+        with closing(lookup.make(env)) as single:
+            shape = single.observation_space.shape
         return self.image_preset if shape is not None and len(shape) == 3 else self.default_preset
 
     @property

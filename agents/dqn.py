@@ -16,7 +16,8 @@ from gridcade.agents.replay import Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
 from gridcade.experience import Step
-from gridcade.streams import pack, pick, stream, unpack
+from gridcade.probabilities import greedy, pick, with_epsilon
+from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 
@@ -226,11 +227,8 @@ class DQN:
 
     def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
-        values = self._values(self._seen(np.asarray(observations)))
-        best = values == values.max(axis=1, keepdims=True)
-        table = best / best.sum(axis=1, keepdims=True)
-        epsilon = 0.0 if deterministic else self.epsilon
-        return np.asarray((1 - epsilon) * table + epsilon / self._num_actions)
+        table = greedy(self._values(self._seen(np.asarray(observations))))
+        return table if deterministic else with_epsilon(table, self.epsilon)
 
     def predict(
         self,

@@ -22,7 +22,8 @@ from gridcade.agents.schedule import Schedule, ScheduleNumbers
 from gridcade.envs.lookup import known_model, time_limit
 from gridcade.errors import InputError
 from gridcade.experience import Step
-from gridcade.streams import pack, pick, stream, unpack
+from gridcade.probabilities import greedy, pick, with_epsilon
+from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -292,15 +293,13 @@ class QLearning:
         Deterministic: greedy, ties shared evenly. Otherwise epsilon-greedy, as it acts now.
         """
         states = np.asarray(observations, dtype=np.int64)
-        best = self.q[states] == self.q[states].max(axis=1, keepdims=True)
-        table = best / best.sum(axis=1, keepdims=True)
+        table = greedy(self.q[states])
         if deterministic:
-            return np.asarray(table)
+            return table
         rows = [
             epsilon_at(self.numbers.epsilon, self.visits, int(s), self.decisions) for s in states
         ]
-        epsilon = np.array(rows)[:, None]
-        return np.asarray((1 - epsilon) * table + epsilon / table.shape[1])
+        return with_epsilon(table, np.array(rows)[:, None])
 
     def predict(
         self,

@@ -23,9 +23,8 @@ from gridcade.policy import (
     optimal_policy,
     random_policy,
     state_values,
-    with_epsilon,
 )
-from gridcade.streams import pick
+from gridcade.probabilities import pick, with_epsilon
 
 DRAWS = 100_000
 

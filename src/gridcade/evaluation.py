@@ -22,9 +22,10 @@ from gridcade.envs.model import Model
 from gridcade.errors import InputError
 from gridcade.exact import Exact, exact_values, policy_table, two_values
 from gridcade.experience import make_vector, reset
-from gridcade.policy import KnownPolicy, Policy, Quit, RandomPolicy, with_epsilon
+from gridcade.policy import KnownPolicy, Policy, Quit, RandomPolicy
+from gridcade.probabilities import pick, with_epsilon
 from gridcade.statistics import Estimate
-from gridcade.streams import Purpose, check_seed, episode_seed, episode_stream, pick
+from gridcade.streams import Purpose, check_seed, episode_seed, episode_stream
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  # done, of how many

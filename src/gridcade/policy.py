@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gridcade import mdp
 from gridcade.envs.lookup import known_model
 from gridcade.errors import InputError
-from gridcade.streams import pick, stream
+from gridcade.probabilities import pick
+from gridcade.streams import stream
 
 Floats = NDArray[np.float64]
 
@@ -107,11 +108,6 @@ class TabularPolicy:
         rows = self.probabilities(np.atleast_1d(observation), deterministic)
         actions = pick(rows, self._rng.random(len(rows)))
         return (actions if np.ndim(observation) else actions[0]), state
-
-
-def with_epsilon(probabilities: Floats, epsilon: float) -> Floats:
-    """Probabilities with uniform random actions mixed in."""
-    return np.asarray((1 - epsilon) * probabilities + epsilon / probabilities.shape[-1])
 
 
 def batch_size(observation: Any, space: gym.Space[Any]) -> int | None:

@@ -51,13 +51,6 @@ def _sequence(seed: int, *key: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=key)
 
 
-def pick(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One action a row of probabilities [n, actions], by uniform draws [n] in [0, 1)."""
-    sums = probabilities.cumsum(axis=1)
-    picked = (sums <= draws[:, None] * sums[:, -1:]).sum(axis=1)
-    return np.asarray(np.minimum(picked, probabilities.shape[1] - 1))
-
-
 def pack(rng: np.random.Generator) -> NDArray[np.uint64]:
     """The state of a PCG64 stream as six whole numbers."""
     state = rng.bit_generator.state

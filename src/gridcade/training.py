@@ -359,6 +359,7 @@ class _Trainer:
 
     def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Loop, env: Any):
         self.run, self.config, self.agent, self.loop, self.env = run, config, agent, loop, env
+        self.model = lookup.known_model(env)
         self.totals: dict[str, float] = {}  # of the present epoch
         self.epoch_start = 0  # decision
         self.began = time.perf_counter()  # as if all sessions were one
@@ -460,8 +461,9 @@ class _Trainer:
 
     def _evaluated(self) -> dict[str, Any]:
         """The greedy policy's worth: exact where the model is known, else by a few episodes."""
-        model = lookup.known_model(self.env)
-        table = policy_table(self.agent, self.env, model) if model is not None else None
+        model, table = self.model, None
+        if model is not None:
+            table = policy_table(self.agent, self.env, model)
         if model is None or table is None:
             measured = measure(
                 self.agent,
