@@ -1,6 +1,7 @@
 """Deep Q-learning with experience replay: Mnih et al. (2013), Algorithm 1, and (2015)."""
 
 import copy
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,9 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.networks import FirstLayer, NetworkName, network, stack_blocks, to_blocks
+from gridcade.agents.networks import (
+    FirstLayer,
+    InBfloat16,
+    NetworkName,
+    network,
+    stack_blocks,
+    to_blocks,
+)
 from gridcade.agents.optimisers import MnihRMSProp
-from gridcade.agents.replay import Replay, Storage, in_memory
+from gridcade.agents.replay import Batch, Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
 from gridcade.experience import Step
@@ -119,6 +127,12 @@ class DQN:
         self.q.to(self.device)
         self._blocks = isinstance(self.q[0], FirstLayer)
         self.q_target = copy.deepcopy(self.q) if self.config.target_every else self.q
+        self._low = self.config.bfloat16 and _has_bfloat16(self.device)
+        self._q: Any = InBfloat16(self.q) if self._low else self.q  # for the passes
+        self._q_target: Any = self._q
+        if self.config.target_every:
+            self._q_target = InBfloat16(self.q_target) if self._low else self.q_target
+        self._beside = ThreadPoolExecutor(1)  # for the target network's passes
         self._optimiser: torch.optim.Optimizer
         if self.config.optimiser == "adam":
             rate = self.config.learning_rate
@@ -126,7 +140,6 @@ class DQN:
         else:
             self._optimiser = MnihRMSProp(self.q.parameters(), self.config.learning_rate)
         self._losses: Floats = np.zeros(2)  # sum and number, since the metrics were last asked for
-        self._bfloat16 = self.config.bfloat16 and _has_bfloat16(self.device)
         self.attach(1, 0, in_memory, empty=True)
 
     def attach(self, envs: int, slack: int, storage: Storage, empty: bool = False) -> None:
@@ -184,37 +197,72 @@ class DQN:
         due = (self.decisions - config.learn_start) // config.update_every + 1
         copies = config.target_every // config.update_every  # updates from copy to copy
         while self.updates < due:
-            self._learn()
-            self.updates += 1
+            # the target network stands still until its next copy: its passes run beside the others
+            ahead = min(due - self.updates, copies - self.updates % copies) if copies else 1
+            self._learn(ahead)
             if copies and self.updates % copies == 0:
                 self.q_target.load_state_dict(self.q.state_dict())
+                self._refresh()
 
-    def _learn(self) -> None:
-        """Sample a minibatch; a gradient step on (y - Q(s, a))^2 or its Huber form."""
+    def _sample(self) -> Batch:
         config = self.config
-        batch = self.replay.sample(config.batch_size, self._rng, config.n_step, config.discount)
-        rows = torch.arange(config.batch_size, device=self.device)
-        s, s_next = self._tensor(batch.observations), self._tensor(batch.next_observations)
-        a, r = self._tensor(batch.actions), self._tensor(batch.returns)
-        gamma = self._tensor(batch.discounts)  # 0 after an end: there y = r
-        with torch.no_grad(), self._passes():
-            q_next = self.q_target(s_next).float()  # [batch, actions]
-            a_next = (self.q(s_next) if config.double else q_next).argmax(dim=1)
-            y = r + gamma * q_next[rows, a_next]
-        with self._passes():
-            q = self.q(s).float()[rows, a]
-        summed = "sum" if config.optimiser == "mnih" else "mean"
-        if config.loss == "huber":
-            loss = nn.functional.smooth_l1_loss(q, y, reduction=summed)
-        else:
-            loss = 0.5 * nn.functional.mse_loss(q, y, reduction=summed)
-        self._optimiser.zero_grad()
+        return self.replay.sample(config.batch_size, self._rng, config.n_step, config.discount)
+
+    def _next_values(self, batch: Batch) -> Tensor:
+        """Q of the target network at the next observations: [batch, actions]."""
+        with torch.no_grad():
+            values: Tensor = self._q_target(self._tensor(batch.next_observations))
+        return values
+
+    def _learn(self, count: int = 1) -> None:
+        """So many updates towards one target network."""
+        batches = [self._sample() for _ in range(count)]
+        targets = [self._beside.submit(self._next_values, batch) for batch in batches]
+        for batch, next_values in zip(batches, targets, strict=True):
+            self._step(batch, next_values)
+            self.updates += 1
+
+    def _step(self, batch: Batch, next_values: Future[Tensor]) -> None:
+        """A gradient step on a minibatch."""
+        loss = self._loss(batch, next_values)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self._descend()
         value = float(loss.detach())
         if not np.isfinite(value):
             raise InputError(f"the loss is {value} at update {self.updates}: it has diverged")
-        self._losses += [value / (config.batch_size if summed == "sum" else 1), 1]
+        summed = self.config.optimiser == "mnih"
+        self._losses += [value / (self.config.batch_size if summed else 1), 1]
+
+    def _loss(self, batch: Batch, next_values: Future[Tensor]) -> Tensor:
+        """(y - Q(s, a))^2 or its Huber form, where y = r + gamma max_a' Q_target(s', a')."""
+        config = self.config
+        rows = torch.arange(config.batch_size, device=self.device)
+        a, r = self._tensor(batch.actions), self._tensor(batch.returns)
+        gamma = self._tensor(batch.discounts)  # 0 after an end: there y = r
+        q = self._q(self._tensor(batch.observations))[rows, a]
+        with torch.no_grad():
+            chosen = self._q(self._tensor(batch.next_observations)) if config.double else None
+            q_next = next_values.result()
+            a_next = (q_next if chosen is None else chosen).argmax(dim=1)
+            y = r + gamma * q_next[rows, a_next]
+        summed = "sum" if config.optimiser == "mnih" else "mean"
+        if config.loss == "huber":
+            return nn.functional.smooth_l1_loss(q, y, reduction=summed)
+        return 0.5 * nn.functional.mse_loss(q, y, reduction=summed)
+
+    def _descend(self) -> None:
+        """The optimiser's step along the gradients of the last backward pass."""
+        if self._low:
+            self._q.return_gradients()
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        if self._low:
+            self._q.refresh()
+
+    def _refresh(self) -> None:
+        """Tell the copies in bfloat16 that weights have changed."""
+        for passes in (self._q, self._q_target) if self._low else ():
+            passes.refresh()
 
     def metrics(self) -> dict[str, float]:
         """Of the decisions since the last call: epsilon, updates, mean loss, held-out max Q."""
@@ -281,6 +329,7 @@ class DQN:
                     raise ValueError(f"'{name}.{key}' has shape {has}, not {wants}")
                 with torch.no_grad():
                     present.copy_(torch.from_numpy(np.array(given)))
+        self._refresh()
         moments: dict[int, dict[str, Tensor]] = {}
         for key, given in tensors.items():
             if key.startswith("optimiser."):
@@ -304,15 +353,12 @@ class DQN:
 
     def _values(self, observations: Any) -> NDArray[np.float32]:
         """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
-        with torch.no_grad(), self._passes():
-            values = self.q(self._tensor(np.asarray(observations)))
-        return np.asarray(values.float().cpu().numpy())
+        with torch.no_grad():
+            values = self._q(self._tensor(np.asarray(observations)))
+        return np.asarray(values.cpu().numpy())
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-    def _passes(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
 
 def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:

@@ -3,6 +3,7 @@
 Layers keep PyTorch's initialisation, uniform in +-1/sqrt(fan_in): the one of the released Lua code.
 """
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
@@ -46,9 +47,51 @@ class FirstLayer(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
         """Bytes [batch, h, w, channels] -> floats [batch, filters, h - 1, w - 1]."""
-        low = torch.is_autocast_enabled(input.device.type)
-        x = input.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32)
+        x = input.permute(0, 3, 1, 2).to(self.weight.dtype)
         return nn.functional.conv2d(x, self.weight / 255, self.bias)
+
+
+class Output(nn.Linear):
+    """The last layer, in the precision of its own weights whatever the layers below it have."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
+        """[batch, units] -> [batch, actions]."""
+        return super().forward(input.to(self.weight.dtype))
+
+
+class InBfloat16:
+    """A network for the passes: all layers but the last are copies in bfloat16.
+
+    The weights that are learnt stay float32. So does the last layer: bfloat16 tells values of 2 to
+    4 apart by 1/64 at best, which is more than many actions differ by.
+
+    Args:
+        master: the network whose weights are learnt.
+    """
+
+    def __init__(self, master: nn.Sequential):
+        *lower, last = master.children()
+        low = [copy.deepcopy(layer).bfloat16() for layer in lower]
+        self.net = nn.Sequential(*low, last)
+        self._masters: list[Tensor] = [p for layer in lower for p in layer.parameters()]
+        self._copies: list[Tensor] = [p for layer in low for p in layer.parameters()]
+
+    def __call__(self, observations: Tensor) -> Tensor:
+        """[batch, …] -> [batch, actions], float32."""
+        values: Tensor = self.net(observations)
+        return values
+
+    @torch.no_grad()
+    def return_gradients(self) -> None:
+        """Hand the copies' gradients to the masters."""
+        for parameter, low in zip(self._masters, self._copies, strict=True):
+            parameter.grad = None if low.grad is None else low.grad.float()
+            low.grad = None
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the masters' weights, after they have changed."""
+        torch._foreach_copy_(self._copies, self._masters)
 
 
 class Flat(nn.Module):
@@ -85,7 +128,7 @@ def network(
         layers: list[nn.Module] = [Flat()]
         for inputs, outputs in pairwise([size, *hidden]):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear([size, *hidden][-1], num_actions))
+        return nn.Sequential(*layers, Output([size, *hidden][-1], num_actions))
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] % BLOCK or shape[1] < 36:
         raise InputError(
             f"network {name} takes square frames, [frames, side, side], of a side that 4 divides, "
@@ -102,7 +145,7 @@ def network(
             nn.Flatten(),
             nn.Linear(32 * side * side, 256),
             nn.ReLU(),
-            nn.Linear(256, num_actions),
+            Output(256, num_actions),
         )
     side = (side - 4) // 2 + 1 - 2
     return nn.Sequential(
@@ -115,5 +158,29 @@ def network(
         nn.Flatten(),
         nn.Linear(64 * side * side, 512),
         nn.ReLU(),
-        nn.Linear(512, num_actions),
+        Output(512, num_actions),
     )
+
+
+def mnihs_convolutions(name: Literal["2013", "2015"]) -> tuple[list[nn.Module], int]:
+    """The same layers up to the last one on plain frames [4, 84, 84], and its inputs' number.
+
+    For other libraries: their first convolution is 8 x 8 on pixels of 0 to 1.
+    """
+    if name == "2013":
+        convolutions: list[nn.Module] = [
+            nn.Conv2d(4, 16, 8, stride=4),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, stride=2),
+        ]
+        size, units = 32 * 9 * 9, 256
+    else:
+        convolutions = [
+            nn.Conv2d(4, 32, 8, stride=4),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, 3),
+        ]
+        size, units = 64 * 7 * 7, 512
+    return [*convolutions, nn.ReLU(), nn.Flatten(), nn.Linear(size, units), nn.ReLU()], units

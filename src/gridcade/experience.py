@@ -1,6 +1,7 @@
 """The one loop between agents and environments: act, step, learn, and yield what happened."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -89,6 +90,7 @@ class Experience:
         self._numbers = [0] * envs.num_envs  # of each environment's present episode
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since its reset
         self._tellers = _tellers(envs)
+        self._beside = ThreadPoolExecutor(1)  # for emulators, which run without Python's lock
         self._current = reset(envs, self._seeds())
 
     def steps(self, agent: Learner) -> Iterator[Step]:
@@ -97,17 +99,13 @@ class Experience:
             observations = self._current
             actions = agent.act(observations)
             if isinstance(self.envs, AtariGames):
-                self.envs.send(actions)
+                running = self._beside.submit(self._take, actions)
                 agent.update()  # while the emulators run
-                received = self.envs.recv()
+                received = running.result()
             else:
                 agent.update()
-                received = self.envs.step(actions)
+                received = self._take(actions)
             next_observations, rewards, terminated, truncated, info = received
-            if not self._tellers:
-                for past, action in zip(self._actions, actions, strict=True):
-                    past.append(action)
-            self._current = self._restart(next_observations, terminated | truncated)
             step = Step(
                 observations,
                 actions,
@@ -120,6 +118,16 @@ class Experience:
             )
             agent.observe(step)
             yield step
+
+    def _take(self, actions: NDArray[Any]) -> Any:
+        """Step every environment, and start those again whose episode ended."""
+        received = self.envs.step(actions)
+        if not self._tellers:
+            for past, action in zip(self._actions, actions, strict=True):
+                past.append(action)
+        next_observations, _, terminated, truncated, _ = received
+        self._current = self._restart(next_observations, terminated | truncated)
+        return received
 
     def state(self) -> dict[str, Any]:
         """Where every environment stands; plain numbers and lists, fit for JSON."""

@@ -5,9 +5,10 @@ moment and resumed ends with the same tensors, to the bit, as one that was not.
 """
 
 import os.path
+import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -350,8 +351,23 @@ def _session(
         run.clear_leftovers()
         run.cut_metrics(agent.decisions)
         run.add_provenance(provenance(config.seed))
-        trainer.go_on(report, stop)
+        with _one_torch_thread():
+            trainer.go_on(report, stop)
     return run
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """PyTorch, if an agent has loaded it, on one thread: another number gives other bits."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
 
 
 class _Trainer:

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from gridcade.agents.networks import NetworkName, network, stack_blocks
+from gridcade.agents.networks import (
+    InBfloat16,
+    NetworkName,
+    mnihs_convolutions,
+    network,
+    stack_blocks,
+)
 from gridcade.agents.optimisers import MnihRMSProp
 from gridcade.errors import InputError
 
@@ -105,3 +111,54 @@ def test_summed_gradients_are_part_of_the_formula() -> None:
         steps.append(parameter.detach().numpy())
     np.testing.assert_allclose(steps[0], steps[1], rtol=1e-5)
     assert np.abs(steps[0] / steps[2]).min() > 2
+
+
+def test_passes_in_bfloat16_follow_the_weights_that_are_learnt() -> None:
+    """Values and gradients are float32's but for rounding; the last layer is not rounded at all."""
+    torch.manual_seed(0)
+    master = network("2013", (4, 84, 84), 4)
+    passes = InBfloat16(master)
+    frames = torch.randint(0, 256, (8, 21, 21, 64), dtype=torch.uint8)
+    wanted, got = master(frames), passes(frames)
+    assert got.dtype == torch.float32
+    assert torch.allclose(got, wanted, atol=0.02 * float(wanted.abs().max()))
+    assert passes.net[-1] is master[-1]
+
+    wanted.square().sum().backward()
+    exact = [p.grad.clone() for p in master.parameters() if p.grad is not None]
+    master.zero_grad()
+    got.square().sum().backward()
+    passes.return_gradients()
+    for parameter, gradient in zip(master.parameters(), exact, strict=True):
+        assert parameter.grad is not None and parameter.grad.dtype == torch.float32
+        error = (parameter.grad - gradient).norm() / gradient.norm()
+        assert error < 0.05
+
+    with torch.no_grad():
+        for parameter in master.parameters():
+            parameter += 0.01
+    stale = passes(frames)
+    passes.refresh()
+    fresh = passes(frames)
+    wanted = master(frames)
+    assert (fresh - wanted).abs().max() < 0.1 * (stale - wanted).abs().max()
+
+
+@pytest.mark.parametrize("name", ["2013", "2015"])
+def test_the_layers_for_other_libraries_are_the_same_network(name: Any) -> None:
+    """As many weights in each layer, and the same values from the same weights."""
+    plain, units = mnihs_convolutions(name)
+    ours = network(name, (4, 84, 84), 6)
+    with torch.no_grad():
+        theirs = [p for layer in plain for p in layer.parameters()]
+        mine = [p for p in ours.parameters()][:-2]
+        assert [p.numel() for p in theirs] == [p.numel() for p in mine]
+        blocks = theirs[0].reshape(-1, 4, 2, 4, 2, 4)  # filters, frames, rows, in it, columns, in
+        mine[0].copy_(blocks.permute(0, 1, 3, 5, 2, 4).reshape(mine[0].shape))
+        for to, given in zip(mine[1:], theirs[1:], strict=True):
+            to.copy_(given)
+        frames = np.random.default_rng(0).integers(256, size=(2, 4, 84, 84), dtype=np.uint8)
+        hidden = nn.Sequential(*plain)(torch.from_numpy(frames) / 255)
+        assert hidden.shape == (2, units)
+        wanted = nn.functional.linear(hidden, ours[-1].weight, ours[-1].bias)
+        assert torch.allclose(ours(torch.from_numpy(stack_blocks(frames))), wanted, atol=1e-5)
