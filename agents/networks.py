@@ -91,7 +91,8 @@ class InBfloat16:
     @torch.no_grad()
     def refresh(self) -> None:
         """Copy the masters' weights, after they have changed."""
-        torch._foreach_copy_(self._copies, self._masters)
+        for low, parameter in zip(self._copies, self._masters, strict=True):
+            low.copy_(parameter)
 
 
 class Flat(nn.Module):

@@ -201,6 +201,7 @@ def products(network: str) -> float:
 
 def live(pipe: Any, which: str, network: Any, envs: int) -> None:
     """A process: a round for each message, until told to end; then its peak memory in bytes."""
+    agent = emulators = None
     if which == "ours":
         play, agent, emulators = ours(network)
     else:
