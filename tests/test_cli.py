@@ -466,7 +466,7 @@ def test_a_run_s_config_is_a_config_file(gridcade: Call) -> None:
     [
         ("dqn FourRooms?observation=pixels", "two-core"),
         ("dqn FourRooms --env.observation pixels", "two-core"),
-        ("dqn --no-double FourRooms?observation=pixels", "two-core"),
+        ("dqn --no-bfloat16 FourRooms?observation=pixels", "two-core"),
         ("dqn FourRooms?observation=one_hot", "vector"),
         ("dqn FourRooms?observation=pixels --preset vector", "vector"),
     ],
@@ -483,12 +483,12 @@ def test_an_environment_seen_as_images_has_its_own_preset(
     monkeypatch.setattr(training, "train", train)
     assert gridcade("train", *words.split(), "--batch-size", 64).err == "gridcade: enough\n"
     file = agents.find("dqn").preset(preset)
-    wanted = {"network": "mlp"} | read_toml(file)["hyperparameters"] | {"batch_size": 64}
-    wanted |= {"double": False} if "--no-double" in words else {}
+    wanted = {"network": "mlp", "bfloat16": False}
+    wanted |= read_toml(file)["hyperparameters"] | {"batch_size": 64}
+    wanted |= {"bfloat16": False} if "--no-bfloat16" in words else {}
     found = plain(handed["hyperparameters"])
-    assert {key: found[key] for key in ("network", "replay_capacity", "batch_size", "double")} == {
-        key: wanted[key] for key in ("network", "replay_capacity", "batch_size", "double")
-    }
+    keys = ("network", "replay_capacity", "batch_size", "bfloat16")
+    assert {key: found[key] for key in keys} == {key: wanted[key] for key in keys}
 
 
 # Help
@@ -840,7 +840,7 @@ def test_training_prints_plain_lines_where_there_is_no_terminal(
 
 
 def test_training_shows_a_bar_on_a_terminal() -> None:
-    words = f"train q-learning {SMALL} --steps 20_000 --epoch 1000 --envs 2 --out run"
+    words = f"train q-learning {SMALL} --steps 40_000 --epoch 1000 --envs 2 --out run"
     env = {**os.environ, "TERM": "xterm-256color"}
     env.pop("COLUMNS")
     child: Any = pexpect.spawn(
@@ -871,11 +871,11 @@ def test_training_shows_a_bar_on_a_terminal() -> None:
     percents = [int(groups[0]) for groups in told]
     assert percents == sorted(percents)
     for percent, decisions, rate, _, _ in told:
-        assert float(decisions) == pytest.approx(0.2 * int(percent), abs=0.2)
+        assert float(decisions) == pytest.approx(0.4 * int(percent), abs=0.4)
         assert float(rate) > 0.1
     assert any(groups[3] != "--:--" for groups in told)
     rest = plain[plain.rindex("━") :]
-    assert f"q-learning on {SMALL}: 20,000 decisions" in rest
+    assert f"q-learning on {SMALL}: 40,000 decisions" in rest
 
 
 # What policies see

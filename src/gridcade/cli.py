@@ -438,14 +438,18 @@ def _train(words: list[str], arguments: dict[str, str]) -> Any:
     command = _with_fields(agent, preset, config)
     if preset is not None or not agent.image_preset:
         return command
-    try:  # the environment decides on the preset, and is found where the fields are known
-        rest = [word for word in words if word not in HELP]
-        env = tyro.cli(command, args=rest, console_outputs=False, config=CONFIG).env
-    except SystemExit:
-        return command
-    from gridcade.envs.lookup import with_arguments
+    # the environment decides on the preset, and is found where the fields are known: those of
+    # either preset, since a switch is --name where it is off, and --no-name where it is on
+    rest = [word for word in words if word not in HELP]
+    for fields in (command, _with_fields(agent, agent.image_preset, config)):
+        try:
+            env = tyro.cli(fields, args=rest, console_outputs=False, config=CONFIG).env
+        except SystemExit:
+            continue
+        from gridcade.envs.lookup import with_arguments
 
-    return _with_fields(agent, agent.preset_for(with_arguments(env, arguments)), config)
+        return _with_fields(agent, agent.preset_for(with_arguments(env, arguments)), config)
+    return command
 
 
 def _with_fields(agent: Any, preset: str | None, config: str | None) -> Any:
