@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from gridcade.agents.networks import (
     FirstLayer,
-    InBfloat16,
     NetworkName,
+    copy_weights,
+    in_bfloat16,
     network,
     stack_blocks,
     to_blocks,
 )
-from gridcade.agents.optimisers import MnihRMSProp
+from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.agents.replay import Batch, Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
@@ -86,6 +87,8 @@ class DQNConfig:
             raise InputError(f"learning_rate is {self.learning_rate}; it takes more than 0")
         if any(units < 1 for units in self.hidden):
             raise InputError(f"hidden is {self.hidden}; a layer takes 1 unit or more")
+        if self.bfloat16 and self.optimiser != "adam":
+            raise InputError("bfloat16 takes the optimiser adam")
         if self.epsilon.power:
             raise InputError("epsilon.power takes a table of visits: DQN has none")
         self.epsilon.check("epsilon")
@@ -126,19 +129,18 @@ class DQN:
             self.q = network(self.config.network, shape, num_actions, self.config.hidden)
         self.q.to(self.device)
         self._blocks = isinstance(self.q[0], FirstLayer)
-        self.q_target = copy.deepcopy(self.q) if self.config.target_every else self.q
-        self._low = self.config.bfloat16 and _has_bfloat16(self.device)
-        self._q: Any = InBfloat16(self.q) if self._low else self.q  # for the passes
-        self._q_target: Any = self._q
-        if self.config.target_every:
-            self._q_target = InBfloat16(self.q_target) if self._low else self.q_target
-        self._beside = ThreadPoolExecutor(1)  # for the target network's passes
-        self._optimiser: torch.optim.Optimizer
-        if self.config.optimiser == "adam":
-            rate = self.config.learning_rate
-            self._optimiser = torch.optim.Adam(self.q.parameters(), rate, fused=True)
+        low = self.config.bfloat16 and _has_bfloat16(self.device)
+        self._passes = in_bfloat16(self.q) if low else self.q
+        self.q_target = copy.deepcopy(self._passes) if self.config.target_every else self._passes
+        self._beside = ThreadPoolExecutor(1)  # for the target network, and large weights' updates
+        self._optimiser: Any
+        rate = self.config.learning_rate
+        if self.config.optimiser == "mnih":
+            self._optimiser = MnihRMSProp(self.q.parameters(), rate)
+        elif low:
+            self._optimiser = AdamBeside(self.q, self._passes, rate, self._beside)
         else:
-            self._optimiser = MnihRMSProp(self.q.parameters(), self.config.learning_rate)
+            self._optimiser = torch.optim.Adam(self.q.parameters(), rate, fused=True)
         self._losses: Floats = np.zeros(2)  # sum and number, since the metrics were last asked for
         self.attach(1, 0, in_memory, empty=True)
 
@@ -201,8 +203,7 @@ class DQN:
             ahead = min(due - self.updates, copies - self.updates % copies) if copies else 1
             self._learn(ahead)
             if copies and self.updates % copies == 0:
-                self.q_target.load_state_dict(self.q.state_dict())
-                self._refresh()
+                copy_weights(self._passes, self.q_target)
 
     def _sample(self) -> Batch:
         config = self.config
@@ -211,7 +212,7 @@ class DQN:
     def _next_values(self, batch: Batch) -> Tensor:
         """Q of the target network at the next observations: [batch, actions]."""
         with torch.no_grad():
-            values: Tensor = self._q_target(self._tensor(batch.next_observations))
+            values: Tensor = self.q_target(self._tensor(batch.next_observations))
         return values
 
     def _learn(self, count: int = 1) -> None:
@@ -226,7 +227,8 @@ class DQN:
         """A gradient step on a minibatch."""
         loss = self._loss(batch, next_values)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._descend()
+        self._optimiser.step()
+        self._optimiser.zero_grad()
         value = float(loss.detach())
         if not np.isfinite(value):
             raise InputError(f"the loss is {value} at update {self.updates}: it has diverged")
@@ -239,9 +241,9 @@ class DQN:
         rows = torch.arange(config.batch_size, device=self.device)
         a, r = self._tensor(batch.actions), self._tensor(batch.returns)
         gamma = self._tensor(batch.discounts)  # 0 after an end: there y = r
-        q = self._q(self._tensor(batch.observations))[rows, a]
+        q = self._passes(self._tensor(batch.observations))[rows, a]
         with torch.no_grad():
-            chosen = self._q(self._tensor(batch.next_observations)) if config.double else None
+            chosen = self._passes(self._tensor(batch.next_observations)) if config.double else None
             q_next = next_values.result()
             a_next = (q_next if chosen is None else chosen).argmax(dim=1)
             y = r + gamma * q_next[rows, a_next]
@@ -249,20 +251,6 @@ class DQN:
         if config.loss == "huber":
             return nn.functional.smooth_l1_loss(q, y, reduction=summed)
         return 0.5 * nn.functional.mse_loss(q, y, reduction=summed)
-
-    def _descend(self) -> None:
-        """The optimiser's step along the gradients of the last backward pass."""
-        if self._low:
-            self._q.return_gradients()
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        if self._low:
-            self._q.refresh()
-
-    def _refresh(self) -> None:
-        """Tell the copies in bfloat16 that weights have changed."""
-        for passes in (self._q, self._q_target) if self._low else ():
-            passes.refresh()
 
     def metrics(self) -> dict[str, float]:
         """Of the decisions since the last call: epsilon, updates, mean loss, held-out max Q."""
@@ -329,7 +317,8 @@ class DQN:
                     raise ValueError(f"'{name}.{key}' has shape {has}, not {wants}")
                 with torch.no_grad():
                     present.copy_(torch.from_numpy(np.array(given)))
-        self._refresh()
+        if self._passes is not self.q:
+            copy_weights(self.q, self._passes)
         moments: dict[int, dict[str, Tensor]] = {}
         for key, given in tensors.items():
             if key.startswith("optimiser."):
@@ -354,7 +343,7 @@ class DQN:
     def _values(self, observations: Any) -> NDArray[np.float32]:
         """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
         with torch.no_grad():
-            values = self._q(self._tensor(np.asarray(observations)))
+            values = self._passes(self._tensor(np.asarray(observations)))
         return np.asarray(values.cpu().numpy())
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
@@ -378,10 +367,10 @@ def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    return np.array(tensor.detach().cpu().numpy())
+    return np.array(tensor.detach().float().cpu().numpy())
 
 
 def _has_bfloat16(device: torch.device) -> bool:
     """Whether the device has units for it; without, passes in bfloat16 are slower, not faster."""
     asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return device.type != "cpu" or bool(asked())
+    return device.type == "cpu" and bool(asked())

@@ -4,9 +4,9 @@ Layers keep PyTorch's initialisation, uniform in +-1/sqrt(fan_in): the one of th
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -51,6 +51,49 @@ class FirstLayer(nn.Conv2d):
         return nn.functional.conv2d(x, self.weight / 255, self.bias)
 
 
+class Flatten(nn.Module):
+    """Feature maps to vectors, in the order in which convolutions leave them in memory."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[batch, filters, h, w] -> [batch, h w filters]."""
+        return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+class Hidden(nn.Linear):
+    """The large layer, whose weight may be left to someone else to change.
+
+    `take`, if set, is called with the gradient at the outputs, [batch, outputs], and the inputs,
+    [batch, inputs], when the backward pass needs the weight no more; it gets no gradient then.
+    """
+
+    take: Callable[[Tensor, Tensor], None] | None = None
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
+        """[batch, inputs] -> [batch, outputs]."""
+        if self.take is None or not torch.is_grad_enabled():
+            return super().forward(input)
+        given = (input, self.weight, self.bias, self.take)
+        taken: Tensor = _Taken.apply(*given)  # type: ignore[no-untyped-call]
+        return taken
+
+
+class _Taken(torch.autograd.Function):
+    """A linear layer that hands over what its weight's gradient is made of."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, take: Any) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.take = take
+        return nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        below = gradient @ weight
+        ctx.take(gradient, x)
+        return below, None, gradient.sum(0), None
+
+
 class Output(nn.Linear):
     """The last layer, in the precision of its own weights whatever the layers below it have."""
 
@@ -59,40 +102,21 @@ class Output(nn.Linear):
         return super().forward(input.to(self.weight.dtype))
 
 
-class InBfloat16:
-    """A network for the passes: all layers but the last are copies in bfloat16.
+def in_bfloat16(weights: nn.Sequential) -> nn.Sequential:
+    """A network for the passes: copies in bfloat16 of all layers but the last, which is shared.
 
-    The weights that are learnt stay float32. So does the last layer: bfloat16 tells values of 2 to
-    4 apart by 1/64 at best, which is more than many actions differ by.
-
-    Args:
-        master: the network whose weights are learnt.
+    Learnt are the weights given, in float32. The last layer stays in it: bfloat16 tells values of
+    2 to 4 apart by 1/64 at best, which is more than many actions differ by.
     """
+    *lower, last = weights.children()
+    return nn.Sequential(*(copy.deepcopy(layer).bfloat16() for layer in lower), last)
 
-    def __init__(self, master: nn.Sequential):
-        *lower, last = master.children()
-        low = [copy.deepcopy(layer).bfloat16() for layer in lower]
-        self.net = nn.Sequential(*low, last)
-        self._masters: list[Tensor] = [p for layer in lower for p in layer.parameters()]
-        self._copies: list[Tensor] = [p for layer in low for p in layer.parameters()]
 
-    def __call__(self, observations: Tensor) -> Tensor:
-        """[batch, …] -> [batch, actions], float32."""
-        values: Tensor = self.net(observations)
-        return values
-
-    @torch.no_grad()
-    def return_gradients(self) -> None:
-        """Hand the copies' gradients to the masters."""
-        for parameter, low in zip(self._masters, self._copies, strict=True):
-            parameter.grad = None if low.grad is None else low.grad.float()
-            low.grad = None
-
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Copy the masters' weights, after they have changed."""
-        for low, parameter in zip(self._copies, self._masters, strict=True):
-            low.copy_(parameter)
+@torch.no_grad()
+def copy_weights(source: nn.Module, to: nn.Module) -> None:
+    """Copy weights between networks of one form, rounding them if need be."""
+    for weight, copied in zip(source.parameters(), to.parameters(), strict=True):
+        copied.copy_(weight)
 
 
 class Flat(nn.Module):
@@ -120,13 +144,14 @@ def network(
     Raises:
         InputError: frames of a size that the convolutions do not fit.
     """
+    layers: list[nn.Module]
     if name == "auto":
         name = "2013" if len(shape) == 3 and shape[-1] > 3 else "mlp"
     if name == "mlp":
         size = 1
         for side in shape:
             size *= side
-        layers: list[nn.Module] = [Flat()]
+        layers = [Flat()]
         for inputs, outputs in pairwise([size, *hidden]):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         return nn.Sequential(*layers, Output([size, *hidden][-1], num_actions))
@@ -135,53 +160,12 @@ def network(
             f"network {name} takes square frames, [frames, side, side], of a side that 4 divides, "
             f"36 or more; these are {list(shape)}"
         )
-    side = shape[1] // BLOCK - 1
-    if name == "2013":
-        side = (side - 4) // 2 + 1
-        return nn.Sequential(
-            FirstLayer(shape[0], 16),  # 8 x 8, stride 4
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 4, stride=2),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * side * side, 256),
-            nn.ReLU(),
-            Output(256, num_actions),
-        )
-    side = (side - 4) // 2 + 1 - 2
-    return nn.Sequential(
-        FirstLayer(shape[0], 32),  # 8 x 8, stride 4
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 4, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(64, 64, 3),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(64 * side * side, 512),
-        nn.ReLU(),
-        Output(512, num_actions),
-    )
-
-
-def mnihs_convolutions(name: Literal["2013", "2015"]) -> tuple[list[nn.Module], int]:
-    """The same layers up to the last one on plain frames [4, 84, 84], and its inputs' number.
-
-    For other libraries: their first convolution is 8 x 8 on pixels of 0 to 1.
-    """
-    if name == "2013":
-        convolutions: list[nn.Module] = [
-            nn.Conv2d(4, 16, 8, stride=4),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 4, stride=2),
-        ]
-        size, units = 32 * 9 * 9, 256
-    else:
-        convolutions = [
-            nn.Conv2d(4, 32, 8, stride=4),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 4, stride=2),
-            nn.ReLU(),
-            nn.Conv2d(64, 64, 3),
-        ]
-        size, units = 64 * 7 * 7, 512
-    return [*convolutions, nn.ReLU(), nn.Flatten(), nn.Linear(size, units), nn.ReLU()], units
+    filters, units = ([16, 32], 256) if name == "2013" else ([32, 64, 64], 512)
+    layers = [FirstLayer(shape[0], filters[0]), nn.ReLU()]  # 8 x 8, stride 4
+    layers += [nn.Conv2d(filters[0], filters[1], 4, stride=2), nn.ReLU()]
+    side = (shape[1] // BLOCK - 5) // 2 + 1
+    if name == "2015":
+        layers += [nn.Conv2d(filters[1], filters[2], 3), nn.ReLU()]
+        side -= 2
+    layers += [Flatten(), Hidden(filters[-1] * side * side, units), nn.ReLU()]
+    return nn.Sequential(*layers, Output(units, num_actions))

@@ -1,10 +1,16 @@
-"""RMSProp as the code released with Mnih et al. (2015) has it."""
+"""RMSProp as the code released with Mnih et al. (2015) has it, and Adam beside a backward pass."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from gridcade.agents.compiled import compiled
+from gridcade.agents.networks import Hidden
 
 
 class MnihRMSProp(torch.optim.Optimizer):
@@ -45,3 +51,113 @@ class MnihRMSProp(torch.optim.Optimizer):
                 variance = state["square"].addcmul(state["mean"], state["mean"], value=-1)
                 root = variance.add_(group["minimum"]).sqrt_()
                 parameter.addcdiv_(g, root, value=-group["lr"])
+
+
+class AdamBeside:
+    """Adam (Kingma and Ba 2015, Algorithm 1) of float32 weights whose passes run on copies.
+
+    A weight changes as soon as its gradient is known. Large ones change on another thread, while
+    the backward pass goes on through the layers below.
+
+    Args:
+        weights: the network that is learnt.
+        copies: the one that the passes run on; it may share layers with the other.
+        learning_rate: alpha.
+        beside: runs the large updates.
+    """
+
+    decays = (0.9, 0.999)
+    epsilon = 1e-8
+
+    def __init__(
+        self, weights: nn.Sequential, copies: nn.Sequential, learning_rate: float, beside: Executor
+    ):
+        self.learning_rate = learning_rate
+        self._beside = beside
+        self._running: list[Future[None]] = []
+        self._steps = 0
+        self._weights = list(weights.parameters())
+        self._moments = [[np.zeros(w.numel(), np.float32) for _ in "mv"] for w in self._weights]
+        large = {layer.weight: layer for layer in copies if isinstance(layer, Hidden)}
+        for i, copied in enumerate(copies.parameters()):
+            if copied in large:
+                gradient = torch.empty_like(copied)
+                large[copied].take = partial(self._take, i, copied, gradient, gradient.float())
+            else:
+                hook = partial(self._change_small, i)
+                copied.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        """Wait until all weights have changed. To be called after each backward pass."""
+        for update in self._running:
+            update.result()
+        self._running.clear()
+        self._steps += 1
+
+    def zero_grad(self) -> None:
+        """Nothing is left to do: gradients are gone once they are used."""
+
+    def _change_small(self, i: int, copied: Tensor) -> None:
+        gradient: Any = copied.grad
+        copied.grad = None
+        self._change(i, copied, gradient.float())
+
+    def _take(self, *what: Any) -> None:
+        self._running.append(self._beside.submit(self._change_large, *what))
+
+    @torch.no_grad()
+    def _change_large(
+        self, i: int, copied: Tensor, low: Tensor, gradient: Tensor, above: Tensor, inputs: Tensor
+    ) -> None:
+        torch.mm(above.t(), inputs, out=low)  # into memory that is there already
+        self._change(i, copied, gradient.copy_(low))
+
+    @torch.no_grad()
+    def _change(self, i: int, copied: Tensor, gradient: Tensor) -> None:
+        weight, t = self._weights[i], self._steps + 1
+        first, second = (1 - decay**t for decay in self.decays)
+        rate = self.learning_rate / first
+        numbers = np.array([rate, second, *self.decays, self.epsilon], np.float32)
+        flat, g = (tensor.detach().view(-1).numpy() for tensor in (weight, gradient.contiguous()))
+        mean, square = self._moments[i]
+        adam(flat, mean, square, g, numbers)
+        if copied is not weight:
+            copied.copy_(weight)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moments and the number of steps, in the form of `torch.optim.Adam`."""
+        step = torch.tensor(float(self._steps))
+        state = {
+            i: {"step": step, "exp_avg": torch.from_numpy(m), "exp_avg_sq": torch.from_numpy(v)}
+            for i, (m, v) in enumerate(self._moments)
+        }
+        return {"state": state if self._steps else {}, "param_groups": []}
+
+    def load_state_dict(self, found: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+        self._steps = 0
+        for i, (m, v) in enumerate(self._moments):
+            given = found["state"].get(i)
+            m[:] = 0 if given is None else given["exp_avg"].numpy().reshape(-1)
+            v[:] = 0 if given is None else given["exp_avg_sq"].numpy().reshape(-1)
+            self._steps = 0 if given is None else int(given["step"])
+
+
+@compiled
+def adam(weight: Any, mean: Any, square: Any, gradient: Any, numbers: Any) -> None:
+    """One step of Adam, in place: float32, [size] each.
+
+    Args:
+        weight: theta.
+        mean: m.
+        square: v.
+        gradient: g.
+        numbers: alpha / (1 - beta_1^t), 1 - beta_2^t, beta_1, beta_2, epsilon.
+    """
+    rate, correction, mean_decay, square_decay, epsilon = numbers
+    one = np.float32(1)
+    for i in range(weight.size):
+        g = gradient[i]
+        mean[i] += (one - mean_decay) * (g - mean[i])
+        square[i] += (one - square_decay) * (g * g - square[i])
+        weight[i] -= rate * mean[i] / (np.sqrt(square[i] / correction) + epsilon)

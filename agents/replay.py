@@ -12,6 +12,7 @@ slots written; the arrays may lie in files.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,13 @@ class Batch:
     observations: NDArray[Any]  # [batch, stack, …], or [batch, …] where nothing is stacked
     actions: NDArray[np.int64]
     returns: NDArray[np.float32]  # discounted rewards of up to n decisions
-    next_observations: NDArray[Any]
     discounts: NDArray[np.float32]
+    gather_next: Callable[[], NDArray[Any]]
+
+    @property
+    def next_observations(self) -> NDArray[Any]:
+        """As the observations; gathered by whoever asks, before the replay takes in more."""
+        return self.gather_next()
 
 
 def in_memory(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -153,8 +159,8 @@ class Replay:
             observations=self._stacks(envs, slots),
             actions=self.actions[envs, slots % self.ring].astype(np.int64),
             returns=returns,
-            next_observations=self._stacks(envs, slots + taken),
             discounts=np.where(bootstrap, weights, 0).astype(np.float32),
+            gather_next=partial(self._stacks, envs, slots + taken),
         )
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,11 @@ and 84 x 84, the oldest first; rewards are raw. The picture for people is the ga
 The whole screen is resized, in the protocol of 2013 as well (which cropped the playing area).
 """
 
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -29,6 +34,8 @@ MNIHS_GAMES = (  # of 2013
     "Seaquest",
     "SpaceInvaders",
 )
+GAMES_A_SEED = 64
+LOWEST_PRIORITY = 19
 INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
 
 
@@ -115,6 +122,10 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
     itself. `info["life_lost"]` tells, where the protocol cares, whose life was lost without the
     game's end, [n].
 
+    An emulator takes a seed by loading its cartridge again, 90 ms or 200 decisions; a reset without
+    one takes 6. Without sticky actions all that a seed decides is how many idle frames each of the
+    games after it has, however they are played: so `games_a_seed` of them may follow one seed.
+
     Args:
         game: its title, such as `Breakout`.
         count: emulators.
@@ -136,7 +147,8 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         from ale_py.vector_env import AtariVectorEnv
 
         height, width, stack = (*SCREEN, 1) if native else (84, 84, STACK)
-        self._games = AtariVectorEnv(
+        self._games = _giving_way(
+            AtariVectorEnv,
             rom,
             count,
             num_threads=threads,
@@ -156,6 +168,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             img_width=width,
             stack_num=stack,
         )
+        self.games_a_seed = 1 if self.protocol.sticky else GAMES_A_SEED
         self.num_envs = count
         self.single_observation_space = self._games.single_observation_space
         self.observation_space = self._games.observation_space
@@ -198,6 +211,22 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         """Send and receive."""
         self.send(actions)
         return self.recv()
+
+
+def _giving_way(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Make something whose threads run only when nobody else wants their core.
+
+    A learner that computes beside its emulators would be held up by them; it waits for them anyway
+    when it is done. On Linux, where threads inherit the priority of the one that starts them.
+    """
+
+    def low() -> Any:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        return make(*arguments, **named)
+
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(low).result()
 
 
 class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):

@@ -62,7 +62,9 @@ def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, 
 
 
 def reset(
-    envs: VectorEnv[Any, Any, Any], seeds: list[int], mask: NDArray[np.bool_] | None = None
+    envs: VectorEnv[Any, Any, Any],
+    seeds: list[int] | None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Any:
     """Reset environments, all or those of a mask, each by its seed; the observations of all."""
     seed: Any = seeds  # Gymnasium's annotation leaves lists out
@@ -76,6 +78,7 @@ class Experience:
     Every episode is reset by a seed of its own, derived from the run's seed, the purpose, the
     environment and the episode's number. So an environment's state is that seed and the actions
     since its reset, and that is what is kept; worlds that can tell their state tell it instead.
+    Where seeding is dear, a training's seed serves for several episodes (`AtariGames`).
 
     Args:
         envs: environments whose autoreset is disabled; they are closed by whoever made them.
@@ -87,7 +90,9 @@ class Experience:
         self.envs = envs
         self._seed = seed
         self._purpose: Purpose = purpose
-        self._numbers = [0] * envs.num_envs  # of each environment's present episode
+        several = envs.games_a_seed if isinstance(envs, AtariGames) else 1
+        self._episodes_a_seed = several if purpose == "training" else 1
+        self._numbers = np.zeros(envs.num_envs, dtype=np.int64)  # of the present episodes
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since its reset
         self._tellers = _tellers(envs)
         self._beside = ThreadPoolExecutor(1)  # for emulators, which run without Python's lock
@@ -131,7 +136,7 @@ class Experience:
 
     def state(self) -> dict[str, Any]:
         """Where every environment stands; plain numbers and lists, fit for JSON."""
-        numbers = list(self._numbers)
+        numbers = self._numbers.tolist()
         if self._tellers:
             return {"numbers": numbers, "states": [env.get_state() for env in self._tellers]}
         actions = [[np.asarray(a).tolist() for a in past] for past in self._actions]
@@ -139,8 +144,8 @@ class Experience:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put every environment back where `state` found it."""
-        self._numbers = [int(n) for n in state["numbers"]]
-        self._current = reset(self.envs, self._seeds())
+        self._numbers[:] = state["numbers"]
+        self._current = self._begin(np.ones(len(self._numbers), dtype=bool))
         if self._tellers:
             told = zip(self._tellers, state["states"], strict=True)
             self._current = np.array([env.set_state(one) for env, one in told])
@@ -149,17 +154,31 @@ class Experience:
 
     def _seeds(self) -> list[int]:
         return [
-            episode_seed(self._seed, self._purpose, env, number)
-            for env, number in enumerate(self._numbers)
+            episode_seed(self._seed, self._purpose, env, number - number % self._episodes_a_seed)
+            for env, number in enumerate(self._numbers.tolist())
         ]
 
     def _restart(self, observations: Any, ended: NDArray[np.bool_]) -> Any:
+        """Start the next episodes where the last ones ended."""
         if not ended.any():
             return observations
+        self._numbers += ended
         for env in np.flatnonzero(ended):
-            self._numbers[env] += 1
             self._actions[env] = []
-        return reset(self.envs, self._seeds(), ended)
+        seeded = ended & (self._numbers % self._episodes_a_seed == 0)
+        if seeded.any():
+            observations = reset(self.envs, self._seeds(), seeded)
+        if (ended & ~seeded).any():
+            observations = reset(self.envs, None, ended & ~seeded)
+        return observations
+
+    def _begin(self, mask: NDArray[np.bool_]) -> Any:
+        """Start the present episodes of a mask, whatever was played before."""
+        observations = reset(self.envs, self._seeds(), mask)
+        resets = self._numbers % self._episodes_a_seed  # since the seed was given
+        for past in range(int(resets.max(initial=0, where=mask))):
+            observations = reset(self.envs, None, mask & (resets > past))
+        return observations
 
     def _replay(self, actions: list[list[Any]]) -> None:
         """Take past actions again, every environment starting so that all end together."""
@@ -170,7 +189,7 @@ class Experience:
         for left in range(int(lengths.max()), 0, -1):
             fresh = (lengths == left) | ended
             if fresh.any():
-                reset(self.envs, self._seeds(), fresh)
+                self._begin(fresh)
             taken = idle.copy()
             for env in np.flatnonzero(lengths >= left):
                 taken[env] = actions[env][lengths[env] - left]
@@ -179,7 +198,7 @@ class Experience:
             self._current = stepped
         fresh = lengths == 0
         if fresh.any():
-            self._current = reset(self.envs, self._seeds(), fresh)
+            self._current = self._begin(fresh)
 
 
 def _tellers(envs: VectorEnv[Any, Any, Any]) -> list[Any]:
