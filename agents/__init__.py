@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gridcade.agents.schedule import Schedule as Schedule
 
 PRESETS = Path(__file__).parent / "presets"
+TRAINED = Path(__file__).parent / "trained"
+WEIGHTS = "weights.safetensors"  # of an agent in it
 _EXPORTS = {
     "DQN": "dqn",
     "DQNConfig": "dqn",
@@ -94,6 +96,11 @@ AGENTS = {
         ),
     )
 }
+
+
+def trained() -> dict[str, Path]:
+    """The agents that come trained, by name: folders with config, weights and a model card."""
+    return {file.parent.name: file.parent for file in sorted(TRAINED.glob("*/config.toml"))}
 
 
 def find(name: str) -> AgentKind:

@@ -18,12 +18,13 @@ from gridcade.agents.networks import (
     in_bfloat16,
     network,
     stack_blocks,
+    take_layers,
     to_blocks,
 )
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.agents.replay import Batch, Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
-from gridcade.errors import InputError
+from gridcade.errors import InputError, unknown
 from gridcade.experience import Step
 from gridcade.probabilities import greedy, pick, with_epsilon
 from gridcade.streams import pack, stream, unpack
@@ -73,6 +74,10 @@ class DQNConfig:
     """Observations, taken at learn_start, over which max Q is reported (Mnih et al. 2013)."""
     bfloat16: bool = False
     """Passes in bfloat16, where the processor has units for it; weights stay float32."""
+    freeze: Literal["nothing", "conv"] = "nothing"
+    """conv: the convolutions keep their weights, such as those that --init-from gave them."""
+    device: str = "cpu"
+    """Where the network learns: cpu, cuda or mps."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -104,7 +109,9 @@ class DQN:
         num_actions: actions.
         config: hyperparameters.
         seed: of the network's first weights, and of the agent's random stream.
-        device: where the network lives.
+
+    Raises:
+        InputError: PyTorch finds no such device here.
     """
 
     def __init__(
@@ -115,11 +122,10 @@ class DQN:
         num_actions: int,
         config: DQNConfig | None = None,
         seed: int = 0,
-        device: str = "cpu",
     ):
         self.config = config or DQNConfig()
         self.decisions = self.updates = 0
-        self.device = torch.device(device)
+        self.device = find_device(self.config.device)
         self._shape, self._dtype, self._stack = shape, dtype, stack
         self._num_actions = num_actions
         self._rng = stream(seed, "agent")
@@ -128,6 +134,9 @@ class DQN:
             torch.manual_seed(seed)
             self.q = network(self.config.network, shape, num_actions, self.config.hidden)
         self.q.to(self.device)
+        if self.config.freeze == "conv":
+            for layer in self.q:
+                layer.requires_grad_(not isinstance(layer, nn.Conv2d))
         self._blocks = isinstance(self.q[0], FirstLayer)
         low = self.config.bfloat16 and _has_bfloat16(self.device)
         self._passes = in_bfloat16(self.q) if low else self.q
@@ -317,8 +326,7 @@ class DQN:
                     raise ValueError(f"'{name}.{key}' has shape {has}, not {wants}")
                 with torch.no_grad():
                     present.copy_(torch.from_numpy(np.array(given)))
-        if self._passes is not self.q:
-            copy_weights(self.q, self._passes)
+        self._follow_weights()
         moments: dict[int, dict[str, Tensor]] = {}
         for key, given in tensors.items():
             if key.startswith("optimiser."):
@@ -331,6 +339,23 @@ class DQN:
         self.decisions, self.updates = (int(n) for n in tensors["counters"])
         self._losses[:] = tensors["losses"]
         unpack(self._rng, tensors["agent_stream"])
+
+    @property
+    def layers(self) -> int:
+        """The number of layers that have weights."""
+        return sum(bool(layer.state_dict()) for layer in self.q)
+
+    def take_layers(self, tensors: dict[str, NDArray[Any]]) -> list[str]:
+        """Start from another agent's layers, where they fit; the names of those that do not."""
+        left = take_layers(self.q, tensors, "q.")
+        self._follow_weights()
+        if self.config.target_every:
+            copy_weights(self._passes, self.q_target)
+        return left
+
+    def _follow_weights(self) -> None:
+        if self._passes is not self.q:
+            copy_weights(self.q, self._passes)
 
     @property
     def _depth(self) -> int:
@@ -364,6 +389,18 @@ def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:
         raise InputError(f"dqn takes arrays as observations; these are {space}{hint}")
     stack = int(getattr(env.unwrapped, "stack", 0))
     return DQN(space.shape, space.dtype, stack, int(actions.n), config, seed)
+
+
+def find_device(name: str) -> torch.device:
+    """A device by its name; InputError if PyTorch does not find it here."""
+    found = {"cpu": True, "cuda": torch.cuda.is_available()}
+    found["mps"] = torch.backends.mps.is_available()
+    kind = name.partition(":")[0]
+    if kind not in found:
+        raise unknown("device", name, found)
+    if not found[kind]:
+        raise InputError(f"PyTorch finds no device '{name}' here; take --device cpu")
+    return torch.device(name)
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

@@ -4,7 +4,7 @@ Layers keep PyTorch's initialisation, uniform in +-1/sqrt(fan_in): the one of th
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -110,6 +110,26 @@ def in_bfloat16(weights: nn.Sequential) -> nn.Sequential:
     """
     *lower, last = weights.children()
     return nn.Sequential(*(copy.deepcopy(layer).bfloat16() for layer in lower), last)
+
+
+@torch.no_grad()
+def take_layers(net: nn.Sequential, tensors: Mapping[str, NDArray[Any]], prefix: str) -> list[str]:
+    """Put weights into the layers that they fit; the names of the layers that they do not fit.
+
+    Args:
+        net: the network.
+        tensors: another network's, by name.
+        prefix: of the names.
+    """
+    left = []
+    for name, layer in net.named_children():
+        wanted = layer.state_dict()
+        given = {key: tensors.get(f"{prefix}{name}.{key}") for key in wanted}
+        if all(t is not None and t.shape == tuple(wanted[key].shape) for key, t in given.items()):
+            layer.load_state_dict({key: torch.from_numpy(np.array(t)) for key, t in given.items()})
+        else:
+            left.append(f"{name} ({type(layer).__name__})")
+    return left
 
 
 @torch.no_grad()

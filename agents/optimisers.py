@@ -80,6 +80,8 @@ class AdamBeside:
         self._moments = [[np.zeros(w.numel(), np.float32) for _ in "mv"] for w in self._weights]
         large = {layer.weight: layer for layer in copies if isinstance(layer, Hidden)}
         for i, copied in enumerate(copies.parameters()):
+            if not copied.requires_grad:
+                continue
             if copied in large:
                 gradient = torch.empty_like(copied)
                 large[copied].take = partial(self._take, i, copied, gradient, gradient.float())

@@ -35,6 +35,7 @@ MNIHS_GAMES = (  # of 2013
     "SpaceInvaders",
 )
 GAMES_A_SEED = 64
+ACTION_SETS = ("minimal", "full")
 LOWEST_PRIORITY = 19
 INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
 
@@ -130,6 +131,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         game: its title, such as `Breakout`.
         count: emulators.
         protocol: one of PROTOCOLS.
+        actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
         threads: that the emulators share.
         native: the game's own picture instead, [n, 1, height, width, 3].
     """
@@ -139,10 +141,14 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         game: str,
         count: int,
         protocol: str = DEFAULT_PROTOCOL,
+        actions: str | None = None,
         threads: int = 1,
         native: bool = False,
     ):
         self.protocol = find_protocol(protocol)
+        if actions not in (None, *ACTION_SETS):
+            raise unknown("action set", str(actions), ACTION_SETS)
+        full = self.protocol.full_actions if actions is None else actions == "full"
         rom = rom_name(game)
         from ale_py.vector_env import AtariVectorEnv
 
@@ -154,7 +160,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             num_threads=threads,
             max_num_frames_per_episode=self.protocol.most_frames,
             repeat_action_probability=self.protocol.sticky,
-            full_action_space=self.protocol.full_actions,
+            full_action_space=full,
             # a masked reset comes before the step that would reset an ended game by itself
             autoreset_mode=AutoresetMode.NEXT_STEP,
             grayscale=not native,
@@ -237,6 +243,7 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
     Args:
         game: its title, such as `Breakout`.
         protocol: one of PROTOCOLS.
+        actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
         render_mode: `rgb_array`, or None.
     """
 
@@ -249,14 +256,20 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self,
         game: str = "Breakout",
         protocol: str = DEFAULT_PROTOCOL,
+        actions: str | None = None,
         render_mode: str | None = None,
     ):
-        self._games = AtariGames(game, 1, protocol)
-        self._shown = AtariGames(game, 1, protocol, native=True) if render_mode else None
+        self._games = AtariGames(game, 1, protocol, actions)
+        self._shown = AtariGames(game, 1, protocol, actions, native=True) if render_mode else None
         self.render_mode = render_mode
         self.observation_space = self._games.single_observation_space
         self.action_space = self._games.single_action_space
         self.time_limit = self._games.protocol.most_frames // FRAMES_PER_DECISION
+        count = int(self.action_space.n)  # type: ignore[attr-defined]
+        usual = 18 if self._games.protocol.full_actions else count
+        self.notes = []
+        if count != usual:
+            self.notes = [f"played with {count} actions, where {protocol} has {usual}"]
         self.stack = STACK
         self.frames_per_decision = FRAMES_PER_DECISION
         self._picture: NDArray[np.uint8] | None = None

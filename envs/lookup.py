@@ -18,7 +18,14 @@ from gymnasium.wrappers import (
 )
 
 import gridcade.envs  # noqa: F401 - registers our environments
-from gridcade.envs.atari import MNIHS_GAMES, AtariGame, known_games, rom_name
+from gridcade.envs.atari import (
+    DEFAULT_PROTOCOL,
+    MNIHS_GAMES,
+    AtariGame,
+    find_protocol,
+    known_games,
+    rom_name,
+)
 from gridcade.envs.model import Model
 from gridcade.errors import InputError, unknown
 
@@ -131,6 +138,27 @@ def with_arguments(name: str, arguments: dict[str, Any]) -> str:
     return f"{base}?{urlencode(merged)}" if merged else base
 
 
+def with_actions_of(name: str, trained_on: str) -> str:
+    """An Atari game under a name, with the set of actions that an agent has learnt to choose from.
+
+    Agents have 4 actions on Breakout under Mnih's protocols, and 18 under Machado's.
+    """
+    id_, given = parse(name)
+    other, learnt = parse(trained_on)
+    if not atari_title(id_) or not atari_title(other) or "actions" in given:
+        return name
+    sets = [
+        args.get("actions")
+        or (
+            "full"
+            if find_protocol(args.get("protocol", DEFAULT_PROTOCOL)).full_actions
+            else "minimal"
+        )
+        for args in (given, learnt)
+    ]
+    return name if sets[0] == sets[1] else with_arguments(name, {"actions": sets[1]})
+
+
 def known_model(env: gym.Env[Any, Any]) -> Model | None:
     """The exact model of an environment that has one: ours, or toy_text's `P`.
 
@@ -179,7 +207,7 @@ def _value(text: str) -> Any:
 def _arguments(id_: str) -> set[str] | None:
     """The arguments an environment takes; None where anything goes."""
     if atari_title(id_):
-        return {"protocol"}
+        return {"protocol", "actions"}
     entry = gym.registry[id_].entry_point
     try:
         creator = load_env_creator(entry) if isinstance(entry, str) else entry

@@ -12,10 +12,19 @@ import gymnasium as gym
 from gridcade import agents, mdp
 from gridcade.envs import lookup
 from gridcade.envs.lookup import make
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError
 from gridcade.evaluation import Evaluation, Progress, measure
 from gridcade.policy import Policy, optimal_policy, random_policy
-from gridcade.run import Run, convert, load_tensors, write_text
+from gridcade.run import (
+    Run,
+    RunConfig,
+    Tensors,
+    convert,
+    find_run,
+    load_tensors,
+    read_toml,
+    write_text,
+)
 from gridcade.training import resume, train
 
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
@@ -38,8 +47,10 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
     """A policy by its name, with its environment.
 
     Args:
-        policy: an object that predicts, a run folder, a checkpoint, `random` or `optimal`.
-        env: an environment or its name; None: the one that the run was trained on.
+        policy: an object that predicts, a run folder, a checkpoint, an agent that comes trained
+            (`breakout`), `random` or `optimal`.
+        env: an environment or its name; None: the one that the agent was trained on. On another
+            protocol of an Atari game an agent keeps the actions that it knows.
 
     Raises:
         InputError: no such policy or environment, or the two do not fit.
@@ -60,11 +71,24 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
         single = make(env) if isinstance(env, str) else env
         made = random_policy(single) if policy == "random" else optimal_policy(single)
         return Contender(made, policy, env)
-    run, decisions = _run(policy)
-    where = run.env if env is None else env
-    single = make(where) if isinstance(where, str) else where
-    agent = _agent(run, decisions, single)
-    return Contender(agent, str(run.path if isinstance(policy, Run) else policy), where, run)
+    shipped = agents.trained().get(policy) if isinstance(policy, str) else None
+    run, config, tensors = _learnt(policy if shipped is None else shipped, shipped is not None)
+    learnt_on = config.env if run is None else run.env
+    where = learnt_on if env is None else env
+    if isinstance(where, str):
+        where = lookup.with_actions_of(where, learnt_on)
+    agent = _agent(config, tensors, make(where) if isinstance(where, str) else where)
+    name = policy.path if isinstance(policy, Run) else policy
+    return Contender(agent, str(name), where, run)
+
+
+def _learnt(policy: Any, shipped: bool) -> tuple[Run | None, RunConfig, Tensors]:
+    """The run, the config and the tensors of an agent that was trained here or before."""
+    if shipped:
+        config = convert(read_toml(policy / "config.toml"), RunConfig, str(policy))
+        return None, config, load_tensors(policy / agents.WEIGHTS)
+    run, decisions = find_run(policy, [*BUILT_IN, *agents.trained()])
+    return run, run.config, run.load_agent(decisions)
 
 
 def load(policy: str | os.PathLike[str] | Run, env: str | Env | None = None) -> Policy:
@@ -135,40 +159,22 @@ def solve(
     return mdp.solve(model, criterion, discount)
 
 
-def _run(policy: str | os.PathLike[str] | Run) -> tuple[Run, int]:
-    """A run and the decisions of the checkpoint that is meant."""
-    if isinstance(policy, Run):
-        return policy, policy.last_checkpoint()
-    path = Path(policy)
-    if path.name == "agent.safetensors":
-        path = path.parent
-    if path.name.isdigit() and path.parent.name == "checkpoints":
-        if not path.is_dir():
-            raise InputError(f"there is no checkpoint '{path}'")
-        return Run(path.parent.parent), int(path.name)
-    if not path.exists():
-        beside = [str(file.parent) for file in path.parent.glob("*/config.toml")]
-        error = unknown("policy", str(path), [*BUILT_IN, *beside])
-        if "did you mean" in str(error):
-            raise error
-        kinds = ", ".join((*BUILT_IN, "a run folder", "a checkpoint in one"))
-        raise InputError(f"there is no policy '{path}'; a policy is one of: {kinds}")
-    run = Run(path)
-    return run, run.last_checkpoint()
-
-
-def _agent(run: Run, decisions: int, env: Env) -> Any:
-    """The agent of a checkpoint, in an environment that it fits."""
-    config = run.config
+def _agent(config: RunConfig, tensors: Tensors, env: Env) -> Any:
+    """An agent that has learnt, in an environment that it fits; it acts on the processor."""
     kind = agents.find(config.agent)
-    agent = kind.make(env, convert(config.hyperparameters, kind.config, "config"), config.seed)
-    file = run.path / "checkpoints" / str(decisions) / "agent.safetensors"
+    given = dict(config.hyperparameters)
+    if "device" in given:
+        given["device"] = "cpu"
+    agent = kind.make(env, convert(given, kind.config, "config"), config.seed)
     try:
-        agent.load_state_dict(load_tensors(file))
+        if "counters" in tensors or not hasattr(agent, "take_layers"):
+            agent.load_state_dict(tensors)
+        elif left := agent.take_layers(tensors):  # weights alone
+            raise ValueError(f"these layers differ: {', '.join(left)}")
     except ValueError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"the agent of '{run.path}' (trained on {config.env}) does not fit here: {error}"
+            f"the agent, trained on {config.env}, does not fit here: {error}"
         ) from None
     return agent

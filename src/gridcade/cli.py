@@ -28,7 +28,8 @@ $ gridcade watch runs/FourRooms-q-learning-s0
 ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
 drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9 --env.seed 3.
 
-POLICY is a run folder, a checkpoint in one, 'random' or 'optimal'."""
+POLICY is a run folder, a checkpoint in one, an agent that comes trained ('breakout'), 'random' or
+'optimal'."""
 
 WIDEST = 100  # columns of prose
 HELP = {"-h", "--help"}
@@ -111,6 +112,8 @@ class Train:
     """Decisions from one checkpoint to the next. Default: a fiftieth of the steps."""
     envs: Number = None
     """Environments side by side. Default: 1."""
+    init_from: Annotated[str | None, LEFT_OUT, _read(str, "RUN")] = None
+    """An agent whose layers, where they fit, this one starts with: a run folder, or `breakout`."""
     evaluation_every: Number = None
     """Epochs from one evaluation to the next. Default: 1."""
     evaluation_episodes: Number = None
@@ -133,10 +136,12 @@ class Train:
                 evaluation_every=self.evaluation_every,
                 evaluation_episodes=self.evaluation_episodes,
                 envs=self.envs,
+                init_from=self.init_from,
                 hyperparameters=getattr(self, "hyperparameters", None),
                 out=self.out,
                 report=display.report,
                 stop=_interrupt(),
+                note=lambda words: print(f"gridcade: {words}", file=sys.stderr),
             )
         _trained(run)
 
@@ -184,7 +189,7 @@ class Evaluate:
     """
 
     policy: PolicyName
-    """A run folder, a checkpoint in one, `random` or `optimal`."""
+    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`."""
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
     episodes: Number = None
@@ -267,13 +272,14 @@ class Watch:
 
     $ gridcade watch runs/FourRooms-q-learning-s0
     $ gridcade watch optimal --env CliffWalk --in window
+    $ gridcade watch breakout
     $ gridcade watch random --env SlipperyLake --video lake.webp --episodes 1
 
     Keys: q quits, space pauses, + and - change the speed.
     """
 
     policy: PolicyName
-    """A run folder, a checkpoint in one, `random` or `optimal`."""
+    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`."""
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
     where: Annotated[

@@ -132,9 +132,10 @@ def measure(
         continuing = model is not None and model.continuing
         if continuing and limit is not None:
             raise InputError(f"{label} is a continuing task: it takes no time limit")
-        exact, notes = None, list[str]()
+        exact, notes = None, [*getattr(single.unwrapped, "notes", ())]
         if model is not None and (table := actor.table(single, model)) is not None:
-            exact, notes = exact_values(model, table, limit, discount)
+            exact, said = exact_values(model, table, limit, discount)
+            notes += said
         elif model is not None:
             notes.append("no exact value: this policy does not tell its action probabilities")
         if continuing:

@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -61,6 +61,7 @@ class RunConfig:
     evaluation_episodes: int = 20  # where the policy's exact value cannot be had
     evaluation_every: int = 1  # epochs
     envs: int = 1  # side by side
+    init_from: str = ""  # an agent whose layers, where they fit, are what this one starts with
     hyperparameters: dict[str, Any] = field(default_factory=dict)  # of the agent
 
     def __post_init__(self) -> None:
@@ -241,6 +242,10 @@ class Run:
                 if old not in kept:
                     (folder / str(old)).rename(Path(beside) / str(old))
 
+    def load_agent(self, decisions: int) -> Tensors:
+        """The agent's tensors of a checkpoint; InputError if it is not there, or not readable."""
+        return load_tensors(self.path / "checkpoints" / str(decisions) / "agent.safetensors")
+
     def load_checkpoint(self, decisions: int) -> tuple[Tensors, Tensors, dict[str, Any]]:
         """Agent's tensors, loop's tensors, loop's state.
 
@@ -248,7 +253,7 @@ class Run:
             InputError: it is not there, or not readable.
         """
         folder = self.path / "checkpoints" / str(decisions)
-        agent = load_tensors(folder / "agent.safetensors")
+        agent = self.load_agent(decisions)
         loop = load_tensors(folder / "loop.safetensors")
         try:
             state: dict[str, Any] = json.loads((folder / "loop.json").read_text())
@@ -272,6 +277,36 @@ class Run:
             shutil.rmtree(leftover)
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
+
+
+def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tuple[Run, int]:
+    """A run and the decisions of the checkpoint that is meant.
+
+    Args:
+        policy: a run folder, or a checkpoint in one.
+        others: what else might have been meant, for the message.
+
+    Raises:
+        InputError: there is none.
+    """
+    if isinstance(policy, Run):
+        return policy, policy.last_checkpoint()
+    path = Path(policy)
+    if path.name == "agent.safetensors":
+        path = path.parent
+    if path.name.isdigit() and path.parent.name == "checkpoints":
+        if not path.is_dir():
+            raise InputError(f"there is no checkpoint '{path}'")
+        return Run(path.parent.parent), int(path.name)
+    if not path.exists():
+        beside = [str(file.parent) for file in path.parent.glob("*/config.toml")]
+        error = unknown("policy", str(path), [*others, *beside])
+        if "did you mean" in str(error):
+            raise error
+        kinds = ", ".join((*others, "a run folder", "a checkpoint in one"))
+        raise InputError(f"there is no policy '{path}'; a policy is one of: {kinds}")
+    run = Run(path)
+    return run, run.last_checkpoint()
 
 
 def load_tensors(file: Path) -> Tensors:

@@ -17,7 +17,8 @@ import gymnasium as gym
 import numpy as np
 
 from gridcade import agents, mdp, statistics
-from gridcade.agents import AgentKind
+from gridcade.agents import WEIGHTS, AgentKind
+from gridcade.board import Board
 from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.evaluation import finite, measure
@@ -30,6 +31,8 @@ from gridcade.run import (
     Tensors,
     convert,
     differences,
+    find_run,
+    load_tensors,
     plain,
     read_toml,
 )
@@ -138,10 +141,12 @@ def train(
     evaluation_episodes: int | None = None,
     evaluation_every: int | None = None,
     envs: int | None = None,
+    init_from: str | Path | None = None,
     hyperparameters: Any = None,
     out: str | Path | None = None,
     report: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] | None = None,
 ) -> Run:
     """Train an agent in a run folder of its own.
 
@@ -157,11 +162,14 @@ def train(
         evaluation_episodes: of an evaluation, where no exact value can be had.
         evaluation_every: epochs from one evaluation to the next.
         envs: environments side by side.
+        init_from: an agent of the same kind, a run folder or one that comes trained: where its
+            layers fit, this one starts with them.
         hyperparameters: of the agent: a mapping laid over preset and config file, or its whole
             config.
         out: the run folder, new; None: one under `runs/`.
         report: called now and then with the progress.
         stop: asked now and then; true ends the session with a checkpoint.
+        note: called with what there is to say before the training starts.
 
     Raises:
         InputError: an unknown name, a value out of its range, or a folder that is taken.
@@ -175,10 +183,14 @@ def train(
         "evaluation_episodes": evaluation_episodes,
         "evaluation_every": evaluation_every,
         "envs": envs,
+        "init_from": None if init_from is None else str(init_from),
     }
     settled = settle(kind, env, preset, config, given, hyperparameters)
     with closing(lookup.make(env)) as single:
-        _make_agent(kind, single, settled)  # what does not fit is told before a folder is made
+        # what does not fit is told before a folder is made
+        left = _take_layers(_make_agent(kind, single, settled), settled)
+    if left and note is not None:
+        note(f"layers that do not fit, and start afresh: {', '.join(left)}")
     map_ = lookup.map_file(env)
     world = map_.read_text(encoding="utf-8") if map_ else None
     path = Path(out) if out is not None else _free_folder(settled)
@@ -296,6 +308,29 @@ def _make_agent(kind: AgentKind, env: gym.Env[Any, Any], config: RunConfig) -> A
     return kind.make(env, hyperparameters, config.seed)
 
 
+def _take_layers(agent: Any, config: RunConfig) -> list[str]:
+    """Start from the layers of the agent that `init_from` names; the layers that did not fit.
+
+    Raises:
+        InputError: there is none, it is of another kind, or not one layer fits.
+    """
+    if not config.init_from:
+        return []
+    folder = agents.trained().get(config.init_from)
+    if folder is not None:
+        other, tensors = read_toml(folder / "config.toml"), load_tensors(folder / WEIGHTS)
+        name = str(other["agent"])
+    else:
+        run, decisions = find_run(config.init_from, agents.trained())
+        name, tensors = run.config.agent, run.load_agent(decisions)
+    if name != config.agent or not hasattr(agent, "take_layers"):
+        raise InputError(f"{config.agent} cannot start from '{config.init_from}', which is {name}")
+    left: list[str] = agent.take_layers(tensors)
+    if len(left) == agent.layers:
+        raise InputError(f"no layer of '{config.init_from}' fits")
+    return left
+
+
 def _free_folder(config: RunConfig) -> Path:
     """`runs/FourRooms-q-learning-s0`, or with -2, -3 … where that is taken."""
     base, _, query = config.env.partition("?")
@@ -345,14 +380,15 @@ def _session(
         if run.checkpoints():
             trainer.load(run.last_checkpoint())
         else:
+            _take_layers(agent, config)
             trainer.save()
         if config != run.config:
             run.rewrite_config(config)
         run.clear_leftovers()
         run.cut_metrics(agent.decisions)
         run.add_provenance(provenance(config.seed))
-        with _one_torch_thread():
-            trainer.go_on(report, stop)
+        with _one_torch_thread(), closing(Board(run.path, agent.decisions)) as board:
+            trainer.go_on(report, stop, board)
     return run
 
 
@@ -414,7 +450,9 @@ class _Trainer:
             folder = self.run.path / "checkpoints" / str(decisions)
             raise InputError(f"the checkpoint {folder} does not fit this run: {error}") from None
 
-    def go_on(self, report: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> None:
+    def go_on(
+        self, report: Callable[[Progress], None] | None, stop: Callable[[], bool], board: Board
+    ) -> None:
         """Train until the budget is used up, or `stop` says so."""
         steps, epoch = self.config.steps, self.config.epoch
         while steps is None or self.agent.decisions < steps:
@@ -439,6 +477,7 @@ class _Trainer:
             # metrics first: whoever is killed between the two drops them on resuming
             self.run.add_metrics(metrics)
             self.save()
+            board.add(metrics)
             if report is not None:
                 report(self._progress(metrics))
 
