@@ -357,3 +357,30 @@ def test_what_is_no_environment_is_told() -> None:
     nothing: Any = 5
     with pytest.raises(InputError, match="a name or a Gymnasium environment, not 5"):
         gridcade.evaluate("random", nothing)
+
+
+def test_the_agent_that_comes_trained_plays_breakout() -> None:
+    """By its name, without training, on frames of its form; better by far than chance."""
+    policy = gridcade.load("breakout")
+    frames = np.zeros((3, 4, 84, 84), np.uint8)
+    assert policy.predict(frames)[0].shape == (3,)
+    assert np.ndim(policy.predict(frames[0])[0]) == 0
+    learnt, chance = (gridcade.evaluate(p, "Breakout", episodes=3) for p in ("breakout", "random"))
+    assert learnt.expected_return is not None
+    assert chance.expected_return is not None
+    assert learnt.expected_return.mean > 10 * chance.expected_return.mean
+    assert learnt.env == "Breakout"
+
+
+def test_an_agent_keeps_its_actions_on_another_protocol() -> None:
+    """Four of the eighteen, and the evaluation says so."""
+    contender = api.find("breakout", "Breakout?protocol=machado2018")
+    assert contender.env == "Breakout?protocol=machado2018&actions=minimal"
+    games = gridcade.make(contender.env)
+    assert games.action_space.n == 4  # type: ignore[attr-defined]
+    found = gridcade.evaluate(contender, episodes=1, steps=None)
+    assert "played with 4 actions, where machado2018 has 18" in found.notes
+    with pytest.raises(
+        InputError, match=r"trained on Breakout\) does not fit here: .*7 \(Output\)"
+    ):
+        gridcade.load("breakout", "Pong")

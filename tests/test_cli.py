@@ -743,6 +743,101 @@ def test_a_resumed_run_without_checkpoints_begins_anew(gridcade: Call, run: Path
     assert Run(run).last_checkpoint() == 20_000
 
 
+DQN = (
+    "dqn CartPole --steps 600 --epoch 200 --learn-start 100 --replay-capacity 500 --hidden 200 "
+    "--evaluation-every 99 --out run"
+)
+
+
+@pytest.fixture
+def deep(gridcade: Call) -> Run:
+    """A DQN that was stopped halfway."""
+    assert gridcade("train", *DQN.replace("--steps 600", "--steps 400").split()).code == 0
+    return Run("run")
+
+
+def told_and_kept(said: Said, run: Run, *words: str) -> None:
+    """One line on stderr that has these words; the last checkpoint is there, and is readable."""
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    for word in words:
+        assert word in said.err
+    assert run.last_checkpoint() == 400
+    run.load_checkpoint(400)
+
+
+def test_a_replay_file_that_was_cut_is_told(gridcade: Call, deep: Run) -> None:
+    file = deep.path / "replay" / "rewards.bin"
+    os.truncate(file, file.stat().st_size // 2)
+    told_and_kept(gridcade("resume", "run", "--steps", 600), deep, "rewards.bin", "was changed")
+
+
+def test_a_checkpoint_of_another_network_is_told(gridcade: Call, deep: Run) -> None:
+    other = DQN.replace("--hidden 200", "--hidden 201").replace("--out run", "--out other")
+    assert gridcade("train", *other.replace("--steps 600", "--steps 400").split()).code == 0
+    name = "checkpoints/400/agent.safetensors"
+    shutil.copy(Path("other") / name, deep.path / name)
+    said = gridcade("resume", "run", "--steps", 600)
+    told_and_kept(said, deep, "does not fit this run", "has shape (201, 4), not (200, 4)")
+
+
+def test_a_loss_that_is_no_number_ends_a_training(gridcade: Call, deep: Run) -> None:
+    file = deep.path / "config.toml"
+    changed = re.sub("learning_rate = .*", "learning_rate = 1e300", file.read_text())
+    file.write_text(changed)
+    said = gridcade("resume", "run", "--steps", 600)
+    told_and_kept(said, deep, "the loss is", "it has diverged")
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_kept(deep: Run) -> None:
+    """The kernel refuses files of more than 16 KiB, as it refuses any on a full disk."""
+    words = [*COMMAND, "resume", "run", "--steps", "600"]
+    limited = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)),
+    )
+    said = Said(limited.returncode, limited.stdout, limited.stderr)
+    told_and_kept(said, deep, "cannot write", "checkpoints/600", "the last one is kept")
+
+
+def test_a_replay_larger_than_the_disk_is_told(gridcade: Call) -> None:
+    words = DQN.replace("--replay-capacity 500", "--replay-capacity 100_000_000_000_000")
+    said = gridcade("train", *words.split())
+    assert said.code == 2
+    assert "cannot reserve" in said.err
+    assert "GB are needed" in said.err
+
+
+@pytest.mark.usefixtures("deep")
+def test_an_agent_starts_from_another_ones_layers(gridcade: Call) -> None:
+    """Those that fit, the rest is named; where none fits, no folder is made."""
+
+    def train(env: str, out: str, *words: Any) -> Said:
+        given = DQN.replace("CartPole", env).replace("--out run", f"--out {out}").split()
+        return gridcade("train", *given, "--init-from", "run", "--learn-start", 10_000, *words)
+
+    kept = load_tensors(Path("run/checkpoints/400/agent.safetensors"))
+    assert train("CartPole", "all")[::2] == (0, "")
+    begun = load_tensors(Path("all/checkpoints/600/agent.safetensors"))
+    for name in ("q.1.weight", "q.3.bias", "q_target.1.weight"):
+        np.testing.assert_array_equal(begun[name], kept[name.replace("q_target", "q")])
+
+    said = train("CartPole", "some", "--hidden", 200, 5)
+    assert (
+        said.err == "gridcade: layers that do not fit, and start afresh: 3 (Linear), 5 (Output)\n"
+    )
+    begun = load_tensors(Path("some/checkpoints/600/agent.safetensors"))
+    np.testing.assert_array_equal(begun["q.1.weight"], kept["q.1.weight"])
+
+    assert train("Acrobot", "none")[::2] == (2, "gridcade: no layer of 'run' fits\n")
+    assert not Path("none").exists()
+    said = gridcade("train", "q-learning", SMALL, "--init-from", "run", "--out", "none")
+    assert said.err == "gridcade: q-learning cannot start from 'run', which is dqn\n"
+
+
 @pytest.mark.parametrize("driver", ["nonsense", None])
 def test_a_window_needs_a_screen(driver: str | None, folder: Path) -> None:
     pytest.importorskip("pygame")

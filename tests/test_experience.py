@@ -255,3 +255,47 @@ def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
             told[name] = "states" in Experience(envs, seed=0).state()
             assert not (told[name] and time_limit(envs.envs[0]))
     assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
+
+
+@pytest.mark.parametrize("name", ["Pong", "Breakout?protocol=machado2018"])
+def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was played before, in the games themselves and in those that came between."""
+    monkeypatch.setattr("gridcade.envs.atari.GAMES_A_SEED", 3)
+    rng = np.random.default_rng(0)
+
+    class Short(Experience):
+        """Every third decision ends a game."""
+
+        def _take(self, actions: Any) -> Any:
+            received = list(super()._take(actions))
+            ended = rng.random(len(actions)) < 0.1
+            self._current = self._restart(self._current, ended & ~(received[2] | received[3]))
+            return received
+
+    played = Short(make_vector(name, 3), 5)
+    steps = played.steps(Random(4))
+    for _ in range(40):
+        next(steps)
+    assert max(played.state()["numbers"]) > 3
+    elsewhere = Experience(make_vector(name, 3), 5)
+    others = elsewhere.steps(Random(4))
+    for _ in range(7):
+        next(others)
+    elsewhere.restore(played.state())
+    np.testing.assert_array_equal(elsewhere._current, played._current)
+
+
+class Random:
+    """Actions of a stream of its own; it learns nothing."""
+
+    def __init__(self, actions: int):
+        self.actions, self.rng = actions, np.random.default_rng(1)
+
+    def act(self, observations: Any) -> Any:
+        return self.rng.integers(self.actions, size=len(observations))
+
+    def observe(self, step: Step) -> None:
+        pass
+
+    def update(self) -> None:
+        pass

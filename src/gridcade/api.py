@@ -77,9 +77,9 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
     where = learnt_on if env is None else env
     if isinstance(where, str):
         where = lookup.with_actions_of(where, learnt_on)
-    agent = _agent(config, tensors, make(where) if isinstance(where, str) else where)
-    name = policy.path if isinstance(policy, Run) else policy
-    return Contender(agent, str(name), where, run)
+    name = str(policy.path if isinstance(policy, Run) else policy)
+    agent = _agent(name, config, tensors, make(where) if isinstance(where, str) else where)
+    return Contender(agent, name, where, run)
 
 
 def _learnt(policy: Any, shipped: bool) -> tuple[Run | None, RunConfig, Tensors]:
@@ -159,7 +159,7 @@ def solve(
     return mdp.solve(model, criterion, discount)
 
 
-def _agent(config: RunConfig, tensors: Tensors, env: Env) -> Any:
+def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Any:
     """An agent that has learnt, in an environment that it fits; it acts on the processor."""
     kind = agents.find(config.agent)
     given = dict(config.hyperparameters)
@@ -175,6 +175,6 @@ def _agent(config: RunConfig, tensors: Tensors, env: Env) -> Any:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"the agent, trained on {config.env}, does not fit here: {error}"
+            f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"
         ) from None
     return agent

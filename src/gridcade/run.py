@@ -224,7 +224,21 @@ class Run:
     def save_checkpoint(
         self, decisions: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
     ) -> None:
-        """Write a checkpoint, whole or not at all, and drop old ones, as wholly."""
+        """Write a checkpoint, whole or not at all, and drop old ones, as wholly.
+
+        Raises:
+            InputError: it cannot be written, as on a full disk; those before it are kept.
+        """
+        try:
+            self._save_checkpoint(decisions, agent, loop, loop_state)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            where = self.path / "checkpoints" / str(decisions)
+            raise InputError(f"cannot write '{where}': {reason}; the last one is kept") from None
+
+    def _save_checkpoint(
+        self, decisions: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
+    ) -> None:
         folder = self.path / "checkpoints"
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
             new = Path(beside) / "new"

@@ -251,6 +251,33 @@ def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> 
         changed(**wrong)
 
 
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_frozen_convolutions_stay_as_they_are(bfloat16: bool) -> None:
+    """And all other layers learn."""
+    config = changed(network="2013", freeze="conv", bfloat16=bfloat16, held_out=1)
+    agent = DQN((4, 36, 36), np.uint8, 4, 3, config)
+    agent.attach(1, 1000, in_memory)
+    before = copy.deepcopy(agent.q)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (60, 1, 4, 36, 36), dtype=np.uint8)
+    for t in range(59):
+        step = step_of(1.0, False, None)
+        agent.observe(replace(step, observations=frames[t], next_observations=frames[t + 1]))
+    agent.update()
+    assert agent.updates
+    for layer, then in zip(agent.q, before, strict=True):
+        for weight, old in zip(layer.parameters(), then.parameters(), strict=True):
+            assert torch.equal(weight, old) == isinstance(layer, torch.nn.Conv2d)
+
+
+def test_devices_that_are_not_there_are_told() -> None:
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        make(gym.make("CartPole-v1"), changed(device="gpu"), 0)
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no device 'cuda:0' here; take --device cpu"):
+            make(gym.make("CartPole-v1"), changed(device="cuda:0"), 0)
+
+
 def test_environments_that_do_not_fit_are_told() -> None:
     with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
         make(lookup.make("FourRooms"), SMALL, 0)
