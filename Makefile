@@ -32,7 +32,7 @@ clean:
 
 .venv/demo: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing into .venv (PyTorch is large: a few minutes, once)"
-	$(PIP) --editable .
+	$(PIP) --editable '.[atari]'
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt

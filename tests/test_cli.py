@@ -289,8 +289,9 @@ def test_the_demo_does_what_it_says(
     said = gridcade("demo")
     assert said[::2] == (0, "")
     commands = re.findall(r"^\$ gridcade (\w+)", said.out, re.MULTILINE)
-    assert commands == ["solve", "train", "evaluate", "watch"]
-    assert (folder / "runs/demo/watch.webp").is_file()
+    assert commands == ["solve", "train", "evaluate", "watch", "watch"]
+    for name in ("watch", "breakout"):
+        assert (folder / f"runs/demo/{name}.webp").is_file()
     assert Run("runs/demo").last_checkpoint() == 200_000
     assert len(list((folder / "runs/demo/evaluation").iterdir())) == 1
     lines = [x for x in said.out.splitlines() if "█" not in x and not x.startswith("note: ")]
@@ -800,7 +801,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_kept(deep: Run) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)),
     )
     said = Said(limited.returncode, limited.stdout, limited.stderr)
-    told_and_kept(said, deep, "cannot write", "checkpoints/600", "the last one is kept")
+    told_and_kept(said, deep, "cannot write", "run/checkpoints/", "the last one is kept")
 
 
 def test_a_replay_larger_than_the_disk_is_told(gridcade: Call) -> None:

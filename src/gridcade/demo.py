@@ -3,14 +3,19 @@
 import select
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from gridcade import api, console, training
+from gridcade.envs.atari import INSTALL
 from gridcade.errors import InputError
+from gridcade.policy import Policy
 from gridcade.watch import show
 from gridcade.watch.terminal import TerminalScreen
 
 ENV = "FourRooms"
+GAME = "breakout"  # an agent that comes trained
 MEASURED = 2_000  # episodes
 EPISODES = 2  # to watch
 PATIENCE = 5  # seconds
@@ -65,20 +70,38 @@ def demo(out: Path | None = None) -> None:
     )
     policy = api.load(run)
     show.watch(policy, ENV, video=video, episodes=EPISODES)
+    _play(policy, ENV, str(out))
+
+    video = out / f"{GAME}.webp"
+    _step(
+        "The arcade: a deep Q-network that came trained, on two cores, sees nothing of Breakout "
+        "but the screen. One game of it, with one decision in twenty at random:",
+        f"gridcade watch {GAME} --video {video} --episodes 1",
+    )
+    if find_spec("ale_py") is None:
+        print(f"Left out: {INSTALL}")
+    else:
+        contender = api.find(GAME)
+        show.watch(contender.policy, contender.env, video=video, episodes=1)
+        _play(contender.policy, contender.env, GAME)
+    print(f"\n{time.monotonic() - began:.0f} seconds in all. What to try next:\n")
+    print(f"  gridcade watch {out}")
+    print(f"  gridcade evaluate {GAME}")
+    print("  gridcade play CliffWalk")
+    print("  gridcade list")
+
+
+def _play(policy: Policy, env: Any, name: str) -> None:
+    """An episode in the terminal, if somebody looks."""
     try:
         TerminalScreen()
     except InputError:
-        pass  # nobody looks
-    else:
-        if sys.stdin.isatty():
-            print(f"It plays here in {PATIENCE} seconds, or when you press return; q ends it.")
-            if select.select([sys.stdin], [], [], PATIENCE)[0]:
-                sys.stdin.readline()
-        show.watch(policy, ENV, name=str(out), episodes=1)
-    print(f"\n{time.monotonic() - began:.0f} seconds in all. What to try next:\n")
-    print(f"  gridcade watch {out}")
-    print("  gridcade play CliffWalk")
-    print("  gridcade list")
+        return
+    if sys.stdin.isatty():
+        print(f"It plays here in {PATIENCE} seconds, or when you press return; q ends it.")
+        if select.select([sys.stdin], [], [], PATIENCE)[0]:
+            sys.stdin.readline()
+    show.watch(policy, env, name=name, episodes=1)
 
 
 def _step(words: str, command: str) -> None:
