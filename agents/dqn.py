@@ -8,28 +8,15 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.networks import (
-    FirstLayer,
-    NetworkName,
-    copy_weights,
-    in_bfloat16,
-    network,
-    stack_blocks,
-    take_layers,
-    to_blocks,
-)
+from gridcade.agents.deep import DeepAgent, Floats, Freeze, Tensors, fitting
+from gridcade.agents.networks import NetworkName, copy_weights, to_blocks
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.agents.replay import Batch, Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError
 from gridcade.experience import Step
-from gridcade.probabilities import greedy, pick, with_epsilon
-from gridcade.streams import pack, stream, unpack
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ class DQNConfig:
     """Observations, taken at learn_start, over which max Q is reported (Mnih et al. 2013)."""
     bfloat16: bool = False
     """Passes in bfloat16, where the processor has units for it; weights stay float32."""
-    freeze: Literal["nothing", "conv"] = "nothing"
+    freeze: Freeze = "nothing"
     """conv: the convolutions keep their weights, such as those that --init-from gave them."""
     device: str = "cpu"
     """Where the network learns: cpu, cuda or mps."""
@@ -99,7 +86,7 @@ class DQNConfig:
         self.epsilon.check("epsilon")
 
 
-class DQN:
+class DQN(DeepAgent):
     """The agent.
 
     Args:
@@ -111,7 +98,7 @@ class DQN:
         seed: of the network's first weights, and of the agent's random stream.
 
     Raises:
-        InputError: PyTorch finds no such device here.
+        InputError: PyTorch finds no such device here, or the network takes no such frames.
     """
 
     def __init__(
@@ -123,40 +110,39 @@ class DQN:
         config: DQNConfig | None = None,
         seed: int = 0,
     ):
-        self.config = config or DQNConfig()
+        self.config = config = config or DQNConfig()
+        super().__init__(
+            shape,
+            dtype,
+            stack,
+            num_actions,
+            name=config.network,
+            hidden=config.hidden,
+            bfloat16=config.bfloat16,
+            freeze=config.freeze,
+            device=config.device,
+            seed=seed,
+        )
         self.decisions = self.updates = 0
-        self.device = find_device(self.config.device)
-        self._shape, self._dtype, self._stack = shape, dtype, stack
-        self._num_actions = num_actions
-        self._rng = stream(seed, "agent")
-        self._prediction_rng = stream(seed, "prediction")
-        with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
-            torch.manual_seed(seed)
-            self.q = network(self.config.network, shape, num_actions, self.config.hidden)
-        self.q.to(self.device)
-        if self.config.freeze == "conv":
-            for layer in self.q:
-                layer.requires_grad_(not isinstance(layer, nn.Conv2d))
-        self._blocks = isinstance(self.q[0], FirstLayer)
-        low = self.config.bfloat16 and _has_bfloat16(self.device)
-        self._passes = in_bfloat16(self.q) if low else self.q
-        self.q_target = copy.deepcopy(self._passes) if self.config.target_every else self._passes
+        self.q_target = copy.deepcopy(self._passes) if config.target_every else self._passes
         self._beside = ThreadPoolExecutor(1)  # for the target network, and large weights' updates
         self._optimiser: Any
-        rate = self.config.learning_rate
-        if self.config.optimiser == "mnih":
-            self._optimiser = MnihRMSProp(self.q.parameters(), rate)
-        elif low:
-            self._optimiser = AdamBeside(self.q, self._passes, rate, self._beside)
+        if config.optimiser == "mnih":
+            self._optimiser = MnihRMSProp(self.q.parameters(), config.learning_rate)
+        elif self._passes is not self.q:
+            given = (self.q, self._passes, config.learning_rate, self._beside)
+            self._optimiser = AdamBeside(*given)
         else:
+            rate = config.learning_rate
             self._optimiser = torch.optim.Adam(self.q.parameters(), rate, fused=True)
+        self._sum = "sum" if config.optimiser == "mnih" else "mean"  # over the minibatch
         self._losses: Floats = np.zeros(2)  # sum and number, since the metrics were last asked for
         self.attach(1, 0, in_memory, empty=True)
 
     def attach(self, envs: int, slack: int, storage: Storage, empty: bool = False) -> None:
         """Give the agent its memory, before it learns; see `Replay`. Empty: it will not learn."""
         config = self.config
-        capacity = self._depth * envs if empty else config.replay_capacity
+        capacity = max(self._stack, 1) * envs if empty else config.replay_capacity
         frame = self._shape[1:] if self._stack else self._shape
         encode = to_blocks if self._blocks else np.asarray
         self.replay = Replay(
@@ -178,15 +164,6 @@ class DQN:
         t = max(self.decisions - self.config.learn_start, 0)
         share = min(t / numbers.decisions, 1.0) if numbers.decisions else 1.0
         return numbers.initial + (numbers.final - numbers.initial) * share
-
-    def act(self, observations: Any) -> NDArray[np.int64]:
-        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
-        random = self._rng.random(len(observations)) < self.epsilon
-        actions = self._rng.integers(self._num_actions, size=len(observations))
-        if not random.all():
-            greedy = self._values(self._seen(observations)).argmax(axis=1)
-            actions = np.where(random, actions, greedy)
-        return np.asarray(actions)
 
     def observe(self, step: Step) -> None:
         """Store the transitions in the replay. A lost life ends bootstrapping, not the game."""
@@ -241,8 +218,7 @@ class DQN:
         value = float(loss.detach())
         if not np.isfinite(value):
             raise InputError(f"the loss is {value} at update {self.updates}: it has diverged")
-        summed = self.config.optimiser == "mnih"
-        self._losses += [value / (self.config.batch_size if summed else 1), 1]
+        self._losses += [value / (self.config.batch_size if self._sum == "sum" else 1), 1]
 
     def _loss(self, batch: Batch, next_values: Future[Tensor]) -> Tensor:
         """(y - Q(s, a))^2 or its Huber form, where y = r + gamma max_a' Q_target(s', a')."""
@@ -256,10 +232,9 @@ class DQN:
             q_next = next_values.result()
             a_next = (q_next if chosen is None else chosen).argmax(dim=1)
             y = r + gamma * q_next[rows, a_next]
-        summed = "sum" if config.optimiser == "mnih" else "mean"
         if config.loss == "huber":
-            return nn.functional.smooth_l1_loss(q, y, reduction=summed)
-        return 0.5 * nn.functional.mse_loss(q, y, reduction=summed)
+            return nn.functional.smooth_l1_loss(q, y, reduction=self._sum)
+        return 0.5 * nn.functional.mse_loss(q, y, reduction=self._sum)
 
     def metrics(self) -> dict[str, float]:
         """Of the decisions since the last call: epsilon, updates, mean loss, held-out max Q."""
@@ -270,42 +245,19 @@ class DQN:
         self._losses[:] = 0
         return found
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
-        table = greedy(self._values(self._seen(np.asarray(observations))))
-        return table if deterministic else with_epsilon(table, self.epsilon)
+    def take_layers(self, tensors: Tensors) -> list[str]:
+        """Start from another agent's layers, where they fit; the names of those that do not."""
+        left = super().take_layers(tensors)
+        copy_weights(self._passes, self.q_target)
+        return left
 
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Actions for one observation or a batch, as stable-baselines3 asks for them."""
-        del episode_start
-        one = np.ndim(observation) == len(self._shape)
-        batch = np.asarray(observation)[None] if one else np.asarray(observation)
-        table = self.probabilities(batch, deterministic)
-        actions = pick(table, self._prediction_rng.random(len(batch)))
-        return (actions[0] if one else actions), state
-
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> Tensors:
         """Everything that learning depends on, but for what the replay's storage holds."""
-        found = {
-            "counters": np.array([self.decisions, self.updates]),
-            "losses": self._losses,
-            "agent_stream": pack(self._rng),
-        }
+        found = {"counters": np.array([self.decisions, self.updates]), "losses": self._losses}
         found |= {f"replay.{k}": v for k, v in self.replay.state_dict().items()}
-        found |= {f"q.{k}": _array(v) for k, v in self.q.state_dict().items()}
-        if self.config.target_every:
-            found |= {f"q_target.{k}": _array(v) for k, v in self.q_target.state_dict().items()}
-        for i, state in self._optimiser.state_dict()["state"].items():
-            found |= {f"optimiser.{i}.{k}": _array(v) for k, v in state.items()}
-        return found
+        return found | self._kept(self._optimiser, **self._networks())
 
-    def load_state_dict(self, tensors: dict[str, NDArray[Any]]) -> None:
+    def load_state_dict(self, tensors: Tensors) -> None:
         """Put back what `state_dict` gave.
 
         Raises:
@@ -314,100 +266,17 @@ class DQN:
         for key in ("counters", "losses", "agent_stream", "replay.written"):
             if key not in tensors:
                 raise ValueError(f"it lacks the tensor '{key}'")
-        for name, module in (("q", self.q), ("q_target", self.q_target)):
-            if name == "q_target" and not self.config.target_every:
-                continue
-            for key, present in module.state_dict().items():
-                given = tensors.get(f"{name}.{key}")
-                if given is None:
-                    raise ValueError(f"it lacks the tensor '{name}.{key}'")
-                if given.shape != tuple(present.shape):
-                    has, wants = given.shape, tuple(present.shape)
-                    raise ValueError(f"'{name}.{key}' has shape {has}, not {wants}")
-                with torch.no_grad():
-                    present.copy_(torch.from_numpy(np.array(given)))
-        self._follow_weights()
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, given in tensors.items():
-            if key.startswith("optimiser."):
-                _, i, name = key.split(".")
-                moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(given))
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self._put_back(tensors, self._optimiser, **self._networks())
         if len(self.replay.written) == len(tensors["replay.written"]):
             self.replay.load_state_dict({"written": tensors["replay.written"]})
         self.decisions, self.updates = (int(n) for n in tensors["counters"])
         self._losses[:] = tensors["losses"]
-        unpack(self._rng, tensors["agent_stream"])
 
-    @property
-    def layers(self) -> int:
-        """The number of layers that have weights."""
-        return sum(bool(layer.state_dict()) for layer in self.q)
-
-    def take_layers(self, tensors: dict[str, NDArray[Any]]) -> list[str]:
-        """Start from another agent's layers, where they fit; the names of those that do not."""
-        left = take_layers(self.q, tensors, "q.")
-        self._follow_weights()
-        if self.config.target_every:
-            copy_weights(self._passes, self.q_target)
-        return left
-
-    def _follow_weights(self) -> None:
-        if self._passes is not self.q:
-            copy_weights(self.q, self._passes)
-
-    @property
-    def _depth(self) -> int:
-        return max(self._stack, 1)
-
-    def _seen(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """Observations [n, …] in the form that the network takes."""
-        return stack_blocks(observations) if self._blocks else observations
-
-    def _values(self, observations: Any) -> NDArray[np.float32]:
-        """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
-        with torch.no_grad():
-            values = self._passes(self._tensor(np.asarray(observations)))
-        return np.asarray(values.cpu().numpy())
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+    def _networks(self) -> dict[str, nn.Module]:
+        found: dict[str, nn.Module] = {"q": self.q}
+        return found | ({"q_target": self.q_target} if self.config.target_every else {})
 
 
 def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:
-    """An agent that fits an environment.
-
-    Raises:
-        InputError: its actions are not Discrete from 0 on, or its observations no plain arrays.
-    """
-    space, actions = env.observation_space, env.action_space
-    if not isinstance(actions, gym.spaces.Discrete) or actions.start != 0:
-        raise InputError(f"dqn takes Discrete actions from 0 on; these are {actions}")
-    if not isinstance(space, gym.spaces.Box) or not space.shape:
-        hint = "; a gridworld shows itself as observation=one_hot or pixels"
-        raise InputError(f"dqn takes arrays as observations; these are {space}{hint}")
-    stack = int(getattr(env.unwrapped, "stack", 0))
-    return DQN(space.shape, space.dtype, stack, int(actions.n), config, seed)
-
-
-def find_device(name: str) -> torch.device:
-    """A device by its name; InputError if PyTorch does not find it here."""
-    found = {"cpu": True, "cuda": torch.cuda.is_available()}
-    found["mps"] = torch.backends.mps.is_available()
-    kind = name.partition(":")[0]
-    if kind not in found:
-        raise unknown("device", name, found)
-    if not found[kind]:
-        raise InputError(f"PyTorch finds no device '{name}' here; take --device cpu")
-    return torch.device(name)
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    return np.array(tensor.detach().float().cpu().numpy())
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has units for it; without, passes in bfloat16 are slower, not faster."""
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return device.type == "cpu" and bool(asked())
+    """An agent that fits an environment; InputError if none can."""
+    return DQN(*fitting(env, "dqn"), config, seed)

@@ -1,6 +1,7 @@
 """Deep agents learn: minutes, not seconds, so these run with `pytest -m slow`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_dqn_finds_the_optimum_of_four_rooms_from_their_picture(tmp_path: Path) 
 
 def test_dqn_learns_breakout_beyond_chance(tmp_path: Path) -> None:
     """The whole loop: emulators, replay of a million frames' form, both threads, checkpoints."""
-    small = {"replay_capacity": 40_000, "learn_start": 2_000}
+    small: dict[str, Any] = {"replay_capacity": 40_000, "learn_start": 2_000}
     small |= {"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}}
     run = gridcade.train(
         "dqn",

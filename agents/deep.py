@@ -1,0 +1,206 @@
+"""What deep agents share: a network of action values, acting by it, and keeping it."""
+
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gridcade.agents.networks import (
+    FirstLayer,
+    NetworkName,
+    copy_weights,
+    in_bfloat16,
+    network,
+    stack_blocks,
+    take_layers,
+)
+from gridcade.errors import InputError, unknown
+from gridcade.probabilities import greedy, pick, with_epsilon
+from gridcade.streams import pack, stream, unpack
+
+Floats = NDArray[np.float64]
+Tensors = dict[str, NDArray[Any]]
+Freeze = Literal["nothing", "conv"]
+
+
+class DeepAgent:
+    """An agent whose greedy action maximises a network's Q(s, a).
+
+    Args:
+        shape: of an observation.
+        dtype: of observations.
+        stack: frames in an observation, [stack, …]; 0: none are stacked.
+        num_actions: actions.
+        name: of the network; see `gridcade.agents.networks.network`.
+        hidden: units of the mlp's layers.
+        bfloat16: passes in bfloat16, where the processor has units for it.
+        freeze: layers that do not learn.
+        device: where the network is: cpu, cuda or mps.
+        seed: of the network's first weights, and of the agent's random stream.
+
+    Raises:
+        InputError: PyTorch finds no such device here, or the network takes no such frames.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        stack: int,
+        num_actions: int,
+        *,
+        name: NetworkName,
+        hidden: tuple[int, ...],
+        bfloat16: bool,
+        freeze: Freeze,
+        device: str,
+        seed: int,
+    ):
+        self.device = find_device(device)
+        self._shape, self._dtype, self._stack = shape, dtype, stack
+        self._num_actions = num_actions
+        self._rng = stream(seed, "agent")
+        self._prediction_rng = stream(seed, "prediction")
+        with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
+            torch.manual_seed(seed)
+            self.q = network(name, shape, num_actions, hidden)
+        self.q.to(self.device)
+        for layer in self.q if freeze == "conv" else ():
+            layer.requires_grad_(not isinstance(layer, nn.Conv2d))
+        self._blocks = isinstance(self.q[0], FirstLayer)
+        low = bfloat16 and _has_bfloat16(self.device)
+        self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of a random action, now."""
+        raise NotImplementedError
+
+    def act(self, observations: Any) -> NDArray[np.int64]:
+        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
+        random = self._rng.random(len(observations)) < self.epsilon
+        actions = self._rng.integers(self._num_actions, size=len(observations))
+        if not random.all():
+            best = self._values(self._seen(observations)).argmax(axis=1)
+            actions = np.where(random, actions, best)
+        return np.asarray(actions)
+
+    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
+        table = greedy(self._values(self._seen(np.asarray(observations))))
+        return table if deterministic else with_epsilon(table, self.epsilon)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Actions for one observation or a batch, as stable-baselines3 asks for them."""
+        del episode_start
+        one = np.ndim(observation) == len(self._shape)
+        batch = np.asarray(observation)[None] if one else np.asarray(observation)
+        table = self.probabilities(batch, deterministic)
+        actions = pick(table, self._prediction_rng.random(len(batch)))
+        return (actions[0] if one else actions), state
+
+    @property
+    def layers(self) -> int:
+        """The number of layers that have weights."""
+        return sum(bool(layer.state_dict()) for layer in self.q)
+
+    def take_layers(self, tensors: Tensors) -> list[str]:
+        """Start from another agent's layers, where they fit; the names of those that do not."""
+        left = take_layers(self.q, tensors, "q.")
+        self._follow_weights()
+        return left
+
+    def _follow_weights(self) -> None:
+        """Let the passes know that the weights were set."""
+        if self._passes is not self.q:
+            copy_weights(self.q, self._passes)
+
+    def _kept(self, optimiser: Any, **modules: nn.Module) -> Tensors:
+        """The agent's stream, the weights of modules and the optimiser's moments, by name."""
+        found = {"agent_stream": pack(self._rng)}
+        for name, module in modules.items():
+            found |= {f"{name}.{k}": _array(v) for k, v in module.state_dict().items()}
+        for i, state in optimiser.state_dict()["state"].items():
+            found |= {f"optimiser.{i}.{k}": _array(v) for k, v in state.items()}
+        return found
+
+    def _put_back(self, tensors: Tensors, optimiser: Any, **modules: nn.Module) -> None:
+        """Undo `_kept`; ValueError if a tensor is missing, or of another shape."""
+        for name, module in modules.items():
+            for key, present in module.state_dict().items():
+                given = tensors.get(f"{name}.{key}")
+                if given is None:
+                    raise ValueError(f"it lacks the tensor '{name}.{key}'")
+                if given.shape != tuple(present.shape):
+                    has, wants = given.shape, tuple(present.shape)
+                    raise ValueError(f"'{name}.{key}' has shape {has}, not {wants}")
+                with torch.no_grad():
+                    present.copy_(torch.from_numpy(np.array(given)))
+        self._follow_weights()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, given in tensors.items():
+            if key.startswith("optimiser."):
+                _, i, name = key.split(".")
+                moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(given))
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        unpack(self._rng, tensors["agent_stream"])
+
+    def _seen(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """Observations [n, …] in the form that the network takes."""
+        return stack_blocks(observations) if self._blocks else observations
+
+    def _values(self, observations: Any) -> NDArray[np.float32]:
+        """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
+        with torch.no_grad():
+            values = self._passes(self._tensor(np.asarray(observations)))
+        return np.asarray(values.cpu().numpy())
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def fitting(env: gym.Env[Any, Any], agent: str) -> tuple[tuple[int, ...], Any, int, int]:
+    """Shape, type and stacked frames of an environment's observations, and its actions' number.
+
+    Raises:
+        InputError: its actions are not Discrete from 0 on, or its observations no plain arrays.
+    """
+    space, actions = env.observation_space, env.action_space
+    if not isinstance(actions, gym.spaces.Discrete) or actions.start != 0:
+        raise InputError(f"{agent} takes Discrete actions from 0 on; these are {actions}")
+    if not isinstance(space, gym.spaces.Box) or not space.shape:
+        hint = "; a gridworld shows itself as observation=one_hot or pixels"
+        raise InputError(f"{agent} takes arrays as observations; these are {space}{hint}")
+    return space.shape, space.dtype, int(getattr(env.unwrapped, "stack", 0)), int(actions.n)
+
+
+def find_device(name: str) -> torch.device:
+    """A device by its name; InputError if PyTorch does not find it here."""
+    found = {"cpu": True, "cuda": torch.cuda.is_available()}
+    found["mps"] = torch.backends.mps.is_available()
+    kind = name.partition(":")[0]
+    if kind not in found:
+        raise unknown("device", name, found)
+    if not found[kind]:
+        raise InputError(f"PyTorch finds no device '{name}' here; take --device cpu")
+    return torch.device(name)
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    return np.array(tensor.detach().float().cpu().numpy())
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether it has units for it; a processor without is slower in bfloat16, not faster."""
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and bool(asked())
