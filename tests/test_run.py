@@ -374,7 +374,7 @@ def test_a_checkpoint_that_fails_halfway_leaves_whole_ones(
         try:
             save(run, decisions, number=decisions)
             failed = False
-        except OSError:
+        except InputError:
             failed = True
     assert failed == (operation <= 5)  # three files, the move, and the old one's moving away
     assert len(done) == (operation if failed else 5)
@@ -553,7 +553,7 @@ def test_a_file_is_written_whole_or_not_at_all(
 ) -> None:
     file = tmp_path / "x.json"
     write_text(file, "old")
-    with failing(monkeypatch, 1), pytest.raises(OSError, match="No space left"):
+    with failing(monkeypatch, 1), pytest.raises(InputError, match="No space left"):
         write_text(file, "new")
     assert file.read_text() == "old"
 

@@ -19,10 +19,16 @@ def test_dqn_balances_the_pole(tmp_path: Path) -> None:
     assert found.expected_return.mean >= 475
 
 
-def test_dqn_finds_the_optimum_of_four_rooms_from_their_picture(tmp_path: Path) -> None:
+def test_dqn_finds_the_optimum_of_four_rooms(tmp_path: Path) -> None:
     """By the exact value of what it has learnt, beside the exact optimum."""
-    env = "FourRooms?observation=pixels&pixels=13"
-    run = gridcade.train("dqn", env, preset="vector", out=tmp_path / "run")
+    run = gridcade.train(
+        "dqn",
+        "FourRooms?observation=one_hot",
+        steps=40_000,
+        epoch=10_000,
+        hyperparameters={"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}},
+        out=tmp_path / "run",
+    )
     exact = gridcade.evaluate(run, episodes=10).exact
     assert exact is not None
     assert exact.unlimited_average_reward >= 0.98 * exact.optimal_average_reward
