@@ -553,7 +553,7 @@ def test_a_file_is_written_whole_or_not_at_all(
 ) -> None:
     file = tmp_path / "x.json"
     write_text(file, "old")
-    with failing(monkeypatch, 1), pytest.raises(InputError, match="No space left"):
+    with failing(monkeypatch, 1), pytest.raises(OSError, match="No space left"):
         write_text(file, "new")
     assert file.read_text() == "old"
 
