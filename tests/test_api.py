@@ -376,6 +376,7 @@ def test_an_agent_keeps_its_actions_on_another_protocol() -> None:
     """Four of the eighteen, and the evaluation says so."""
     contender = api.find("breakout", "Breakout?protocol=machado2018")
     assert contender.env == "Breakout?protocol=machado2018&actions=minimal"
+    assert isinstance(contender.env, str)
     games = gridcade.make(contender.env)
     assert games.action_space.n == 4  # type: ignore[attr-defined]
     found = gridcade.evaluate(contender, episodes=1, steps=None)

@@ -47,8 +47,8 @@ def test_dqn_learns_breakout_beyond_chance(tmp_path: Path) -> None:
         hyperparameters=small,
         out=tmp_path / "run",
     )
-    learnt = gridcade.evaluate(run, episodes=30)
-    chance = gridcade.evaluate("random", "Breakout", episodes=30)
+    learnt = gridcade.evaluate(run, episodes=200)
+    chance = gridcade.evaluate("random", "Breakout", episodes=200)
     assert learnt.expected_return is not None
     assert chance.expected_return is not None
     assert learnt.expected_return.low > chance.expected_return.high
