@@ -87,8 +87,8 @@ class _Taken(torch.autograd.Function):
         return nn.functional.linear(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        (gradient,), (x, weight) = grad_outputs, ctx.saved_tensors
         below = gradient @ weight
         ctx.take(gradient, x)
         return below, None, gradient.sum(0), None
