@@ -1,5 +1,6 @@
 """What deep agents share: a network of action values, acting by it, and keeping it."""
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -18,7 +19,7 @@ from gridcade.agents.networks import (
     take_layers,
 )
 from gridcade.errors import InputError, unknown
-from gridcade.probabilities import greedy, pick, with_epsilon
+from gridcade.probabilities import ByProbabilities, greedy, with_epsilon
 from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
@@ -26,7 +27,7 @@ Tensors = dict[str, NDArray[Any]]
 Freeze = Literal["nothing", "conv"]
 
 
-class DeepAgent:
+class DeepAgent(ByProbabilities):
     """An agent whose greedy action maximises a network's Q(s, a).
 
     Args:
@@ -61,6 +62,7 @@ class DeepAgent:
     ):
         self.device = find_device(device)
         self._shape, self._dtype, self._stack = shape, dtype, stack
+        self._observation_axes = len(shape)
         self._num_actions = num_actions
         self._rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
@@ -75,9 +77,9 @@ class DeepAgent:
         self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
 
     @property
+    @abstractmethod
     def epsilon(self) -> float:
         """The probability of a random action, now."""
-        raise NotImplementedError
 
     def act(self, observations: Any) -> NDArray[np.int64]:
         """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
@@ -92,21 +94,6 @@ class DeepAgent:
         """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
         table = greedy(self._values(self._seen(np.asarray(observations))))
         return table if deterministic else with_epsilon(table, self.epsilon)
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Actions for one observation or a batch, as stable-baselines3 asks for them."""
-        del episode_start
-        one = np.ndim(observation) == len(self._shape)
-        batch = np.asarray(observation)[None] if one else np.asarray(observation)
-        table = self.probabilities(batch, deterministic)
-        actions = pick(table, self._prediction_rng.random(len(batch)))
-        return (actions[0] if one else actions), state
 
     @property
     def layers(self) -> int:

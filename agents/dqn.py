@@ -153,6 +153,13 @@ class DQN(DeepAgent):
         self._held_out = storage("held_out", seen.shape, self._dtype)
 
     @property
+    def replay_bytes(self) -> int:
+        """What the frames of a full replay take."""
+        frame = self._shape[1:] if self._stack else self._shape
+        size = int(np.prod(frame, dtype=np.int64)) * np.dtype(self._dtype).itemsize
+        return self.config.replay_capacity * size
+
+    @property
     def full(self) -> bool:
         """Whether a checkpoint has to be made before the next step."""
         return self.replay.full

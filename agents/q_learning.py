@@ -22,7 +22,7 @@ from gridcade.agents.schedule import Schedule, ScheduleNumbers
 from gridcade.envs.lookup import known_model, time_limit
 from gridcade.errors import InputError
 from gridcade.experience import Step
-from gridcade.probabilities import greedy, pick, with_epsilon
+from gridcade.probabilities import ByProbabilities, greedy, with_epsilon
 from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
@@ -216,7 +216,7 @@ def run(
     returned[0] = total
 
 
-class QLearning:
+class QLearning(ByProbabilities):
     """A Q-learning agent on Discrete observations and actions.
 
     Args:
@@ -300,23 +300,6 @@ class QLearning:
             epsilon_at(self.numbers.epsilon, self.visits, int(s), self.decisions) for s in states
         ]
         return with_epsilon(table, np.array(rows)[:, None])
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Actions for one state or for states [n], as stable-baselines3 asks for them.
-
-        Draws from a stream of its own: being asked does not change what is learnt.
-        """
-        del episode_start
-        states = np.atleast_1d(np.asarray(observation))
-        table = self.probabilities(states, deterministic)
-        actions = pick(table, self._prediction_rng.random(len(states)))
-        return (actions if np.ndim(observation) else actions[0]), state
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Everything there is to know of the agent, as arrays."""

@@ -89,6 +89,17 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
+def has_full_actions(protocol: str, actions: str | None) -> bool:
+    """Whether agents choose from all 18 actions: as `actions` says, or if it is None the protocol.
+
+    Raises:
+        InputError: no such protocol or set of actions.
+    """
+    if actions not in (None, *ACTION_SETS):
+        raise unknown("action set", str(actions), ACTION_SETS)
+    return find_protocol(protocol).full_actions if actions is None else actions == "full"
+
+
 def known_games() -> list[str]:
     """The titles of the games there are; none without ale-py."""
     if find_spec("ale_py") is None:
@@ -146,9 +157,6 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         native: bool = False,
     ):
         self.protocol = find_protocol(protocol)
-        if actions not in (None, *ACTION_SETS):
-            raise unknown("action set", str(actions), ACTION_SETS)
-        full = self.protocol.full_actions if actions is None else actions == "full"
         rom = rom_name(game)
         from ale_py.vector_env import AtariVectorEnv
 
@@ -160,7 +168,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             num_threads=threads,
             max_num_frames_per_episode=self.protocol.most_frames,
             repeat_action_probability=self.protocol.sticky,
-            full_action_space=full,
+            full_action_space=has_full_actions(protocol, actions),
             # a masked reset comes before the step that would reset an ended game by itself
             autoreset_mode=AutoresetMode.NEXT_STEP,
             grayscale=not native,

@@ -22,7 +22,7 @@ from gridcade.envs.atari import (
     DEFAULT_PROTOCOL,
     MNIHS_GAMES,
     AtariGame,
-    find_protocol,
+    has_full_actions,
     known_games,
     rom_name,
 )
@@ -147,16 +147,13 @@ def with_actions_of(name: str, trained_on: str) -> str:
     other, learnt = parse(trained_on)
     if not atari_title(id_) or not atari_title(other) or "actions" in given:
         return name
-    sets = [
-        args.get("actions")
-        or (
-            "full"
-            if find_protocol(args.get("protocol", DEFAULT_PROTOCOL)).full_actions
-            else "minimal"
-        )
+    full, knows_full = (
+        has_full_actions(args.get("protocol", DEFAULT_PROTOCOL), args.get("actions"))
         for args in (given, learnt)
-    ]
-    return name if sets[0] == sets[1] else with_arguments(name, {"actions": sets[1]})
+    )
+    if full == knows_full:
+        return name
+    return with_arguments(name, {"actions": "full" if knows_full else "minimal"})
 
 
 def known_model(env: gym.Env[Any, Any]) -> Model | None:

@@ -1,6 +1,7 @@
 """Training: epochs and budgets, and a stopped run that goes on as if it had never stopped."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -64,8 +65,9 @@ def outcome(run: Run) -> dict[str, Any]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder but the lock, which holds nothing."""
+    """Every file of a folder but the lock, which holds nothing, and TensorBoard's."""
     files = (f for f in folder.rglob("*") if f.is_file() and f.name != ".lock")
+    files = (f for f in files if f.parent.name != "tensorboard")  # named by the clock
     return {str(f.relative_to(folder)): f.read_bytes() for f in files}
 
 
@@ -805,3 +807,19 @@ def test_values_that_diverge_are_told_and_the_last_checkpoint_stays(tmp_path: Pa
         train("q-learning", "RiverSwim", steps=100_000, hyperparameters=wild, out=tmp_path / "run")
     run = Run(tmp_path / "run")
     assert run.load_checkpoint(run.last_checkpoint())[0]["q"].shape == (6, 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="memory is asked for by sysconf")
+def test_a_replay_that_leaves_too_little_memory_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"SC_PHYS_PAGES": 2_000_000, "SC_PAGE_SIZE": 4096}  # 8 GB
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    for capacity, told in ((1_000_000, 1), (200_000, 0)):
+        notes: list[str] = []
+        out, end = tmp_path / str(capacity), after(1)
+        given = {"replay_capacity": capacity, "hidden": (8,), "network": "mlp"}
+        env = "FourRooms?observation=pixels&pixels=52"
+        train("dqn", env, out=out, stop=end, steps=10, hyperparameters=given, note=notes.append)
+        assert len(notes) == told
+        assert all("8.2 GB of memory" in line for line in notes)

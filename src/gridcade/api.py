@@ -20,9 +20,7 @@ from gridcade.run import (
     RunConfig,
     Tensors,
     convert,
-    find_run,
-    load_tensors,
-    read_toml,
+    find_learnt,
     write_text,
 )
 from gridcade.training import resume, train
@@ -71,8 +69,7 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
         single = make(env) if isinstance(env, str) else env
         made = random_policy(single) if policy == "random" else optimal_policy(single)
         return Contender(made, policy, env)
-    shipped = agents.trained().get(policy) if isinstance(policy, str) else None
-    run, config, tensors = _learnt(policy if shipped is None else shipped, shipped is not None)
+    run, config, tensors = find_learnt(policy, BUILT_IN)
     learnt_on = config.env if run is None else run.env
     where = learnt_on if env is None else env
     if isinstance(where, str):
@@ -80,15 +77,6 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
     name = str(policy.path if isinstance(policy, Run) else policy)
     agent = _agent(name, config, tensors, make(where) if isinstance(where, str) else where)
     return Contender(agent, name, where, run)
-
-
-def _learnt(policy: Any, shipped: bool) -> tuple[Run | None, RunConfig, Tensors]:
-    """The run, the config and the tensors of an agent that was trained here or before."""
-    if shipped:
-        config = convert(read_toml(policy / "config.toml"), RunConfig, str(policy))
-        return None, config, load_tensors(policy / agents.WEIGHTS)
-    run, decisions = find_run(policy, [*BUILT_IN, *agents.trained()])
-    return run, run.config, run.load_agent(decisions)
 
 
 def load(policy: str | os.PathLike[str] | Run, env: str | Env | None = None) -> Policy:

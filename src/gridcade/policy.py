@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gridcade import mdp
 from gridcade.envs.lookup import known_model
 from gridcade.errors import InputError
-from gridcade.probabilities import pick
+from gridcade.probabilities import ByProbabilities
 from gridcade.streams import stream
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ class RandomPolicy:
         return np.array([self._actions.sample() for _ in range(count)]), state
 
 
-class TabularPolicy:
+class TabularPolicy(ByProbabilities):
     """Action probabilities by state.
 
     Args:
@@ -89,25 +89,12 @@ class TabularPolicy:
     def __init__(self, table: Any, seed: int = 0, values: Floats | None = None):
         self.table: Floats = np.asarray(table, dtype=np.float64)
         self.values = values
-        self._rng = stream(seed, "prediction")
+        self._prediction_rng = stream(seed, "prediction")
 
     def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
         """Action probabilities in states [n]: [n, actions]."""
         del deterministic
         return np.asarray(self.table[np.asarray(observations, dtype=np.int64)])
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Actions drawn by the table's probabilities for one state or for states [n]."""
-        del episode_start
-        rows = self.probabilities(np.atleast_1d(observation), deterministic)
-        actions = pick(rows, self._rng.random(len(rows)))
-        return (actions if np.ndim(observation) else actions[0]), state
 
 
 def batch_size(observation: Any, space: gym.Space[Any]) -> int | None:
@@ -157,7 +144,7 @@ class UniformPolicy(TabularPolicy):
         """Random actions: one for one observation, n for a batch of n."""
         del episode_start, deterministic
         count = batch_size(observation, self._observations)
-        return self._rng.integers(self.table.shape[1], size=count), state
+        return self._prediction_rng.integers(self.table.shape[1], size=count), state
 
 
 def optimal_policy(env: gym.Env[Any, Any]) -> TabularPolicy:

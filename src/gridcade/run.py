@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from gridcade import agents
 from gridcade.errors import InputError, unknown
 from gridcade.streams import check_seed
 
@@ -321,6 +322,27 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
         raise InputError(f"there is no policy '{path}'; a policy is one of: {kinds}")
     run = Run(path)
     return run, run.last_checkpoint()
+
+
+def find_learnt(
+    policy: str | os.PathLike[str] | Run, others: Iterable[str] = ()
+) -> tuple[Run | None, RunConfig, Tensors]:
+    """An agent that has learnt: its run if it is one's, its config, its tensors.
+
+    Args:
+        policy: the name of one that comes trained, a run folder, or a checkpoint in one.
+        others: what else might have been meant, for the message.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    shipped = agents.trained()
+    if isinstance(policy, str) and policy in shipped:
+        file = shipped[policy] / "config.toml"
+        config = convert(read_toml(file), RunConfig, str(file))
+        return None, config, load_tensors(shipped[policy] / agents.WEIGHTS)
+    run, decisions = find_run(policy, [*others, *shipped])
+    return run, run.config, run.load_agent(decisions)
 
 
 def load_tensors(file: Path) -> Tensors:

@@ -247,10 +247,15 @@ def episodes_needed(
     return max(2, math.ceil(number + (z * z + 1) / 2))  # as t^2 = z^2 (1 + (z^2 + 1) / 2n + ...)
 
 
-def _checked(samples: ArrayLike, confidence: float) -> Floats:
-    values = np.asarray(samples, dtype=np.float64)
+def check_confidence(confidence: float) -> None:
+    """Raise InputError unless it lies between 0 and 1."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence}; it takes more than 0 and less than 1")
+
+
+def _checked(samples: ArrayLike, confidence: float) -> Floats:
+    values = np.asarray(samples, dtype=np.float64)
+    check_confidence(confidence)
     if values.ndim != 1 or not values.size:
         raise InputError(f"the samples' shape is {values.shape}; it takes one dimension, not empty")
     if not np.isfinite(values).all():

@@ -4,7 +4,7 @@ A run's checkpoint holds everything that its future depends on, so a run that wa
 moment and resumed ends with the same tensors, to the bit, as one that was not.
 """
 
-import os.path
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from gridcade import agents, mdp, statistics
-from gridcade.agents import WEIGHTS, AgentKind
+from gridcade.agents import AgentKind
 from gridcade.board import Board
 from gridcade.envs import lookup
 from gridcade.errors import InputError
@@ -31,8 +31,7 @@ from gridcade.run import (
     Tensors,
     convert,
     differences,
-    find_run,
-    load_tensors,
+    find_learnt,
     plain,
     read_toml,
 )
@@ -41,6 +40,7 @@ DEFAULT_STEPS = 200_000  # decisions
 EPOCHS = 50  # in the steps asked for, unless the epoch's length is given
 SHORTEST_EPOCH = 1_000  # decisions
 EPOCH_BY_TIME = 1_000_000  # decisions, of runs bounded by minutes alone
+MEMORY_BESIDE = 2_500_000_000  # bytes, that a deep agent and the system take besides its replay
 CONFIDENCE = 0.95  # of the intervals in the metrics
 
 
@@ -188,9 +188,12 @@ def train(
     settled = settle(kind, env, preset, config, given, hyperparameters)
     with closing(lookup.make(env)) as single:
         # what does not fit is told before a folder is made
-        left = _take_layers(_make_agent(kind, single, settled), settled)
+        made = _make_agent(kind, single, settled)
+        left = _take_layers(made, settled)
     if left and note is not None:
         note(f"layers that do not fit, and start afresh: {', '.join(left)}")
+    if note is not None and (warning := _tight_memory(getattr(made, "replay_bytes", 0))):
+        note(warning)
     map_ = lookup.map_file(env)
     world = map_.read_text(encoding="utf-8") if map_ else None
     path = Path(out) if out is not None else _free_folder(settled)
@@ -316,19 +319,28 @@ def _take_layers(agent: Any, config: RunConfig) -> list[str]:
     """
     if not config.init_from:
         return []
-    folder = agents.trained().get(config.init_from)
-    if folder is not None:
-        other, tensors = read_toml(folder / "config.toml"), load_tensors(folder / WEIGHTS)
-        name = str(other["agent"])
-    else:
-        run, decisions = find_run(config.init_from, agents.trained())
-        name, tensors = run.config.agent, run.load_agent(decisions)
+    _, other, tensors = find_learnt(config.init_from)
+    name = other.agent
     if name != config.agent or not hasattr(agent, "take_layers"):
         raise InputError(f"{config.agent} cannot start from '{config.init_from}', which is {name}")
     left: list[str] = agent.take_layers(tensors)
     if len(left) == agent.layers:
         raise InputError(f"no layer of '{config.init_from}' fits")
     return left
+
+
+def _tight_memory(replay: int) -> str:
+    """What to say where a replay of so many bytes leaves too little memory; or nothing."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return ""
+    if replay + MEMORY_BESIDE <= memory:
+        return ""
+    return (
+        f"the replay takes {replay / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB of "
+        "memory: sampling will wait for the disk; a smaller --replay-capacity is faster"
+    )
 
 
 def _free_folder(config: RunConfig) -> Path:
