@@ -156,7 +156,7 @@ class DQN(DeepAgent):
     def replay_bytes(self) -> int:
         """What the frames of a full replay take."""
         frame = self._shape[1:] if self._stack else self._shape
-        size = int(np.prod(frame, dtype=np.int64)) * np.dtype(self._dtype).itemsize
+        size = int(np.prod(frame, dtype=np.int64)) * int(np.dtype(self._dtype).itemsize)
         return self.config.replay_capacity * size
 
     @property
