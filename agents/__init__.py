@@ -13,6 +13,8 @@ from gridcade.errors import unknown
 if TYPE_CHECKING:
     from gridcade.agents.dqn import DQN as DQN
     from gridcade.agents.dqn import DQNConfig as DQNConfig
+    from gridcade.agents.pqn import PQN as PQN
+    from gridcade.agents.pqn import PQNConfig as PQNConfig
     from gridcade.agents.q_learning import QLearning as QLearning
     from gridcade.agents.q_learning import QLearningConfig as QLearningConfig
     from gridcade.agents.schedule import Schedule as Schedule
@@ -23,6 +25,8 @@ WEIGHTS = "weights.safetensors"  # of an agent in it
 _EXPORTS = {
     "DQN": "dqn",
     "DQNConfig": "dqn",
+    "PQN": "pqn",
+    "PQNConfig": "pqn",
     "QLearning": "q_learning",
     "QLearningConfig": "q_learning",
     "Schedule": "schedule",
@@ -93,6 +97,14 @@ AGENTS = {
             config_name="DQNConfig",
             default_preset="vector",
             image_preset="two-core",
+        ),
+        AgentKind(
+            name="pqn",
+            about="deep Q-learning on many environments, without replay (Gallici et al. 2024)",
+            module="pqn",
+            config_name="PQNConfig",
+            default_preset="vector-pqn",
+            image_preset="two-core-pqn",
         ),
     )
 }

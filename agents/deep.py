@@ -17,8 +17,11 @@ from gridcade.agents.networks import (
     network,
     stack_blocks,
     take_layers,
+    to_blocks,
 )
+from gridcade.agents.replay import Replay, Storage
 from gridcade.errors import InputError, unknown
+from gridcade.experience import Step
 from gridcade.probabilities import ByProbabilities, greedy, with_epsilon
 from gridcade.streams import pack, stream, unpack
 
@@ -37,6 +40,7 @@ class DeepAgent(ByProbabilities):
         num_actions: actions.
         name: of the network; see `gridcade.agents.networks.network`.
         hidden: units of the mlp's layers.
+        layer_norm: whether layers are normalised.
         bfloat16: passes in bfloat16, where the processor has units for it.
         freeze: layers that do not learn.
         device: where the network is: cpu, cuda or mps.
@@ -55,6 +59,7 @@ class DeepAgent(ByProbabilities):
         *,
         name: NetworkName,
         hidden: tuple[int, ...],
+        layer_norm: bool = False,
         bfloat16: bool,
         freeze: Freeze,
         device: str,
@@ -68,7 +73,7 @@ class DeepAgent(ByProbabilities):
         self._prediction_rng = stream(seed, "prediction")
         with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
             torch.manual_seed(seed)
-            self.q = network(name, shape, num_actions, hidden)
+            self.q = network(name, shape, num_actions, hidden, layer_norm)
         self.q.to(self.device)
         for layer in self.q if freeze == "conv" else ():
             layer.requires_grad_(not isinstance(layer, nn.Conv2d))
@@ -105,6 +110,38 @@ class DeepAgent(ByProbabilities):
         left = take_layers(self.q, tensors, "q.")
         self._follow_weights()
         return left
+
+    def _learnable(
+        self, step: Step, clip_rewards: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Rewards as they are learnt from, and where nothing is bootstrapped from, [n] each.
+
+        A lost life is an end to the learner, though the game goes on.
+        """
+        rewards = np.clip(step.rewards, -1, 1) if clip_rewards else step.rewards
+        lost = step.life_lost
+        return rewards, step.terminated if lost is None else step.terminated | lost
+
+    def _memory(self, envs: int, frames: int, slack: int, storage: Storage) -> Replay:
+        """A replay of so many frames, in the form that the network takes."""
+        frame = self._shape[1:] if self._stack else self._shape
+        encode = to_blocks if self._blocks else np.asarray
+        return Replay(envs, frames, slack, frame, self._dtype, self._stack, storage, encode)
+
+    def _finite(self, loss: Tensor, updates: int) -> float:
+        """A loss as a number; InputError if it is none any more."""
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise InputError(f"the loss is {value} at update {updates}: it has diverged")
+        return value
+
+    def _gather_gradients(self) -> None:
+        """Give the learnt weights the gradients of those that the passes ran on."""
+        if self._passes is self.q:
+            return
+        for weight, copied in zip(self.q.parameters(), self._passes.parameters(), strict=True):
+            if copied is not weight and copied.grad is not None:
+                weight.grad, copied.grad = copied.grad.float(), None
 
     def _follow_weights(self) -> None:
         """Let the passes know that the weights were set."""

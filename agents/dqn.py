@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gridcade.agents.deep import DeepAgent, Floats, Freeze, Tensors, fitting
-from gridcade.agents.networks import NetworkName, copy_weights, to_blocks
+from gridcade.agents.networks import NetworkName, copy_weights
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
-from gridcade.agents.replay import Batch, Replay, Storage, in_memory
+from gridcade.agents.replay import Batch, Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
 from gridcade.experience import Step
@@ -143,11 +143,7 @@ class DQN(DeepAgent):
         """Give the agent its memory, before it learns; see `Replay`. Empty: it will not learn."""
         config = self.config
         capacity = max(self._stack, 1) * envs if empty else config.replay_capacity
-        frame = self._shape[1:] if self._stack else self._shape
-        encode = to_blocks if self._blocks else np.asarray
-        self.replay = Replay(
-            envs, capacity, slack, frame, self._dtype, self._stack, storage, encode
-        )
+        self.replay = self._memory(envs, capacity, slack, storage)
         count = 0 if empty else config.held_out
         seen = self._seen(np.zeros((count, *self._shape), self._dtype))
         self._held_out = storage("held_out", seen.shape, self._dtype)
@@ -167,17 +163,11 @@ class DQN(DeepAgent):
     @property
     def epsilon(self) -> float:
         """The probability of a random action, now."""
-        numbers = self.config.epsilon.numbers()
-        t = max(self.decisions - self.config.learn_start, 0)
-        share = min(t / numbers.decisions, 1.0) if numbers.decisions else 1.0
-        return numbers.initial + (numbers.final - numbers.initial) * share
+        return self.config.epsilon.at(max(self.decisions - self.config.learn_start, 0))
 
     def observe(self, step: Step) -> None:
         """Store the transitions in the replay. A lost life ends bootstrapping, not the game."""
-        rewards = np.clip(step.rewards, -1, 1) if self.config.clip_rewards else step.rewards
-        terminated = step.terminated
-        if step.life_lost is not None:
-            terminated = terminated | step.life_lost
+        rewards, terminated = self._learnable(step, self.config.clip_rewards)
         self.replay.add(step, rewards, terminated)
         before, self.decisions = self.decisions, self.decisions + len(rewards)
         if before < self.config.learn_start <= self.decisions:
@@ -222,9 +212,7 @@ class DQN(DeepAgent):
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._optimiser.zero_grad()
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise InputError(f"the loss is {value} at update {self.updates}: it has diverged")
+        value = self._finite(loss, self.updates)
         self._losses += [value / (self.config.batch_size if self._sum == "sum" else 1), 1]
 
     def _loss(self, batch: Batch, next_values: Future[Tensor]) -> Tensor:

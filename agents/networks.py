@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gridcade.agents.compiled import compiled
 from gridcade.errors import InputError
 
 NetworkName = Literal["auto", "2013", "2015", "mlp"]
@@ -22,9 +23,20 @@ BLOCK = 4  # pixels
 def to_blocks(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Blocks of 4 x 4 pixels as channels: […, height, width] -> […, height / 4, width / 4, 16]."""
     *lead, height, width = frames.shape
-    cut = frames.reshape(*lead, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    blocks = cut.swapaxes(-2, -3).reshape(*lead, height // BLOCK, width // BLOCK, BLOCK**2)
-    return np.ascontiguousarray(blocks)
+    blocks = np.empty((*lead, height // BLOCK, width // BLOCK, BLOCK**2), frames.dtype)
+    cut(frames.reshape(-1, height, width), blocks.reshape(-1, *blocks.shape[-3:]))
+    return blocks
+
+
+@compiled
+def cut(frames: Any, blocks: Any) -> None:
+    """Fill blocks [n, height / 4, width / 4, 16] from frames [n, height, width]."""
+    n, height, width = frames.shape
+    for i in range(n):
+        for y in range(height // BLOCK * BLOCK):
+            for x in range(width // BLOCK * BLOCK):
+                pixel = y % BLOCK * BLOCK + x % BLOCK
+                blocks[i, y // BLOCK, x // BLOCK, pixel] = frames[i, y, x]
 
 
 def stack_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -57,6 +69,17 @@ class Flatten(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """[batch, filters, h, w] -> [batch, h w filters]."""
         return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+class MapNorm(nn.LayerNorm):
+    """Layer normalisation over all numbers of a sample's feature maps (Ba et al. 2016)."""
+
+    def __init__(self, filters: int, side: int):
+        super().__init__((side, side, filters))  # the order of memory
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
+        """[batch, filters, side, side], and the same."""
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Hidden(nn.Linear):
@@ -149,7 +172,11 @@ class Flat(nn.Module):
 
 
 def network(
-    name: NetworkName, shape: Sequence[int], num_actions: int, hidden: Sequence[int] = (128, 128)
+    name: NetworkName,
+    shape: Sequence[int],
+    num_actions: int,
+    hidden: Sequence[int] = (128, 128),
+    layer_norm: bool = False,
 ) -> nn.Sequential:
     """Action values of observations: [batch, *shape] -> [batch, actions].
 
@@ -160,10 +187,15 @@ def network(
         shape: of one observation.
         num_actions: outputs.
         hidden: units of the mlp's layers.
+        layer_norm: normalise what each layer but the last gives, before its ReLU.
 
     Raises:
         InputError: frames of a size that the convolutions do not fit.
     """
+
+    def active(layer: nn.Module, *norm: nn.Module) -> list[nn.Module]:
+        return [layer, *(norm if layer_norm else ()), nn.ReLU()]
+
     layers: list[nn.Module]
     if name == "auto":
         name = "2013" if len(shape) == 3 and shape[-1] > 3 else "mlp"
@@ -173,7 +205,7 @@ def network(
             size *= side
         layers = [Flat()]
         for inputs, outputs in pairwise([size, *hidden]):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+            layers += active(nn.Linear(inputs, outputs), nn.LayerNorm(outputs))
         return nn.Sequential(*layers, Output([size, *hidden][-1], num_actions))
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] % BLOCK or shape[1] < 36:
         raise InputError(
@@ -181,11 +213,14 @@ def network(
             f"36 or more; these are {list(shape)}"
         )
     filters, units = ([16, 32], 256) if name == "2013" else ([32, 64, 64], 512)
-    layers = [FirstLayer(shape[0], filters[0]), nn.ReLU()]  # 8 x 8, stride 4
-    layers += [nn.Conv2d(filters[0], filters[1], 4, stride=2), nn.ReLU()]
-    side = (shape[1] // BLOCK - 5) // 2 + 1
+    side = shape[1] // BLOCK - 1
+    layers = active(FirstLayer(shape[0], filters[0]), MapNorm(filters[0], side))  # 8 x 8, stride 4
+    side = (side - 4) // 2 + 1
+    second = nn.Conv2d(filters[0], filters[1], 4, stride=2)
+    layers += active(second, MapNorm(filters[1], side))
     if name == "2015":
-        layers += [nn.Conv2d(filters[1], filters[2], 3), nn.ReLU()]
         side -= 2
-    layers += [Flatten(), Hidden(filters[-1] * side * side, units), nn.ReLU()]
+        layers += active(nn.Conv2d(filters[1], filters[2], 3), MapNorm(filters[2], side))
+    layers += [Flatten()]
+    layers += active(Hidden(filters[-1] * side * side, units), nn.LayerNorm(units))
     return nn.Sequential(*layers, Output(units, num_actions))

@@ -63,7 +63,7 @@ class Replay:
         dtype: of frames.
         stack: frames in an observation, which is then [stack, *shape]; 0: it is a frame itself.
         storage: where arrays are kept; called with name, shape and dtype.
-        encode: what is stored of a frame. Of a frame [height, width, channels] a stack is
+        encode: what is stored of frames [n, *shape]: [n, …]. Of a frame [height, width, channels] a stack is
             [height, width, stack x channels], of any other one [stack, …].
     """
 
@@ -78,7 +78,7 @@ class Replay:
         storage: Storage = in_memory,
         encode: Callable[[Any], Any] = np.asarray,
     ):
-        stored = encode(np.zeros(shape, dtype)).shape
+        stored = encode(np.zeros((1, *shape), dtype)).shape[1:]
         self.window = capacity // envs  # slots of each environment that are sampled from
         self.slack = -(-slack // envs)
         self.ring = self.window + self.slack
@@ -114,18 +114,23 @@ class Replay:
             rewards: as they are to be learnt from, [envs].
             terminated: where nothing is to be bootstrapped from, [envs].
         """
-        for env in range(len(self.written)):
-            if self.written[env] == 0:
-                self._begin(env, step.observations[env])
-            now = (self.written[env] - 1) % self.ring
-            self.actions[env, now] = step.actions[env]
-            self.rewards[env, now] = rewards[env]
-            self.marks[env, now] = DECIDED | (TERMINATED if terminated[env] else 0)
-            after = step.next_observations[env]
-            ended = step.terminated[env] or step.truncated[env]
-            self._write(env, after[-1] if self.stack else after, LAST if ended else 0)
-            if ended:
-                self._begin(env, step.current[env])
+        for env in np.flatnonzero(self.written == 0):
+            self._begin(env, step.observations[env])
+        envs, now = np.arange(len(self.written)), (self.written - 1) % self.ring
+        self.actions[envs, now] = step.actions
+        self.rewards[envs, now] = rewards
+        self.marks[envs, now] = DECIDED | np.where(terminated, TERMINATED, 0)
+        ended = step.terminated | step.truncated
+        after = np.asarray(step.next_observations)
+        self._write(envs, after[:, -1] if self.stack else after, np.where(ended, LAST, 0))
+        for env in np.flatnonzero(ended):
+            self._begin(env, step.current[env])
+
+    def newest(self) -> NDArray[Any] | None:
+        """The observations that the next decisions are made from: [envs, …]; None before a step."""
+        if not self.written.all():
+            return None
+        return self.stacks(np.arange(len(self.written)), self.written - 1)
 
     def sample(
         self, size: int, rng: np.random.Generator, steps: int = 1, discount: float = 0.99
@@ -156,11 +161,11 @@ class Replay:
             last = (self.marks[envs, (at + 1) % self.ring] & LAST) > 0
             going &= ~ends & ~last
         return Batch(
-            observations=self._stacks(envs, slots),
+            observations=self.stacks(envs, slots),
             actions=self.actions[envs, slots % self.ring].astype(np.int64),
             returns=returns,
             discounts=np.where(bootstrap, weights, 0).astype(np.float32),
-            gather_next=partial(self._stacks, envs, slots + taken),
+            gather_next=partial(self.stacks, envs, slots + taken),
         )
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
@@ -173,15 +178,16 @@ class Replay:
         self.written[:] = tensors["written"]
         self._kept = self.written.copy()
 
-    def _begin(self, env: int, observation: NDArray[Any]) -> None:
+    def _begin(self, env: np.intp, observation: NDArray[Any]) -> None:
         for frame in observation if self.stack else [observation]:
-            self._write(env, frame, 0)
+            self._write(np.array([env]), np.asarray(frame)[None], np.zeros(1, dtype=np.uint8))
 
-    def _write(self, env: int, frame: Any, marks: int) -> None:
-        slot = self.written[env] % self.ring
-        self.frames[env, slot] = self._encode(frame)
-        self.marks[env, slot] = marks
-        self.written[env] += 1
+    def _write(self, envs: NDArray[Any], frames: NDArray[Any], marks: NDArray[Any]) -> None:
+        """A slot in each of some environments, [n]."""
+        slots = self.written[envs] % self.ring
+        self.frames[envs, slots] = self._encode(frames)
+        self.marks[envs, slots] = marks
+        self.written[envs] += 1
 
     def _draw(
         self, size: int, rng: np.random.Generator, steps: int
@@ -207,7 +213,8 @@ class Replay:
             missing = missing[~decided]
         raise ValueError("the replay holds hardly any transition")
 
-    def _stacks(self, envs: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[Any]:
+    def stacks(self, envs: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[Any]:
+        """Observations by their environments and newest slots, [batch] each: [batch, stack, …]."""
         if not self.stack:
             return np.asarray(self.frames[envs, slots % self.ring])
         frames = self.frames.reshape(*self.frames.shape[:2], self._places, -1)

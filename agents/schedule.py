@@ -43,6 +43,12 @@ class Schedule:
         if not 0 <= self.power <= 1:
             raise InputError(f"{name}.power is {self.power}; it takes 0 to 1")
 
+    def at(self, decision: int) -> float:
+        """The value at an absolute decision, from 0 on; without the decay by visits."""
+        final = self.initial if self.final is None else self.final
+        share = min(decision / self.decisions, 1.0) if self.decisions else 1.0
+        return self.initial + (final - self.initial) * share
+
     def numbers(self) -> ScheduleNumbers:
         """For the compiled code."""
         final = self.initial if self.final is None else self.final

@@ -35,6 +35,7 @@ MNIHS_GAMES = (  # of 2013
     "SpaceInvaders",
 )
 GAMES_A_SEED = 64
+GAMES_A_THREAD = 8
 ACTION_SETS = ("minimal", "full")
 LOWEST_PRIORITY = 19
 INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
@@ -143,7 +144,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         count: emulators.
         protocol: one of PROTOCOLS.
         actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
-        threads: that the emulators share.
+        threads: that the emulators share; None: one for each eight, as far as there are cores.
         native: the game's own picture instead, [n, 1, height, width, 3].
     """
 
@@ -153,13 +154,15 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         count: int,
         protocol: str = DEFAULT_PROTOCOL,
         actions: str | None = None,
-        threads: int = 1,
+        threads: int | None = None,
         native: bool = False,
     ):
         self.protocol = find_protocol(protocol)
         rom = rom_name(game)
         from ale_py.vector_env import AtariVectorEnv
 
+        if threads is None:
+            threads = max(min(count // GAMES_A_THREAD, os.cpu_count() or 1), 1)
         height, width, stack = (*SCREEN, 1) if native else (84, 84, STACK)
         self._games = _giving_way(
             AtariVectorEnv,
