@@ -1,11 +1,15 @@
 """A study: who is compared, on which environments, with how much training and how many seeds."""
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from gridcade.errors import InputError
-from gridcade.run import convert, read_toml
+from gridcade import agents
+from gridcade.agents import AgentKind
+from gridcade.errors import InputError, unknown
+from gridcade.run import check_names, convert, read_toml
 from gridcade.statistics import check_confidence
 from gridcade.streams import check_seed
 
@@ -31,6 +35,14 @@ class Entry:
     def label(self) -> str:
         """What it is called in the study."""
         return self.name or self.policy
+
+    @property
+    def kind(self) -> AgentKind | None:
+        """The agent that it names; None: a policy that learns nothing here."""
+        agent = self.policy in agents.AGENTS
+        if agent or (self.policy.startswith("sb3-") and not os.path.exists(self.policy)):
+            return agents.find(self.policy)
+        return None
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,20 @@ class Study:
                 raise InputError(f"{name} is {value}; it takes 1 or more")
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise InputError(f"minutes is {self.minutes}; it takes more than 0")
-        if self.steps is None and self.minutes is None:
+        if self.steps is None and self.minutes is None and any(e.kind for e in self.contenders):
             raise InputError("a study takes steps, minutes, or both")
         check_seed(self.evaluation_seed)
         check_confidence(self.confidence)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, fit for TOML and JSON, without what is empty or None."""
+        plain = asdict(self)
+        plain["contenders"] = [
+            {key: value for key, value in entry.items() if value or value == 0}
+            for entry in plain["contenders"]
+        ]
+        plain["environments"] = list(self.environments)
+        return {key: value for key, value in plain.items() if value is not None}
 
 
 def read_study(file: str | Path) -> Study:
@@ -85,5 +107,65 @@ def read_study(file: str | Path) -> Study:
     Raises:
         InputError: it cannot be read, or is no study; with the field's name.
     """
-    study: Study = convert(read_toml(Path(file)), Study, str(file))
+    values = read_toml(Path(file))
+    entries = values.get("contenders")
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(entry, dict):
+            check_names(entry, Entry, f"{file}, contenders[{number}]")
+    study: Study = convert(values, Study, str(file))
     return study
+
+
+def word_study(
+    contenders: Sequence[str],
+    environments: Sequence[str],
+    presets: Iterable[str] = (),
+    **given: Any,
+) -> Study:
+    """A study as a command line words it.
+
+    Args:
+        contenders: policies; `dqn:two-core` is the agent dqn with its preset two-core.
+        environments: their names.
+        presets: `CONTENDER=NAME`, or `NAME` for every agent that has none yet.
+        given: fields of the study; None: its own default.
+
+    Raises:
+        InputError: a preset of a contender that there is not, or whatever `Study` raises.
+    """
+    entries = {}
+    for word in contenders:
+        policy, mark, preset = word.partition(":")
+        named = mark and not os.path.exists(word)
+        entry = Entry(policy, name=word, preset=preset) if named else Entry(word)
+        if entry.label in entries:
+            raise InputError(f"'{word}' is named twice; dqn:two-core is dqn with that preset")
+        entries[entry.label] = entry
+    for label, _, preset in (word.rpartition("=") for word in presets if "=" in word):
+        if label not in entries:
+            raise unknown("contender", label, entries)
+        entries[label] = replace(entries[label], preset=preset)
+    for preset in (word for word in presets if "=" not in word):
+        for label, entry in entries.items():
+            if entry.kind and not entry.preset:
+                entries[label] = replace(entry, preset=preset)
+    said = {key: value for key, value in given.items() if value is not None}
+    return Study(tuple(entries.values()), tuple(environments), **said)
+
+
+def differences(old: Study, new: Study) -> list[str]:
+    """What differs between two studies, one line a field or contender: `seeds: 5 -> 10`."""
+
+    def told(study: Study) -> dict[str, Any]:
+        plain = study.as_dict()
+        entries = plain.pop("contenders")
+        labels = [entry.label for entry in study.contenders]
+        named = (f"contender {label}" for label in labels)
+        return plain | {"contenders": labels} | dict(zip(named, entries, strict=True))
+
+    a, b = told(old), told(new)
+    return [
+        f"{key}: {a.get(key, 'none')} -> {b.get(key, 'none')}"
+        for key in sorted({*a, *b})
+        if a.get(key) != b.get(key)
+    ]
