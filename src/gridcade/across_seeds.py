@@ -3,7 +3,8 @@
 The sampling unit is the training seed: a score is what one run's final policy is worth, such as its
 mean return over evaluation episodes. Runs of different algorithms are not paired, whatever seeds
 they share. Where all runs play the same evaluation episodes, what seeds tell is about these
-episodes: play so many that this does not matter, or take exact values as scores.
+episodes: play so many that this does not matter, or take exact values as scores. With 5 seeds or
+fewer show every one: no interval says more.
 
 Scores on several environments are a sequence with one array an environment, [seeds of it]; scores
 on one environment are such a sequence of length one. Scores of environments that are taken
@@ -24,10 +25,12 @@ from gridcade.errors import InputError
 from gridcade.statistics import TOLERANCE, Estimate, check_confidence, mean_interval
 
 Floats = NDArray[np.float64]
-Scores = Sequence[ArrayLike]  # one array an environment, [seeds of it]
+Scores = Sequence[ArrayLike] | Floats  # one array an environment, [seeds of it]
+Curves = Sequence[ArrayLike] | Floats  # one array a seed, [points of it]
 Statistic = Callable[[Sequence[Floats]], Floats]  # of arrays [..., seeds of it]; one number a row
 
 RESAMPLES = 10_000
+FEW_SEEDS = 10  # with fewer, a bootstrap interval is noted
 MOST_SEEDS = 1000  # that `seeds_needed` looks for
 
 
@@ -59,7 +62,10 @@ class Side:
 
     @classmethod
     def of_interval(cls, estimate: Estimate, confidence: float, samples: int) -> "Side":
-        """A policy that is fixed, by its interval from that many episodes (or batches)."""
+        """A policy that is fixed, by its interval from that many episodes (or batches).
+
+        Half the interval's length over Student's quantile is taken for the error.
+        """
         check_confidence(confidence)
         if samples < 2 or not math.isfinite(estimate.half_width):
             return cls(estimate.mean, math.inf, 0)
@@ -83,8 +89,8 @@ class Difference:
 def interquartile_mean(scores: Scores) -> Floats:
     """The mean of the middle half of all runs on all environments (Agarwal et al. 2021, 4.3).
 
-    Of n runs the n // 4 best and worst are left out. An environment with more seeds weighs more.
-    Scores may have leading axes, [..., seeds of it]: there is one mean for each.
+    Of n runs the n // 4 best and the n // 4 worst are left out. An environment with more seeds
+    weighs more. Scores may have leading axes, [..., seeds of it]: there is one mean for each.
     """
     runs = np.sort(np.concatenate(_checked(scores), axis=-1), axis=-1)
     cut = runs.shape[-1] // 4
@@ -104,10 +110,21 @@ def stratified_bootstrap(
     The seeds of each environment are drawn anew, with replacement. `statistic` takes a sequence of
     arrays [..., seeds of it], as `interquartile_mean` does. Where an environment has one seed, the
     interval is infinite.
+
+    It covers too rarely with few seeds. Of normal scores on one environment, that of the
+    interquartile mean at 95 % covers 74 % of the time with 3 seeds, 90 % with 5 and 93 % with 10;
+    on seven environments together 86 %, 91 % and 93 %. A note tells of fewer than 10, and of
+    resamples that all agree, as on scores that are all equal.
     """
     strata = _strata(scores)
     low, high = _percentiles(strata, statistic, rng, confidence, resamples)
-    return Estimate(float(statistic(strata)), float(low), float(high), "bootstrap")
+    seeds = min(s.size for s in strata)
+    note = None
+    if low == high:
+        note = "all resamples agree: the interval allows for nothing that was not seen"
+    elif 1 < seeds < FEW_SEEDS:
+        note = f"{seeds} seeds: bootstrap intervals of fewer than {FEW_SEEDS} cover too rarely"
+    return Estimate(float(statistic(strata)), float(low), float(high), "bootstrap", note)
 
 
 def performance_profile(
@@ -122,9 +139,7 @@ def performance_profile(
     The run-score distribution of Agarwal et al. (2021), section 4.2. The band is `0 to 1` where an
     environment has one seed; where all runs lie on one side of a threshold, it has no width.
     """
-    strata, x = _strata(scores), np.asarray(thresholds, dtype=np.float64)
-    if x.ndim != 1 or not np.isfinite(x).all():
-        raise InputError(f"thresholds are finite numbers in one dimension, not {thresholds!r}")
+    strata, x = _strata(scores), _line(thresholds, "thresholds")
 
     def shares(runs: Sequence[Floats]) -> Floats:
         above = [np.mean([(r > t).mean(axis=-1) for r in runs], axis=0) for t in x]
@@ -145,14 +160,16 @@ def probability_of_improvement(
 
     A tie counts half (Agarwal et al. 2021, section 4.3; Mann & Whitney's U over the number of
     pairs). The seeds of X and of Y are drawn anew independently. The interval is 0 to 1 where
-    either has one seed on an environment.
+    either has one seed on an environment; where each run of one beats each of the other, it has no
+    width, which a note says.
     """
     if len(x) != len(y):
         raise InputError(f"X has scores on {len(x)} environments, Y on {len(y)}")
 
     def improvement(runs: Sequence[Floats]) -> Floats:
         pairs = zip(runs[: len(x)], runs[len(x) :], strict=True)
-        return np.mean([_probability_above(a, b) for a, b in pairs], axis=0)
+        mean: Floats = np.mean([_probability_above(a, b) for a, b in pairs], axis=0)
+        return mean
 
     found = stratified_bootstrap([*x, *y], improvement, rng, confidence, resamples)
     return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
@@ -190,8 +207,8 @@ def holm(p_values: ArrayLike) -> Floats:
         raise InputError(f"p-values lie between 0 and 1, in one dimension: not {p_values!r}")
     order = np.argsort(p)
     adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    return np.minimum(adjusted, 1)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)).clip(max=1)
+    return adjusted
 
 
 def seeds_needed(a: Side, b: Side, power: float = 0.8, confidence: float = 0.95) -> int | None:
@@ -225,7 +242,7 @@ def seeds_needed(a: Side, b: Side, power: float = 0.8, confidence: float = 0.95)
     return 2 + bisect_left(range(2, MOST_SEEDS), True, key=told)
 
 
-def curve(x: Scores, y: Scores, confidence: float, points: int = 200) -> Band:
+def curve(x: Curves, y: Curves, confidence: float, points: int = 200) -> Band:
     """The mean over seeds of curves, and its t interval at each point.
 
     Args:
@@ -238,7 +255,31 @@ def curve(x: Scores, y: Scores, confidence: float, points: int = 200) -> Band:
     largest first x to the smallest last one: between its points a curve is taken to be straight,
     and beyond them nothing is said. There are none where no x has been reached by every seed.
     """
-    raise NotImplementedError
+    if not len(x) or len(x) != len(y):
+        raise InputError(f"there are no curves: {len(x)} x, {len(y)} y")
+    seeds = [
+        (_line(a, f"x of curve {i}"), _line(b, f"y of curve {i}"))
+        for i, (a, b) in enumerate(zip(x, y, strict=True))
+    ]
+    for i, (a, b) in enumerate(seeds):
+        if a.size != b.size or not (np.diff(a) > 0).all():
+            raise InputError(f"curve {i}: x increases, and has as many points as y")
+    start, end = max(a[0] for a, _ in seeds), min(a[-1] for a, _ in seeds)
+    grid = np.unique(np.concatenate([a for a, _ in seeds]))
+    grid = grid[(start <= grid) & (grid <= end)]
+    if grid.size > points:
+        grid = np.linspace(start, end, points)
+    table = np.stack([np.interp(grid, a, b) for a, b in seeds])  # [seeds, points]
+    found = [mean_interval(column, confidence) for column in table.T]
+    mean, low, high = (np.array([getattr(e, k) for e in found]) for k in ("mean", "low", "high"))
+    return Band(grid, mean, low, high)
+
+
+def _line(values: ArrayLike, what: str) -> Floats:
+    line = np.asarray(values, dtype=np.float64)
+    if line.ndim != 1 or not line.size or not np.isfinite(line).all():
+        raise InputError(f"{what} has shape {line.shape}: it takes finite numbers, [points]")
+    return line
 
 
 def _checked(scores: Scores) -> list[Floats]:

@@ -5,7 +5,16 @@
 Mnih et al. (2013), arXiv 1312.5602, table 1. A game is called by its title, as environments are.
 """
 
-from dataclasses import dataclass
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from gridcade.errors import InputError
+
+FILE = Path(__file__).with_suffix(".csv")
 
 
 @dataclass(frozen=True)
@@ -41,9 +50,26 @@ class AtariScores:
     mnih2013: Mnih2013 | None  # of seven games
 
 
+Row = TypeVar("Row", Mnih2013, Nature2015)
+
+
 def scores(game: str) -> AtariScores | None:
     """What was published of a game, by its title (`SpaceInvaders`); None if nothing was."""
-    raise NotImplementedError
+    return published().get(game)
+
+
+@cache
+def published() -> Mapping[str, AtariScores]:
+    """What was published of every game, by title."""
+    with FILE.open(encoding="utf-8", newline="") as lines:
+        return {
+            row["game"]: AtariScores(
+                name=row["name"],
+                nature2015=_of_year(Nature2015, row, 2015),
+                mnih2013=_of_year(Mnih2013, row, 2013) if row["dqn_2013"] else None,
+            )
+            for row in csv.DictReader(lines)
+        }
 
 
 def normalised(score: float, random: float, human: float) -> float:
@@ -54,4 +80,10 @@ def normalised(score: float, random: float, human: float) -> float:
     Raises:
         InputError: random and human are equal, so that there is no scale.
     """
-    raise NotImplementedError
+    if random == human:
+        raise InputError(f"random play and a human both score {random:g}: that makes no scale")
+    return (score - random) / (human - random)
+
+
+def _of_year(kind: type[Row], row: Mapping[str, str], year: int) -> Row:
+    return kind(**{field.name: float(row[f"{field.name}_{year}"]) for field in fields(kind)})
