@@ -10,6 +10,9 @@ Scores on several environments are a sequence with one array an environment, [se
 on one environment are such a sequence of length one. Scores of environments that are taken
 together are on one scale, such as `gridcade.atari_scores.normalised`. Scores that are missing, of
 another shape, or not finite raise InputError.
+
+Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice,
+arXiv 2108.13264.
 """
 
 import math
@@ -87,7 +90,7 @@ class Difference:
 
 
 def interquartile_mean(scores: Scores) -> Floats:
-    """The mean of the middle half of all runs on all environments (Agarwal et al. 2021, 4.3).
+    """The mean of the middle half of all runs on all environments (Agarwal et al. 2021).
 
     Of n runs the n // 4 best and the n // 4 worst are left out. An environment with more seeds
     weighs more. Scores may have leading axes, [..., seeds of it]: there is one mean for each.
@@ -105,7 +108,7 @@ def stratified_bootstrap(
     confidence: float,
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """A statistic of all runs, with a percentile interval (Agarwal et al. 2021, section 4.1).
+    """A statistic of all runs, with a percentile interval (Agarwal et al. 2021).
 
     The seeds of each environment are drawn anew, with replacement. `statistic` takes a sequence of
     arrays [..., seeds of it], as `interquartile_mean` does. Where an environment has one seed, the
@@ -136,7 +139,7 @@ def performance_profile(
 ) -> Band:
     """The share of runs that score above each threshold, [points], averaged over environments.
 
-    The run-score distribution of Agarwal et al. (2021), section 4.2. The band is `0 to 1` where an
+    The run-score distribution of Agarwal et al. (2021). The band is `0 to 1` where an
     environment has one seed; where all runs lie on one side of a threshold, it has no width.
     """
     strata, x = _strata(scores), _line(thresholds, "thresholds")
@@ -158,7 +161,7 @@ def probability_of_improvement(
 ) -> Estimate:
     """How likely a run of X scores higher than a run of Y, averaged over environments.
 
-    A tie counts half (Agarwal et al. 2021, section 4.3; Mann & Whitney's U over the number of
+    A tie counts half (Agarwal et al. 2021; Mann & Whitney's U over the number of
     pairs). The seeds of X and of Y are drawn anew independently. The interval is 0 to 1 where
     either has one seed on an environment; where each run of one beats each of the other, it has no
     width, which a note says.
