@@ -1,9 +1,10 @@
 """PQN, deep Q-learning with neither replay nor target network: Gallici et al. (2024).
 
 "Simplifying Deep Temporal Difference Learning", arXiv 2407.04811, Algorithm 1. Many environments
-give fresh batches, layer normalisation keeps the values from diverging, and the targets are Q(lambda)
-returns. One thing is moved: a rollout is learnt from while the next one is played, minibatch after
-minibatch, so that emulators and learner run side by side. Actions always come from the newest weights.
+give fresh batches, layer normalisation keeps the values from diverging, and the targets are
+Q(lambda) returns. One thing is moved: a rollout is learnt from while the next one is played,
+minibatch after minibatch, so that emulators and learner run side by side. Actions always come from
+the newest weights.
 """
 
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gridcade.agents.deep import DeepAgent, Freeze, Tensors, fitting
-from gridcade.agents.networks import NetworkName, copy_weights
-from gridcade.agents.replay import Replay, Storage, in_memory
+from gridcade.agents.networks import NetworkName
+from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
 from gridcade.experience import Step
@@ -127,7 +128,7 @@ class PQN(DeepAgent):
         self.attach(1, 0, in_memory)
 
     def attach(self, envs: int, slack: int, storage: Storage) -> None:
-        """Give the agent its memory, before it learns; see `Replay`, of which it is the frames."""
+        """Give the agent its memory, before it learns: a `Replay` for the frames alone."""
         config = self.config
         slots = max(self._stack, 1) + 1  # that a decision may take: with an episode's beginning
         length = ROLLOUTS * config.rollout * envs * slots

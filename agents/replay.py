@@ -63,8 +63,8 @@ class Replay:
         dtype: of frames.
         stack: frames in an observation, which is then [stack, *shape]; 0: it is a frame itself.
         storage: where arrays are kept; called with name, shape and dtype.
-        encode: what is stored of frames [n, *shape]: [n, …]. Of a frame [height, width, channels] a stack is
-            [height, width, stack x channels], of any other one [stack, …].
+        encode: what is stored of frames [n, *shape]: [n, …]. Of a frame [height, width, channels]
+            a stack is [height, width, stack x channels], of any other one [stack, …].
     """
 
     def __init__(

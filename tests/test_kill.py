@@ -52,6 +52,17 @@ CASES = {
         agent="dqn",
         hyperparameters=SMALL | {"learn_start": 300, "replay_capacity": 1500, "hidden": 16},
     ),
+    "pqn": Case(
+        "CartPole-v1",
+        envs=4,
+        epoch=400,
+        epochs=20,
+        ahead=2,
+        pause=0.3,
+        kills=7,
+        agent="pqn",
+        hyperparameters={"hidden": 16, "rollout": 32, "minibatches": 4},
+    ),
     "breakout": Case(
         "Breakout",
         envs=2,
@@ -62,6 +73,17 @@ CASES = {
         kills=6,
         agent="dqn",
         hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 600, "update_every": 8},
+    ),
+    "breakout by pqn": Case(
+        "Breakout",
+        envs=4,
+        epoch=400,
+        epochs=12,
+        ahead=1,
+        pause=0.5,
+        kills=6,
+        agent="pqn",
+        hyperparameters={"rollout": 16, "minibatches": 4},
     ),
 }
 

@@ -1,0 +1,328 @@
+"""PQN: its targets against a naive recursion, its minibatches, its state, the values it learns."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gridcade import mdp
+from gridcade.agents.pqn import PQN, PQNConfig, lambda_returns, make
+from gridcade.agents.replay import Storage, in_memory
+from gridcade.agents.schedule import Schedule
+from gridcade.envs import lookup
+from gridcade.errors import InputError
+from gridcade.experience import Experience, Step, make_vector
+
+SMALL = PQNConfig(
+    hidden=(16,),
+    rollout=8,
+    epochs=2,
+    minibatches=3,
+    epsilon=Schedule(1.0, 0.1, 100),
+    learning_rate=Schedule(0.01, 0.001, 400),
+    clip_rewards=False,
+)
+SHORT = "CartPole-v1?max_episode_steps=9"  # episodes are truncated in the midst of rollouts
+
+
+def changed(**fields: Any) -> PQNConfig:
+    return replace(SMALL, **fields)
+
+
+def started(
+    config: PQNConfig, env: str, envs: int, seed: int = 0, storage: Storage = in_memory
+) -> tuple[PQN, Experience]:
+    agent = make(lookup.make(env), config, seed)
+    agent.attach(envs, 1000, storage)
+    return agent, Experience(make_vector(env, envs), seed)
+
+
+def go_on(agent: PQN, experience: Experience, until: int) -> None:
+    steps = experience.steps(agent)
+    while agent.decisions < until:
+        next(steps)
+
+
+# ---- targets
+
+
+def naive_return(t: int, decay: float, episode: dict[str, NDArray[Any]]) -> float:
+    """G_t of one environment by its recursion, written as Gallici et al. do."""
+    r, gamma, v, cut = (episode[key] for key in ("r", "gamma", "v", "cut"))
+    if gamma[t] == 0:
+        return float(r[t])
+    if cut[t] or t == len(r) - 1:
+        return float(r[t] + gamma[t] * v[t])
+    following = naive_return(t + 1, decay, episode)
+    return float(r[t] + gamma[t] * (decay * following + (1 - decay) * v[t]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    length=st.integers(1, 12),
+    envs=st.integers(1, 3),
+    decay=st.sampled_from([0.0, 0.3, 0.65, 1.0]),
+)
+def test_targets_are_the_papers(seed: int, length: int, envs: int, decay: float) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (length, envs)
+    r, v = rng.normal(size=(2, *shape)).astype(np.float32)
+    gamma = np.where(rng.random(shape) < 0.2, 0, 0.9).astype(np.float32)
+    cut = rng.random(shape) < 0.2
+    carried = np.where(cut, 0, decay).astype(np.float32)
+    found = lambda_returns(r, gamma, v, carried)
+    for env in range(envs):
+        episode = {"r": r[:, env], "gamma": gamma[:, env], "v": v[:, env], "cut": cut[:, env]}
+        expected = [naive_return(t, decay, episode) for t in range(length)]
+        np.testing.assert_allclose(found[:, env], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_lambda_0_is_one_step_and_lambda_1_is_monte_carlo() -> None:
+    rng = np.random.default_rng(0)
+    r, v = rng.normal(size=(2, 6, 2)).astype(np.float32)
+    gamma = np.full((6, 2), 0.9, np.float32)
+    gamma[5] = 0  # the episode's end
+    zero, one = np.zeros_like(r), np.ones_like(r)
+    np.testing.assert_allclose(lambda_returns(r, gamma, v, zero), r + gamma * v, rtol=1e-6)
+    discounted = [sum(0.9**k * r[t + k] for k in range(6 - t)) for t in range(6)]
+    np.testing.assert_allclose(lambda_returns(r, gamma, v, one), discounted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("env", [SHORT, "FourRooms?observation=one_hot&time_limit=11"])
+@pytest.mark.parametrize("envs", [1, 3])
+def test_a_rollout_is_what_happened(env: str, envs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rollout's observations, actions and targets, from all steps as they were met."""
+    agent, experience = started(changed(trace_decay=0.7), env, envs)
+
+    def values(seen: Any) -> Any:  # that stand still, so that targets can be told afterwards
+        x = np.asarray(seen, np.float64).reshape(len(seen), -1)
+        weights = np.random.default_rng(0).normal(size=(x.shape[1], agent._num_actions))
+        return (x @ weights).astype(np.float32)
+
+    monkeypatch.setattr(agent, "_values", values)
+    met: list[Step] = []
+    steps, rollouts = experience.steps(agent), 0
+    for _ in range(60):
+        closed = agent._t == SMALL.rollout  # the next step's update makes it the batch
+        past = met[-SMALL.rollout :]
+        met.append(next(steps))
+        if not closed:
+            continue
+        rollouts += 1
+        observations = np.array([step.observations for step in past])  # [T, envs, …]
+        stored = agent.frames.stacks(agent._batch[2], agent._batch[0])
+        np.testing.assert_array_equal(stored, observations.reshape(stored.shape))
+        np.testing.assert_array_equal(agent._batch[1], np.ravel([step.actions for step in past]))
+        for i in range(envs):
+            episode = {
+                "r": np.array([step.rewards[i] for step in past]),
+                "v": np.array([values(step.next_observations)[i].max() for step in past]),
+                "cut": np.array([step.truncated[i] and not step.terminated[i] for step in past]),
+                "gamma": np.array([0 if step.terminated[i] else 0.99 for step in past]),
+            }
+            expected = [naive_return(t, 0.7, episode) for t in range(SMALL.rollout)]
+            ours = agent._returns.reshape(SMALL.rollout, envs)[:, i]
+            np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+    assert rollouts == 60 // SMALL.rollout
+    assert any(step.truncated.any() for step in met)
+
+
+def test_a_lost_life_ends_bootstrapping_and_not_the_game() -> None:
+    agent = make(gym.make("CartPole-v1"), changed(clip_rewards=True, rollout=2), 0)
+    agent.attach(1, 10, in_memory)
+    zeros = np.zeros((1, 4), np.float32)
+    for lost in (True, False):
+        agent.act(zeros)
+        agent.update()
+        no, life = np.array([False]), np.array([lost])
+        agent.observe(Step(zeros, np.array([1]), np.array([7.0]), zeros, no, no, zeros, life))
+    assert agent._discounts[:, 0].tolist() == pytest.approx([0, 0.99])
+    assert agent._rewards[:, 0].tolist() == [1, 1]
+    assert agent.frames.written[0] == 3  # no episode began
+
+
+# ---- learning
+
+
+@settings(max_examples=10, deadline=None)
+@given(rollout=st.integers(1, 9), epochs=st.integers(1, 3), minibatches=st.integers(1, 12))
+def test_each_decision_is_learnt_from_once_an_epoch(
+    rollout: int, epochs: int, minibatches: int
+) -> None:
+    """Minibatches are spread over the next rollout, and are done when it ends."""
+    config = changed(rollout=rollout, epochs=epochs, minibatches=minibatches)
+    agent, experience = started(config, "CartPole-v1", 2)
+    learnt: list[list[int]] = []
+
+    def count(rows: Any) -> None:
+        learnt[-1] += rows.tolist()
+        agent.updates += 1
+
+    agent._learn = count  # type: ignore[method-assign]
+    steps = experience.steps(agent)
+    for t in range(4 * rollout):
+        if t % rollout == 0:
+            learnt.append([])
+        before = agent.updates
+        next(steps)
+        most = -(-epochs * minibatches // rollout)
+        assert agent.updates - before <= most
+    assert learnt[0] == []
+    for rows in learnt[1:]:
+        assert sorted(rows) == sorted([*range(2 * rollout)] * epochs)
+        assert sorted(rows[: 2 * rollout]) == [*range(2 * rollout)] or minibatches > 2 * rollout
+
+
+def test_an_update_is_a_cut_step_of_radam() -> None:
+    """Down the gradient of half the squared error, no longer than the norm allowed."""
+    agent, experience = started(changed(most_gradient=0.01), SHORT, 2)
+    go_on(agent, experience, 2 * (SMALL.rollout + 3))
+    rows = np.array([0, 3, 5, 9])
+    q, moments = copy.deepcopy(agent.q), copy.deepcopy(agent._optimiser.state_dict())
+    agent._learn(rows)
+
+    slots, actions, envs = agent._batch[:, rows]
+    total = torch.zeros(())
+    for slot, action, env, y in zip(slots, actions, envs, agent._returns[rows], strict=True):
+        seen = torch.as_tensor(agent.frames.frames[env, slot])[None]
+        total = total + 0.5 * (q(seen)[0, action] - float(y)) ** 2 / len(rows)
+    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
+    reference.load_state_dict(moments)
+    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
+    torch.autograd.backward(total)
+    assert torch.nn.utils.clip_grad_norm_(q.parameters(), 0.01) > 0.01
+    reference.step()
+    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
+        np.testing.assert_allclose(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_passes_in_bfloat16_teach_the_weights_in_float32() -> None:
+    agent = PQN((4, 36, 36), np.uint8, 4, 3, changed(network="2013", bfloat16=True))
+    agent.attach(2, 1000, in_memory)
+    rng, no = np.random.default_rng(0), np.zeros(2, bool)
+    frames = rng.integers(0, 256, (20, 2, 4, 36, 36), dtype=np.uint8)
+    before = copy.deepcopy(agent.q)
+    for t in range(19):
+        actions = agent.act(frames[t])
+        agent.update()
+        agent.observe(Step(frames[t], actions, np.ones(2), frames[t + 1], no, no, frames[t + 1]))
+    assert agent.updates
+    pairs = zip(agent.q.parameters(), agent._passes.parameters(), before.parameters(), strict=True)
+    for weight, copied, then in pairs:
+        assert weight.dtype == torch.float32
+        assert not torch.equal(weight, then)
+        assert torch.equal(weight.to(copied.dtype), copied)
+
+
+def test_values_approach_the_exact_ones() -> None:
+    """On a world whose optimum is known: Q of the start, and the greedy policy's return."""
+    config = PQNConfig(
+        hidden=(64,),
+        trace_decay=0.0,  # with traces the targets are those of the exploring policy, in part
+        discount=0.95,
+        rollout=16,
+        minibatches=2,
+        epsilon=Schedule(1.0, 0.2, 30_000),
+        learning_rate=Schedule(0.003, 0.0001, 60_000),
+        clip_rewards=False,
+    )
+    name = "RussellNorvig4x3?observation=one_hot"
+    agent, experience = started(config, name, 16)
+    go_on(agent, experience, 60_000)
+    env: Any = lookup.make(name)
+    model = lookup.known_model(env)
+    assert model is not None
+    best = mdp.solve(model, "discounted", 0.95)
+    states = [s for s in range(model.num_states) if np.isfinite(best.values[s])]
+    seen = np.array([env.unwrapped.encode(s) for s in states])
+    ours = agent._values(seen).max(axis=1)
+    visited = best.values[states] != 0
+    np.testing.assert_allclose(ours[visited], best.values[states][visited], atol=0.06)
+
+
+# ---- state
+
+
+@pytest.mark.parametrize("decisions", [100, 128, 131])
+def test_state_comes_out_and_goes_back_in(decisions: int) -> None:
+    """With the arrays that the frames lie in, and nothing else, learning goes on bit for bit."""
+    kept: dict[str, Any] = {}
+
+    def storage(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        return kept.setdefault(name, np.zeros(shape, dtype))
+
+    agent, experience = started(SMALL, SHORT, 2, 3, storage)
+    go_on(agent, experience, decisions)
+    state = {k: v.copy() for k, v in agent.state_dict().items()}
+    place = experience.state()
+    go_on(agent, experience, 260)
+    expected = agent.state_dict()
+
+    again, elsewhere = started(SMALL, SHORT, 2, 3, storage)
+    again.load_state_dict(state)
+    elsewhere.restore(place)
+    go_on(again, elsewhere, 260)
+    assert set(again.state_dict()) == set(expected)
+    for key, tensor in again.state_dict().items():
+        np.testing.assert_array_equal(tensor, expected[key], err_msg=key)
+
+
+def test_it_acts_where_other_environments_run() -> None:
+    """A checkpoint of two environments serves one: the weights are there, the rollout is not."""
+    agent, experience = started(SMALL, "CartPole-v1", 2)
+    go_on(agent, experience, 100)
+    alone = make(gym.make("CartPole-v1"), SMALL, 9)
+    alone.load_state_dict(agent.state_dict())
+    observations = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    np.testing.assert_array_equal(alone._values(observations), agent._values(observations))
+
+
+def test_metrics_tell_of_learning() -> None:
+    agent, experience = started(SMALL, "CartPole-v1", 2)
+    go_on(agent, experience, 10)
+    assert set(agent.metrics()) == {"epsilon", "learning_rate", "updates"}
+    go_on(agent, experience, 100)
+    found = agent.metrics()
+    assert found["updates"] == agent.updates > 0
+    assert np.isfinite([found["loss"], found["mean_max_q"]]).all()
+    assert found["learning_rate"] == pytest.approx(0.01 - 0.009 * agent.decisions / 400)
+
+
+def test_a_loss_that_diverges_is_told() -> None:
+    agent, experience = started(SMALL, "CartPole-v1", 2)
+    go_on(agent, experience, 20)
+    with torch.no_grad():
+        for parameter in agent.q.parameters():
+            parameter.fill_(float("inf"))
+    with pytest.raises(InputError, match="the loss is nan at update"):
+        agent._learn(np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"discount": 1.1}, "discount is 1.1"),
+        ({"trace_decay": -0.1}, "trace_decay is -0.1"),
+        ({"rollout": 0}, "rollout is 0"),
+        ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
+        ({"most_gradient": 0.0}, "most_gradient is 0.0"),
+        ({"learning_rate": Schedule(2.0)}, "learning_rate.initial is 2.0"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "PQN has none"),
+    ],
+)
+def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        changed(**wrong)
+
+
+def test_environments_that_do_not_fit_are_told() -> None:
+    with pytest.raises(InputError, match=r"pqn takes arrays.*observation=one_hot"):
+        make(lookup.make("FourRooms"), SMALL, 0)
