@@ -15,46 +15,48 @@ same time on two cores add up to more than the whole. Beside them stand their li
 alone, on one thread, and the matrix products of an update alone, in its precision.
 """
 
-import json
-import multiprocessing
-import os
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
-
-os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
 import tyro
+from side_by_side import (
+    GAME,
+    Parts,
+    Player,
+    clock,
+    compare,
+    emulators_alone,
+    products,
+    sb3,
+    sb3_game,
+    sb3_policy,
+)
+from side_by_side import ours as round_of_ours
 
-GAME = "Breakout"
 FRAMES = 100_000  # of replay
 ENVS = 8  # emulators of ours
+BATCH = 32
+EVERY = 4  # decisions an update
 WARM = 2_000  # decisions before the first round
 DECISIONS = 4_000  # a round
 EPSILON = 0.1
 ACTIONS = 4
 
-Round = Callable[[], float]
 
-
-def ours(network: Any) -> tuple[Round, Any, Any]:
-    """A round of ours, in decisions a second; the agent and its emulators."""
-    import torch
-
+def ours(network: Any) -> Player:
+    """Our DQN in its emulators."""
     from gridcade.agents.dqn import DQN, DQNConfig
     from gridcade.agents.replay import in_memory
     from gridcade.agents.schedule import Schedule
-    from gridcade.experience import Experience, make_vector
+    from gridcade.experience import make_vector
 
-    torch.set_num_threads(1)
     config = DQNConfig(
         network=network,
         replay_capacity=FRAMES,
         learn_start=1_000,
+        update_every=EVERY,
+        batch_size=BATCH,
         target_every=10_000,
         epsilon=Schedule(EPSILON, EPSILON, 0),
         bfloat16=True,
@@ -64,211 +66,69 @@ def ours(network: Any) -> tuple[Round, Any, Any]:
     agent.attach(ENVS, 0, in_memory)
     for array in (agent.replay.frames, agent.replay.actions, agent.replay.rewards):
         array[:] = 1
-    steps = Experience(envs, seed=0).steps(agent)
+    play = round_of_ours(agent, envs, DECISIONS, WARM)
 
-    def play(decisions: int) -> float:
-        end = agent.decisions + decisions
-        began = time.perf_counter()
-        while agent.decisions < end:
-            next(steps)
-        return decisions / (time.perf_counter() - began)
+    def parts() -> Parts:
+        spent: dict[str, float] = {}
+        forward, target = "forward, with waiting for the target network", "target network, beside"
+        rest = "backward, with the other layers' optimiser"
+        clock(spent, envs, "step", "emulators, beside")
+        clock(spent, envs, "reset", "resets, beside")
+        clock(spent, agent, "act", "acting")
+        clock(spent, agent, "observe", "storing")
+        clock(spent, agent, "_sample", "sampling")
+        clock(spent, agent, "_loss", forward)
+        clock(spent, agent, "_next_values", target)
+        large = "the large layer's gradient and optimiser, beside"
+        clock(spent, agent._optimiser, "_change_large", large)
+        clock(spent, agent, "_step", rest)
+        rate = play()
+        shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
+        shares[rest] -= shares[forward]
+        alone = products(network, BATCH)
+        limits = {
+            "emulators alone": emulators_alone(ENVS),
+            "matrix products alone": (2 * alone["forward"] + alone["backward"]) / EVERY,
+        }
+        return {"ms_a_decision": shares | {"all": 1000 / rate}, "limits_ms_a_decision": limits}
 
-    play(WARM)
-    return (lambda: play(DECISIONS)), agent, envs
+    return Player(play, parts)
 
 
-def sb3(network: Any, envs: int) -> Round:
-    """A round of stable-baselines3's DQN, in decisions a second."""
-    import ale_py
-    import gymnasium as gym
-    import torch
+def theirs(network: Any, envs: int) -> Player:
+    """stable-baselines3's DQN in as many emulators."""
     from stable_baselines3 import DQN
-    from stable_baselines3.common.env_util import make_atari_env
-    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-    from stable_baselines3.common.vec_env import VecFrameStack
 
-    from gridcade.agents.networks import network as mnihs
-
-    torch.set_num_threads(2)
-    gym.register_envs(ale_py)
-
-    class Features(BaseFeaturesExtractor):
-        """The same convolutions and hidden layer, on pixels."""
-
-        def __init__(self, observation_space: Any):
-            layers: Any = mnihs(network, (4, 84, 84), ACTIONS).children()
-            first, *others, output = layers
-            super().__init__(observation_space, output.in_features)
-            plain = torch.nn.Conv2d(4, first.out_channels, 8, stride=4)  # on pixels, not on blocks
-            self.layers = torch.nn.Sequential(plain, *others)
-
-        def forward(self, observations: Any) -> Any:
-            return self.layers(observations)
-
-    game = VecFrameStack(make_atari_env(f"{GAME}NoFrameskip-v4", n_envs=envs, seed=0), 4)
     model = DQN(
         "CnnPolicy",
-        game,
+        sb3_game(envs),
         learning_rate=0.00025,
         buffer_size=FRAMES,
         learning_starts=1_000,
-        batch_size=32,
-        train_freq=4 if envs == 1 else 1,
-        gradient_steps=1 if envs == 1 else max(envs // 4, 1),
+        batch_size=BATCH,
+        train_freq=EVERY if envs == 1 else 1,
+        gradient_steps=1 if envs == 1 else max(envs // EVERY, 1),
         target_update_interval=10_000,
         exploration_initial_eps=EPSILON,
         exploration_final_eps=EPSILON,
-        policy_kwargs={"features_extractor_class": Features, "net_arch": []},
+        policy_kwargs=sb3_policy(network, ACTIONS),
         seed=0,
     )
     assert model.replay_buffer is not None
     for array in (model.replay_buffer.observations, model.replay_buffer.next_observations):
         array[:] = 1
-
-    def play(decisions: int) -> float:
-        began = time.perf_counter()
-        model.learn(decisions, reset_num_timesteps=False)
-        return decisions / (time.perf_counter() - began)
-
-    play(WARM)
-    return lambda: play(DECISIONS)
-
-
-def parts(network: Any, play: Round, agent: Any, envs: Any) -> dict[str, dict[str, float]]:
-    """Milliseconds for each decision of ours, part by part, beside their limits."""
-    spent: dict[str, float] = {}
-
-    def clocked(owner: Any, method: str, part: str) -> None:
-        plain = getattr(owner, method)
-
-        def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            found = plain(*arguments, **named)
-            spent[part] = spent.get(part, 0.0) + time.perf_counter() - began
-            return found
-
-        setattr(owner, method, timed)
-
-    forward, target = "forward, with waiting for the target network", "target network, beside"
-    large = "the large layer's gradient and optimiser, beside"
-    rest = "backward, with the other layers' optimiser"
-    clocked(envs, "step", "emulators, beside")
-    clocked(envs, "reset", "resets, beside")
-    clocked(agent, "act", "acting")
-    clocked(agent, "observe", "storing")
-    clocked(agent, "_sample", "sampling")
-    clocked(agent, "_loss", forward)
-    clocked(agent, "_next_values", target)
-    clocked(agent._optimiser, "_change_large", large)
-    clocked(agent, "_step", rest)
-    rate = play()
-    shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
-    shares[rest] -= shares[forward]
-    limits = {"emulators alone": emulators_alone(), "matrix products alone": products(network)}
-    return {"ms_a_decision": shares | {"all": 1000 / rate}, "limits_ms_a_decision": limits}
-
-
-def emulators_alone() -> float:
-    """Milliseconds a decision of the emulators, on one thread, resets left out."""
-    from gridcade.experience import make_vector, reset
-
-    envs = make_vector(GAME, ENVS)
-    reset(envs, list(range(ENVS)))
-    actions = np.zeros(ENVS, dtype=np.int64)
-    began = time.perf_counter()
-    for _ in range(DECISIONS // ENVS):
-        envs.step(actions)
-    return (time.perf_counter() - began) / DECISIONS * 1000
-
-
-def products(network: str) -> float:
-    """Milliseconds a decision of an update's products: [rows, inner] x [inner, columns]."""
-    import torch
-
-    layers = {
-        "2013": [(400, 256, 16), (81, 256, 32), (1, 2592, 256)],
-        "2015": [(400, 256, 32), (81, 512, 64), (49, 576, 64), (1, 3136, 512)],
-    }[network]
-    torch.set_num_threads(1)
-    total = 0.0
-    for number, (rows, inner, columns) in enumerate(layers):
-        passes = 4 if number else 3  # two forward, by weights, by inputs but for the first
-        a = torch.randn(32 * rows, inner).bfloat16()
-        b = torch.randn(inner, columns).bfloat16()
-        rounds = []
-        for _ in range(50):
-            began = time.perf_counter()
-            torch.mm(a, b)
-            rounds.append(time.perf_counter() - began)
-        total += passes * statistics.median(rounds)
-    return total / 4 * 1000  # an update every four decisions
-
-
-def live(pipe: Any, which: str, network: Any, envs: int) -> None:
-    """A process: a round for each message, until told to end; then its peak memory in bytes."""
-    agent = emulators = None
-    if which == "ours":
-        play, agent, emulators = ours(network)
-    else:
-        play = sb3(network, envs)
-    while (asked := pipe.recv()) != "end":
-        pipe.send(parts(network, play, agent, emulators) if asked == "parts" else play())
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return Player(sb3(model, DECISIONS, WARM))
 
 
 def main(
     network: Annotated[Literal["2013", "2015"], tyro.conf.arg(help="Whose network.")] = "2013",
     rounds: Annotated[int, tyro.conf.arg(help="Rounds of each, interleaved.")] = 3,
-    sb3_envs: Annotated[int, tyro.conf.arg(help="Emulators of stable-baselines3's.")] = 8,
+    sb3_envs: Annotated[int, tyro.conf.arg(help="Emulators of stable-baselines3's.")] = ENVS,
     as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False,
 ) -> None:
     """Measure both, and print."""
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = {}, []
-    for which in ("ours", "sb3"):
-        pipes[which], end = context.Pipe()
-        processes.append(context.Process(target=live, args=(end, which, network, sb3_envs)))
-        processes[-1].start()
-        end.close()  # so that a process that fails is noticed here
-
-    def ask(which: str, what: str) -> Any:
-        pipes[which].send(what)
-        return pipes[which].recv()
-
-    rates: dict[str, list[float]] = {"ours": [], "sb3": []}
-    for which in rates:
-        ask(which, "round")  # both are warm before the first round counts
-    for number in range(rounds):
-        for which, found in rates.items():
-            found.append(ask(which, "round"))
-        shown = ", ".join(f"{which} {found[-1]:.0f}" for which, found in rates.items())
-        print(f"round {number + 1}: {shown} decisions/s", file=sys.stderr)
-    timed = ask("ours", "parts")
-    memory = {which: ask(which, "end") for which in rates}
-    for process in processes:
-        process.join()
-    medians = {which: statistics.median(found) for which, found in rates.items()}
-    pairs = [a / b for a, b in zip(rates["ours"], rates["sb3"], strict=True)]
-    result = {
-        "ours": medians["ours"],
-        "sb3": medians["sb3"],
-        "ratio": statistics.median(pairs),
-        "ours_memory": memory["ours"],
-        "sb3_memory": memory["sb3"],
-        "parts": timed,
-    }
-    if as_json:
-        print(json.dumps(result, indent=2))
-        return
-    for which, found in rates.items():
-        span = f"{min(found):.0f} to {max(found):.0f}"
-        gib = memory[which] / 2**30
-        print(f"{which:5s} {medians[which]:6.0f} decisions/s ({span})   {gib:.2f} GiB at its peak")
-    print(f"ratio {result['ratio']:.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
-    for title, table in timed.items():
-        print(title.replace("_", " "))
-        for name, value in table.items():
-            print(f"  {name:46s} {value:.3f}")
+    makers = {"ours": partial(ours, network), "sb3": partial(theirs, network, sb3_envs)}
+    compare(makers, rounds, as_json)
 
 
 if __name__ == "__main__":

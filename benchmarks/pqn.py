@@ -1,0 +1,110 @@
+"""How fast PQN learns Breakout beside stable-baselines3's PPO, measured in one run.
+
+    python benchmarks/pqn.py [--rounds N] [--json]
+
+Both have the network of 2013 (ours layer-normalised), 64 emulators, rollouts of 32 decisions, two
+epochs of minibatches of 128. PPO is what stable-baselines3 has for many emulators; it has no PQN.
+Each lives in a process of its own and waits while the other has its round. Ours runs PyTorch on one
+thread, in bfloat16, and the emulators beside it on two; stable-baselines3's PyTorch has two.
+
+The parts are timed in a further round of ours, by clocks around its methods; emulators and learning
+run at the same time. Beside them stand their limits: the emulators alone, on two threads, and the
+matrix products of the passes alone.
+"""
+
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+import tyro
+from side_by_side import (
+    GAME,
+    Parts,
+    Player,
+    clock,
+    compare,
+    emulators_alone,
+    products,
+    sb3,
+    sb3_game,
+    sb3_policy,
+)
+from side_by_side import ours as round_of_ours
+
+ENVS = 64
+ROLLOUT = 32
+EPOCHS = 2
+MINIBATCHES = 16  # an epoch
+BATCH = ENVS * ROLLOUT // MINIBATCHES
+WARM = 3 * ENVS * ROLLOUT  # decisions before the first round
+DECISIONS = 8 * ENVS * ROLLOUT  # a round
+ACTIONS = 4
+
+
+def ours() -> Player:
+    """Our PQN in its emulators."""
+    from gridcade.agents.pqn import PQN, PQNConfig
+    from gridcade.agents.replay import in_memory
+    from gridcade.agents.schedule import Schedule
+    from gridcade.experience import make_vector
+
+    config = PQNConfig(
+        network="2013",
+        rollout=ROLLOUT,
+        epochs=EPOCHS,
+        minibatches=MINIBATCHES,
+        epsilon=Schedule(0.1),
+        bfloat16=True,
+    )
+    envs = make_vector(GAME, ENVS)
+    agent = PQN((4, 84, 84), np.uint8, 4, ACTIONS, config)
+    agent.attach(ENVS, 0, in_memory)
+    play = round_of_ours(agent, envs, DECISIONS, WARM)
+
+    def parts() -> Parts:
+        spent: dict[str, float] = {}
+        clock(spent, envs, "step", "emulators, beside")
+        clock(spent, envs, "reset", "resets, beside")
+        clock(spent, agent, "act", "acting")
+        clock(spent, agent, "observe", "storing")
+        clock(spent, agent, "update", "learning")
+        clock(spent, agent._optimiser, "step", "  of it the optimiser")
+        rate = play()
+        shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
+        once = {name: spent / BATCH for name, spent in products("2013", BATCH).items()}
+        limits = {
+            "emulators alone": emulators_alone(ENVS),
+            "matrix products of acting alone": once["forward"],
+            "matrix products of learning alone": EPOCHS * (once["forward"] + once["backward"]),
+        }
+        return {"ms_a_decision": shares | {"all": 1000 / rate}, "limits_ms_a_decision": limits}
+
+    return Player(play, parts)
+
+
+def theirs() -> Player:
+    """stable-baselines3's PPO in as many emulators."""
+    from stable_baselines3 import PPO
+
+    model = PPO(
+        "CnnPolicy",
+        sb3_game(ENVS),
+        n_steps=ROLLOUT,
+        batch_size=BATCH,
+        n_epochs=EPOCHS,
+        policy_kwargs=sb3_policy("2013", ACTIONS),
+        seed=0,
+    )
+    return Player(sb3(model, DECISIONS, WARM))
+
+
+def main(
+    rounds: Annotated[int, tyro.conf.arg(help="Rounds of each, interleaved.")] = 3,
+    as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False,
+) -> None:
+    """Measure both, and print."""
+    compare({"ours": partial(ours), "sb3": partial(theirs)}, rounds, as_json)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

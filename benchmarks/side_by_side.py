@@ -1,0 +1,206 @@
+"""Two programs measured in one run: each in a process of its own, waiting while the other plays.
+
+What is measured is a `Maker`: called in its process, it gives a `Player`. Decisions a second are
+medians over interleaved rounds, the ratio is the median of the pairs', memory each process's peak.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+
+GAME = "Breakout"
+Parts = dict[str, dict[str, float]]  # milliseconds a decision, table by table
+
+
+@dataclass(frozen=True)
+class Player:
+    """A learner in its environments."""
+
+    play: Callable[[], float]  # a round; decisions a second
+    parts: Callable[[], Parts] = dict  # a further round, timed part by part
+
+
+Maker = Callable[[], Player]
+
+
+def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
+    """Measure `ours` and `sb3`, and print the figures."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Any] = {}
+    processes = []
+    for which, maker in makers.items():
+        pipes[which], end = context.Pipe()
+        processes.append(context.Process(target=_live, args=(end, maker)))
+        processes[-1].start()
+        end.close()  # so that a process that fails is noticed here
+
+    def ask(which: str, what: str) -> Any:
+        pipes[which].send(what)
+        return pipes[which].recv()
+
+    rates: dict[str, list[float]] = {which: [] for which in makers}
+    for which in rates:
+        ask(which, "round")  # both are warm before the first round counts
+    for number in range(rounds):
+        for which, found in rates.items():
+            found.append(ask(which, "round"))
+        shown = ", ".join(f"{which} {found[-1]:.0f}" for which, found in rates.items())
+        print(f"round {number + 1}: {shown} decisions/s", file=sys.stderr)
+    parts = ask("ours", "parts")
+    memory = {which: ask(which, "end") for which in rates}
+    for process in processes:
+        process.join()
+    medians = {which: statistics.median(found) for which, found in rates.items()}
+    pairs = [a / b for a, b in zip(rates["ours"], rates["sb3"], strict=True)]
+    if as_json:
+        result = medians | {"ratio": statistics.median(pairs)}
+        result |= {f"{which}_memory": size for which, size in memory.items()}
+        print(json.dumps(result | {"parts": parts}, indent=2))
+        return
+    for which, found in rates.items():
+        span = f"{min(found):.0f} to {max(found):.0f}"
+        gib = memory[which] / 2**30
+        print(f"{which:5s} {medians[which]:6.0f} decisions/s ({span})   {gib:.2f} GiB at its peak")
+    print(f"ratio {statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
+    for title, table in parts.items():
+        print(title.replace("_", " "))
+        for name, value in table.items():
+            print(f"  {name:50s} {value:.3f}")
+
+
+def _live(pipe: Any, maker: Maker) -> None:
+    """A process: a round for each message, until told to end; then its peak memory in bytes."""
+    player = maker()
+    while (asked := pipe.recv()) != "end":
+        pipe.send(player.parts() if asked == "parts" else player.play())
+    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def ours(agent: Any, envs: Any, decisions: int, warm: int) -> Callable[[], float]:
+    """A round of an agent of ours."""
+    import torch
+
+    from gridcade.experience import Experience
+
+    torch.set_num_threads(1)
+    steps = Experience(envs, seed=0).steps(agent)
+
+    def play(count: int) -> float:
+        end = agent.decisions + count
+        began = time.perf_counter()
+        while agent.decisions < end:
+            next(steps)
+        return count / (time.perf_counter() - began)
+
+    play(warm)
+    return lambda: play(decisions)
+
+
+def sb3(model: Any, decisions: int, warm: int) -> Callable[[], float]:
+    """A round of a model of stable-baselines3, on two threads."""
+    import torch
+
+    torch.set_num_threads(2)
+
+    def play(count: int) -> float:
+        began, before = time.perf_counter(), model.num_timesteps
+        model.learn(count, reset_num_timesteps=False)
+        return float((model.num_timesteps - before) / (time.perf_counter() - began))
+
+    play(warm)
+    return lambda: play(decisions)
+
+
+def sb3_game(envs: int) -> Any:
+    """Breakout as stable-baselines3's users have it."""
+    import ale_py
+    import gymnasium as gym
+    from stable_baselines3.common.env_util import make_atari_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    gym.register_envs(ale_py)
+    return VecFrameStack(make_atari_env(f"{GAME}NoFrameskip-v4", n_envs=envs, seed=0), 4)
+
+
+def sb3_policy(network: Any, actions: int) -> dict[str, Any]:
+    """Keywords that give stable-baselines3 the same convolutions and hidden layer, on pixels."""
+    import torch
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+    from gridcade.agents.networks import network as mnihs
+
+    class Features(BaseFeaturesExtractor):
+        """All layers but the last."""
+
+        def __init__(self, observation_space: Any):
+            layers: Any = mnihs(network, (4, 84, 84), actions).children()
+            first, *others, output = layers
+            super().__init__(observation_space, output.in_features)
+            plain = torch.nn.Conv2d(4, first.out_channels, 8, stride=4)  # on pixels, not on blocks
+            self.layers = torch.nn.Sequential(plain, *others)
+
+        def forward(self, observations: Any) -> Any:
+            return self.layers(observations)
+
+    return {"features_extractor_class": Features, "net_arch": []}
+
+
+def clock(spent: dict[str, float], owner: Any, method: str, part: str) -> None:
+    """Add up, under a part's name, the seconds that a method takes."""
+    plain = getattr(owner, method)
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        found = plain(*arguments, **named)
+        spent[part] = spent.get(part, 0.0) + time.perf_counter() - began
+        return found
+
+    setattr(owner, method, timed)
+
+
+def emulators_alone(count: int, steps: int = 200) -> float:
+    """Milliseconds a decision of so many emulators, on their own threads, resets left out."""
+    from gridcade.experience import make_vector, reset
+
+    envs = make_vector(GAME, count)
+    reset(envs, list(range(count)))
+    actions = np.zeros(count, dtype=np.int64)
+    began = time.perf_counter()
+    for _ in range(steps):
+        envs.step(actions)
+    return (time.perf_counter() - began) / (steps * count) * 1000
+
+
+def products(network: str, batch: int) -> dict[str, float]:
+    """Milliseconds for a batch of the matrix products alone, in bfloat16: forward, and backward."""
+    import torch
+
+    layers = {
+        "2013": [(400, 256, 16), (81, 256, 32), (1, 2592, 256)],
+        "2015": [(400, 256, 32), (81, 512, 64), (49, 576, 64), (1, 3136, 512)],
+    }[network]
+    torch.set_num_threads(1)
+    total = {"forward": 0.0, "backward": 0.0}
+    for number, (rows, inner, columns) in enumerate(layers):
+        a = torch.randn(batch * rows, inner).bfloat16()
+        b = torch.randn(inner, columns).bfloat16()
+        rounds = []
+        for _ in range(50):
+            began = time.perf_counter()
+            torch.mm(a, b)
+            rounds.append(time.perf_counter() - began)
+        once = statistics.median(rounds) * 1000
+        total["forward"] += once
+        total["backward"] += once * (2 if number else 1)  # by weights, and by inputs but for pixels
+    return total
