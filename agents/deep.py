@@ -15,7 +15,6 @@ from gridcade.agents.networks import (
     copy_weights,
     in_bfloat16,
     network,
-    stack_blocks,
     take_layers,
     to_blocks,
 )
@@ -181,7 +180,7 @@ class DeepAgent(ByProbabilities):
 
     def _seen(self, observations: NDArray[Any]) -> NDArray[Any]:
         """Observations [n, …] in the form that the network takes."""
-        return stack_blocks(observations) if self._blocks else observations
+        return to_blocks(observations) if self._blocks else observations
 
     def _values(self, observations: Any) -> NDArray[np.float32]:
         """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""

@@ -20,30 +20,32 @@ NetworkName = Literal["auto", "2013", "2015", "mlp"]
 BLOCK = 4  # pixels
 
 
-def to_blocks(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blocks of 4 x 4 pixels as channels: […, height, width] -> […, height / 4, width / 4, 16]."""
-    *lead, height, width = frames.shape
-    blocks = np.empty((*lead, height // BLOCK, width // BLOCK, BLOCK**2), frames.dtype)
-    cut(frames.reshape(-1, height, width), blocks.reshape(-1, *blocks.shape[-3:]))
+def to_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blocks of 4 x 4 pixels as channels.
+
+    [n, frames, height, width] -> [n, height / 4, width / 4, 16 frames]; frames by themselves,
+    [n, height, width], are stacks of one.
+    """
+    stacks = observations if observations.ndim == 4 else observations[:, None]
+    n, frames, height, width = stacks.shape
+    blocks = np.empty((n, height // BLOCK, width // BLOCK, frames * BLOCK**2), np.uint8)
+    cut(stacks, blocks)
     return blocks
 
 
 @compiled
-def cut(frames: Any, blocks: Any) -> None:
-    """Fill blocks [n, height / 4, width / 4, 16] from frames [n, height, width]."""
-    n, height, width = frames.shape
+def cut(stacks: Any, blocks: Any) -> None:
+    """Fill the blocks, as `to_blocks` has them."""
+    n, height, width, _ = blocks.shape
     for i in range(n):
-        for y in range(height // BLOCK * BLOCK):
-            for x in range(width // BLOCK * BLOCK):
-                pixel = y % BLOCK * BLOCK + x % BLOCK
-                blocks[i, y // BLOCK, x // BLOCK, pixel] = frames[i, y, x]
-
-
-def stack_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Stacked frames in that form: [n, f, height, width] -> [n, height / 4, width / 4, 16 f]."""
-    blocks = np.moveaxis(to_blocks(observations), 1, 3)  # [n, height / 4, width / 4, frames, 16]
-    n, height, width, frames, _ = blocks.shape
-    return np.ascontiguousarray(blocks).reshape(n, height, width, frames * BLOCK**2)
+        for y in range(height):
+            for x in range(width):
+                for k in range(stacks.shape[1]):
+                    for row in range(BLOCK):
+                        for column in range(BLOCK):
+                            channel = (k * BLOCK + row) * BLOCK + column
+                            pixel = stacks[i, k, y * BLOCK + row, x * BLOCK + column]
+                            blocks[i, y, x, channel] = pixel
 
 
 class FirstLayer(nn.Conv2d):
@@ -180,7 +182,7 @@ def network(
 ) -> nn.Sequential:
     """Action values of observations: [batch, *shape] -> [batch, actions].
 
-    Frames are taken as `stack_blocks` gives them; anything else as it is.
+    Frames are taken as `to_blocks` gives them; anything else as it is.
 
     Args:
         name: `2013`, `2015`, `mlp`, or `auto`: 2013's for stacked frames, else mlp.

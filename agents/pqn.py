@@ -158,8 +158,7 @@ class PQN(DeepAgent):
 
     def act(self, observations: Any) -> NDArray[np.int64]:
         """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
-        newest = self.frames.newest()  # the same observations, in the network's form already
-        values = self._values(self._seen(observations) if newest is None else newest)
+        values = self._values(self._seen(observations))
         self._newest = values.max(axis=1)
         random = self._rng.random(len(values)) < self.epsilon
         drawn = self._rng.integers(self._num_actions, size=len(values))

@@ -126,12 +126,6 @@ class Replay:
         for env in np.flatnonzero(ended):
             self._begin(env, step.current[env])
 
-    def newest(self) -> NDArray[Any] | None:
-        """The observations that the next decisions are made from: [envs, …]; None before a step."""
-        if not self.written.all():
-            return None
-        return self.stacks(np.arange(len(self.written)), self.written - 1)
-
     def sample(
         self, size: int, rng: np.random.Generator, steps: int = 1, discount: float = 0.99
     ) -> Batch:

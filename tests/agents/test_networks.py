@@ -14,7 +14,7 @@ from gridcade.agents.networks import (
     copy_weights,
     in_bfloat16,
     network,
-    stack_blocks,
+    to_blocks,
 )
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.errors import InputError
@@ -62,7 +62,7 @@ def test_networks_are_the_papers(name: NetworkName) -> None:
         layer.load_state_dict({"weight": weight, "bias": reference.state_dict()["bias"]})
     frames = torch.randint(0, 256, (5, 4, 84, 84), dtype=torch.uint8)
     with torch.no_grad():
-        blocks = torch.from_numpy(stack_blocks(frames.numpy()))
+        blocks = torch.from_numpy(to_blocks(frames.numpy()))
         np.testing.assert_allclose(ours(blocks), plain(frames.float() / 255), atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_auto_takes_what_fits(shape: tuple[int, ...], kind: NetworkName) -> None
     auto, named = network("auto", shape, 3), network(kind, shape, 3)
     assert [type(layer) for layer in auto] == [type(layer) for layer in named]
     seen = np.zeros((2, *shape), np.uint8)
-    given = torch.from_numpy(stack_blocks(seen) if kind == "2013" else seen)
+    given = torch.from_numpy(to_blocks(seen) if kind == "2013" else seen)
     assert auto(given).shape == (2, 3)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridcade.agents.networks import stack_blocks, to_blocks
+from gridcade.agents.networks import to_blocks
 from gridcade.agents.replay import Replay
 from gridcade.experience import Step
 
@@ -206,4 +206,4 @@ def test_stacks_of_blocks_are_those_of_the_frames() -> None:
         current = after
     batch = replay.sample(40, rng)
     for i, number in enumerate(batch.actions):
-        np.testing.assert_array_equal(batch.observations[i], stack_blocks(seen[int(number)])[0])
+        np.testing.assert_array_equal(batch.observations[i], to_blocks(seen[int(number)])[0])

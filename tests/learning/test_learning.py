@@ -19,6 +19,14 @@ def test_dqn_balances_the_pole(tmp_path: Path) -> None:
     assert found.expected_return.mean >= 475
 
 
+def test_pqn_balances_the_pole(tmp_path: Path) -> None:
+    """By its default preset, which takes half a minute."""
+    run = gridcade.train("pqn", "CartPole", out=tmp_path / "run")
+    found = gridcade.evaluate(run, episodes=100, seed=1)
+    assert found.expected_return is not None
+    assert found.expected_return.mean >= 475
+
+
 def test_dqn_finds_the_optimum_of_four_rooms(tmp_path: Path) -> None:
     """By the exact value of what it has learnt, beside the exact optimum."""
     run = gridcade.train(
@@ -32,6 +40,26 @@ def test_dqn_finds_the_optimum_of_four_rooms(tmp_path: Path) -> None:
     exact = gridcade.evaluate(run, episodes=10).exact
     assert exact is not None
     assert exact.unlimited_average_reward >= 0.98 * exact.optimal_average_reward
+
+
+def test_pqn_learns_breakout_beyond_chance(tmp_path: Path) -> None:
+    """Sixteen emulators, rollouts, both threads, checkpoints."""
+    given: dict[str, Any] = {"epsilon": {"initial": 1.0, "final": 0.05, "decisions": 100_000}}
+    run = gridcade.train(
+        "pqn",
+        "Breakout",
+        steps=150_000,
+        evaluation_every=99,
+        evaluation_episodes=10,
+        envs=32,
+        hyperparameters=given,
+        out=tmp_path / "run",
+    )
+    learnt = gridcade.evaluate(run, episodes=200)
+    chance = gridcade.evaluate("random", "Breakout", episodes=200)
+    assert learnt.expected_return is not None
+    assert chance.expected_return is not None
+    assert learnt.expected_return.low > chance.expected_return.high
 
 
 def test_dqn_learns_breakout_beyond_chance(tmp_path: Path) -> None:
