@@ -231,7 +231,7 @@ def test_one_seed_tells_no_difference(other: Side) -> None:
 def test_one_seed_on_an_environment_bounds_nothing() -> None:
     scores = [[1.0, 2.0, 3.0], [4.0]]
     found = stratified_bootstrap(scores, interquartile_mean, generator(), 0.95)
-    assert (found.low, found.high) == (-math.inf, math.inf)
+    assert (found.low, found.high, found.note) == (-math.inf, math.inf, None)
     improved = probability_of_improvement(scores, scores, generator(), 0.95)
     assert (improved.low, improved.high) == (0, 1)
     profile = performance_profile(scores, [0, 9], generator(), 0.95)

@@ -59,7 +59,7 @@ class Side:
     @classmethod
     def of_seeds(cls, scores: ArrayLike) -> "Side":
         """A contender that learns, by the scores of its runs, [seeds]."""
-        estimate = mean_interval(scores, 0.95, "scores")
+        estimate = mean_interval(scores, 0.95)
         seeds = np.size(scores)
         return replace(cls.of_interval(estimate, 0.95, seeds), seeds=seeds)
 
@@ -139,8 +139,8 @@ def performance_profile(
 ) -> Band:
     """The share of runs that score above each threshold, [points], averaged over environments.
 
-    The run-score distribution of Agarwal et al. (2021). The band is `0 to 1` where an
-    environment has one seed; where all runs lie on one side of a threshold, it has no width.
+    The run-score distribution of Agarwal et al. (2021). The band is 0 to 1 where an environment
+    has one seed; where all runs lie on one side of a threshold, it has no width.
     """
     strata, x = _strata(scores), _line(thresholds, "thresholds")
 
@@ -161,10 +161,9 @@ def probability_of_improvement(
 ) -> Estimate:
     """How likely a run of X scores higher than a run of Y, averaged over environments.
 
-    A tie counts half (Agarwal et al. 2021; Mann & Whitney's U over the number of
-    pairs). The seeds of X and of Y are drawn anew independently. The interval is 0 to 1 where
-    either has one seed on an environment; where each run of one beats each of the other, it has no
-    width, which a note says.
+    A tie counts half: Mann & Whitney's U over the number of pairs (Agarwal et al. 2021). The seeds
+    of X and of Y are drawn anew independently. The interval is 0 to 1 where either has one seed on
+    an environment; where each run of one beats each of the other, it has no width, and a note.
     """
     if len(x) != len(y):
         raise InputError(f"X has scores on {len(x)} environments, Y on {len(y)}")
@@ -229,12 +228,7 @@ def seeds_needed(a: Side, b: Side, power: float = 0.8, confidence: float = 0.95)
         return None
 
     def told(seeds: int) -> bool:
-        x, y = (
-            replace(s, error=s.error * math.sqrt(s.seeds / seeds), freedom=seeds - 1)
-            if s.seeds
-            else s
-            for s in (a, b)
-        )
+        x, y = _with_seeds(a, seeds), _with_seeds(b, seeds)
         error = math.hypot(x.error, y.error)
         if error == 0:
             return True
@@ -334,6 +328,14 @@ def _probability_above(x: Floats, y: Floats) -> Floats:
     signs = [np.sign(x - y[..., j, None]).mean(axis=-1) for j in range(y.shape[-1])]
     share: Floats = (1 + np.mean(signs, axis=0)) / 2
     return share
+
+
+def _with_seeds(side: Side, seeds: int) -> Side:
+    """A side with that many seeds and the same spread; a policy that is fixed stays as it is."""
+    if not side.seeds:
+        return side
+    error = side.error * math.sqrt(side.seeds / seeds)
+    return Side(side.mean, error, seeds - 1, seeds)
 
 
 def _welch_freedom(a: Side, b: Side) -> float:

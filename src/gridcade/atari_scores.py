@@ -38,7 +38,7 @@ class Nature2015:
     random: float
     human: float  # a professional games tester
     dqn: float
-    dqn_deviation: float  # standard deviation, over 30 games
+    dqn_deviation: float  # standard deviation over 30 games
 
 
 @dataclass(frozen=True)
