@@ -1,6 +1,7 @@
 """What deep agents share: a network of action values, acting by it, and keeping it."""
 
 from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -19,6 +20,7 @@ from gridcade.agents.networks import (
     to_blocks,
 )
 from gridcade.agents.replay import Replay, Storage
+from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError, unknown
 from gridcade.experience import Step
 from gridcade.probabilities import ByProbabilities, greedy, with_epsilon
@@ -205,6 +207,41 @@ def fitting(env: gym.Env[Any, Any], agent: str) -> tuple[tuple[int, ...], Any, i
         hint = "; a gridworld shows itself as observation=one_hot or pixels"
         raise InputError(f"{agent} takes arrays as observations; these are {space}{hint}")
     return space.shape, space.dtype, int(getattr(env.unwrapped, "stack", 0)), int(actions.n)
+
+
+def check_ranges(
+    config: Any,
+    *,
+    least: Mapping[str, int],
+    shares: Iterable[str],
+    positive: Iterable[str],
+    schedules: Iterable[str],
+) -> None:
+    """Raise InputError where a field of hyperparameters is out of its range.
+
+    Args:
+        config: the dataclass.
+        least: fields and the least that they take.
+        shares: fields of 0 to 1.
+        positive: fields of more than 0.
+        schedules: fields that are schedules of a number from 0 to 1.
+    """
+    for name, low in least.items():
+        if getattr(config, name) < low:
+            raise InputError(f"{name} is {getattr(config, name)}; it takes {low} or more")
+    for name in shares:
+        if not 0 <= getattr(config, name) <= 1:
+            raise InputError(f"{name} is {getattr(config, name)}; it takes 0 to 1")
+    for name in positive:
+        if not 0 < getattr(config, name) < float("inf"):
+            raise InputError(f"{name} is {getattr(config, name)}; it takes more than 0")
+    if any(units < 1 for units in config.hidden):
+        raise InputError(f"hidden is {config.hidden}; a layer takes 1 unit or more")
+    for name in schedules:
+        schedule: Schedule = getattr(config, name)
+        schedule.check(name)
+        if schedule.power:
+            raise InputError(f"{name}.power takes a table of visits: a network has none")
 
 
 def find_device(name: str) -> torch.device:

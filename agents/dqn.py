@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gridcade.agents.deep import DeepAgent, Floats, Freeze, Tensors, fitting
+from gridcade.agents.deep import DeepAgent, Floats, Freeze, Tensors, check_ranges, fitting
 from gridcade.agents.networks import NetworkName, copy_weights
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.agents.replay import Batch, Storage, in_memory
@@ -69,21 +69,15 @@ class DQNConfig:
     def __post_init__(self) -> None:
         """Check the ranges."""
         least = {"replay_capacity": 2, "learn_start": 1, "update_every": 1, "batch_size": 1}
-        least |= {"target_every": 0, "n_step": 1, "held_out": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise InputError(f"{name} is {getattr(self, name)}; it takes {low} or more")
-        if not 0 <= self.discount <= 1:
-            raise InputError(f"discount is {self.discount}; it takes 0 to 1")
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError(f"learning_rate is {self.learning_rate}; it takes more than 0")
-        if any(units < 1 for units in self.hidden):
-            raise InputError(f"hidden is {self.hidden}; a layer takes 1 unit or more")
+        check_ranges(
+            self,
+            least=least | {"target_every": 0, "n_step": 1, "held_out": 1},
+            shares=["discount"],
+            positive=["learning_rate"],
+            schedules=["epsilon"],
+        )
         if self.bfloat16 and self.optimiser != "adam":
             raise InputError("bfloat16 takes the optimiser adam")
-        if self.epsilon.power:
-            raise InputError("epsilon.power takes a table of visits: DQN has none")
-        self.epsilon.check("epsilon")
 
 
 class DQN(DeepAgent):

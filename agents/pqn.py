@@ -16,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.deep import DeepAgent, Freeze, Tensors, fitting
+from gridcade.agents.deep import DeepAgent, Freeze, Tensors, check_ranges, fitting
 from gridcade.agents.networks import NetworkName
 from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
-from gridcade.errors import InputError
 from gridcade.experience import Step
 
 Numbers = NDArray[np.float32]
@@ -66,21 +65,13 @@ class PQNConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("rollout", "epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it takes 1 or more")
-        for name in ("discount", "trace_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it takes 0 to 1")
-        if not 0 < self.most_gradient < float("inf"):
-            raise InputError(f"most_gradient is {self.most_gradient}; it takes more than 0")
-        if any(units < 1 for units in self.hidden):
-            raise InputError(f"hidden is {self.hidden}; a layer takes 1 unit or more")
-        for name in ("epsilon", "learning_rate"):
-            schedule: Schedule = getattr(self, name)
-            schedule.check(name)
-            if schedule.power:
-                raise InputError(f"{name}.power takes a table of visits: PQN has none")
+        check_ranges(
+            self,
+            least={"rollout": 1, "epochs": 1, "minibatches": 1},
+            shares=["discount", "trace_decay"],
+            positive=["most_gradient"],
+            schedules=["epsilon", "learning_rate"],
+        )
 
 
 class PQN(DeepAgent):

@@ -241,7 +241,7 @@ def test_a_loss_that_diverges_is_told() -> None:
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
-        ({"epsilon": Schedule(1.0, power=0.5)}, "DQN has none"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "a network has none"),
         ({"epsilon": Schedule(1.5)}, "epsilon.initial is 1.5"),
         ({"n_step": 0}, "n_step is 0"),
     ],

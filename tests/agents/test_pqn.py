@@ -315,7 +315,7 @@ def test_a_loss_that_diverges_is_told() -> None:
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
         ({"most_gradient": 0.0}, "most_gradient is 0.0"),
         ({"learning_rate": Schedule(2.0)}, "learning_rate.initial is 2.0"),
-        ({"epsilon": Schedule(1.0, power=0.5)}, "PQN has none"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "a network has none"),
     ],
 )
 def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> None:
