@@ -3,13 +3,16 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium as gym
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,16 +23,21 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bars,
 )
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from gridcade import agents, training
+from gridcade.comparison import Comparison
 from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.evaluation import Evaluation, finite
 from gridcade.mdp import Solution
 from gridcade.run import Run, read_toml
 from gridcade.statistics import Estimate
+
+if TYPE_CHECKING:
+    from gridcade.experiment import Standing
 
 ROOMY = 100  # columns, in which there is room for more
 REFRESH = 0.1  # seconds between two looks at a progress bar
@@ -110,11 +118,74 @@ class TrainingDisplay:
         self._bars.update(self._task, completed=max(shares), count=count, latest=latest)
 
 
+class StudyDisplay:
+    """Progress of a study: its running tasks on a terminal, elsewhere a line for each that ends."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=err, transient=True, auto_refresh=False)
+        self._began: tuple[float, float] | None = None  # clock and tasks' worth of work done
+        self._told: set[str] = set()  # tasks that have ended, by name
+
+    def __enter__(self) -> Self:
+        if err.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def report(self, standings: Sequence["Standing"]) -> None:
+        """Show where the tasks stand."""
+        if err.is_terminal:
+            self._live.update(self._table(standings), refresh=True)
+        else:
+            self._print(standings)
+
+    def _print(self, standings: Sequence["Standing"]) -> None:
+        ended = [one for one in standings if one.phase in ("done", "failed")]
+        new = [one for one in ended if one.name not in self._told]
+        before, self._told = len(self._told), self._told | {one.name for one in new}
+        if self._began is None:
+            self._began = time.monotonic(), float(len(ended))
+            print(f"{len(ended)} of {len(standings)} tasks are done", flush=True)
+            return
+        for count, one in enumerate(new, before + 1):
+            words = f"{one.phase}: {one.reason}" if one.reason else one.phase
+            print(f"{count:>5} of {len(standings)}  {one.name}  {words}", flush=True)
+
+    def _table(self, standings: Sequence["Standing"]) -> Group:
+        """The running tasks, as many as there is room for, and a line on all."""
+        running = [one for one in standings if one.phase in ("training", "evaluating")]
+        table = Table.grid(padding=(0, 2))
+        for one in running[: max(err.height - 3, 1)]:
+            decisions = f"{short(one.decisions)} decisions" if one.decisions else ""
+            worth = "" if one.worth is None else f"latest {number(one.worth)}"
+            bar = ProgressBar(total=1.0, completed=one.share, width=20)
+            table.add_row(Text(one.name), bar, one.phase, decisions, worth)
+        counts = Counter(one.phase for one in standings)
+        words = [f"{counts[phase]} {phase}" for phase in ("done", "waiting", "failed")]
+        words = [f"{len(running)} running", *words]
+        if left := self._left(standings):
+            words.append(f"{left} left")
+        return Group(table, Text("  ".join(words), style="bold"))
+
+    def _left(self, standings: Sequence["Standing"]) -> str:
+        """How long it will take, as it has gone so far in this session; nothing at first."""
+        work = sum(one.share if one.phase != "failed" else 1.0 for one in standings)
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now, work
+        seconds, done = now - self._began[0], work - self._began[1]
+        if done <= 0:
+            return ""
+        return str(timedelta(seconds=round(seconds * (len(standings) - work) / done)))
+
+
 def _headline(metrics: dict[str, Any]) -> str:
     """What an epoch came to: in training, and by the greedy policy."""
-    trained = metrics.get("training_return_mean")
-    before = "" if trained is None else f"training return {number(trained)}  greedy "
-    return before + _worth(metrics)
+    trained, worth = metrics.get("training_return_mean"), _worth(metrics)
+    words = [] if trained is None else [f"training return {number(trained)}"]
+    return "  ".join(words + ([f"greedy {worth}" if words else worth] if worth else []))
 
 
 def _worth(metrics: dict[str, Any], place: Console | None = None) -> str:
@@ -163,6 +234,41 @@ def show_run(run: Run) -> bool:
     print(f"measure it: gridcade evaluate {run.path}")
     print(f"watch it:   gridcade watch {run.path}")
     return True
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print what every contender is worth on every environment, and what failed.
+
+    By the study's criterion; where there is no return, by the average reward.
+    """
+    study, found = comparison.study, comparison.as_dict()
+    for env, contenders in found["environments"].items():
+        by_return = study.criterion == "return" and any(
+            one["expected_return"] for one in contenders.values()
+        )
+        key, name = (
+            ("expected_return", "return") if by_return else ("average_reward", "average reward")
+        )
+        out.print(env, style="bold")
+        table = _numbers("contender", "seeds", name, f"{100 * study.confidence:g} % interval")
+        for contender, one in contenders.items():
+            seeds = [seed["seed"] for seed in one["seeds"]]
+            estimate = one[key] or dict.fromkeys(("mean", "low", "high"))
+            low, high = number(estimate["low"]), number(estimate["high"])
+            table.add_row(
+                Text(contender),
+                "-" if seeds == [None] else str(len(seeds)),
+                number(estimate["mean"]),
+                "-" if estimate["low"] is None else f"{low} to {high}",
+            )
+        if optimum := found["exact"][env]:
+            table.add_row("exact optimum", "", number(optimum[key]), "")
+        out.print(table)
+        out.print()
+    for failure in comparison.failures:
+        seed = "" if failure.seed is None else f" seed {failure.seed}"
+        where = f"{failure.env} {failure.contender}{seed}"
+        print(f"gridcade: {where} failed: {failure.reason}", file=sys.stderr)
 
 
 def show_evaluation(result: Evaluation, as_json: bool = False) -> None:

@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import secrets
 import socket
 import threading
@@ -40,7 +39,7 @@ from gridcade.errors import InputError, unknown
 from gridcade.evaluation import measure
 from gridcade.run import Run, RunConfig, convert, plain, write_text
 from gridcade.run import differences as config_differences
-from gridcade.study import Entry, Study, differences, read_study
+from gridcade.study import Entry, Study, differences, read_study, slug
 from gridcade.workers import Backend, HandOut, workers
 
 try:
@@ -67,7 +66,7 @@ class Task:
     def place(self) -> str:
         """Where it is kept, in `runs/` and in `tasks/`."""
         last = "fixed" if self.seed is None else f"s{self.seed}"
-        return "/".join((_slug(self.env), _slug(self.entry.label), last))
+        return "/".join((slug(self.env), slug(self.entry.label), last))
 
     @property
     def name(self) -> str:
@@ -228,11 +227,6 @@ def _check_fixed(entry: Entry, env: str) -> tuple[Any, ...]:
 
 def _key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _slug(name: str) -> str:
-    """A name as that of a folder: `Maze?size=9` -> `Maze-size=9`."""
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
 
 
 def _check_folder(session: Session, tasks: Sequence[Task]) -> None:

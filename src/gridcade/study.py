@@ -1,7 +1,8 @@
 """A study: who is compared, on which environments, with how much training and how many seeds."""
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from gridcade.statistics import check_confidence
 from gridcade.streams import check_seed
 
 Criterion = Literal["return", "average-reward"]
+LONGEST_NAME = 100  # characters, of a study's folder
 
 
 @dataclass(frozen=True)
@@ -116,41 +118,51 @@ def read_study(file: str | Path) -> Study:
     return study
 
 
-def word_study(
+def from_words(
     contenders: Sequence[str],
     environments: Sequence[str],
-    presets: Iterable[str] = (),
+    presets: Sequence[str] = (),
     **given: Any,
-) -> Study:
-    """A study as a command line words it.
+) -> tuple[Study, str]:
+    """A study as a command line words it, and a name for its folder.
 
     Args:
-        contenders: policies; `dqn:two-core` is the agent dqn with its preset two-core.
+        contenders: policies, `dqn:two-core` for an agent with a preset; or one study file.
         environments: their names.
         presets: `CONTENDER=NAME`, or `NAME` for every agent that has none yet.
         given: fields of the study; None: its own default.
 
     Raises:
-        InputError: a preset of a contender that there is not, or whatever `Study` raises.
+        InputError: a study file and words beside it, a preset of a contender that there is not,
+            or whatever `Study` and `read_study` raise.
     """
-    entries = {}
-    for word in contenders:
-        policy, mark, preset = word.partition(":")
-        named = mark and not os.path.exists(word)
-        entry = Entry(policy, name=word, preset=preset) if named else Entry(word)
-        if entry.label in entries:
-            raise InputError(f"'{word}' is named twice; dqn:two-core is dqn with that preset")
-        entries[entry.label] = entry
-    for label, _, preset in (word.rpartition("=") for word in presets if "=" in word):
-        if label not in entries:
-            raise unknown("contender", label, entries)
-        entries[label] = replace(entries[label], preset=preset)
-    for preset in (word for word in presets if "=" not in word):
-        for label, entry in entries.items():
-            if entry.kind and not entry.preset:
-                entries[label] = replace(entry, preset=preset)
     said = {key: value for key, value in given.items() if value is not None}
-    return Study(tuple(entries.values()), tuple(environments), **said)
+    if len(contenders) == 1 and contenders[0].endswith(".toml"):
+        if also := [*(["env"] if environments else []), *(["preset"] if presets else []), *said]:
+            raise InputError(f"{contenders[0]} is the whole study: leave out --{also[0]}")
+        return read_study(contenders[0]), Path(contenders[0]).stem
+    entries: dict[str, Entry] = {}
+    for word in contenders:
+        policy, colon, preset = word.partition(":")
+        if os.path.exists(word) or not colon:
+            policy, preset = word, ""
+        if word in entries:
+            raise InputError(f"'{word}' is named twice; with another preset it is {word}:PRESET")
+        entries[word] = Entry(policy, name=word if preset else "", preset=preset)
+    for word in presets:
+        label, _, preset = word.rpartition("=")
+        if label and label not in entries:
+            raise unknown("contender", label, entries)
+        for name, entry in entries.items():
+            if name == label or (not label and entry.kind and not entry.preset):
+                entries[name] = replace(entry, preset=preset)
+    name = "-".join(slug(word) for word in (*environments, *entries))
+    return Study(tuple(entries.values()), tuple(environments), **said), name[:LONGEST_NAME]
+
+
+def slug(name: str) -> str:
+    """A name as that of a folder: `Maze?size=9` -> `Maze-size=9`."""
+    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
 
 
 def differences(old: Study, new: Study) -> list[str]:

@@ -5,6 +5,7 @@ A worker is a process that does one thing at a time, with one thread.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from importlib import import_module
@@ -67,6 +68,8 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
 def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = _package("ray")
+    if address is not None and address != "auto":
+        _reach(address, "Ray cluster")  # Ray itself would try for minutes
     local = {"num_cpus": jobs or cpu_count(), "include_dashboard": False}
     try:
         ray.init(
@@ -75,7 +78,7 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"no Ray cluster at '{address or 'local'}': {reason}") from None
     try:
@@ -99,9 +102,10 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
         with closing(cluster), dask.Client(cluster, set_as_default=False) as client:
             yield {"backend": "dask", "n_jobs": -1, "client": client}
         return
+    _reach(address, "Dask scheduler")
     try:
         client = dask.Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"no Dask scheduler at '{address}': {reason}") from None
     with client:
@@ -109,6 +113,17 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
         if max(client.nthreads().values()) > 1:
             raise InputError("a Dask worker has several threads: start them with --nthreads 1")
         yield {"backend": "dask", "n_jobs": -1, "client": client}
+
+
+def _reach(address: str, what: str) -> None:
+    """Raise InputError where nothing listens."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"'{address}' is no address of a {what}; one has the form HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no {what} at '{address}': {error}") from None
 
 
 def _package(name: str) -> Any:
