@@ -1,0 +1,207 @@
+"""The tables of a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gridcade.atari_scores import published
+from gridcade.comparison import Failure, Outcome
+from gridcade.console import number
+from gridcade.report import words
+from gridcade.report.findings import NAMES, Findings
+
+# What else a run's config tells is the same for all contenders, or the run's own.
+SHOWN = ("preset", "envs", "epoch", "init_from", "hyperparameters")
+YEAR_2013 = {
+    "random": "Random",
+    "sarsa": "Sarsa",
+    "contingency": "Contingency",
+    "dqn": "DQN",
+    "human": "Human",
+    "hneat_best": "HNeat best (best episode)",
+    "hneat_pixel": "HNeat pixel (best episode)",
+    "dqn_best": "DQN best (best episode)",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: its first cell is its heading."""
+
+    cells: tuple[str, ...]
+    mark: str = ""  # a class of page.css
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, as the page shows it."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[Row, ...]
+    contenders: bool = False  # its rows are headed by contenders
+    words: bool = False  # its cells hold words, not numbers
+
+
+def scores(found: Findings, confidence: float) -> Table:
+    """Means and intervals, and how far they are from the optimum where it is known."""
+    head: tuple[str, ...] = ("contender", "seeds", "mean", f"{words.percent(confidence)} interval")
+    rows: list[tuple[str, ...]] = [
+        (
+            s.contender,
+            str(len(s.values)) if s.learns else "-",
+            number(s.estimate.mean),
+            words.interval(s.estimate),
+        )
+        for s in found.scores
+    ]
+    if found.optimum is not None:
+        head = (*head, "below the optimum")
+        rows = [
+            (*row, words.gap(found.optimum, s.estimate.mean))
+            for row, s in zip(rows, found.scores, strict=True)
+        ]
+    caption = found.names.words.capitalize()
+    return Table(caption, head, tuple(map(Row, rows)), contenders=True)
+
+
+def runs(found: Findings) -> Table:
+    """Every run: what its evaluation came to, and what it is worth exactly where that is known."""
+    head: tuple[str, ...] = ("contender", "seed", "expected return", "average reward")
+    rows = []
+    for s in found.scores:
+        for outcome, value in zip(s.outcomes, s.values, strict=True):
+            seed = "-" if outcome.seed is None else str(outcome.seed)
+            measured = [outcome.evaluation[n.score] for n in NAMES.values()]
+            means = [number(m and m["mean"]) for m in measured]
+            rows.append((s.contender, seed, *means, *([number(value)] if found.exact else [])))
+    if found.exact:
+        head = (*head, f"exact {found.names.words.removeprefix('expected ')}")
+    return Table("As evaluated", head, tuple(map(Row, rows)), contenders=True)
+
+
+def published_scores(found: Sequence[Findings]) -> list[Table]:
+    """Scores of 2015, and of 2013, beside ours, where one of their games was played."""
+    ours: dict[str, dict[str, float]] = {}  # contender -> game, as printed -> mean
+    for f in found:
+        if f.published is not None and f.criterion == "return":
+            for s in f.scores:
+                ours.setdefault(s.contender, {})[f.published.name] = s.estimate.mean
+    played = {name for means in ours.values() for name in means}
+    games = [game for game in published().values() if game.name in played]
+    seven = [(g.name, g.mnih2013) for g in published().values() if g.mnih2013 is not None]
+    made = []
+    if games:
+        rows = [
+            (
+                game.name,
+                number(game.nature2015.random),
+                number(game.nature2015.human),
+                f"{number(game.nature2015.dqn)} ± {number(game.nature2015.dqn_deviation)}",
+                *(number(means.get(game.name)) for means in ours.values()),
+            )
+            for game in games
+        ]
+        caption = "Mnih et al. (2015), DQN after 200 million frames; ± is the deviation of games"
+        head = ("game", "random", "human", "DQN 2015", *ours)
+        made.append(Table(caption, head, tuple(map(Row, rows))))
+    if played & {name for name, _ in seven}:
+        theirs = [
+            Row((label, *(number(getattr(scores, key)) for _, scores in seven)))
+            for key, label in YEAR_2013.items()
+        ]
+        new = [
+            Row((contender, *(number(means.get(name)) for name, _ in seven)), "ours")
+            for contender, means in ours.items()
+        ]
+        caption = "Mnih et al. (2013): average total reward; the runs of this study in bold"
+        head = ("agent", *(name for name, _ in seven))
+        made.append(Table(caption, head, (*theirs, *new)))
+    return made
+
+
+def hyperparameters(found: Sequence[Findings]) -> list[Table]:
+    """Hyperparameters side by side: a table for all environments on which they are the same."""
+    tables: dict[tuple[Any, ...], list[str]] = {}
+    for f in found:
+        configs = {s.contender: _flat(s.outcomes[0].config) for s in f.scores if s.learns}
+        keys = list(dict.fromkeys(key for config in configs.values() for key in config))
+        rows = []
+        for key in keys:
+            had = [config[key] for config in configs.values() if key in config]
+            differs = any(value != had[0] for value in had)
+            cells = [_value(config[key]) if key in config else "-" for config in configs.values()]
+            rows.append(Row((key, *cells), "differs" if differs else ""))
+        if rows:
+            tables.setdefault((("", *configs), tuple(rows)), []).append(f.env)
+    everywhere = len(tables) == 1
+    return [
+        Table("On every environment" if everywhere else f"On {words.listing(envs)}", head, rows)
+        for (head, rows), envs in tables.items()
+    ]
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under names with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if not prefix and key not in SHOWN:
+            continue
+        name = f"{prefix}.{key}" if prefix not in ("", "hyperparameters") else key
+        if isinstance(value, Mapping):
+            flat |= _flat(value, name)
+        elif value not in (None, ""):
+            flat[name] = value
+    return flat
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def failures(found: Sequence[Failure]) -> Table | None:
+    """Which tasks failed, and why; None if none did."""
+    rows = [
+        Row((f.contender, f.env, "-" if f.seed is None else str(f.seed), f.reason)) for f in found
+    ]
+    caption = "Tasks that failed as often as they were tried, and are missing above"
+    head = ("contender", "environment", "seed", "last error")
+    return Table(caption, head, tuple(rows), contenders=True, words=True) if rows else None
+
+
+def provenance(outcomes: Sequence[Outcome]) -> Table | None:
+    """What the runs ran with: several values where sessions differ."""
+    sessions = [session for outcome in outcomes for session in outcome.sessions]
+    if not sessions:
+        return None
+    rows = {
+        "gridcade": [str(s.get("gridcade", "")) for s in sessions],
+        "commit": [_commit(s) for s in sessions],
+        "Python": [str(s.get("python", "")) for s in sessions],
+        "platform": [str(s.get("platform", "")) for s in sessions],
+        "processor": [str(s.get("cpu", "")) for s in sessions],
+    }
+    for s in sessions:
+        for library, version in s.get("libraries", {}).items():
+            rows.setdefault(library, []).append(str(version))
+    rows["dates"] = [words.dates(outcomes)]
+    seconds = sum(o.metrics[-1]["seconds"] for o in outcomes if o.metrics)
+    rows["training"] = [f"{words.duration(seconds)} over {words.count(len(sessions), 'session')}"]
+    distinct = {key: list(dict.fromkeys(filter(None, values))) for key, values in rows.items()}
+    return Table(
+        "What the runs were made with",
+        ("", "in all runs"),
+        tuple(Row((key, ", ".join(values))) for key, values in distinct.items() if values),
+        words=True,
+    )
+
+
+def _commit(session: Mapping[str, Any]) -> str:
+    commit = session.get("commit")
+    return f"{commit[:12]}{' (changed)' if session.get('dirty') else ''}" if commit else ""

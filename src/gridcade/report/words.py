@@ -1,0 +1,221 @@
+"""What a comparison found, in sentences."""
+
+import math
+from collections.abc import Sequence
+
+from gridcade.across_seeds import MOST_SEEDS
+from gridcade.comparison import Outcome
+from gridcade.console import number
+from gridcade.report.findings import Aggregate, Findings, Scores, Verdict, tests
+from gridcade.statistics import Estimate
+from gridcade.study import Study
+
+FRESH = "sb3-"  # begins the names of agents whose interrupted trainings start over
+
+
+def listing(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def count(many: float, what: str) -> str:
+    """`1 seed`, `2,000,000 decisions`, `0.5 minutes`."""
+    plain = f"{int(many):,}" if many == int(many) else f"{many:g}"
+    return f"{plain} {what}{'' if many == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """`95 %`."""
+    return f"{100 * share:.4g} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """`0.08 to 0.15`, `exact`, or a dash where there is none."""
+    if not math.isfinite(estimate.half_width):
+        return "-"
+    exact = estimate.method == "exact"
+    return "exact" if exact else f"{number(estimate.low)} to {number(estimate.high)}"
+
+
+def gap(optimum: float, value: float) -> str:
+    """How much less than the optimum; rounding errors are none."""
+    return "0" if math.isclose(optimum, value, rel_tol=1e-9) else number(optimum - value)
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.4 h`."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{number(seconds / size)} {unit}"
+    return f"{number(seconds)} s"
+
+
+def dates(outcomes: Sequence[Outcome]) -> str:
+    """`2025-01-31`, `2025-01-31 to 2025-02-02`, or nothing."""
+    days = sorted(s["started"][:10] for o in outcomes for s in o.sessions)
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
+
+
+def title(study: Study) -> str:
+    """What was compared."""
+    contenders = listing([entry.label for entry in study.contenders])
+    return f"{contenders} on {listing(study.environments)}"
+
+
+def lede(study: Study, found: Sequence[Findings]) -> str:
+    """What was done, and what decides."""
+    trained = dict.fromkeys(s.contender for f in found for s in f.scores if s.learns)
+    budget = [count(study.steps, "decision")] if study.steps else []
+    budget += [count(study.minutes, "minute")] if study.minutes else []
+    said = ""
+    if trained:
+        where = "" if len(study.environments) == 1 else " on each environment"
+        said = (
+            f"{listing([*trained])} learnt with {count(study.seeds, 'seed')}{where}, "
+            f"{' or '.join(budget)} a run. "
+        )
+    return f"{said}All policies were measured alike; the {_criteria(found)} decides."
+
+
+def _criteria(found: Sequence[Findings]) -> str:
+    return " or the ".join(dict.fromkeys(f.names.words for f in found)) or "expected return"
+
+
+def method(study: Study, found: Sequence[Findings]) -> list[str]:
+    """How the verdicts were reached."""
+    many, said = tests(found), []
+    if many:
+        said = [
+            f"Filled dots are what the data tell: of {count(many, 'comparison')} those whose "
+            "p-value, by Welch's t-test over training seeds and after Holm's correction for their "
+            f"number, is at most {number(1 - study.confidence)}. So the chance of even one false "
+            f"sentence among them is {percent(1 - study.confidence)} at most. Runs are not paired; "
+            "each interval stands by itself."
+        ]
+    if any(v.needed for f in found for v in f.verdicts if not v.told(study.confidence)):
+        said.append(
+            "Numbers of seeds suppose that difference and spread are as they were seen; they give "
+            "a chance of 80 % to tell."
+        )
+    return said
+
+
+def verdict(found: Verdict, env: str, confidence: float, tests: int) -> str:
+    """Who is better on an environment and how sure that is, or that the data cannot tell.
+
+    Args:
+        found: what is known of the pair.
+        env: the environment's name.
+        confidence: of the interval; one less that is the level of the test.
+        tests: among how many Holm's correction was made.
+    """
+    a, b, difference = found.better, found.worse, found.difference
+    if not math.isfinite(difference.half_width):
+        return _ahead(a, b, env)
+    if difference.half_width == 0 and found.p_value == 1:
+        every = f" in every run, {_basis(a, b)}" if found.is_test else ", exactly"
+        return f"{a.contender} and {b.contender} are equally good on {env}: {_mean(a)}{every}."
+    numbers = f"difference {number(difference.mean)}"
+    if not found.is_test:
+        return f"{a.contender} is better than {b.contender} on {env}: {numbers}, exactly."
+    limits = f"{number(difference.low)} to {number(difference.high)}"
+    numbers += f", {percent(confidence)} interval {limits}, {_basis(a, b)}"
+    if found.told(confidence):
+        return f"{a.contender} is better than {b.contender} on {env}: {numbers}."
+    counted = ""
+    if found.p_value <= 1 - confidence:
+        counted = f", among {tests} comparisons,"
+    sentence = (
+        f"The data cannot tell{counted} {a.contender} from {b.contender} on {env}: {numbers}."
+    )
+    if found.needed is None:
+        return sentence
+    needed = f"{found.needed:,}{' or more' if found.needed >= MOST_SEEDS else ''}"
+    return f"{sentence} To tell a difference as large would take about {needed} seeds."
+
+
+def _ahead(a: Scores, b: Scores, env: str) -> str:
+    """Of a pair that has no interval: one seed, or one episode, on a side."""
+    one = any(s.learns and len(s.values) == 1 for s in (a, b))
+    thin = f"one {'seed' if one else 'episode'} shows, it does not prove"
+    if a.estimate.mean == b.estimate.mean:
+        return f"{a.contender} and {b.contender} are level on {env}, at {_mean(a)}; {thin}."
+    means = f"{_mean(a)} against {_mean(b)}"
+    return f"{a.contender} is ahead of {b.contender} on {env}, {means}; {thin}."
+
+
+def _mean(scores: Scores) -> str:
+    return number(scores.estimate.mean)
+
+
+def _basis(a: Scores, b: Scores) -> str:
+    """What an interval rests on: `10 seeds`, `10 and 8 seeds`, `100 episodes`."""
+    seeds = dict.fromkeys(len(s.values) for s in (a, b) if s.learns)
+    if len(seeds) == 2:
+        return f"{listing([str(n) for n in seeds])} seeds"
+    for many in seeds:
+        return count(many, "seed")
+    episodes = a.outcomes[0].evaluation["episodes"]
+    return count(episodes, "episode") if episodes else "one stream of decisions each"
+
+
+def optimum(found: Findings) -> list[str]:
+    """Who reaches the optimum, where that is known."""
+    said = []
+    for s in found.scores:
+        if s.optimal:
+            runs = len(s.values)
+            seeds = f"all {runs} seeds" if s.optimal == runs else f"{s.optimal} of {runs} seeds"
+            seeds = "its one seed" if runs == 1 else seeds
+            where = f" with {seeds}" if s.learns else ""
+            said.append(f"{s.contender} reaches the optimum exactly on {found.env}{where}.")
+    return said
+
+
+def introduction(found: Findings, episodes: int) -> str:
+    """How the scores on an environment were measured."""
+    evaluations = [o.evaluation for s in found.scores for o in s.outcomes]
+    if found.exact:
+        said = f"Scores are exact: each policy's {found.names.words}, computed from the model."
+    elif all(e["episodes"] for e in evaluations):
+        said = f"Scores are estimates from {count(episodes, 'episode')}, the same for all policies."
+    else:
+        said = "Scores are estimates from long streams of decisions, the same for all policies."
+    if found.optimum is not None:
+        said += f" The optimum is {number(found.optimum)}."
+    if any(e["expected_return"] is None for e in evaluations):
+        said += " The task never ends, so that it has no return: the average reward decides."
+    return said
+
+
+def aggregated(made: Aggregate | None, found: Sequence[Findings]) -> list[str]:
+    """Over which environments runs are taken together, and on what scale."""
+    if made is None:
+        return ["The environments have no scale in common: only who scores higher is shown."]
+    said = []
+    if made.scale:
+        said.append(f"On one scale: 0 is what random play is worth, 1 is {made.scale}.")
+    if left := [f.env for f in found if f.env not in made.environments]:
+        said.append(f"Left out of means and profiles, for want of a scale: {listing(left)}.")
+    return said
+
+
+def restarts(found: Sequence[Findings]) -> list[str]:
+    """Which runs took several sessions, and whether they kept what they had learnt."""
+    said = []
+    for f in found:
+        for s in f.scores:
+            if seeds := [str(o.seed) for o in s.outcomes if len(o.sessions) > 1]:
+                fresh = str(s.outcomes[0].config.get("agent", "")).startswith(FRESH)
+                how = "started over" if fresh else "went on from its last checkpoint"
+                which = f"seed{'' if len(seeds) == 1 else 's'} {listing(seeds)}"
+                said.append(f"{s.contender} on {f.env}, {which}: interrupted, and {how}.")
+    return said
+
+
+def again(study: Study) -> str:
+    """What comes of running the study again."""
+    if study.minutes is None:
+        return "The same study gives the same scores."
+    return "Runs are bounded by the clock: another machine, or a busier one, gives other scores."
