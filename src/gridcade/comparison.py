@@ -1,7 +1,7 @@
 """What a study found: every contender's runs on every environment, and what follows from them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,10 @@ class Comparison:
                 for env, contenders in self.outcomes.items()
             },
             "exact": {env: self._optimum(env) for env in self.outcomes},
-            "failures": [asdict(failure) for failure in self.failures],
+            "failures": [  # the reasons may name a process, and so differ from time to time
+                {"contender": one.contender, "env": one.env, "seed": one.seed}
+                for one in self.failures
+            ],
         }
 
     def rows(self) -> Iterator[dict[str, Any]]:

@@ -110,7 +110,7 @@ class State:
     decisions: int = 0
     seconds: float = 0.0  # of training
     worth: float | None = None  # the latest return of the greedy policy, or its average reward
-    reached: int = -1  # the furthest checkpoint that there was when it was last begun
+    reached: int = 0  # decisions of the furthest checkpoint there was when it was last begun
     kills: int = 0  # without a new checkpoint
     errors: int = 0
     reason: str = ""  # of the last failure, in one line
@@ -188,7 +188,7 @@ def plan(study: Study) -> list[Task]:
     for env in study.environments:
         map_ = lookup.map_file(env)
         world = map_.read_text(encoding="utf-8") if map_ and map_.is_file() else None
-        depends = (world, study.episodes, study.evaluation_seed, study.confidence)
+        depends = (env, world, study.episodes, study.evaluation_seed, study.confidence)
         for entry in study.contenders:
             try:
                 configs = _configs(entry, env, study) if entry.kind else []
@@ -499,11 +499,11 @@ def _state(folder: Path) -> State | None:
 
 
 def _reached(path: Path) -> int:
-    """The decisions of a run's last checkpoint; -1: none."""
+    """The decisions of a run's last checkpoint; 0: none, or the one that it begins with."""
     try:
-        return max(Run(path).checkpoints(), default=-1)
+        return max(Run(path).checkpoints(), default=0)
     except InputError:
-        return -1
+        return 0
 
 
 def _result(folder: Path, task: Task) -> dict[str, Any] | None:

@@ -1,0 +1,602 @@
+"""Many runs: skipped when done, resumed when killed, given up when they fail; the same anywhere."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridcade import api, experiment
+from gridcade.comparison import Comparison, Outcome
+from gridcade.errors import InputError
+from gridcade.evaluation import measure
+from gridcade.experiment import (
+    TRIES,
+    Session,
+    Standing,
+    State,
+    _begun,
+    _killed,
+    _state,
+    attempt,
+    gather,
+    plan,
+    run,
+)
+from gridcade.run import Run
+from gridcade.statistics import mean_interval
+from gridcade.study import Entry, Study
+from gridcade.training import train
+from gridcade.workers import Backend, workers
+
+SLOW = Entry("q-learning", envs=2)  # through Gymnasium: what is compiled is done before a kill
+SMALL = Study(
+    (Entry("q-learning"), Entry("random"), Entry("optimal")),
+    ("FourRooms", "RiverSwim"),
+    steps=3000,
+    seeds=2,
+    episodes=20,
+)
+
+
+def files(path: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file of a folder: when it was written, and what it holds."""
+    found = (file for file in path.rglob("*") if file.is_file() and file.name != ".lock")
+    return {str(f.relative_to(path)): (f.stat().st_mtime_ns, f.read_bytes()) for f in found}
+
+
+def tensors(path: Path) -> dict[str, bytes]:
+    """What the last checkpoint of a run knows, to the bit."""
+    kept = Run(path)
+    return {key: value.tobytes() for key, value in kept.load_agent(kept.last_checkpoint()).items()}
+
+
+def sessions(path: Path) -> int:
+    """How often a run was begun or gone on with."""
+    return len(json.loads((path / "provenance.json").read_bytes())["sessions"])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    """A small study, and what it found."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    return out, run(SMALL, out, jobs=2)
+
+
+# ---- what there is to do
+
+
+def keys(study: Study) -> dict[str, str]:
+    return {task.place: task.key for task in plan(study)}
+
+
+def test_a_task_for_each_seed_and_one_for_what_learns_nothing() -> None:
+    tasks = plan(SMALL)
+    assert [task.place for task in tasks] == [
+        "FourRooms/random/fixed",
+        "FourRooms/optimal/fixed",
+        "RiverSwim/random/fixed",
+        "RiverSwim/optimal/fixed",
+        "FourRooms/q-learning/s0",
+        "RiverSwim/q-learning/s0",
+        "FourRooms/q-learning/s1",
+        "RiverSwim/q-learning/s1",
+    ]
+    assert len({task.key for task in tasks}) == len(tasks)
+    assert keys(SMALL) == keys(replace(SMALL, criterion="average-reward"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 4000},
+        {"minutes": 1.0},
+        {"episodes": 21},
+        {"evaluation_seed": 1},
+        {"confidence": 0.9},
+        {"contenders": (Entry("q-learning", hyperparameters={"discount": 0.9}),)},
+        {"contenders": (Entry("q-learning", preset="converging"),)},
+    ],
+)
+def test_another_task_has_another_key(change: Mapping[str, Any]) -> None:
+    place = "FourRooms/q-learning/s0"
+    assert keys(replace(SMALL, **change))[place] != keys(SMALL)[place]
+
+
+def test_a_redrawn_map_makes_another_task(tmp_path: Path) -> None:
+    map_ = tmp_path / "mine.txt"
+    study = replace(SMALL, environments=(str(map_),))
+    map_.write_text("map:\nS..G\n")
+    before = keys(study)
+    map_.write_text("map:\nS...G\n")
+    assert before.keys() == keys(study).keys()
+    assert not set(before.values()) & set(keys(study).values())
+
+
+@pytest.mark.parametrize(
+    ("contenders", "env", "said"),
+    [
+        ([Entry("q-lerning")], "FourRooms", "unknown contender 'q-lerning'; did you mean q-learn"),
+        ([Entry("randm")], "FourRooms", "did you mean random"),
+        ([Entry("q-learning")], "FourRoom", "did you mean FourRooms"),
+        ([Entry("q-learning", preset="watkin")], "FourRooms", "did you mean watkins"),
+        ([Entry("q-learning", hyperparameters={"discont": 1})], "FourRooms", "mean discount"),
+        ([Entry("q-learning", envs=0)], "FourRooms", "envs is 0"),
+        ([Entry("random"), Entry("q-learning")], "CartPole", "q-learning on CartPole: "),
+        ([Entry("optimal")], "CartPole", "optimal on CartPole: "),
+        ([Entry("random", preset="x")], "FourRooms", "takes no preset"),
+        ([Entry("random", hyperparameters={"x": 1})], "FourRooms", "takes no hyperparameters"),
+        ([Entry("breakout")], "CartPole", "breakout on CartPole: "),
+        ([Entry("random", "a:b"), Entry("random", "a?b")], "FourRooms", "share the folder"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_anything_is_made(
+    contenders: list[Entry], env: str, said: str, tmp_path: Path
+) -> None:
+    study = replace(SMALL, contenders=tuple(contenders), environments=(env,))
+    with pytest.raises(InputError) as caught:
+        run(study, tmp_path / "out")
+    assert said in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"jobs": 0}, "jobs is 0"),
+        ({"address": "127.0.0.1:1"}, "--address is for a cluster"),
+        ({"backend": "ray", "address": "127.0.0.1:1"}, "no Ray cluster at"),
+        ({"backend": "ray", "address": "head"}, "HOST:PORT"),
+        ({"backend": "dask", "address": "tcp://127.0.0.1:1"}, "no Dask scheduler at"),
+        ({"backend": "dask", "address": "tcp://127.0.0.1:99999"}, "no Dask scheduler at"),
+    ],
+)
+def test_workers_that_are_not_there(given: Mapping[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        run(SMALL, tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "backend"), [("ray", "ray"), ("distributed", "dask")])
+def test_a_package_that_is_missing(
+    name: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match="pip install 'gridcade"), workers(backend):
+        pass
+
+
+# ---- what comes out
+
+
+def test_every_contender_plays_the_same_episodes(done: tuple[Path, Comparison]) -> None:
+    out, found = done
+    for name in ("random", "optimal"):
+        wanted = api.evaluate(name, "FourRooms", episodes=20, seed=SMALL.evaluation_seed)
+        (outcome,) = found.outcomes["FourRooms"][name]
+        assert outcome.seed is None
+        assert outcome.evaluation == json.loads(json.dumps(wanted.as_dict()))
+    for seed, outcome in enumerate(found.outcomes["FourRooms"]["q-learning"]):
+        policy = api.load(out / "runs/FourRooms/q-learning" / f"s{seed}")
+        wanted = measure(policy, "FourRooms", episodes=20, seed=SMALL.evaluation_seed)
+        assert outcome.seed == seed
+        assert outcome.evaluation["expected_return"]["mean"] == wanted.expected_return.mean  # type: ignore[union-attr]
+
+
+def test_a_task_is_the_run_that_train_makes(done: tuple[Path, Comparison], tmp_path: Path) -> None:
+    out, found = done
+    alone = train("q-learning", "FourRooms", steps=3000, seed=1, out=tmp_path / "alone")
+    outcome = found.outcomes["FourRooms"]["q-learning"][1]
+    assert outcome.run == out / "runs/FourRooms/q-learning/s1"
+    assert Run(outcome.run).config == alone.config
+    assert tensors(outcome.run) == tensors(alone.path)
+    assert len(outcome.metrics) == 3
+    assert len(outcome.sessions) == 1
+
+
+def test_results_hold_seeds_means_and_optima(done: tuple[Path, Comparison]) -> None:
+    out, found = done
+    results = json.loads((out / "results.json").read_bytes())
+    assert results == found.as_dict()
+    assert results["deterministic"] is True
+    assert results["failures"] == []
+    rooms = results["environments"]["FourRooms"]
+    values = [seed["expected_return"] for seed in rooms["q-learning"]["seeds"]]
+    interval = mean_interval(values, 0.95)
+    assert rooms["q-learning"]["expected_return"] == {
+        "mean": np.mean(values),
+        "low": interval.low,
+        "high": interval.high,
+    }
+    random = found.outcomes["FourRooms"]["random"][0].evaluation
+    assert rooms["random"]["expected_return"] == random["expected_return"]
+    assert rooms["random"]["seeds"][0]["exact"]["expected_return"] == pytest.approx(
+        random["exact"]["expected_return"]
+    )
+    assert results["exact"]["FourRooms"]["expected_return"] == pytest.approx(1)
+    swim = results["environments"]["RiverSwim"]["optimal"]  # never ends
+    assert swim["expected_return"] is None
+    assert swim["seeds"][0]["expected_return"] is None
+    assert swim["average_reward"]["low"] < results["exact"]["RiverSwim"]["average_reward"]
+    assert results["exact"]["RiverSwim"]["average_reward"] < swim["average_reward"]["high"]
+
+
+def test_one_row_a_run(done: tuple[Path, Comparison]) -> None:
+    header, *rows = (done[0] / "results.csv").read_text().splitlines()
+    assert header.startswith("environment,contender,seed,expected_return,")
+    assert [row.split(",")[:3] for row in rows] == [
+        [env, name, seed]
+        for env in SMALL.environments
+        for name, seeds in (("q-learning", "01"), ("random", ("",)), ("optimal", ("",)))
+        for seed in seeds
+    ]
+
+
+def test_one_seed_has_no_interval_and_no_seed_no_mean() -> None:
+    estimate = {"mean": 2.0, "low": 1.0, "high": 3.0}
+    evaluation = {"expected_return": estimate, "average_reward": estimate, "exact": None}
+    study = replace(SMALL, environments=("CartPole",), minutes=1.0)
+    found = Comparison(
+        study, {"CartPole": {"q-learning": (Outcome(0, evaluation),), "random": ()}}
+    ).as_dict()
+    contenders = found["environments"]["CartPole"]
+    unknown = {"mean": 2.0, "low": None, "high": None}
+    assert contenders["q-learning"]["expected_return"] == unknown
+    assert contenders["random"] == {"seeds": [], "expected_return": None, "average_reward": None}
+    assert found["exact"] == {"CartPole": None}
+    assert found["deterministic"] is False
+
+
+# ---- again
+
+
+def test_what_is_done_is_left_alone(done: tuple[Path, Comparison]) -> None:
+    out, found = done
+    before = {name: kept for name, kept in files(out).items() if not name.startswith("results")}
+    again = run(SMALL, out)
+    assert again == found
+    after = {name: kept for name, kept in files(out).items() if not name.startswith("results")}
+    assert after == before
+    assert {sessions(path.parent) for path in out.rglob("config.toml")} == {1}
+
+
+def test_only_what_is_missing_is_done_again(done: tuple[Path, Comparison]) -> None:
+    out, found = done
+    (out / "tasks/FourRooms/q-learning/s1/result.json").unlink()
+    before = files(out)
+    assert run(SMALL, out) == found  # evaluated again, not trained
+    changed = {name for name, kept in files(out).items() if before.get(name) != kept}
+    place = "tasks/FourRooms/q-learning/s1"
+    assert {name for name in changed if name.startswith(("runs", "tasks"))} == {
+        f"{place}/result.json",
+        f"{place}/state.json",
+    }
+
+
+def test_another_study_is_refused_and_nothing_lost(done: tuple[Path, Comparison]) -> None:
+    out, _ = done
+    before = files(out)
+    with pytest.raises(InputError, match=r"another study \(seeds: 2 -> 3\): choose another --out"):
+        run(replace(SMALL, seeds=3), out)
+    assert files(out) == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    for place in (tmp_path, tmp_path / "mine"):
+        with pytest.raises(InputError, match="is there already, and holds no study"):
+            run(SMALL, place)
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_a_run_that_was_made_otherwise_is_refused(tmp_path: Path) -> None:
+    study = replace(SMALL, contenders=(Entry("q-learning"),), environments=("FourRooms",))
+    with _begun(session := begun(study, tmp_path / "out")):
+        pass
+    train("q-learning", "FourRooms", steps=2000, out=session.run(plan(study)[0]))
+    before = files(session.out)
+    with pytest.raises(InputError, match=r"another config \(.*steps: 2000 -> 3000\)"):
+        run(study, session.out)
+    assert files(session.out) == before
+
+
+def test_a_study_is_worked_on_by_one_at_a_time(tmp_path: Path) -> None:
+    with (
+        _begun(begun(SMALL, tmp_path / "out")),
+        pytest.raises(InputError, match="is being worked on just now"),
+    ):
+        run(SMALL, tmp_path / "out")
+
+
+# ---- errors and kills
+
+
+def begun(study: Study, out: Path) -> Session:
+    return Session(study, out, Path.cwd(), "mine")
+
+
+class Breaking(gym.Env[Any, Any]):
+    """An environment that fails at its hundredth step, as one with a leak might."""
+
+    observation_space = gym.spaces.Discrete(2)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def reset(self, **given: Any) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=given.get("seed"))
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        if self.steps == 100:
+            raise OSError("the emulator has gone")
+        return action, 1.0, self.steps % 10 == 0, False, {}
+
+
+@pytest.fixture
+def breaking() -> Iterator[str]:
+    gym.register("Breaking-v0", lambda **_: Breaking())
+    yield "Breaking-v0"
+    del gym.registry["Breaking-v0"]
+
+
+def test_an_error_is_tried_three_times_and_kept(breaking: str, tmp_path: Path) -> None:
+    study = Study((Entry("q-learning"),), (breaking,), steps=1000, seeds=1)
+    (task,) = plan(study)
+    with _begun(session := begun(study, tmp_path / "out")):
+        attempt(task, session)
+        state = _state(session.folder(task))
+        assert state is not None
+        assert (state.phase, state.errors, state.kills) == ("failed", TRIES, 0)
+        assert sessions(session.run(task)) == TRIES
+        for number in range(1, TRIES + 1):
+            kept = (session.folder(task) / f"error-{number}.txt").read_text()
+            assert kept.startswith("Traceback")
+            assert kept.endswith("OSError: the emulator has gone\n")
+        attempt(task, session)  # given up in this session
+        assert sessions(session.run(task)) == TRIES
+    (failure,) = gather([task], session).failures
+    assert failure.reason == "OSError: the emulator has gone"
+    with _begun(later := replace(session, token="later")):
+        attempt(task, later)  # another session tries afresh
+    assert sessions(session.run(task)) == 2 * TRIES
+
+
+def test_bad_input_is_not_tried_again(tmp_path: Path) -> None:
+    wild = Entry(
+        "dqn",
+        hyperparameters={"learning_rate": 1e30, "learn_start": 100, "hidden": [8], "held_out": 3},
+    )
+    study = Study((wild,), ("CartPole",), steps=2000, seeds=1)
+    (task,) = plan(study)
+    with _begun(session := begun(study, tmp_path / "out")):
+        attempt(task, session)
+    state = _state(session.folder(task))
+    assert state is not None
+    assert (state.phase, state.errors) == ("failed", 1)
+    assert "it has diverged" in state.reason
+    assert sessions(session.run(task)) == 1
+
+
+def test_a_task_whose_session_is_over_stops_at_a_checkpoint(tmp_path: Path) -> None:
+    study = Study((SLOW,), ("FrozenLake-v1",), steps=100_000, seeds=1, episodes=5)
+    (task,) = plan(study)
+    with _begun(session := begun(study, tmp_path / "out")):
+        working = threading.Thread(target=attempt, args=(task, session))
+        working.start()
+        wait(lambda: (state := _state(session.folder(task))) is not None and state.decisions > 0)
+        session.sign.unlink()
+        working.join(30)
+        assert not working.is_alive()
+    state = _state(session.folder(task))
+    assert state is not None
+    assert state.phase == "stopped"
+    assert 0 < Run(session.run(task)).last_checkpoint() < 100_000
+    assert gather([task], session).outcomes == {"FrozenLake-v1": {"q-learning": ()}}
+    run(study, session.out)  # goes on there
+    alone = train("q-learning", "FrozenLake-v1", steps=100_000, envs=2, out=tmp_path / "alone")
+    assert tensors(session.run(task)) == tensors(alone.path)
+    assert sessions(session.run(task)) == 2
+
+
+@given(st.lists(st.integers(0, 5), max_size=12))
+def test_a_kill_is_charged_unless_a_further_checkpoint_was_reached(reached: list[int]) -> None:
+    state = State("mine", "training")
+    charged, furthest = 0, 0
+    for checkpoint in reached:  # that there is after each kill; starting over takes it back
+        state = _killed(state, checkpoint)
+        charged += checkpoint <= furthest
+        furthest = max(furthest, checkpoint)
+        assert (state.kills, state.reached) == (charged, furthest)
+
+
+def wait(until: Callable[[], bool], patience: float = 60.0) -> None:
+    latest = time.monotonic() + patience
+    while not until():
+        assert time.monotonic() < latest, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextmanager
+def killer(session_out: Path, place: str, times: int) -> Iterator[list[int]]:
+    """Kill whoever trains a task, so many times; yields the processes that were killed."""
+    killed: list[int] = []
+    over = threading.Event()
+
+    def kill() -> None:
+        while len(killed) < times and not over.wait(0.02):
+            state = _state(session_out / "tasks" / place)
+            if state and state.phase == "training" and state.pid not in killed and state.decisions:
+                os.kill(state.pid, signal.SIGKILL)
+                killed.append(state.pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+# ---- backends
+
+
+VICTIM = "FrozenLake-v1/q-learning/s1"
+HURT = "FrozenLake-v1/q-learning/s0"
+MIXED = Study(
+    (SLOW, Entry("random"), Entry("optimal")),
+    ("FrozenLake-v1",),
+    steps=50_000,
+    seeds=3,
+    episodes=20,
+)
+
+
+def spoilt(out: Path) -> Path:
+    """A study with a run that cannot go on: its metrics have become a folder."""
+    with _begun(session := begun(MIXED, out)):
+        pass
+    path = out / "runs" / HURT
+    asked = MIXED.contenders[0].policy, MIXED.environments[0]
+    train(*asked, steps=MIXED.steps, envs=SLOW.envs, seed=0, out=path, stop=lambda: True)
+    (path / "metrics.jsonl").unlink()
+    (path / "metrics.jsonl").mkdir()
+    assert session.run(next(task for task in plan(MIXED) if task.place == HURT)) == path
+    return out
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What comes out where nobody is killed."""
+    out = spoilt(tmp_path_factory.mktemp("undisturbed") / "out")
+    run(MIXED, out, jobs=2)
+    return (out / "results.json").read_bytes()
+
+
+@contextmanager
+def no_cluster() -> Iterator[str | None]:
+    yield None
+
+
+@contextmanager
+def ray_cluster() -> Iterator[str | None]:
+    """A Ray cluster of two processors, in a process of its own, with a token made for it."""
+    script = (
+        "import ray; ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False);"
+        "print(ray.get_runtime_context().gcs_address, flush=True); input()"
+    )
+    given = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        with subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+
+
+@contextmanager
+def dask_cluster() -> Iterator[str | None]:
+    """A Dask cluster of two workers with one thread each."""
+    distributed: Any = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("backend", "cluster"), [("loky", no_cluster), ("ray", ray_cluster), ("dask", dask_cluster)]
+)
+def test_a_worker_killed_and_a_task_that_fails_change_nothing_else(
+    backend: Backend, cluster: Any, undisturbed: bytes, tmp_path: Path
+) -> None:
+    out = spoilt(tmp_path / "out")
+    with cluster() as address, killer(out, VICTIM, times=1) as killed:
+        found = run(MIXED, out, backend=backend, address=address, jobs=2)
+    assert len(killed) == 1
+    assert (out / "results.json").read_bytes() == undisturbed
+    assert sessions(out / "runs" / VICTIM) == 2
+    assert Run(out / "runs" / VICTIM).last_checkpoint() == 50_000
+    (failure,) = found.failures
+    assert (failure.contender, failure.seed) == ("q-learning", 0)
+    assert failure.reason.startswith("IsADirectoryError: ")
+    assert str(tmp_path) not in failure.reason
+    assert (out / "tasks" / HURT / f"error-{TRIES}.txt").is_file()
+
+
+def test_the_killed_is_given_up_and_whoever_dies_with_it_is_not(tmp_path: Path) -> None:
+    # no checkpoint is made before the end, and all of loky's workers die together
+    study = Study((SLOW,), ("FrozenLake-v1",), minutes=0.05, seeds=2, episodes=5)
+    seen: list[list[Standing]] = []
+    with killer(tmp_path / "out", "FrozenLake-v1/q-learning/s0", times=99) as killed:
+        found = run(study, tmp_path / "out", jobs=2, report=lambda now: seen.append([*now]))
+    assert len(killed) == TRIES
+    (failure,) = found.failures
+    assert failure.seed == 0
+    assert failure.reason == "killed 3 times without a new checkpoint"
+    assert [outcome.seed for outcome in found.outcomes["FrozenLake-v1"]["q-learning"]] == [1]
+    assert {one.phase for now in seen for one in now} >= {"waiting", "training", "failed", "done"}
+    assert [one.phase for one in seen[-1]] == ["failed", "done"]
+
+
+def test_a_worker_has_one_thread_and_jobs_bound_what_runs_at_once(tmp_path: Path) -> None:
+    with workers("loky", jobs=1) as hand_out:
+        hand_out(_overlap, [(tmp_path, number) for number in range(3)])
+    spans = sorted(json.loads(file.read_text()) for file in tmp_path.glob("*.json"))
+    assert len(spans) == 3
+    for (_, end, _), (start, _, _) in pairwise(spans):
+        assert end <= start
+    assert {threads for _, _, threads in spans} == {"1"}
+
+
+def _overlap(item: tuple[Path, int]) -> None:
+    folder, number = item
+    start = time.monotonic()
+    time.sleep(0.2)
+    span = start, time.monotonic(), os.environ["OMP_NUM_THREADS"]
+    (folder / f"{number}.json").write_text(json.dumps(span))
+
+
+def test_where_no_worker_can_begin_the_study_ends(tmp_path: Path) -> None:
+    session = begun(SMALL, tmp_path / "out")
+    calls = []
+
+    def hand_out(_: Any, items: Any) -> None:
+        calls.append(len(items))
+        raise RuntimeError("the cluster\nhas gone")
+
+    with (
+        _begun(session),
+        pytest.raises(InputError, match="no worker can begin a task: RuntimeError: the cluster"),
+    ):
+        experiment._work_off(plan(SMALL), session, hand_out)
+    assert calls == [8] * TRIES
