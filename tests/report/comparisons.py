@@ -47,7 +47,7 @@ def epochs(values: Sequence[float | None], seconds: float = 1.0) -> tuple[dict[s
     """Metrics of a training whose evaluations came to these; None: an epoch without one."""
     made = []
     for number, value in enumerate(values, 1):
-        entry = {
+        entry: dict[str, Any] = {
             "decisions": 1000 * number,
             "seconds": seconds * number,
             "training_return_mean": float(number),
@@ -75,12 +75,12 @@ def made_up(
     entries = [Entry("random" if label in fixed else "q-learning", name=label) for label in labels]
     outcomes = {
         env: {
-            label: (Outcome(None, evaluation(runs, **about)),)
-            if isinstance(runs, float)
-            else tuple(
+            label: tuple(
                 Outcome(seed, evaluation(value, **about), epochs(metrics))
                 for seed, value in enumerate(runs)
             )
+            if isinstance(runs, Sequence)
+            else (Outcome(None, evaluation(runs, **about)),)
             for label, runs in contenders.items()
         }
         for env, contenders in scores.items()

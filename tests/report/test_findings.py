@@ -1,6 +1,7 @@
 """What a comparison comes to: scores, scales, curves, aggregates."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,18 +73,18 @@ def test_an_atari_games_scale_is_mnihs() -> None:
 
 
 def test_without_a_scale_environments_are_not_taken_together() -> None:
-    runs = {"A": [1.0, 2.0, 3.0], "B": [2.0, 3.0, 4.0]}
-    alone = findings.aggregate(findings.find(made_up({"CartPole-v1": dict(runs)})), 0.95)
+    runs: dict[str, Sequence[float] | float] = {"A": [1.0, 2.0, 3.0], "B": [2.0, 3.0, 4.0]}
+    alone = findings.aggregate(findings.find(made_up({"CartPole-v1": runs})), 0.95)
     assert alone is not None
     assert (alone.scale, alone.means["A"].mean) == ("", 2.0)
-    both = findings.find(made_up({"CartPole-v1": dict(runs), "Acrobot-v1": dict(runs)}))
+    both = findings.find(made_up({"CartPole-v1": runs, "Acrobot-v1": runs}))
     assert findings.aggregate(both, 0.95) is None
     (improvement,) = findings.improvements(both, 0.95)
     assert improvement.probability.mean == pytest.approx((1 + 0.5 * 2) / 9)
 
 
 def test_only_contenders_with_several_seeds_everywhere_are_aggregated() -> None:
-    scores = {
+    scores: dict[str, dict[str, Sequence[float] | float]] = {
         "E": {"A": [1.0, 2.0], "B": [1.0], "C": [1.0, 2.0], "D": 1.0},
         "F": {"A": [1.0, 2.0], "B": [1.0, 2.0], "C": [], "D": 1.0},
     }

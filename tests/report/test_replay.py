@@ -15,6 +15,7 @@ from PIL import Image
 from gridcade.comparison import Outcome
 from gridcade.report import replay as replays
 from gridcade.report.replay import LARGEST, MOST_BYTES, SECONDS, replay
+from gridcade.watch.show import END_PAUSE
 
 FIXED = Outcome(None, evaluation(1.0))
 
@@ -53,7 +54,7 @@ def test_a_fast_task_plays_at_its_own_speed() -> None:
     size, seconds, (width, height) = film(made.uri)
     assert (width, height) == (420, 280)
     returns = [float(word) for word in made.words.removeprefix("Returns ")[:-1].split(", ")]
-    ends = len(returns) * replays.END_PAUSE
+    ends = len(returns) * END_PAUSE
     assert seconds == pytest.approx(sum(returns) / 50 + ends, abs=0.2)
     assert size <= MOST_BYTES
 

@@ -43,7 +43,8 @@ def test_what_the_data_cannot_tell_says_how_many_seeds_it_would_take() -> None:
 
 def test_holms_correction_takes_back_what_one_test_alone_would_say() -> None:
     a, b = [1.0, 1.2, 1.4, 1.1, 1.3], [0.8, 1.0, 1.1, 0.9, 1.1]
-    assert 0.0125 < stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05
+    _, alone_p = stats.ttest_ind(a, b, equal_var=False)
+    assert 0.0125 < alone_p < 0.05
     alone = said({"E": {"A": a, "B": b}})
     assert alone[0].startswith("A is better than B on E")
     others: dict[str, dict[str, list[float] | float]] = {
@@ -74,7 +75,7 @@ def test_seeds_that_are_all_alike() -> None:
 def test_two_exact_values_need_no_interval_and_no_correction() -> None:
     found = findings.find(made_up({"E": {"A": 1.0, "B": 0.25}}, exact=1.0, optimum=1.0))
     assert findings.tests(found) == 0
-    assert sentences(found) == ["A and B are equally good on E: 1, exactly."]
+    assert sentences(found) == ["A and B are equally good on E: 1 exactly."]
 
 
 def test_a_fixed_policy_that_was_estimated_has_its_episodes_interval() -> None:
@@ -83,6 +84,23 @@ def test_a_fixed_policy_that_was_estimated_has_its_episodes_interval() -> None:
     low, high = (float(w) for w in sentence.split("interval ")[1].split(",")[0].split(" to "))
     assert [low, high] == pytest.approx([0.5 - half, 0.5 + half], abs=0.001)
     assert sentence.endswith("100 episodes.")
+
+
+def test_an_estimate_without_spread_is_not_called_exact() -> None:
+    (sentence,) = said({"E": {"A": 1.0, "B": 0.5}}, half=0.0)
+    assert sentence == (
+        "A is better than B on E: difference 0.5, 95 % interval 0.5 to 0.5, 100 episodes."
+    )
+
+
+def test_notes_tell_what_intervals_leave_out() -> None:
+    comparison = made_up({"E": {"A": [1.0, 1.0], "B": [0.5, 0.5]}})
+    told = " ".join(words.method(comparison.study, findings.find(comparison)))
+    assert "All seeds of a contender score alike" in told
+    assert "share their episodes" in told
+    assert words.lone(findings.find(comparison)) == ""
+    comparison = made_up({"E": {"A": [1.0], "B": [0.5, 0.7]}, "F": {"A": [1.0], "B": [0.5]}})
+    assert words.lone(findings.find(comparison)).startswith("No contender has two seeds")
 
 
 def test_the_optimum_is_reached_only_as_run() -> None:

@@ -100,7 +100,8 @@ class Verdict:
     def is_test(self) -> bool:
         """Whether chance is at play and can be told: not with one seed, nor two exact values."""
         sides = self.better.side, self.worse.side
-        return math.isfinite(self.difference.half_width) and any(s.seeds or s.error for s in sides)
+        known = all(math.isinf(side.freedom) for side in sides)
+        return math.isfinite(self.difference.half_width) and not known
 
     def told(self, confidence: float) -> bool:
         """Whether the one is known to be better than the other."""

@@ -74,6 +74,7 @@ def write(comparison: Comparison, out: Path) -> Path:
         colours={name: place % len(PALETTE) for name, place in places.items()},
         parts=parts,
         method=words.method(study, found),
+        lone=words.lone(found),
         overall=overall,
         scale=words.aggregated(together, found),
         published=tables.published_scores(found),

@@ -56,7 +56,8 @@ def _learning(
 ) -> Iterator[Picture]:
     """A metric against decisions and against the clock, where there is any of it."""
     greedy = metric == found.names.greedy
-    label = found.names.words if greedy else found.names.words.replace("expected", "training's")
+    what = found.names.words
+    label = what if greedy else f"{what.removeprefix('expected ')} in training"
     for x, (size, unit) in (("decisions", (1.0, "decisions")), ("seconds", clock)):
         made = findings.curves(found, x, metric, confidence, size)
         if not made:
@@ -95,12 +96,13 @@ def scores(name: str, found: Findings, confidence: float, looks: Looks) -> Pictu
     """Final scores, each run a point."""
     rows = [(s.contender, s.values, s.estimate) for s in found.scores]
     said = words.listing([f"{s.contender} {number(s.estimate.mean)}" for s in found.scores])
+    several = any(len(s.values) > 1 for s in found.scores)
+    points = "Each small point is a run; below them, their" if several else "The"
     return draw(
         f"{name}-scores",
         "",
         f"{found.names.words.capitalize()} on {found.env}. Means: {said}.",
-        f"Each small point is a run; below them, their mean with its {words.percent(confidence)} "
-        "interval.",
+        f"{points} mean with its {words.percent(confidence)} interval, where there is one.",
         AXES + 1.15 * ROW * len(rows),
         partial(strip, rows=rows, looks=looks, x=found.names.words, lines=levels(found)),
     )

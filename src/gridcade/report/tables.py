@@ -18,9 +18,9 @@ YEAR_2013 = {
     "contingency": "Contingency",
     "dqn": "DQN",
     "human": "Human",
-    "hneat_best": "HNeat best (best episode)",
-    "hneat_pixel": "HNeat pixel (best episode)",
-    "dqn_best": "DQN best (best episode)",
+    "hneat_best": "HNeat best",
+    "hneat_pixel": "HNeat pixel",
+    "dqn_best": "DQN best",
 }
 
 
@@ -95,29 +95,37 @@ def published_scores(found: Sequence[Findings]) -> list[Table]:
         rows = [
             (
                 game.name,
-                number(game.nature2015.random),
-                number(game.nature2015.human),
-                f"{number(game.nature2015.dqn)} ± {number(game.nature2015.dqn_deviation)}",
+                _printed(game.nature2015.random),
+                _printed(game.nature2015.human),
+                f"{_printed(game.nature2015.dqn)} ± {_printed(game.nature2015.dqn_deviation)}",
                 *(number(means.get(game.name)) for means in ours.values()),
             )
             for game in games
         ]
         caption = "Mnih et al. (2015), DQN after 200 million frames; ± is the deviation of games"
-        head = ("game", "random", "human", "DQN 2015", *ours)
+        head = ("game", "random 2015", "human 2015", "DQN 2015", *ours)
         made.append(Table(caption, head, tuple(map(Row, rows))))
     if played & {name for name, _ in seven}:
         theirs = [
-            Row((label, *(number(getattr(scores, key)) for _, scores in seven)))
+            Row((label, *(_printed(getattr(scores, key)) for _, scores in seven)))
             for key, label in YEAR_2013.items()
         ]
         new = [
             Row((contender, *(number(means.get(name)) for name, _ in seven)), "ours")
             for contender, means in ours.items()
         ]
-        caption = "Mnih et al. (2013): average total reward; the runs of this study in bold"
+        caption = (
+            "Mnih et al. (2013), average total reward; HNeat and DQN best are single episodes; "
+            "this study in bold"
+        )
         head = ("agent", *(name for name, _ in seven))
         made.append(Table(caption, head, (*theirs, *new)))
     return made
+
+
+def _printed(score: float) -> str:
+    """A score as it was published."""
+    return f"{score:,g}"
 
 
 def hyperparameters(found: Sequence[Findings]) -> list[Table]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from gridcade.across_seeds import MOST_SEEDS
 from gridcade.comparison import Outcome
 from gridcade.console import number
-from gridcade.report.findings import Aggregate, Findings, Scores, Verdict, tests
+from gridcade.report.findings import Aggregate, Findings, Scores, Verdict, learners, tests
 from gridcade.statistics import Estimate
 from gridcade.study import Study
 
+MOST_NAMES = 5  # in a title
 FRESH = "sb3-"  # begins the names of agents whose interrupted trainings start over
 
 
@@ -58,9 +59,13 @@ def dates(outcomes: Sequence[Outcome]) -> str:
 
 
 def title(study: Study) -> str:
-    """What was compared."""
-    contenders = listing([entry.label for entry in study.contenders])
-    return f"{contenders} on {listing(study.environments)}"
+    """What was compared: names, or how many where there are many."""
+    contenders = [entry.label for entry in study.contenders]
+    names = (
+        listing(some) if len(some) <= MOST_NAMES else count(len(some), what)
+        for some, what in ((contenders, "contender"), (study.environments, "environment"))
+    )
+    return " on ".join(names)
 
 
 def lede(study: Study, found: Sequence[Findings]) -> str:
@@ -98,6 +103,13 @@ def method(study: Study, found: Sequence[Findings]) -> list[str]:
             "Numbers of seeds suppose that difference and spread are as they were seen; they give "
             "a chance of 80 % to tell."
         )
+    if not all(f.exact for f in found):
+        said.append(
+            "Scores that are estimates share their episodes: intervals over seeds are about these "
+            "episodes, which matters less with more of them."
+        )
+    notes = dict.fromkeys(v.difference.note for f in found for v in f.verdicts)
+    said += [f"{note[0].upper()}{note[1:]}." for note in notes if note]
     return said
 
 
@@ -114,8 +126,8 @@ def verdict(found: Verdict, env: str, confidence: float, tests: int) -> str:
     if not math.isfinite(difference.half_width):
         return _ahead(a, b, env)
     if difference.half_width == 0 and found.p_value == 1:
-        every = f" in every run, {_basis(a, b)}" if found.is_test else ", exactly"
-        return f"{a.contender} and {b.contender} are equally good on {env}: {_mean(a)}{every}."
+        basis = f"in every run, {_basis(a, b)}" if found.is_test else "exactly"
+        return f"{a.contender} and {b.contender} are equally good on {env}: {_mean(a)} {basis}."
     numbers = f"difference {number(difference.mean)}"
     if not found.is_test:
         return f"{a.contender} is better than {b.contender} on {env}: {numbers}, exactly."
@@ -201,6 +213,14 @@ def aggregated(made: Aggregate | None, found: Sequence[Findings]) -> list[str]:
     return said
 
 
+def lone(found: Sequence[Findings]) -> str:
+    """Why no runs are taken together, where nobody has several; or nothing."""
+    learnt = any(s.learns for f in found for s in f.scores)
+    if not learnt or learners(found):
+        return ""
+    return "No contender has two seeds or more on every environment: nothing is taken together."
+
+
 def restarts(found: Sequence[Findings]) -> list[str]:
     """Which runs took several sessions, and whether they kept what they had learnt."""
     said = []
@@ -217,5 +237,7 @@ def restarts(found: Sequence[Findings]) -> list[str]:
 def again(study: Study) -> str:
     """What comes of running the study again."""
     if study.minutes is None:
-        return "The same study gives the same scores."
-    return "Runs are bounded by the clock: another machine, or a busier one, gives other scores."
+        same = "The same study gives the same scores."
+    else:
+        same = "Runs are bounded by the clock: a busier machine gives other scores."
+    return f"{same} The figures lie beside this page in figures/, as SVG and PNG."
