@@ -39,8 +39,6 @@ STYLE: Any = {
     "svg.hashsalt": "gridcade",  # the same figure has the same bytes
     "text.parse_math": False,  # a name may hold a dollar
     "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
     "axes.labelcolor": MUTED,
     "axes.edgecolor": MUTED,
     "axes.linewidth": 0.6,

@@ -313,11 +313,9 @@ def learners(findings: Sequence[Findings]) -> tuple[str, ...]:
 def values(found: Findings, contender: str, on: Scale | None = None) -> Floats:
     """The scores of a contender's runs on an environment, [seeds], as they are or on a scale."""
     raw = next(np.array(s.values) for s in found.scores if s.contender == contender)
-    return (
-        raw
-        if on is None
-        else np.array([atari_scores.normalised(float(v), on.zero, on.one) for v in raw])
-    )
+    if on is None:
+        return raw
+    return np.array([atari_scores.normalised(float(v), on.zero, on.one) for v in raw])
 
 
 def aggregate(findings: Sequence[Findings], confidence: float) -> Aggregate | None:
@@ -328,9 +326,7 @@ def aggregate(findings: Sequence[Findings], confidence: float) -> Aggregate | No
     """
     names = learners(findings)
     scales = {f.env: found for f in findings if (found := scale(f)) is not None}
-    chosen = [f for f in findings if f.env in scales] or list(
-        findings if len(findings) == 1 else ()
-    )
+    chosen = findings if len(findings) == 1 else [f for f in findings if f.env in scales]
     if not names or not chosen:
         return None
     scores = {n: [values(f, n, scales.get(f.env)) for f in chosen] for n in names}

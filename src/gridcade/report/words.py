@@ -194,9 +194,11 @@ def introduction(found: Findings, episodes: int) -> str:
         said = f"Scores are estimates from {count(episodes, 'episode')}, the same for all policies."
     else:
         said = "Scores are estimates from long streams of decisions, the same for all policies."
+    continuing = any(e["expected_return"] is None for e in evaluations)
     if found.optimum is not None:
-        said += f" The optimum is {number(found.optimum)}."
-    if any(e["expected_return"] is None for e in evaluations):
+        limit = "" if continuing else " without a time limit"
+        said += f" The optimum{limit} is {number(found.optimum)}."
+    if continuing:
         said += " The task never ends, so that it has no return: the average reward decides."
     return said
 
