@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gymnasium as gym
+
 from gridcade.envs import lookup
 from gridcade.errors import unknown
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
 WEIGHTS = "weights.safetensors"  # of an agent in it
+SB3 = "sb3-"  # begins the names of stable-baselines3's algorithms
 _EXPORTS = {
     "DQN": "dqn",
     "DQNConfig": "dqn",
@@ -43,14 +46,19 @@ class AgentKind:
     config_name: str
     default_preset: str
     image_preset: str = ""  # for environments seen as images, if another one
+    state_preset: str = ""  # for worlds seen as numbered states, if another one
+    presets_folder: str = ""  # if not the one of its name
 
     def preset_for(self, env: str) -> str:
         """The default preset for an environment of a name."""
         if not self.image_preset:
             return self.default_preset
         with closing(lookup.make(env)) as single:
-            shape = single.observation_space.shape
-        return self.image_preset if shape is not None and len(shape) == 3 else self.default_preset
+            space = single.observation_space
+        if self.state_preset and isinstance(space, gym.spaces.Discrete):
+            return self.state_preset
+        image = space.shape is not None and len(space.shape) == 3
+        return self.image_preset if image else self.default_preset
 
     @property
     def config(self) -> Any:
@@ -70,7 +78,8 @@ class AgentKind:
 
     def presets(self) -> dict[str, Path]:
         """Its presets by name."""
-        return {file.stem: file for file in sorted(PRESETS.glob(f"{self.name}/*.toml"))}
+        folder = self.presets_folder or self.name
+        return {file.stem: file for file in sorted(PRESETS.glob(f"{folder}/*.toml"))}
 
     def preset(self, name: str) -> Path:
         """The file of a preset; InputError, with the nearest name, if there is none."""
@@ -106,6 +115,18 @@ AGENTS = {
             default_preset="vector-pqn",
             image_preset="two-core-pqn",
         ),
+        *(
+            AgentKind(
+                name=f"{SB3}{algorithm.lower()}",
+                about=f"stable-baselines3's {algorithm}, as a reference",
+                module="reference",
+                config_name=f"{algorithm}Config",
+                default_preset="vector",
+                image_preset="two-core",
+                state_preset="gridworld",
+            )
+            for algorithm in ("DQN", "PPO", "A2C")
+        ),
     )
 }
 
@@ -116,10 +137,26 @@ def trained() -> dict[str, Path]:
 
 
 def find(name: str) -> AgentKind:
-    """An agent by its name; InputError, with the nearest one, if there is none."""
-    if name not in AGENTS:
-        raise unknown("agent", name, AGENTS)
-    return AGENTS[name]
+    """An agent by its name; InputError, with the nearest one, if there is none.
+
+    Every algorithm of stable-baselines3 is one: `sb3-sac` is its SAC.
+    """
+    if name in AGENTS:
+        return AGENTS[name]
+    others: dict[str, Any] = {}
+    if name.startswith(SB3):
+        others = import_module("gridcade.agents.reference").algorithms()
+    if name not in others:
+        raise unknown("agent", name, {**AGENTS, **others})
+    algorithm = others[name].__name__
+    return AgentKind(
+        name=name,
+        about=f"stable-baselines3's {algorithm}, as a reference",
+        module="reference",
+        config_name=f"{algorithm}Config",
+        default_preset="defaults",
+        presets_folder="sb3",
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ from gridcade.training import resume, train
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
 
 BUILT_IN = ("random", "optimal")
+ZIP = ".zip"  # ends the names of the files that stable-baselines3 saves
 Env = gym.Env[Any, Any]
 
 
@@ -41,14 +42,16 @@ class Contender:
     run: Run | None = None  # whose agent it is
 
 
-def find(policy: Any, env: str | Env | None = None) -> Contender:
+def find(policy: Any, env: str | Env | None = None, *, trust: bool = False) -> Contender:
     """A policy by its name, with its environment.
 
     Args:
         policy: an object that predicts, a run folder, a checkpoint, an agent that comes trained
-            (`breakout`), `random` or `optimal`.
+            (`breakout`), a model that stable-baselines3 has saved (`model.zip`), `random` or
+            `optimal`.
         env: an environment or its name; None: the one that the agent was trained on. On another
             protocol of an Atari game an agent keeps the actions that it knows.
+        trust: load what holds pickles, which may run any code: such a `model.zip`.
 
     Raises:
         InputError: no such policy or environment, or the two do not fit.
@@ -69,6 +72,8 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
         single = make(env) if isinstance(env, str) else env
         made = random_policy(single) if policy == "random" else optimal_policy(single)
         return Contender(made, policy, env)
+    if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
+        return _saved_model(str(policy), env, trust)
     run, config, tensors = find_learnt(policy, BUILT_IN)
     learnt_on = config.env if run is None else run.env
     where = learnt_on if env is None else env
@@ -79,9 +84,11 @@ def find(policy: Any, env: str | Env | None = None) -> Contender:
     return Contender(agent, name, where, run)
 
 
-def load(policy: str | os.PathLike[str] | Run, env: str | Env | None = None) -> Policy:
+def load(
+    policy: str | os.PathLike[str] | Run, env: str | Env | None = None, *, trust: bool = False
+) -> Policy:
     """A policy by its name; see `find`."""
-    return find(policy, env).policy
+    return find(policy, env, trust=trust).policy
 
 
 def evaluate(
@@ -96,10 +103,11 @@ def evaluate(
     stochastic: bool = False,
     confidence: float = 0.95,
     discount: float = 0.99,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a policy; see `find` for the names and `gridcade.evaluation.measure` for the rest."""
-    contender = find(policy, env)
+    contender = find(policy, env, trust=trust)
     return measure(
         contender.policy,
         contender.env,
@@ -145,6 +153,21 @@ def solve(
         label = single.spec.id if single.spec else type(single.unwrapped).__name__
         raise InputError(f"the model of '{label}' is not known: it cannot be solved exactly")
     return mdp.solve(model, criterion, discount)
+
+
+def _saved_model(path: str, env: str | Env | None, trust: bool) -> Contender:
+    """A model that stable-baselines3 has saved; its file says nothing of its environment."""
+    if not trust:
+        raise InputError(
+            f"'{path}' is a model of stable-baselines3, whose pickles may run any code when it is "
+            "loaded: --trust if you trust where it comes from"
+        )
+    if env is None:
+        raise InputError(f"'{path}' needs an environment: --env ENV")
+    from gridcade.agents.reference import load_zip
+
+    single = make(env) if isinstance(env, str) else env
+    return Contender(load_zip(path, single), path, env)
 
 
 def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Any:

@@ -28,8 +28,8 @@ $ gridcade watch runs/FourRooms-q-learning-s0
 ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
 drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9 --env.seed 3.
 
-POLICY is a run folder, a checkpoint in one, an agent that comes trained ('breakout'), 'random' or
-'optimal'."""
+POLICY is a run folder, a checkpoint in one, an agent that comes trained ('breakout'), 'random',
+'optimal', or with --trust a model.zip of stable-baselines3."""
 
 WIDEST = 100  # columns of prose
 HELP = {"-h", "--help"}
@@ -141,7 +141,7 @@ class Train:
                 out=self.out,
                 report=display.report,
                 stop=_interrupt(),
-                note=lambda words: print(f"gridcade: {words}", file=sys.stderr),
+                note=_note,
             )
         _trained(run)
 
@@ -172,6 +172,7 @@ class Resume:
                 minutes=self.minutes,
                 report=display.report,
                 stop=_interrupt(),
+                note=_note,
             )
         _trained(run)
 
@@ -189,9 +190,12 @@ class Evaluate:
     """
 
     policy: PolicyName
-    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`."""
+    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`; with
+    --trust also a model.zip of stable-baselines3."""
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
+    trust: bool = False
+    """Load a model.zip: its pickles may run any code, so it has to come from someone you trust."""
     episodes: Number = None
     """Whole episodes to play. Default: 100."""
     steps: Number = None
@@ -215,7 +219,7 @@ class Evaluate:
         """Measure, print, and keep the result with the run."""
         from gridcade import api, console
 
-        contender = api.find(self.policy, self.env)
+        contender = api.find(self.policy, self.env, trust=self.trust)
         with console.counting("evaluating") as progress:
             result = api.evaluate(
                 contender,
@@ -279,9 +283,12 @@ class Watch:
     """
 
     policy: PolicyName
-    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`."""
+    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`; with
+    --trust also a model.zip of stable-baselines3."""
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
+    trust: bool = False
+    """Load a model.zip: its pickles may run any code, so it has to come from someone you trust."""
     where: Annotated[
         Place | None,
         arg(name="in", help_behavior_hint=""),
@@ -304,7 +311,7 @@ class Watch:
         from gridcade import api
         from gridcade.watch import show
 
-        contender = api.find(self.policy, self.env)
+        contender = api.find(self.policy, self.env, trust=self.trust)
         show.watch(
             contender.policy,
             contender.env,
@@ -436,7 +443,7 @@ def _train(words: list[str], arguments: dict[str, str]) -> Any:
 
     before = ["", *words]
     bare = (word for word, last in zip(words, before, strict=False) if not last.startswith("--"))
-    name = next((word for word in bare if word in agents.AGENTS), None)
+    name = next((w for w in bare if w in agents.AGENTS or w.startswith(agents.SB3)), None)
     if name is None:
         return Train
     agent = agents.find(name)
@@ -504,6 +511,11 @@ def _interrupt() -> Callable[[], bool]:
 
     signal.signal(signal.SIGINT, handle)
     return lambda: bool(pressed)
+
+
+def _note(words: str) -> None:
+    """Say something besides."""
+    print(f"gridcade: {words}", file=sys.stderr)
 
 
 def _trained(run: Any) -> None:

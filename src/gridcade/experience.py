@@ -98,6 +98,11 @@ class Experience:
         self._beside = ThreadPoolExecutor(1)  # for emulators, which run without Python's lock
         self._current = reset(envs, self._seeds())
 
+    @property
+    def current(self) -> Any:
+        """Observations [n, …] that the next decisions are made from."""
+        return self._current
+
     def steps(self, agent: Learner) -> Iterator[Step]:
         """Step after step, without end: the consumer stops it."""
         while True:

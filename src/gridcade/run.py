@@ -257,6 +257,13 @@ class Run:
                 if old not in kept:
                     (folder / str(old)).rename(Path(beside) / str(old))
 
+    def drop_checkpoints(self) -> None:
+        """Remove all checkpoints, each as wholly as it was written."""
+        folder = self.path / "checkpoints"
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
+            for old in self.checkpoints():
+                (folder / str(old)).rename(Path(beside) / str(old))
+
     def load_agent(self, decisions: int) -> Tensors:
         """The agent's tensors of a checkpoint; InputError if it is not there, or not readable."""
         return load_tensors(self.path / "checkpoints" / str(decisions) / "agent.safetensors")

@@ -4,6 +4,7 @@ A run's checkpoint holds everything that its future depends on, so a run that wa
 moment and resumed ends with the same tensors, to the bit, as one that was not.
 """
 
+import math
 import os
 import sys
 import time
@@ -81,6 +82,26 @@ class Loop(Protocol):
         ...
 
 
+class EpisodeSums:
+    """Return and length of the present episodes: [2, environments]."""
+
+    def __init__(self, envs: int):
+        self.present = np.zeros((2, envs))
+
+    def add(self, step: Step, totals: dict[str, float]) -> None:
+        """Take in a step, and add to the totals what ended with it."""
+        self.present += [step.rewards, np.ones(len(step.rewards))]
+        totals["reward"] += float(step.rewards.sum())
+        for env in np.flatnonzero(step.terminated | step.truncated):
+            total, length = self.present[:, env].tolist()
+            totals["episodes"] += 1
+            totals["return"] += total
+            totals["squared_return"] += total * total
+            totals["length"] += length
+            totals["truncated"] += float(not step.terminated[env])
+            self.present[:, env] = 0
+
+
 class GymnasiumLoop:
     """The loop for any environment: gridcade.experience, with sums over what happened."""
 
@@ -90,34 +111,22 @@ class GymnasiumLoop:
         self.agent = agent
         self._experience = Experience(envs, seed)
         self._steps = self._experience.steps(agent)
-        self._sums = np.zeros((2, envs.num_envs))  # return and length of the present episodes
+        self._sums = EpisodeSums(envs.num_envs)
 
     def advance(self, until: int) -> dict[str, float]:
         """Learn until an absolute decision, or just past it if environments share its step."""
         totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
         while self.agent.decisions < until and not getattr(self.agent, "full", False):
-            self._count(next(self._steps), totals)
+            self._sums.add(next(self._steps), totals)
         return totals
-
-    def _count(self, step: Step, totals: dict[str, float]) -> None:
-        self._sums += [step.rewards, np.ones(len(step.rewards))]
-        totals["reward"] += float(step.rewards.sum())
-        for env in np.flatnonzero(step.terminated | step.truncated):
-            total, length = self._sums[:, env].tolist()
-            totals["episodes"] += 1
-            totals["return"] += total
-            totals["squared_return"] += total * total
-            totals["length"] += length
-            totals["truncated"] += float(not step.terminated[env])
-            self._sums[:, env] = 0
 
     def state_dict(self) -> Tensors:
         """Return and length of the present episodes."""
-        return {"episode_sums": self._sums}
+        return {"episode_sums": self._sums.present}
 
     def load_state_dict(self, tensors: Tensors) -> None:
         """Put back what `state_dict` gave."""
-        self._sums[:] = tensors["episode_sums"]
+        self._sums.present[:] = tensors["episode_sums"]
 
     def position(self) -> dict[str, Any]:
         """Where the environments stand."""
@@ -194,6 +203,7 @@ def train(
         note(f"layers that do not fit, and start afresh: {', '.join(left)}")
     if note is not None and (warning := _tight_memory(getattr(made, "replay_bytes", 0))):
         note(warning)
+    _check_memory(getattr(made, "memory_bytes", 0))
     map_ = lookup.map_file(env)
     world = map_.read_text(encoding="utf-8") if map_ else None
     path = Path(out) if out is not None else _free_folder(settled)
@@ -209,8 +219,11 @@ def resume(
     minutes: float | None = None,
     report: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] | None = None,
 ) -> Run:
     """Go on with a run from its last checkpoint, to its own budget or a new one.
+
+    An agent that brings its own loop, as those of stable-baselines3, starts over instead.
 
     Args:
         path: the run folder.
@@ -218,6 +231,7 @@ def resume(
         minutes: a new bound on minutes of training, in all. Either one replaces both old bounds.
         report: called now and then with the progress.
         stop: asked now and then; true ends the session with a checkpoint.
+        note: called with what there is to say before the training starts.
 
     Raises:
         InputError: no run folder, one that cannot be read, or one that is being trained.
@@ -229,7 +243,7 @@ def resume(
     made = max(run.checkpoints(), default=0)
     if steps is not None and steps < made and steps != run.config.steps:
         raise InputError(f"steps is {steps}; the run has made {made} already")
-    return _session(run, report, stop, config)
+    return _session(run, report, stop, config, note)
 
 
 def settle(
@@ -308,7 +322,10 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 def _make_agent(kind: AgentKind, env: gym.Env[Any, Any], config: RunConfig) -> Any:
     hyperparameters = convert(config.hyperparameters, kind.config, "hyperparameters")
-    return kind.make(env, hyperparameters, config.seed)
+    agent = kind.make(env, hyperparameters, config.seed)
+    if hasattr(agent, "plan"):
+        agent.plan(config.steps)
+    return agent
 
 
 def _take_layers(agent: Any, config: RunConfig) -> list[str]:
@@ -331,16 +348,31 @@ def _take_layers(agent: Any, config: RunConfig) -> list[str]:
 
 def _tight_memory(replay: int) -> str:
     """What to say where a replay of so many bytes leaves too little memory; or nothing."""
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not every system tells
-        return ""
-    if replay + MEMORY_BESIDE <= memory:
+    memory = _memory()
+    if memory is None or replay + MEMORY_BESIDE <= memory:
         return ""
     return (
         f"the replay takes {replay / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB of "
         "memory: sampling will wait for the disk; a smaller --replay-capacity is faster"
     )
+
+
+def _check_memory(needed: int) -> None:
+    """Raise InputError where an agent would outgrow this machine's memory, hours later."""
+    memory = _memory()
+    if needed and memory is not None and needed + MEMORY_BESIDE > memory:
+        raise InputError(
+            f"the replay would take {needed / 1e9:.1f} GB of this machine's {memory / 1e9:.1f} GB "
+            "of memory: take a smaller --buffer-size"
+        )
+
+
+def _memory() -> int | None:
+    """This machine's memory in bytes; None: it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return None
 
 
 def _free_folder(config: RunConfig) -> Path:
@@ -374,6 +406,7 @@ def _session(
     report: Callable[[Progress], None] | None,
     stop: Callable[[], bool],
     config: RunConfig | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Run:
     """Train from the last checkpoint on, until the budget is used up or `stop` says so."""
     config = config or run.config
@@ -384,10 +417,16 @@ def _session(
         closing(lookup.make(run.env)) as env,
     ):
         agent = _make_agent(kind, env, config)
-        if hasattr(agent, "attach"):
-            agent.attach(config.envs, config.epoch, run.storage)
-        loop = kind.compiled_loop(agent, env, config.seed) if config.envs == 1 else None
-        loop = loop or GymnasiumLoop(agent, envs, config.seed)
+        session = provenance(config.seed)
+        loop: Loop | None = None
+        if hasattr(agent, "learn"):
+            session |= _start_over(run, config, note)
+            agent.enter(envs)
+        else:
+            if hasattr(agent, "attach"):
+                agent.attach(config.envs, config.epoch, run.storage)
+            loop = kind.compiled_loop(agent, env, config.seed) if config.envs == 1 else None
+            loop = loop or GymnasiumLoop(agent, envs, config.seed)
         trainer = _Trainer(run, config, agent, loop, env)
         if run.checkpoints():
             trainer.load(run.last_checkpoint())
@@ -398,19 +437,50 @@ def _session(
             run.rewrite_config(config)
         run.clear_leftovers()
         run.cut_metrics(agent.decisions)
-        run.add_provenance(provenance(config.seed))
-        with _one_torch_thread(), closing(Board(run.path, agent.decisions)) as board:
+        run.add_provenance(session)
+        threads = getattr(agent, "threads", 1)
+        with _torch_threads(threads), closing(Board(run.path, agent.decisions)) as board:
             trainer.go_on(report, stop, board)
     return run
 
 
+def _start_over(run: Run, config: RunConfig, note: Callable[[str], None] | None) -> dict[str, Any]:
+    """Make way for a training that cannot be taken up again; what its provenance says of that.
+
+    Raises:
+        InputError: it had come to its end, and would now be longer.
+    """
+    made = max(run.checkpoints(), default=0)
+    if not made:
+        return {}
+    seconds = run.load_checkpoint(made)[2]["seconds"]
+    if _used_up(config, made, seconds):
+        return {}
+    if _used_up(run.config, made, seconds):
+        raise InputError(
+            f"'{run.path}' has come to its end, and {config.agent} cannot go on from there: "
+            "train it anew, with another --out"
+        )
+    if note is not None:
+        note(f"{config.agent} cannot go on from {made:,} decisions: it starts over")
+    run.drop_checkpoints()
+    return {"started_over": made}
+
+
+def _used_up(config: RunConfig, decisions: int, seconds: float) -> bool:
+    """Whether a budget is."""
+    return (config.steps is not None and decisions >= config.steps) or (
+        config.minutes is not None and seconds >= config.minutes * 60
+    )
+
+
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """PyTorch, if an agent has loaded it, on one thread: another number gives other bits."""
+def _torch_threads(count: int) -> Iterator[None]:
+    """PyTorch, if an agent has loaded it, on so many threads: another number gives other bits."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     if torch:
-        torch.set_num_threads(1)
+        torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -419,9 +489,12 @@ def _one_torch_thread() -> Iterator[None]:
 
 
 class _Trainer:
-    """One session: the agent, its loop, and what has been counted since the last epoch."""
+    """One session: the agent, its loop, and what has been counted since the last epoch.
 
-    def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Loop, env: Any):
+    Without a loop the agent has one of its own, and is looked at after each of its steps.
+    """
+
+    def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Loop | None, env: Any):
         self.run, self.config, self.agent, self.loop, self.env = run, config, agent, loop, env
         self.model = lookup.known_model(env)
         self.totals: dict[str, float] = {}  # of the present epoch
@@ -442,19 +515,19 @@ class _Trainer:
             "epoch_seconds": self.epoch_seconds,
             "seconds": self.seconds,
             "totals": self.totals,
-            "position": self.loop.position(),
+            "position": self.loop.position() if self.loop else {},
         }
-        self.run.save_checkpoint(
-            self.agent.decisions, self.agent.state_dict(), self.loop.state_dict(), state
-        )
+        tensors = self.loop.state_dict() if self.loop else {}
+        self.run.save_checkpoint(self.agent.decisions, self.agent.state_dict(), tensors, state)
 
     def load(self, decisions: int) -> None:
         """Go back to a checkpoint."""
         tensors, loop_tensors, state = self.run.load_checkpoint(decisions)
         try:
             self.agent.load_state_dict(tensors)
-            self.loop.load_state_dict(loop_tensors)
-            self.loop.restore(state["position"])
+            if self.loop:
+                self.loop.load_state_dict(loop_tensors)
+                self.loop.restore(state["position"])
             self.totals = state["totals"]
             self.began = time.perf_counter() - state["seconds"]
             self.epoch_start, self.epoch_seconds = state["epoch_start"], state["epoch_seconds"]
@@ -466,10 +539,12 @@ class _Trainer:
         self, report: Callable[[Progress], None] | None, stop: Callable[[], bool], board: Board
     ) -> None:
         """Train until the budget is used up, or `stop` says so."""
-        steps, epoch = self.config.steps, self.config.epoch
+        if self.loop is None:
+            self._look_on(report, stop, board)
+            return
+        steps = self.config.steps
         while steps is None or self.agent.decisions < steps:
-            until = (self.agent.decisions // epoch + 1) * epoch
-            until = until if steps is None else min(until, steps)
+            until = self._epoch_end()
             while self.agent.decisions < until:
                 if self._out_of_time() or stop():
                     self.save()
@@ -477,21 +552,64 @@ class _Trainer:
                 before = time.perf_counter()
                 sums = self.loop.advance(min(until, self.agent.decisions + self.loop.tick))
                 self.epoch_seconds += time.perf_counter() - before
-                for name, value in sums.items():
-                    self.totals[name] = self.totals.get(name, 0.0) + value
+                self._count(sums)
                 if getattr(self.agent, "full", False):
                     self.save()  # or the next step would overwrite what the last one refers to
                 if report is not None:
                     report(self._progress(None))
-            metrics = self._metrics()
-            self.totals, self.epoch_start = {}, self.agent.decisions
-            self.epoch_seconds = 0.0
-            # metrics first: whoever is killed between the two drops them on resuming
-            self.run.add_metrics(metrics)
-            self.save()
-            board.add(metrics)
+            self._end_epoch(report, board)
+
+    def _look_on(
+        self, report: Callable[[Progress], None] | None, stop: Callable[[], bool], board: Board
+    ) -> None:
+        """The same, while the agent goes on by itself."""
+        steps = self.config.steps
+        if _used_up(self.config, self.agent.decisions, self.seconds):
+            return
+        episodes = EpisodeSums(self.config.envs)
+        until, before = self._epoch_end(), time.perf_counter()
+
+        def look(step: Step) -> bool:
+            nonlocal until, before
+            self.epoch_seconds += time.perf_counter() - before
+            totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
+            episodes.add(step, totals)
+            self._count(totals)
             if report is not None:
-                report(self._progress(metrics))
+                report(self._progress(None))
+            # the budget's last epoch ends when `learn` has, with the last update
+            if until <= self.agent.decisions < (steps or math.inf):
+                self._end_epoch(report, board)
+                until = self._epoch_end()
+            before = time.perf_counter()
+            return not (self._out_of_time() or stop())
+
+        self.agent.learn(look)
+        if steps is not None and self.agent.decisions >= steps:
+            self._end_epoch(report, board)
+        else:
+            self.save()
+
+    def _epoch_end(self) -> int:
+        """The decision at which the present epoch ends."""
+        steps, epoch = self.config.steps, self.config.epoch
+        until = (int(self.agent.decisions) // epoch + 1) * epoch
+        return until if steps is None else min(until, steps)
+
+    def _count(self, sums: dict[str, float]) -> None:
+        for name, value in sums.items():
+            self.totals[name] = self.totals.get(name, 0.0) + value
+
+    def _end_epoch(self, report: Callable[[Progress], None] | None, board: Board) -> None:
+        metrics = self._metrics()
+        self.totals, self.epoch_start = {}, self.agent.decisions
+        self.epoch_seconds = 0.0
+        # metrics first: whoever is killed between the two drops them on resuming
+        self.run.add_metrics(metrics)
+        self.save()
+        board.add(metrics)
+        if report is not None:
+            report(self._progress(metrics))
 
     def _out_of_time(self) -> bool:
         return self.config.minutes is not None and self.seconds >= self.config.minutes * 60
