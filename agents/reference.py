@@ -604,9 +604,8 @@ def load_zip(path: str | os.PathLike[str], env: gym.Env[Any, Any]) -> Reference:
     }
     for what, (saved, present) in spaces.items():
         if _form(saved) != _form(present):
-            raise InputError(
-                f"the model '{path}' does not fit here: its {what}s are {saved}, these {present}"
-            )
+            words = f"its {what}s are {saved}, these {present}"
+            raise InputError(f"the model '{path}' does not fit here: {' '.join(words.split())}")
     return _wrapped(model)
 
 

@@ -639,6 +639,12 @@ def test_a_model_that_does_not_fit_is_told(tmp_path: Path) -> None:
         InputError, match=r"does not fit here: its observations are Box.* these Box"
     ):
         api.load(tmp_path / "model.zip", "Acrobot-v1", trust=True)
+    wide = gym.spaces.Box(-np.arange(1.0, 41.0), np.arange(1.0, 41.0))  # told in several lines
+    env = gym.wrappers.TransformObservation(gym.make("CartPole-v1"), lambda _: wide.low, wide)
+    assert "\n" in str(wide)
+    with pytest.raises(InputError, match="does not fit here") as told:
+        api.load(tmp_path / "model.zip", env, trust=True)
+    assert "\n" not in str(told.value)
     with pytest.raises(InputError, match="needs an environment"):
         api.load(tmp_path / "model.zip", trust=True)
     (tmp_path / "text.zip").write_text("hello")
