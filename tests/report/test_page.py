@@ -232,15 +232,16 @@ def test_hyperparameters_that_differ_are_marked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "what"), [("sb3-dqn", "started over"), ("dqn", "went on from its last checkpoint")]
+    ("noted", "what"),
+    [({"started_over": 1000}, "started over"), ({}, "went on from its last checkpoint")],
 )
-def test_interrupted_runs_are_told(agent: str, what: str, tmp_path: Path) -> None:
+def test_interrupted_runs_are_told(noted: dict[str, int], what: str, tmp_path: Path) -> None:
     comparison = made_up({"E": {"A": SCORES}})
     first, second, third = comparison.outcomes["E"]["A"]
     session = {"started": "2025-01-31T10:00:00+00:00", "commit": "c" * 40, "dirty": True}
-    other = session | {"started": "2025-02-02T10:00:00+00:00"}
+    other = session | {"started": "2025-02-02T10:00:00+00:00"} | noted
     runs = (
-        replace(first, sessions=(session,), config={"agent": agent}),
+        replace(first, sessions=(session,)),
         replace(second, sessions=(session, other)),
         replace(third, sessions=(session, other)),
     )

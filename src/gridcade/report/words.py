@@ -11,7 +11,6 @@ from gridcade.statistics import Estimate
 from gridcade.study import Study
 
 MOST_NAMES = 5  # in a title
-FRESH = "sb3-"  # begins the names of agents whose interrupted trainings start over
 
 
 def listing(names: Sequence[str]) -> str:
@@ -228,9 +227,13 @@ def restarts(found: Sequence[Findings]) -> list[str]:
     said = []
     for f in found:
         for s in f.scores:
-            if seeds := [str(o.seed) for o in s.outcomes if len(o.sessions) > 1]:
-                fresh = str(s.outcomes[0].config.get("agent", "")).startswith(FRESH)
-                how = "started over" if fresh else "went on from its last checkpoint"
+            again = [o for o in s.outcomes if len(o.sessions) > 1]
+            fresh = [o for o in again if any("started_over" in x for x in o.sessions)]
+            kept = [o for o in again if o not in fresh]
+            for runs, how in ((kept, "went on from its last checkpoint"), (fresh, "started over")):
+                if not runs:
+                    continue
+                seeds = [str(o.seed) for o in runs]
                 which = f"seed{'' if len(seeds) == 1 else 's'} {listing(seeds)}"
                 said.append(f"{s.contender} on {f.env}, {which}: interrupted, and {how}.")
     return said
