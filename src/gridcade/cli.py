@@ -12,7 +12,7 @@ from textwrap import fill, indent
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from gridcade.errors import InputError, unknown
@@ -24,6 +24,7 @@ A first minute:
 $ gridcade train q-learning FourRooms
 $ gridcade evaluate runs/FourRooms-q-learning-s0
 $ gridcade watch runs/FourRooms-q-learning-s0
+$ gridcade compare q-learning random optimal --env FourRooms --steps 100_000
 
 ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
 drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9 --env.seed 3.
@@ -36,6 +37,7 @@ HELP = {"-h", "--help"}
 CONFIG = (FlagCreatePairsOff,)  # of tyro: a switch has no opposite
 INTERRUPTED = 130  # exit code, as shells give it
 Criterion = Literal["return", "discounted", "gain"]
+Comparing = Literal["return", "average-reward"]
 Place = Literal["terminal", "window"]
 
 
@@ -242,6 +244,92 @@ class Evaluate:
 
 
 @dataclass
+class Compare:
+    """Compare agents and policies: many seeds, the same episodes for all, and a report.
+
+    $ gridcade compare q-learning random optimal --env FourRooms --steps 100_000 --seeds 10
+    $ gridcade compare dqn:nature2015 dqn:two-core --env Breakout --minutes 60 --seeds 3
+    $ gridcade compare study.toml --backend dask --address tcp://head:8786
+
+    CONTENDER is an agent, which is trained from each seed, alone or with a preset of its own
+    (dqn:two-core); or a policy. A study file holds contenders, environments, budgets and seeds.
+
+    Ctrl-C stops; the same command goes on, with what is neither trained nor evaluated yet.
+    """
+
+    contenders: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="CONTENDER [CONTENDER ...]", help_behavior_hint=""),
+    ]
+    """Who is compared; or one study file, NAME.toml."""
+    environments: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(name="env", metavar="ENV", help_behavior_hint="")
+    ] = ()
+    """Where; once for each environment."""
+    steps: Number = None
+    """Decisions of training, a run."""
+    minutes: Real = None
+    """Minutes of training, a run. With --steps: whichever ends first."""
+    seeds: Number = None
+    """Runs of each agent on each environment. Default: 5."""
+    preset: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(metavar="[CONTENDER=]NAME", help_behavior_hint="")
+    ] = ()
+    """A set of hyperparameters of every agent, or of one; may be given for several."""
+    episodes: Number = None
+    """Of a run's final evaluation. Default: 100."""
+    criterion: Annotated[
+        Comparing | None,
+        LEFT_OUT,
+        _read(str, "return|average-reward", get_args(Comparing)),
+    ] = None
+    """What decides who is better. Default: return."""
+    out: Folder = None
+    """The study's folder. Default: one under studies/, named after the study."""
+    backend: Literal["loky", "ray", "dask"] = "loky"
+    """What runs the tasks: loky on this machine; ray or dask here or on a cluster."""
+    address: Annotated[str | None, LEFT_OUT, _read(str, "ADDRESS")] = None
+    """Of a cluster that is there. Default: ray and dask start one on this machine."""
+    jobs: Number = None
+    """Tasks side by side. Default: as many as there are cores."""
+
+    def __call__(self) -> None:
+        """Compare, print, and write the report."""
+        from gridcade import console, experiment, report
+        from gridcade.study import from_words
+
+        study, name = from_words(
+            self.contenders,
+            self.environments,
+            self.preset,
+            steps=self.steps,
+            minutes=self.minutes,
+            seeds=self.seeds,
+            episodes=self.episodes,
+            criterion=self.criterion,
+        )
+        out = self.out or Path("studies") / name
+        try:
+            with console.StudyDisplay() as display:
+                comparison = experiment.run(
+                    study,
+                    out,
+                    backend=self.backend,
+                    address=self.address,
+                    jobs=self.jobs,
+                    report=display.report,
+                )
+        except KeyboardInterrupt:
+            print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        console.show_comparison(comparison)
+        print(f"results: {out}/results.json")
+        print(f"report:  {report.write(comparison, out)}")
+        if comparison.failures:
+            sys.exit(1)
+
+
+@dataclass
 class Solve:
     """The exact optimum of a world whose model is known.
 
@@ -370,6 +458,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "resume": Resume,
     "evaluate": Evaluate,
+    "compare": Compare,
     "solve": Solve,
     "watch": Watch,
     "play": Play,
@@ -415,6 +504,8 @@ def _command(words: list[str]) -> Any:
     words = _explained(words, kind.__doc__)
     command = tyro.cli(kind, args=words, prog=f"gridcade {name}", description="", config=CONFIG)
     if arguments:
+        if name == "compare":
+            raise InputError("compare takes arguments with the name: --env 'Maze?size=9'")
         if getattr(command, "env", None) is None:
             raise InputError("--env.NAME VALUE needs the environment's name as well")
         from gridcade.envs.lookup import with_arguments

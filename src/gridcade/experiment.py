@@ -133,7 +133,7 @@ class Standing:
     reason: str = ""
 
 
-class Stopped(Exception):  # noqa: N818 - nothing is wrong
+class _Stopped(Exception):  # noqa: N818 - nothing is wrong
     """The session is over, and the task ends with it."""
 
 
@@ -397,7 +397,7 @@ def _try(task: Task, session: Session, pulse: "_Pulse") -> None:
         try:
             _do(task, session, pulse)
             return pulse.tell(phase="done")
-        except Stopped:
+        except _Stopped:
             return pulse.tell(phase="stopped")
         except Exception as error:
             errors = pulse.state.errors + 1
@@ -441,7 +441,7 @@ def _trained(config: RunConfig, path: Path, pulse: "_Pulse") -> Run:
     else:
         found = training.resume(path, report=pulse.training, stop=pulse.stop)
     if pulse.stopping:
-        raise Stopped
+        raise _Stopped
     return found
 
 
@@ -471,7 +471,7 @@ class _Pulse:
         """Go on evaluating, or stop."""
         del done, total
         if self.stop():
-            raise Stopped
+            raise _Stopped
 
     def stop(self) -> bool:
         """Whether the session is over."""

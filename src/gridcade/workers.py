@@ -46,11 +46,11 @@ def workers(
     openers: dict[str, Callable[[str | None, int | None], Opened]]
     openers = {"loky": _loky, "ray": _ray, "dask": _dask}
     with openers[backend](address, jobs) as arguments:
+        one_by_one: Any = {"batch_size": 1, "pre_dispatch": jobs or "all"}
 
         def hand_out(work: Callable[[T], None], items: Sequence[T]) -> None:
             with parallel_config(**arguments):
-                parallel = Parallel(batch_size=1, pre_dispatch=jobs or "all")
-                parallel(delayed(work)(item) for item in items)
+                Parallel(**one_by_one)(delayed(work)(item) for item in items)
 
         yield hand_out
 
@@ -82,7 +82,13 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
         reason = str(error).partition("\n")[0]
         raise InputError(f"no Ray cluster at '{address or 'local'}': {reason}") from None
     try:
-        yield {"backend": RayTasks(ray), "n_jobs": -1}
+        # retried without end: whether an item that kills its workers is worth it, it knows itself
+        task = ray.remote(num_cpus=1, max_retries=-1)(_call)
+        backend = _Cluster(
+            submit=lambda func: task.remote(func).future(),
+            cancel=lambda future: ray.cancel(future.object_ref, force=True),
+        )
+        yield {"backend": backend}
     finally:
         ray.shutdown()
 
@@ -100,7 +106,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
             silence_logs=logging.CRITICAL,
         )
         with closing(cluster), dask.Client(cluster, set_as_default=False) as client:
-            yield {"backend": "dask", "n_jobs": -1, "client": client}
+            yield {"backend": _on_dask(client)}
         return
     _reach(address, "Dask scheduler")
     try:
@@ -112,7 +118,11 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
         client.wait_for_workers(1)
         if max(client.nthreads().values()) > 1:
             raise InputError("a Dask worker has several threads: start them with --nthreads 1")
-        yield {"backend": "dask", "n_jobs": -1, "client": client}
+        yield {"backend": _on_dask(client)}
+
+
+def _on_dask(client: Any) -> "_Cluster":
+    return _Cluster(submit=lambda func: client.submit(func, pure=False), cancel=client.cancel)
 
 
 def _reach(address: str, what: str) -> None:
@@ -133,45 +143,47 @@ def _package(name: str) -> Any:
         raise InputError(f"'{name}' is missing: pip install 'gridcade[cluster]'") from None
 
 
-class RayTasks(ParallelBackendBase):  # type: ignore[misc]
-    """joblib on Ray, every item a task that Ray gives to whoever is free.
+class _Cluster(ParallelBackendBase):  # type: ignore[misc]
+    """joblib on a cluster, which gives every item to a worker that is free.
 
-    ray.util.joblib deals items out to its actors in turn, to busy ones while others are idle.
+    joblib's own backends do not: ray.util.joblib deals items out in turn, to busy workers too, and
+    where a cluster has a single worker, joblib does all in the process that called it.
+
+    Args:
+        submit: hands a batch to the cluster; returns its future.
+        cancel: ends what a future stands for, if it can.
     """
 
     supports_retrieve_callback = True
-    default_n_jobs = -1
 
-    def __init__(self, ray: Any):
+    def __init__(self, submit: Callable[[Any], Any], cancel: Callable[[Any], object]):
         super().__init__()
-        self._ray = ray
-        self._running: dict[Any, Any] = {}  # future -> what Ray calls it
+        self._submit, self._cancel = submit, cancel
+        self._waiting: set[Any] = set()  # futures
 
-    def effective_n_jobs(self, n_jobs: int) -> int:
-        """All of the cluster's processors."""
+    def effective_n_jobs(self, n_jobs: int) -> Any:
+        """More than one, for joblib's sake: how many there are, only the cluster knows."""
         del n_jobs
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return 2
 
-    def submit(self, func: Callable[[], Any], callback: Callable[[Any], None]) -> Any:
-        """Hand a batch over; the future that Ray gives for it."""
-        # without end: whether an item that kills its workers is worth a retry, it knows itself
-        reference = self._ray.remote(num_cpus=1, max_retries=-1)(_call).remote(func)
-        future = reference.future()
-        self._running[future] = reference
+    def submit(self, func: Any, callback: Any = None) -> Any:
+        """Hand a batch over."""
+        future = self._submit(func)
+        self._waiting.add(future)
         future.add_done_callback(callback)
         return future
 
-    def retrieve_result_callback(self, future: Any) -> Any:
-        """What a batch gave, or raise what ended it."""
-        self._running.pop(future, None)
-        return future.result()
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """What the batch of a future gave, or raise what ended it."""
+        self._waiting.discard(out)
+        return out.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End the workers that are at work."""
+        """End what is not done yet."""
         del ensure_ready
-        for reference in self._running.values():
-            self._ray.cancel(reference, force=True)
-        self._running.clear()
+        for future in list(self._waiting):
+            self._cancel(future)
+        self._waiting.clear()
 
 
 def _call(func: Callable[[], Any]) -> Any:
