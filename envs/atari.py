@@ -37,7 +37,7 @@ MNIHS_GAMES = (  # of 2013
 GAMES_A_SEED = 64
 GAMES_A_THREAD = 8
 ACTION_SETS = ("minimal", "full")
-LOWEST_PRIORITY = 19
+LOWER_PRIORITY = 5  # at 19 they would starve beside any other program
 INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
 
 
@@ -231,7 +231,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
 
 
 def _giving_way(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Make something whose threads run only when nobody else wants their core.
+    """Make something whose threads give way to those that learn.
 
     A learner that computes beside its emulators would be held up by them; it waits for them anyway
     when it is done. On Linux, where threads inherit the priority of the one that starts them.
@@ -239,7 +239,7 @@ def _giving_way(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
     def low() -> Any:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWER_PRIORITY)
         return make(*arguments, **named)
 
     with ThreadPoolExecutor(1) as apart:
