@@ -1,10 +1,13 @@
 """The sentences: that they say what the numbers say, and no more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comparisons import made_up
 from scipy import stats
 
+from gridcade.comparison import Failure
 from gridcade.report import findings, words
 from gridcade.report.findings import Findings
 from gridcade.study import Entry, Study
@@ -19,6 +22,27 @@ def sentences(found: tuple[Findings, ...], confidence: float = 0.95) -> list[str
 
 def said(scores: dict[str, dict[str, list[float] | float]], **about: object) -> list[str]:
     return sentences(findings.find(made_up(scores, **about)))  # type: ignore[arg-type]
+
+
+def test_runs_that_failed_are_not_passed_over() -> None:
+    """Of an agent that diverges every other time, the seeds that are left are the luckier ones."""
+    lost = [Failure("A", "E", seed, "it has diverged") for seed in (4, 5)]
+    lost += [Failure("C", "E", seed, "it has diverged") for seed in range(3)]
+    comparison = made_up({"E": {"A": HIGH, "B": LOW, "C": []}}, failures=lost)
+    found = findings.find(comparison)
+    (sentence,) = sentences(found)
+    assert sentence.startswith("A is better than B on E: ")
+    assert sentence.endswith(", 4 seeds; 2 of 6 seeds of A failed and are left out.")
+    assert words.absent(found[0]) == ["C has no score on E: its 3 runs failed."]
+    assert [words.seeds(s) for s in found[0].scores] == ["4 of 6", "4"]
+    assert "with 4 seeds, 3,000 decisions a run; 5 more runs failed" in words.lede(
+        comparison, found
+    )
+    together = words.aggregated(findings.aggregate(found, 0.95), found)
+    assert together == [
+        "A is taken by the runs that it has: 2 runs of it failed.",
+        "C is left out, without two seeds on each environment: 3 runs of it failed.",
+    ]
 
 
 def test_a_clear_difference_is_told_with_welchs_interval() -> None:
@@ -132,7 +156,7 @@ def test_the_lede_says_what_was_done() -> None:
     comparison = made_up({"E": {"A": HIGH, "random": 0.1}})
     found = findings.find(comparison)
     study = Study((Entry("A"),), ("E",), steps=20_000, minutes=5, seeds=4)
-    assert words.lede(study, found) == (
+    assert words.lede(replace(comparison, study=study), found) == (
         "A learnt with 4 seeds, 20,000 decisions or 5 minutes a run. All policies were measured "
         "alike; the expected return decides."
     )

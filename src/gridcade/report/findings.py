@@ -1,6 +1,7 @@
 """What a comparison comes to, before words and ink: scores, differences, curves, aggregates."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ class Scores:
     estimate: Estimate  # of their mean over seeds; of a fixed policy over its episodes
     side: Side
     optimal: int  # runs that are worth the optimum, exactly
+    failed: int = 0  # runs that came to nothing: the others may be the luckier ones
 
     @property
     def learns(self) -> bool:
@@ -121,6 +123,7 @@ class Findings:
     verdicts: tuple[Verdict, ...]
     optimum: float | None
     published: AtariScores | None  # of an Atari game
+    absent: tuple[tuple[str, int], ...] = ()  # contenders without a score, and how many runs failed
 
     @property
     def names(self) -> Names:
@@ -199,12 +202,13 @@ def _on_environment(comparison: Comparison, env: str) -> Findings:
     evaluations = [o.evaluation for runs in outcomes.values() for o in runs]
     returns = all(e["expected_return"] is not None for e in evaluations)
     criterion: Criterion = study.criterion if returns else "average-reward"
-    names = NAMES[criterion]
+    names, labels = NAMES[criterion], [entry.label for entry in study.contenders]
     exact = all(_exact(e, names.score) is not None for e in evaluations)
+    failed = Counter(f.contender for f in comparison.failures if f.env == env)
     scores = [
-        _scores(entry.label, runs, names, exact, study.confidence)
-        for entry in study.contenders
-        if (runs := outcomes.get(entry.label))
+        replace(_scores(label, runs, names, exact, study.confidence), failed=failed[label])
+        for label in labels
+        if (runs := outcomes.get(label))
     ]
     optima = (_exact(e, names.optimum) for e in evaluations)
     return Findings(
@@ -215,6 +219,7 @@ def _on_environment(comparison: Comparison, env: str) -> Findings:
         verdicts=tuple(_verdict(*pair, study.confidence) for pair in combinations(scores, 2)),
         optimum=next((o for o in optima if o is not None), None),
         published=_published(env),
+        absent=tuple((n, failed[n]) for n in labels if failed[n] and not outcomes.get(n)),
     )
 
 

@@ -70,7 +70,7 @@ def write(comparison: Comparison, out: Path) -> Path:
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         title=words.title(study),
         dates=words.dates(outcomes),
-        lede=words.lede(study, found),
+        lede=words.lede(comparison, found),
         colours={name: place % len(PALETTE) for name, place in places.items()},
         parts=parts,
         method=words.method(study, found),
@@ -113,6 +113,7 @@ def _part(place: int, one: Findings, found: Sequence[Findings], study: Study, lo
                 for v in one.verdicts
             ),
             *((sentence, True) for sentence in words.optimum(one)),
+            *((sentence, False) for sentence in words.absent(one)),
         ),
         curves=tuple(pictures.curves(name, one, confidence, looks)),
         scores=pictures.scores(name, one, confidence, looks),

@@ -49,7 +49,7 @@ def scores(found: Findings, confidence: float) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             s.contender,
-            str(len(s.values)) if s.learns else "-",
+            words.seeds(s),
             number(s.estimate.mean),
             words.interval(s.estimate),
         )

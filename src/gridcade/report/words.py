@@ -1,10 +1,11 @@
 """What a comparison found, in sentences."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from gridcade.across_seeds import MOST_SEEDS
-from gridcade.comparison import Outcome
+from gridcade.comparison import Comparison, Outcome
 from gridcade.console import number
 from gridcade.report.findings import Aggregate, Findings, Scores, Verdict, learners, tests
 from gridcade.statistics import Estimate
@@ -23,6 +24,13 @@ def count(many: float, what: str) -> str:
     """`1 seed`, `2,000,000 decisions`, `0.5 minutes`."""
     plain = f"{int(many):,}" if many == int(many) else f"{many:g}"
     return f"{plain} {what}{'' if many == 1 else 's'}"
+
+
+def seeds(scores: Scores) -> str:
+    """How many there are: `5`, `3 of 5` where others failed, or a dash of what learns nothing."""
+    many = len(scores.values)
+    told = f"{many} of {many + scores.failed}" if scores.failed else str(many)
+    return told if scores.learns else "-"
 
 
 def percent(share: float) -> str:
@@ -67,19 +75,33 @@ def title(study: Study) -> str:
     return " on ".join(names)
 
 
-def lede(study: Study, found: Sequence[Findings]) -> str:
+def lede(comparison: Comparison, found: Sequence[Findings]) -> str:
     """What was done, and what decides."""
+    study = comparison.study
     trained = dict.fromkeys(s.contender for f in found for s in f.scores if s.learns)
     budget = [count(study.steps, "decision")] if study.steps else []
     budget += [count(study.minutes, "minute")] if study.minutes else []
     said = ""
     if trained:
         where = "" if len(study.environments) == 1 else " on each environment"
+        seeds = [len(s.values) for f in found for s in f.scores if s.learns]
+        few, most = min(seeds), max(seeds)
+        many = count(most, "seed") if few == most else f"{few} to {most} seeds"
         said = (
-            f"{listing([*trained])} learnt with {count(study.seeds, 'seed')}{where}, "
-            f"{' or '.join(budget)} a run. "
+            f"{listing([*trained])} learnt with {many}{where}, "
+            f"{' or '.join(budget)} a run{_left_out(comparison)}. "
         )
     return f"{said}All policies were measured alike; the {_criteria(found)} decides."
+
+
+def _left_out(comparison: Comparison) -> str:
+    """How many runs the scores are without."""
+    failed = sum(failure.seed is not None for failure in comparison.failures)
+    return f"; {count(failed, 'more run')} failed and {_are(failed)} left out" if failed else ""
+
+
+def _are(many: int) -> str:
+    return "is" if many == 1 else "are"
 
 
 def _criteria(found: Sequence[Findings]) -> str:
@@ -121,6 +143,19 @@ def verdict(found: Verdict, env: str, confidence: float, tests: int) -> str:
         confidence: of the interval; one less that is the level of the test.
         tests: among how many Holm's correction was made.
     """
+    said = _judged(found, env, confidence, tests)
+    losers = [s for s in (found.better, found.worse) if s.failed]
+    if not losers:
+        return said
+    lost = [
+        f"{s.failed} of {count(len(s.values) + s.failed, 'seed')} of {s.contender}" for s in losers
+    ]
+    are = _are(sum(s.failed for s in losers))
+    return f"{said.removesuffix('.')}; {listing(lost)} failed and {are} left out."
+
+
+def _judged(found: Verdict, env: str, confidence: float, tests: int) -> str:
+    """A verdict on the runs that there are."""
     a, b, difference = found.better, found.worse, found.difference
     if not math.isfinite(difference.half_width):
         return _ahead(a, b, env)
@@ -171,6 +206,14 @@ def _basis(a: Scores, b: Scores) -> str:
     return count(episodes, "episode") if episodes else "one stream of decisions each"
 
 
+def absent(found: Findings) -> list[str]:
+    """Who has no score at all."""
+    return [
+        f"{name} has no score on {found.env}: its {count(failed, 'run')} failed."
+        for name, failed in found.absent
+    ]
+
+
 def optimum(found: Findings) -> list[str]:
     """Who reaches the optimum, where that is known."""
     said = []
@@ -203,14 +246,25 @@ def introduction(found: Findings, episodes: int) -> str:
 
 
 def aggregated(made: Aggregate | None, found: Sequence[Findings]) -> list[str]:
-    """Over which environments runs are taken together, and on what scale."""
-    if made is None:
-        return ["The environments have no scale in common: only who scores higher is shown."]
+    """Over which environments runs are taken together, on what scale, and whose are left out."""
     said = []
-    if made.scale:
+    if made is None:
+        said.append("The environments have no scale in common: only who scores higher is shown.")
+    elif made.scale:
         said.append(f"On one scale: 0 is what random play is worth, 1 is {made.scale}.")
-    if left := [f.env for f in found if f.env not in made.environments]:
+    if made and (left := [f.env for f in found if f.env not in made.environments]):
         said.append(f"Left out of means and profiles, for want of a scale: {listing(left)}.")
+    failed: Counter[str] = Counter()
+    for f in found:
+        failed.update({s.contender: s.failed for s in f.scores} | dict(f.absent))
+    kept = learners(found)
+    learnt = dict.fromkeys(s.contender for f in found for s in f.scores if s.learns)
+    for name in [*learnt, *(n for n in failed if n not in learnt and failed[n])]:
+        why = f": {count(failed[name], 'run')} of it failed" if failed[name] else ""
+        if name not in kept:
+            said.append(f"{name} is left out, without two seeds on each environment{why}.")
+        elif why:
+            said.append(f"{name} is taken by the runs that it has{why}.")
     return said
 
 
