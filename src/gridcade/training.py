@@ -450,10 +450,10 @@ def _start_over(run: Run, config: RunConfig, note: Callable[[str], None] | None)
     Raises:
         InputError: it had come to its end, and would now be longer.
     """
-    made = max(run.checkpoints(), default=0)
-    if not made:
+    if not (run.path / "provenance.json").is_file():  # it has not begun to learn
         return {}
-    seconds = run.load_checkpoint(made)[2]["seconds"]
+    made = max(run.checkpoints(), default=0)
+    seconds = run.load_checkpoint(made)[2]["seconds"] if made else 0.0
     if _used_up(config, made, seconds):
         return {}
     if _used_up(run.config, made, seconds):

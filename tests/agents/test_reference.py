@@ -188,17 +188,24 @@ def stopped_at(run: Run) -> int:
     return int(second["started_over"])
 
 
-def test_a_killed_training_starts_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("at", "kept"), [(200, [0, 150]), (100, [0])])
+def test_a_killed_training_starts_over(at: int, kept: list[int], tmp_path: Path) -> None:
     def kill(progress: training.Progress) -> None:
-        if progress.decisions == 200:
+        if progress.decisions == at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_small("sb3-a2c", tmp_path / "run", report=kill)
-    assert Run(tmp_path / "run").checkpoints() == [0, 150]
+    assert Run(tmp_path / "run").checkpoints() == kept
     resumed = api.resume(tmp_path / "run")
     assert [m["decisions"] for m in resumed.metrics()] == [150, 300, 400]
-    assert stopped_at(resumed) == 150
+    assert stopped_at(resumed) == kept[-1]
+
+
+def test_a_training_killed_as_it_starts_over_has_started_over(tmp_path: Path) -> None:
+    run = train_small("sb3-a2c", tmp_path / "run", stop=lambda: True)
+    run.drop_checkpoints()
+    assert stopped_at(api.resume(run.path)) == 0
 
 
 def test_a_finished_training_is_not_lost(tmp_path: Path) -> None:
