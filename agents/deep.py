@@ -4,6 +4,7 @@ import ctypes
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -31,7 +32,59 @@ from gridcade.streams import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Tensors = dict[str, NDArray[Any]]
-Freeze = Literal["nothing", "conv"]
+
+
+@dataclass(frozen=True)
+class DeepConfig:
+    """Hyperparameters that deep agents share; what they count is in their description."""
+
+    network: NetworkName = "auto"
+    """The network of 2013, of 2015, or an mlp; auto: 2013 for stacked frames, else mlp."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Units of the mlp's layers."""
+    discount: float = 0.99
+    """Gamma, a decision."""
+    clip_rewards: bool = True
+    """Rewards to [-1, 1], for the learner only."""
+    bfloat16: bool = False
+    """Passes in bfloat16, where the processor has units for it; weights stay float32."""
+    freeze: Literal["nothing", "conv"] = "nothing"
+    """conv: the convolutions keep their weights, such as those that --init-from gave them."""
+    device: str = "cpu"
+    """Where the network learns: cpu, cuda or mps."""
+
+    def check(
+        self,
+        *,
+        least: Mapping[str, int],
+        shares: Iterable[str] = (),
+        positive: Iterable[str] = (),
+        schedules: Iterable[str] = (),
+    ) -> None:
+        """Raise InputError where a field is out of its range.
+
+        Args:
+            least: fields and the least that they take.
+            shares: fields of 0 to 1.
+            positive: fields of more than 0.
+            schedules: fields that are schedules of a number from 0 to 1.
+        """
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise InputError(f"{name} is {getattr(self, name)}; it takes {low} or more")
+        for name in ("discount", *shares):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it takes 0 to 1")
+        for name in positive:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(f"{name} is {getattr(self, name)}; it takes more than 0")
+        if any(units < 1 for units in self.hidden):
+            raise InputError(f"hidden is {self.hidden}; a layer takes 1 unit or more")
+        for name in schedules:
+            schedule: Schedule = getattr(self, name)
+            schedule.check(name)
+            if schedule.power:
+                raise InputError(f"{name}.power takes a table of visits: a network has none")
 
 
 class DeepAgent(ByProbabilities):
@@ -42,13 +95,9 @@ class DeepAgent(ByProbabilities):
         dtype: of observations.
         stack: frames in an observation, [stack, …]; 0: none are stacked.
         num_actions: actions.
-        name: of the network; see `gridcade.agents.networks.network`.
-        hidden: units of the mlp's layers.
-        layer_norm: whether layers are normalised.
-        bfloat16: passes in bfloat16, where the processor has units for it.
-        freeze: layers that do not learn.
-        device: where the network is: cpu, cuda or mps.
+        config: hyperparameters.
         seed: of the network's first weights, and of the agent's random stream.
+        layer_norm: whether layers are normalised.
 
     Raises:
         InputError: PyTorch finds no such device here, or the network takes no such frames.
@@ -60,17 +109,13 @@ class DeepAgent(ByProbabilities):
         dtype: Any,
         stack: int,
         num_actions: int,
-        *,
-        name: NetworkName,
-        hidden: tuple[int, ...],
-        layer_norm: bool = False,
-        bfloat16: bool,
-        freeze: Freeze,
-        device: str,
+        config: DeepConfig,
         seed: int,
+        layer_norm: bool = False,
     ):
         keep_freed_memory()
-        self.device = find_device(device)
+        self.device = find_device(config.device)
+        self.decisions = self.updates = 0
         self._shape, self._dtype, self._stack = shape, dtype, stack
         self._observation_axes = len(shape)
         self._num_actions = num_actions
@@ -78,12 +123,14 @@ class DeepAgent(ByProbabilities):
         self._prediction_rng = stream(seed, "prediction")
         with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
             torch.manual_seed(seed)
-            self.q = network(name, shape, num_actions, hidden, layer_norm)
+            self.q = network(config.network, shape, num_actions, config.hidden, layer_norm)
         self.q.to(self.device)
-        for layer in self.q if freeze == "conv" else ():
+        for layer in self.q if config.freeze == "conv" else ():
             layer.requires_grad_(not isinstance(layer, nn.Conv2d))
         self._blocks = isinstance(self.q[0], FirstLayer)
-        low = bfloat16 and _has_bfloat16(self.device)
+        if self._blocks and dtype != np.uint8:
+            raise InputError(f"the convolutions take bytes (uint8); these frames are {dtype}")
+        low = config.bfloat16 and _has_bfloat16(self.device)
         self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
 
     @property
@@ -211,41 +258,6 @@ def fitting(env: gym.Env[Any, Any], agent: str) -> tuple[tuple[int, ...], Any, i
         hint = "; a gridworld shows itself as observation=one_hot or pixels"
         raise InputError(f"{agent} takes arrays as observations; these are {space}{hint}")
     return space.shape, space.dtype, int(getattr(env.unwrapped, "stack", 0)), int(actions.n)
-
-
-def check_ranges(
-    config: Any,
-    *,
-    least: Mapping[str, int],
-    shares: Iterable[str],
-    positive: Iterable[str],
-    schedules: Iterable[str],
-) -> None:
-    """Raise InputError where a field of hyperparameters is out of its range.
-
-    Args:
-        config: the dataclass.
-        least: fields and the least that they take.
-        shares: fields of 0 to 1.
-        positive: fields of more than 0.
-        schedules: fields that are schedules of a number from 0 to 1.
-    """
-    for name, low in least.items():
-        if getattr(config, name) < low:
-            raise InputError(f"{name} is {getattr(config, name)}; it takes {low} or more")
-    for name in shares:
-        if not 0 <= getattr(config, name) <= 1:
-            raise InputError(f"{name} is {getattr(config, name)}; it takes 0 to 1")
-    for name in positive:
-        if not 0 < getattr(config, name) < float("inf"):
-            raise InputError(f"{name} is {getattr(config, name)}; it takes more than 0")
-    if any(units < 1 for units in config.hidden):
-        raise InputError(f"hidden is {config.hidden}; a layer takes 1 unit or more")
-    for name in schedules:
-        schedule: Schedule = getattr(config, name)
-        schedule.check(name)
-        if schedule.power:
-            raise InputError(f"{name}.power takes a table of visits: a network has none")
 
 
 @cache

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gridcade.agents.deep import DeepAgent, Floats, Freeze, Tensors, check_ranges, fitting
-from gridcade.agents.networks import NetworkName, copy_weights
+from gridcade.agents.deep import DeepAgent, DeepConfig, Floats, Tensors, fitting
+from gridcade.agents.networks import copy_weights
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.agents.replay import Batch, Storage, in_memory
 from gridcade.agents.schedule import Schedule
@@ -20,19 +20,13 @@ from gridcade.experience import Step
 
 
 @dataclass(frozen=True)
-class DQNConfig:
+class DQNConfig(DeepConfig):
     """Hyperparameters of DQN; what they count is in their description.
 
     Raises:
         InputError: a field is out of its range.
     """
 
-    network: NetworkName = "auto"
-    """The network of 2013, of 2015, or an mlp; auto: 2013 for stacked frames, else mlp."""
-    hidden: tuple[int, ...] = (128, 128)
-    """Units of the mlp's layers."""
-    discount: float = 0.99
-    """Gamma, a decision."""
     replay_capacity: int = 1_000_000
     """N, frames in the replay, over all environments."""
     learn_start: int = 50_000
@@ -51,28 +45,18 @@ class DQNConfig:
     """Of the optimiser."""
     loss: Literal["huber", "squared"] = "huber"
     """Huber: the error is clipped to [-1, 1]."""
-    clip_rewards: bool = True
-    """Rewards to [-1, 1], for the learner only."""
     double: bool = False
     """Double Q-learning (van Hasselt et al. 2016): the online network picks the target's action."""
     n_step: int = 1
     """Decisions whose rewards are summed before bootstrapping."""
     held_out: int = 100
     """Observations, taken at learn_start, over which max Q is reported (Mnih et al. 2013)."""
-    bfloat16: bool = False
-    """Passes in bfloat16, where the processor has units for it; weights stay float32."""
-    freeze: Freeze = "nothing"
-    """conv: the convolutions keep their weights, such as those that --init-from gave them."""
-    device: str = "cpu"
-    """Where the network learns: cpu, cuda or mps."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         least = {"replay_capacity": 2, "learn_start": 1, "update_every": 1, "batch_size": 1}
-        check_ranges(
-            self,
+        self.check(
             least=least | {"target_every": 0, "n_step": 1, "held_out": 1},
-            shares=["discount"],
             positive=["learning_rate"],
             schedules=["epsilon"],
         )
@@ -105,19 +89,7 @@ class DQN(DeepAgent):
         seed: int = 0,
     ):
         self.config = config = config or DQNConfig()
-        super().__init__(
-            shape,
-            dtype,
-            stack,
-            num_actions,
-            name=config.network,
-            hidden=config.hidden,
-            bfloat16=config.bfloat16,
-            freeze=config.freeze,
-            device=config.device,
-            seed=seed,
-        )
-        self.decisions = self.updates = 0
+        super().__init__(shape, dtype, stack, num_actions, config, seed)
         self.q_target = copy.deepcopy(self._passes) if config.target_every else self._passes
         self._beside = ThreadPoolExecutor(1)  # for the target network, and large weights' updates
         self._optimiser: Any
@@ -174,7 +146,8 @@ class DQN(DeepAgent):
         if self.decisions < config.learn_start:
             return
         due = (self.decisions - config.learn_start) // config.update_every + 1
-        copies = config.target_every // config.update_every  # updates from copy to copy
+        every = config.target_every
+        copies = max(every // config.update_every, 1) if every else 0  # updates from copy to copy
         while self.updates < due:
             # the target network stands still until its next copy: its passes run beside the others
             ahead = min(due - self.updates, copies - self.updates % copies) if copies else 1

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.deep import DeepAgent, Freeze, Tensors, check_ranges, fitting
-from gridcade.agents.networks import NetworkName
+from gridcade.agents.deep import DeepAgent, DeepConfig, Tensors, fitting
 from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.experience import Step
@@ -27,19 +26,13 @@ ROLLOUTS = 2  # that are kept: the one that is learnt from, and the one that is 
 
 
 @dataclass(frozen=True)
-class PQNConfig:
+class PQNConfig(DeepConfig):
     """Hyperparameters of PQN; what they count is in their description.
 
     Raises:
         InputError: a field is out of its range.
     """
 
-    network: NetworkName = "auto"
-    """The network of 2013, of 2015, or an mlp; auto: 2013 for stacked frames, else mlp."""
-    hidden: tuple[int, ...] = (128, 128)
-    """Units of the mlp's layers."""
-    discount: float = 0.99
-    """Gamma, a decision."""
     trace_decay: float = 0.65
     """Lambda: 0 gives one-step targets, 1 Monte Carlo's."""
     rollout: int = 32
@@ -54,21 +47,12 @@ class PQNConfig:
     """Of RAdam."""
     most_gradient: float = 10.0
     """Norm that longer gradients are cut to."""
-    clip_rewards: bool = True
-    """Rewards to [-1, 1], for the learner only."""
-    bfloat16: bool = False
-    """Passes in bfloat16, where the processor has units for it; weights stay float32."""
-    freeze: Freeze = "nothing"
-    """conv: the convolutions keep their weights, such as those that --init-from gave them."""
-    device: str = "cpu"
-    """Where the network learns: cpu, cuda or mps."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_ranges(
-            self,
+        self.check(
             least={"rollout": 1, "epochs": 1, "minibatches": 1},
-            shares=["discount", "trace_decay"],
+            shares=["trace_decay"],
             positive=["most_gradient"],
             schedules=["epsilon", "learning_rate"],
         )
@@ -99,48 +83,32 @@ class PQN(DeepAgent):
         seed: int = 0,
     ):
         self.config = config = config or PQNConfig()
-        super().__init__(
-            shape,
-            dtype,
-            stack,
-            num_actions,
-            name=config.network,
-            hidden=config.hidden,
-            layer_norm=True,
-            bfloat16=config.bfloat16,
-            freeze=config.freeze,
-            device=config.device,
-            seed=seed,
-        )
-        self.decisions = self.updates = 0
+        super().__init__(shape, dtype, stack, num_actions, config, seed, layer_norm=True)
         rate = config.learning_rate.initial
         self._optimiser = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
-        self._sums = np.zeros(3)  # losses, max Q, updates, since the metrics were last asked for
+        self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
         self.attach(1, 0, in_memory)
 
     def attach(self, envs: int, slack: int, storage: Storage) -> None:
-        """Give the agent its memory, before it learns: a `Replay` for the frames alone."""
+        """Give the agent its memory, before it learns; see `Replay`."""
         config = self.config
         slots = max(self._stack, 1) + 1  # that a decision may take: with an episode's beginning
         length = ROLLOUTS * config.rollout * envs * slots
-        self.frames = self._memory(envs, length, slack, storage)
+        self.memory = self._memory(envs, length, slack, storage)
         self._t = self._learnt = 0  # decisions of this rollout; minibatches of the last one
         shape = (config.rollout, envs)
         self._slots = np.zeros(shape, np.int64)  # of this rollout's observations
-        self._actions = np.zeros(shape, np.int64)
-        self._rewards, self._discounts = np.zeros((2, *shape), np.float32)
-        self._next_values = np.zeros(shape, np.float32)  # max_a Q(s_{t+1}, a)
+        self._discounts, self._next_values = np.zeros((2, *shape), np.float32)
         self._truncated = np.zeros(shape, bool)
         self._newest: Numbers = np.zeros(envs, np.float32)  # max_a Q of what is acted on
-        size = config.rollout * envs
-        self._batch = np.zeros((3, size), np.int64)  # the last rollout's slots, actions, envs
-        self._returns = np.zeros(size, np.float32)
-        self._order = np.zeros(0, np.int64)  # in which it is learnt from, all epochs in a row
+        self._batch = np.zeros(shape, np.int64)  # slots of the rollout that is learnt from
+        self._returns = np.zeros(shape, np.float32)  # and its targets
+        self._order = np.zeros((config.epochs, 0), np.int64)  # in which, an epoch a row
 
     @property
     def full(self) -> bool:
         """Whether a checkpoint has to be made before the next step."""
-        return self.frames.full
+        return self.memory.full
 
     @property
     def epsilon(self) -> float:
@@ -158,12 +126,12 @@ class PQN(DeepAgent):
     def observe(self, step: Step) -> None:
         """Take in a decision of each environment. A lost life ends bootstrapping, not the game."""
         rewards, terminated = self._learnable(step, self.config.clip_rewards)
-        self.frames.add(step, rewards, terminated)
+        self.memory.add(step, rewards, terminated)
         t, cut = self._t, step.truncated & ~terminated
         starts = step.terminated | step.truncated  # there the newest frames are the next episode's
-        self._slots[t] = self.frames.written - 2 - starts * max(self._stack, 1)
-        self._actions[t], self._rewards[t], self._truncated[t] = step.actions, rewards, cut
+        self._slots[t] = self.memory.written - 2 - starts * max(self._stack, 1)
         self._discounts[t] = np.where(terminated, 0, self.config.discount)
+        self._truncated[t] = cut
         if cut.any():
             ends = self._values(self._seen(np.asarray(step.next_observations)[cut]))
             self._next_values[t, cut] = ends.max(axis=1)
@@ -178,30 +146,40 @@ class PQN(DeepAgent):
             self._next_values[t - 1, going] = self._newest[going]
         if t == config.rollout:
             self._close()
-        count = config.epochs * config.minibatches
-        due = (self._t + 1) * count // config.rollout if self._order.size else 0
-        for rows in np.array_split(self._order, count)[self._learnt : due]:
-            self._learn(rows)
-            self._learnt += 1
+        if not self._order.size:
+            return  # the first rollout is still played
+        due = (self._t + 1) * config.epochs * config.minibatches // config.rollout
+        for number in range(self._learnt, due):
+            epoch, part = divmod(number, config.minibatches)
+            self._learn(np.array_split(self._order[epoch], config.minibatches)[part])
+        self._learnt = due
 
     def _close(self) -> None:
         """Turn the rollout into the batch that is learnt from during the next one."""
         carried = np.where(self._truncated, 0, self.config.trace_decay).astype(np.float32)
-        given = (self._rewards, self._discounts, self._next_values, carried)
-        self._returns = lambda_returns(*given).ravel()
-        envs = np.broadcast_to(np.arange(self._slots.shape[1]), self._slots.shape)
-        self._batch = np.stack([self._slots.ravel(), self._actions.ravel(), envs.ravel()])
-        passes = [self._rng.permutation(len(self._returns)) for _ in range(self.config.epochs)]
-        self._order = np.concatenate(passes)
-        self._sums[1] += self._next_values.mean()
+        rewards = self.memory.rewards[self._places(self._slots)]
+        self._returns = lambda_returns(rewards, self._discounts, self._next_values, carried)
+        self._batch = self._slots.copy()
+        shuffled = [self._rng.permutation(self._batch.size) for _ in range(self.config.epochs)]
+        self._order = np.array(shuffled)
+        if (going := self._discounts > 0).any():
+            self._sums[2:] += self._next_values[going].mean(), 1
         self._t = self._learnt = 0
+
+    def _places(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where a rollout's slots [T, envs] lie in the memory's arrays."""
+        envs = np.broadcast_to(np.arange(slots.shape[1]), slots.shape)
+        return envs, slots % self.memory.ring
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
         """A gradient step on some decisions of the last rollout, [batch]."""
-        slots, actions, envs = self._batch[:, rows]
-        q = self._passes(self._tensor(self.frames.stacks(envs, slots)))
-        q = q.gather(1, self._tensor(actions)[:, None])[:, 0]
-        loss = 0.5 * nn.functional.mse_loss(q, self._tensor(self._returns[rows]))
+        if not rows.size:
+            return  # of more minibatches than decisions
+        envs, slots = (part.ravel()[rows] for part in self._places(self._batch))
+        q = self._passes(self._tensor(self.memory.stacks(envs, slots)))
+        actions = self._tensor(self.memory.actions[envs, slots].astype(np.int64))
+        q = q.gather(1, actions[:, None])[:, 0]
+        loss = 0.5 * nn.functional.mse_loss(q, self._tensor(self._returns.ravel()[rows]))
         loss.backward()  # type: ignore[no-untyped-call]
         self._gather_gradients()
         nn.utils.clip_grad_norm_(self.q.parameters(), self.config.most_gradient)
@@ -210,25 +188,26 @@ class PQN(DeepAgent):
         self._optimiser.step()
         self._optimiser.zero_grad()
         self._follow_weights()
-        self._sums += [self._finite(loss, self.updates), 0, 1]
+        self._sums[:2] += self._finite(loss, self.updates), 1
         self.updates += 1
 
     def metrics(self) -> dict[str, float]:
         """Of the decisions since the last call: epsilon, updates, mean loss, mean max Q."""
-        config, (losses, values, updates) = self.config, self._sums.tolist()
+        losses, updates, values, rollouts = self._sums.tolist()
         found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
-        found["learning_rate"] = config.learning_rate.at(self.decisions)
+        found["learning_rate"] = self.config.learning_rate.at(self.decisions)
         if updates:
-            rollouts = updates / (config.epochs * config.minibatches)
-            found |= {"loss": losses / updates, "mean_max_q": values / rollouts}
+            found["loss"] = losses / updates
+        if rollouts:
+            found["mean_max_q"] = values / rollouts
         self._sums[:] = 0
         return found
 
     def state_dict(self) -> Tensors:
-        """Everything that learning depends on, but for what the frames' storage holds."""
+        """Everything that learning depends on, but for what the memory's storage holds."""
         counters = [self.decisions, self.updates, self._t, self._learnt]
         found = {"counters": np.array(counters), "sums": self._sums}
-        found |= {f"frames.{k}": v for k, v in self.frames.state_dict().items()}
+        found |= {f"memory.{k}": v for k, v in self.memory.state_dict().items()}
         found |= {f"rollout.{k}": v for k, v in self._rollout().items()}
         return found | self._kept(self._optimiser, q=self.q)
 
@@ -238,7 +217,7 @@ class PQN(DeepAgent):
         Raises:
             ValueError: a tensor is missing, or of another shape.
         """
-        for key in ("counters", "sums", "agent_stream", "frames.written", "rollout.slots"):
+        for key in ("counters", "sums", "agent_stream", "memory.written", "rollout.slots"):
             if key not in tensors:
                 raise ValueError(f"it lacks the tensor '{key}'")
         self._put_back(tensors, self._optimiser, q=self.q)
@@ -247,13 +226,13 @@ class PQN(DeepAgent):
         if tensors["rollout.slots"].shape != self._slots.shape:
             return  # of other environments than these: fit to act, not to go on
         self._t, self._learnt = t, learnt
-        self.frames.load_state_dict({"written": tensors["frames.written"]})
+        self.memory.load_state_dict({"written": tensors["memory.written"]})
         for key in self._rollout():
             setattr(self, f"_{key}", np.array(tensors[f"rollout.{key}"]))
 
     def _rollout(self) -> dict[str, NDArray[Any]]:
-        names = ("slots", "actions", "rewards", "discounts", "next_values", "truncated")
-        return {name: getattr(self, f"_{name}") for name in (*names, "batch", "returns", "order")}
+        names = ("slots", "discounts", "next_values", "truncated", "batch", "returns", "order")
+        return {name: getattr(self, f"_{name}") for name in names}
 
 
 def lambda_returns(

@@ -2,6 +2,8 @@
 
 import copy
 from dataclasses import replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -96,43 +98,50 @@ def test_lambda_0_is_one_step_and_lambda_1_is_monte_carlo() -> None:
     np.testing.assert_allclose(lambda_returns(r, gamma, v, one), discounted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("env", [SHORT, "FourRooms?observation=one_hot&time_limit=11"])
+@pytest.mark.parametrize("env", [SHORT, "FourRooms?observation=one_hot&time_limit=11", "Breakout"])
 @pytest.mark.parametrize("envs", [1, 3])
 def test_a_rollout_is_what_happened(env: str, envs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every rollout's observations, actions and targets, from all steps as they were met."""
     agent, experience = started(changed(trace_decay=0.7), env, envs)
 
     def values(seen: Any) -> Any:  # that stand still, so that targets can be told afterwards
-        x = np.asarray(seen, np.float64).reshape(len(seen), -1)
+        x = np.asarray(seen, np.float64).reshape(len(seen), -1)[:, :500]
         weights = np.random.default_rng(0).normal(size=(x.shape[1], agent._num_actions))
         return (x @ weights).astype(np.float32)
 
     monkeypatch.setattr(agent, "_values", values)
+
+    def ends(step: Step) -> Any:
+        return step.terminated | (False if step.life_lost is None else step.life_lost)
+
     met: list[Step] = []
-    steps, rollouts = experience.steps(agent), 0
-    for _ in range(60):
+    steps, rollouts, many = experience.steps(agent), 0, 400 if env == "Breakout" else 60
+    for _ in range(many):
         closed = agent._t == SMALL.rollout  # the next step's update makes it the batch
         past = met[-SMALL.rollout :]
         met.append(next(steps))
         if not closed:
             continue
         rollouts += 1
-        observations = np.array([step.observations for step in past])  # [T, envs, …]
-        stored = agent.frames.stacks(agent._batch[2], agent._batch[0])
+        observations = np.array([agent._seen(step.observations) for step in past])  # [T, envs, …]
+        where = agent._places(agent._batch)
+        stored = agent.memory.stacks(*(part.ravel() for part in where))
         np.testing.assert_array_equal(stored, observations.reshape(stored.shape))
-        np.testing.assert_array_equal(agent._batch[1], np.ravel([step.actions for step in past]))
+        actions = agent.memory.actions[where]
+        np.testing.assert_array_equal(actions, [step.actions for step in past])
         for i in range(envs):
             episode = {
                 "r": np.array([step.rewards[i] for step in past]),
-                "v": np.array([values(step.next_observations)[i].max() for step in past]),
-                "cut": np.array([step.truncated[i] and not step.terminated[i] for step in past]),
-                "gamma": np.array([0 if step.terminated[i] else 0.99 for step in past]),
+                "v": np.array([values(agent._seen(s.next_observations))[i].max() for s in past]),
+                "cut": np.array([s.truncated[i] and not s.terminated[i] for s in past]),
+                "gamma": np.array([0 if ends(s)[i] else 0.99 for s in past]),
             }
             expected = [naive_return(t, 0.7, episode) for t in range(SMALL.rollout)]
-            ours = agent._returns.reshape(SMALL.rollout, envs)[:, i]
+            ours = agent._returns[:, i]
             np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
-    assert rollouts == 60 // SMALL.rollout
-    assert any(step.truncated.any() for step in met)
+    assert rollouts == (many - 1) // SMALL.rollout
+    cut, lost = (np.any([getattr(s, k) for s in met]) for k in ("truncated", "life_lost"))
+    assert lost if env == "Breakout" else cut
 
 
 def test_a_lost_life_ends_bootstrapping_and_not_the_game() -> None:
@@ -145,8 +154,8 @@ def test_a_lost_life_ends_bootstrapping_and_not_the_game() -> None:
         no, life = np.array([False]), np.array([lost])
         agent.observe(Step(zeros, np.array([1]), np.array([7.0]), zeros, no, no, zeros, life))
     assert agent._discounts[:, 0].tolist() == pytest.approx([0, 0.99])
-    assert agent._rewards[:, 0].tolist() == [1, 1]
-    assert agent.frames.written[0] == 3  # no episode began
+    assert agent.memory.rewards[agent._places(agent._slots)][:, 0].tolist() == [1, 1]
+    assert agent.memory.written[0] == 3  # no episode began
 
 
 # ---- learning
@@ -160,10 +169,10 @@ def test_each_decision_is_learnt_from_once_an_epoch(
     """Minibatches are spread over the next rollout, and are done when it ends."""
     config = changed(rollout=rollout, epochs=epochs, minibatches=minibatches)
     agent, experience = started(config, "CartPole-v1", 2)
-    learnt: list[list[int]] = []
+    learnt: list[list[list[int]]] = []
 
     def count(rows: Any) -> None:
-        learnt[-1] += rows.tolist()
+        learnt[-1].append(rows.tolist())
         agent.updates += 1
 
     agent._learn = count  # type: ignore[method-assign]
@@ -176,9 +185,17 @@ def test_each_decision_is_learnt_from_once_an_epoch(
         most = -(-epochs * minibatches // rollout)
         assert agent.updates - before <= most
     assert learnt[0] == []
-    for rows in learnt[1:]:
-        assert sorted(rows) == sorted([*range(2 * rollout)] * epochs)
-        assert sorted(rows[: 2 * rollout]) == [*range(2 * rollout)] or minibatches > 2 * rollout
+    for batches in learnt[1:]:
+        for epoch in range(epochs):
+            passed = [*chain(*batches[epoch * minibatches : (epoch + 1) * minibatches])]
+            assert sorted(passed) == [*range(2 * rollout)]
+
+
+def test_more_minibatches_than_decisions_change_nothing() -> None:
+    """Those that are left without a decision make no update."""
+    agent, experience = started(changed(rollout=2, epochs=1, minibatches=5), "CartPole-v1", 1)
+    go_on(agent, experience, 21)
+    assert agent.updates == 2 * 10
 
 
 def test_an_update_is_a_cut_step_of_radam() -> None:
@@ -189,11 +206,13 @@ def test_an_update_is_a_cut_step_of_radam() -> None:
     q, moments = copy.deepcopy(agent.q), copy.deepcopy(agent._optimiser.state_dict())
     agent._learn(rows)
 
-    slots, actions, envs = agent._batch[:, rows]
     total = torch.zeros(())
-    for slot, action, env, y in zip(slots, actions, envs, agent._returns[rows], strict=True):
-        seen = torch.as_tensor(agent.frames.frames[env, slot])[None]
-        total = total + 0.5 * (q(seen)[0, action] - float(y)) ** 2 / len(rows)
+    for row in rows:
+        t, env = divmod(int(row), 2)
+        slot = agent._batch[t, env]
+        seen = torch.as_tensor(agent.memory.frames[env, slot])[None]
+        error = q(seen)[0, agent.memory.actions[env, slot]] - float(agent._returns[t, env])
+        total = total + 0.5 * error**2 / len(rows)
     reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
     reference.load_state_dict(moments)
     reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
@@ -222,8 +241,15 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32() -> None:
         assert torch.equal(weight.to(copied.dtype), copied)
 
 
-def test_values_approach_the_exact_ones() -> None:
-    """On a world whose optimum is known: Q of the start, and the greedy policy's return."""
+CHAIN = "slip: 0.1\nmap:\nS.....G\n"
+
+
+@pytest.mark.parametrize("world", ["chain", "RussellNorvig4x3"])
+def test_values_approach_the_exact_ones(world: str, tmp_path: Path) -> None:
+    """Q of every state that is not an end, beside the optimum, which is known."""
+    if world == "chain":
+        (tmp_path / "chain.txt").write_text(CHAIN)
+        world = str(tmp_path / "chain.txt")
     config = PQNConfig(
         hidden=(64,),
         trace_decay=0.0,  # with traces the targets are those of the exploring policy, in part
@@ -234,18 +260,16 @@ def test_values_approach_the_exact_ones() -> None:
         learning_rate=Schedule(0.003, 0.0001, 60_000),
         clip_rewards=False,
     )
-    name = "RussellNorvig4x3?observation=one_hot"
+    name = f"{world}?observation=one_hot"
     agent, experience = started(config, name, 16)
     go_on(agent, experience, 60_000)
     env: Any = lookup.make(name)
     model = lookup.known_model(env)
     assert model is not None
-    best = mdp.solve(model, "discounted", 0.95)
-    states = [s for s in range(model.num_states) if np.isfinite(best.values[s])]
-    seen = np.array([env.unwrapped.encode(s) for s in states])
-    ours = agent._values(seen).max(axis=1)
-    visited = best.values[states] != 0
-    np.testing.assert_allclose(ours[visited], best.values[states][visited], atol=0.06)
+    best = mdp.solve(model, "discounted", 0.95).values
+    seen = np.array([env.unwrapped.encode(s) for s in range(model.num_states)])
+    ours, inside = agent._values(seen).max(axis=1), best != 0
+    np.testing.assert_allclose(ours[inside], best[inside], atol=0.06)
 
 
 # ---- state
