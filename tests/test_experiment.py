@@ -40,7 +40,7 @@ from gridcade.experiment import (
 )
 from gridcade.run import Run
 from gridcade.statistics import mean_interval
-from gridcade.study import Entry, Study
+from gridcade.study import Entry, Study, read_study
 from gridcade.training import train
 from gridcade.workers import Backend, workers
 
@@ -292,9 +292,33 @@ def test_only_what_is_missing_is_done_again(done: tuple[Path, Comparison]) -> No
 def test_another_study_is_refused_and_nothing_lost(done: tuple[Path, Comparison]) -> None:
     out, _ = done
     before = files(out)
-    with pytest.raises(InputError, match=r"another study \(seeds: 2 -> 3\): choose another --out"):
-        run(replace(SMALL, seeds=3), out)
+    with pytest.raises(InputError, match=r"another study \(steps: 3000 -> 4000\): choose another"):
+        run(replace(SMALL, steps=4000, seeds=3), out)
     assert files(out) == before
+
+
+def test_a_study_grows_in_its_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    few = Study((Entry("q-learning"), Entry("random")), ("FourRooms",), 2000, None, 1, 5)
+    run(few, out)
+    first = files(out / "runs/FourRooms/q-learning/s0")
+    more = (Entry("random"), Entry("q-learning"), Entry("q-learning", "new", "converging"))
+    grown = replace(few, contenders=more, environments=("FourRooms", "CliffWalk"), seeds=2)
+    found = run(grown, out)
+    assert files(out / "runs/FourRooms/q-learning/s0") == first
+    assert read_study(out / "study.toml") == grown
+    run(grown, tmp_path / "at once")
+    assert (out / "results.json").read_bytes() == (tmp_path / "at once/results.json").read_bytes()
+    by_reward = replace(grown, criterion="average-reward")
+    assert run(by_reward, out).outcomes == found.outcomes
+    assert read_study(out / "study.toml") == by_reward
+
+
+def test_the_same_study_from_python_is_the_same_the_second_time(tmp_path: Path) -> None:
+    small = {"hidden": (8, 8), "learn_start": 100, "held_out": 3}
+    study = Study((Entry("dqn", hyperparameters=small),), ("CartPole",), 300, None, 1, 2)
+    assert run(study, tmp_path / "out") == run(study, tmp_path / "out")
+    assert read_study(tmp_path / "out/study.toml").as_dict() == study.as_dict()
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

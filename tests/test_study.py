@@ -110,7 +110,9 @@ def test_a_study_of_fixed_policies_needs_no_budget() -> None:
     ("old", "new", "found"),
     [
         ({}, {}, []),
-        ({"seeds": 5}, {"seeds": 10}, ["seeds: 5 -> 10"]),
+        ({"seeds": 5}, {"seeds": 10, "criterion": "average-reward"}, []),
+        ({}, {"environments": ("CartPole", "Acrobot")}, []),
+        ({"episodes": 5}, {"episodes": 10}, ["episodes: 5 -> 10"]),
         ({}, {"minutes": 2.0}, ["minutes: none -> 2.0"]),
         (
             {"contenders": (Entry("dqn"),)},
@@ -121,11 +123,18 @@ def test_a_study_of_fixed_policies_needs_no_budget() -> None:
         ),
         (
             {"contenders": (Entry("dqn"),)},
-            {"contenders": (Entry("dqn"), Entry("random"))},
-            [
-                "contender random: none -> {'policy': 'random'}",
-                "contenders: ['dqn'] -> ['dqn', 'random']",
-            ],
+            {"contenders": (Entry("random"), Entry("dqn"))},
+            [],
+        ),
+        (  # a budget that changes nothing which was there
+            {"contenders": (Entry("random"),), "steps": None},
+            {"contenders": (Entry("random"), Entry("dqn"))},
+            [],
+        ),
+        (
+            {"contenders": (Entry("dqn", hyperparameters={"hidden": (8, 8)}),)},
+            {"contenders": (Entry("dqn", hyperparameters={"hidden": [8, 8]}),)},
+            [],
         ),
     ],
 )

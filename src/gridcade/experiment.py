@@ -47,6 +47,7 @@ try:
 except ImportError:  # Windows has none: there nothing is locked
     fcntl = None  # type: ignore[assignment]
 
+STUDY = "study.toml"
 TRIES = 3
 PULSE = 1.0  # seconds between two words from a task, and between two looks at whether to go on
 LOOK = 0.5  # seconds between two looks at all tasks
@@ -150,7 +151,8 @@ def run(
 
     Args:
         study: what is compared with what.
-        out: the study's folder, new or its own; a cluster's workers must see it under this path.
+        out: the study's folder, new, or its own, in which it may grow; a cluster's workers must
+            see it under this path.
         backend: what runs the tasks: loky on this machine; ray or dask here or on a cluster.
         address: of a cluster; None: this machine.
         jobs: tasks side by side; None: as many as there are cores.
@@ -170,6 +172,9 @@ def run(
             _watched(tasks, session, report),
         ):
             _work_off(tasks, session, hand_out)
+    elif read_study(session.out / STUDY).as_dict() != study.as_dict():
+        with _begun(session):
+            pass  # the folder keeps the study as it is now
     comparison = gather(tasks, session)
     write_results(comparison, session.out)
     return comparison
@@ -231,7 +236,7 @@ def _key(*parts: Any) -> str:
 
 def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
     """Raise InputError if the folder is not this study's, or one of its runs is another one."""
-    out, file = session.out, session.out / "study.toml"
+    out, file = session.out, session.out / STUDY
     if file.is_file():
         if found := differences(read_study(file), session.study):
             raise InputError(
@@ -266,7 +271,7 @@ def _begun(session: Session) -> Iterator[None]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_locked(out / ".lock", wait=False))
-            write_text(out / "study.toml", tomli_w.dumps(session.study.as_dict()))
+            write_text(out / STUDY, tomli_w.dumps(session.study.as_dict()))
             for other in out.glob(".session-*"):
                 other.unlink()
             session.sign.touch()

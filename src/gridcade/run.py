@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_type_hints
 
 import msgspec
 import numpy as np
@@ -41,6 +41,7 @@ except ImportError:  # Windows has none: there nothing is locked
 
 Tensors = dict[str, NDArray[Any]]
 T = TypeVar("T")
+BLOCK = 1 << 24  # bytes written at once
 KEPT_CHECKPOINTS = 3  # the last ones; the best is kept besides
 
 
@@ -158,8 +159,7 @@ class Run:
             if not file.is_file():
                 new = file.with_suffix(".tmp")
                 with new.open("wb") as opened:
-                    # a sparse file on a full disk would end in SIGBUS, which nothing can catch
-                    os.posix_fallocate(opened.fileno(), 0, size)
+                    _reserve(opened, size)
                 new.replace(file)
             elif file.stat().st_size != size:
                 found = file.stat().st_size
@@ -301,6 +301,15 @@ class Run:
             leftover.unlink()
 
 
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make a file as long as it will be: a sparse one on a full disk would end in SIGBUS."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for begin in range(0, size, BLOCK):  # macOS and Windows have no such call
+        file.write(bytes(min(BLOCK, size - begin)))
+
+
 def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tuple[Run, int]:
     """A run and the decisions of the checkpoint that is meant.
 
@@ -410,12 +419,12 @@ def check_names(values: Mapping[str, Any], kind: Any, where: str) -> None:
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """A dataclass as plain dicts, without what is None: TOML has no word for it."""
+    """A dataclass as plain dicts and lists, without what is None: TOML has no word for it."""
 
     def tidy(item: Any) -> Any:
         if isinstance(item, dict):
             return {k: tidy(v) for k, v in item.items() if v is not None}
-        return item
+        return [tidy(v) for v in item] if isinstance(item, list | tuple) else item
 
     tidied: dict[str, Any] = tidy(asdict(value))
     return tidied

@@ -3,19 +3,20 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.errors import InputError, unknown
-from gridcade.run import check_names, convert, read_toml
+from gridcade.run import check_names, convert, plain, read_toml
 from gridcade.statistics import check_confidence
 from gridcade.streams import check_seed
 
 Criterion = Literal["return", "average-reward"]
 LONGEST_NAME = 100  # characters, of a study's folder
+GROWING = ("contenders", "environments", "seeds", "criterion")  # change no run that is there
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,12 @@ class Study:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, fit for TOML and JSON, without what is empty or None."""
-        plain = asdict(self)
-        plain["contenders"] = [
+        told = plain(self)
+        told["contenders"] = [
             {key: value for key, value in entry.items() if value or value == 0}
-            for entry in plain["contenders"]
+            for entry in told["contenders"]
         ]
-        plain["environments"] = list(self.environments)
-        return {key: value for key, value in plain.items() if value is not None}
+        return told
 
 
 def read_study(file: str | Path) -> Study:
@@ -166,14 +166,19 @@ def slug(name: str) -> str:
 
 
 def differences(old: Study, new: Study) -> list[str]:
-    """What differs between two studies, one line a field or contender: `seeds: 5 -> 10`."""
+    """What two studies want otherwise of the runs that both have: `steps: 5 -> 10`, one line each.
+
+    Seeds, contenders or environments that one has besides are no difference, nor is the criterion.
+    """
+    labels = {entry.label for entry in old.contenders} & {entry.label for entry in new.contenders}
+    trained = any(entry.kind for entry in new.contenders if entry.label in labels)
+    left_out = GROWING if trained else (*GROWING, "steps", "minutes")
 
     def told(study: Study) -> dict[str, Any]:
-        plain = study.as_dict()
-        entries = plain.pop("contenders")
-        labels = [entry.label for entry in study.contenders]
-        named = (f"contender {label}" for label in labels)
-        return plain | {"contenders": labels} | dict(zip(named, entries, strict=True))
+        fields = study.as_dict()
+        entries = zip(study.contenders, fields["contenders"], strict=True)
+        shared = {f"contender {one.label}": kept for one, kept in entries if one.label in labels}
+        return {key: value for key, value in fields.items() if key not in left_out} | shared
 
     a, b = told(old), told(new)
     return [

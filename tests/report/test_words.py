@@ -59,6 +59,9 @@ def test_what_the_data_cannot_tell_says_how_many_seeds_it_would_take() -> None:
     (sentence,) = said({"Pong": {"A": [1.0, 3.0, 2.0, 4.0], "B": [1.5, 2.5, 1.0, 4.0, 2.0]}})
     assert sentence.startswith("The data cannot tell A from B on Pong: difference 0.3, ")
     assert "4 and 5 seeds" in sentence
+    comparison = made_up({"Pong": {"A": [1.0, 3.0, 2.0, 4.0], "B": [1.5, 2.5, 1.0, 4.0, 2.0]}})
+    (note,) = words.method(comparison.study, findings.find(comparison))[1:2]
+    assert note.endswith("Seeds added to these after looking make the p-values optimistic.")
     needed = int(sentence.split("about ")[1].split()[0].replace(",", ""))
     # the usual approximation, (z_0.975 + z_0.8)^2 (s_a^2 + s_b^2) / d^2 seeds each
     spread = np.var([1, 3, 2, 4], ddof=1) + np.var([1.5, 2.5, 1, 4, 2], ddof=1)

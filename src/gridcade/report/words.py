@@ -122,7 +122,8 @@ def method(study: Study, found: Sequence[Findings]) -> list[str]:
     if any(v.needed for f in found for v in f.verdicts if not v.told(study.confidence)):
         said.append(
             "Numbers of seeds suppose that difference and spread are as they were seen; they give "
-            "a chance of 80 % to tell."
+            "a chance of 80 % to tell. Seeds added to these after looking make the p-values "
+            "optimistic."
         )
     if not all(f.exact for f in found):
         said.append(
