@@ -129,7 +129,8 @@ class DeepAgent(ByProbabilities):
             layer.requires_grad_(not isinstance(layer, nn.Conv2d))
         self._blocks = isinstance(self.q[0], FirstLayer)
         if self._blocks and dtype != np.uint8:
-            raise InputError(f"the convolutions take bytes (uint8); these frames are {dtype}")
+            found = np.dtype(dtype)
+            raise InputError(f"the convolutions take bytes (uint8); these frames are {found}")
         low = config.bfloat16 and _has_bfloat16(self.device)
         self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
 

@@ -42,7 +42,9 @@ class MnihRMSProp(torch.optim.Optimizer):
         for group in self.param_groups:
             decay = group["decay"]
             for parameter in group["params"]:
-                state, g = self.state[parameter], parameter.grad
+                if (g := parameter.grad) is None:
+                    continue  # it is frozen
+                state = self.state[parameter]
                 if not state:
                     state["mean"] = torch.zeros_like(parameter)
                     state["square"] = torch.zeros_like(parameter)

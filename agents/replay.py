@@ -24,6 +24,7 @@ from gridcade.experience import Step
 Storage = Callable[[str, tuple[int, ...], Any], NDArray[Any]]
 
 DECIDED, TERMINATED, LAST = 1, 2, 4  # bits of a slot's marks
+ROOM = 110  # per cent of the slack's decisions: each episode begins with slots of its own
 MOST_DRAWS = 1000  # until every transition of a batch is one; a few are enough
 
 
@@ -58,7 +59,8 @@ class Replay:
     Args:
         envs: environments, each with an equal share.
         capacity: frames that are sampled from, over all environments.
-        slack: frames that may be written, over all environments, from one checkpoint to the next.
+        slack: decisions from one checkpoint to the next, over all environments, as a rule; where
+            more slots are written, as by many short episodes, it is `full` earlier.
         shape: of one frame.
         dtype: of frames.
         stack: frames in an observation, which is then [stack, *shape]; 0: it is a frame itself.
@@ -80,7 +82,7 @@ class Replay:
     ):
         stored = encode(np.zeros((1, *shape), dtype)).shape[1:]
         self.window = capacity // envs  # slots of each environment that are sampled from
-        self.slack = -(-slack // envs)
+        self.slack = ROOM * -(-slack // envs) // 100 + 2 * (max(stack, 1) + 1)
         self.ring = self.window + self.slack
         self.stack = stack
         self._depth = max(stack, 1)

@@ -602,3 +602,16 @@ def test_storage_is_reserved_and_told_of_when_it_cannot_be(
     with pytest.raises(InputError, match=r"No space left on device \(8\.0 GB are needed\)"):
         run.storage("more", (10**9,), np.float64)
     assert not (run.path / "replay" / "more.bin").exists()
+
+
+def test_space_is_reserved_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: every block of the file is there, none is left to be found missing later."""
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    monkeypatch.setattr(run_module, "BLOCK", 5000)
+    run = Run.create(tmp_path / "run", CONFIG, None)
+    array = run.storage("frames", (16_001,), np.uint8)
+    assert array.shape == (16_001,)
+    assert not array.any()
+    assert (run.path / "replay" / "frames.bin").stat().st_blocks * 512 >= 16_001

@@ -90,7 +90,7 @@ class Experience:
         self.envs = envs
         self._seed = seed
         self._purpose: Purpose = purpose
-        several = envs.games_a_seed if isinstance(envs, AtariGames) else 1
+        several = getattr(envs, "games_a_seed", 1)
         self._episodes_a_seed = several if purpose == "training" else 1
         self._numbers = np.zeros(envs.num_envs, dtype=np.int64)  # of the present episodes
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since its reset
@@ -150,8 +150,8 @@ class Experience:
     def restore(self, state: dict[str, Any]) -> None:
         """Put every environment back where `state` found it."""
         self._numbers[:] = state["numbers"]
-        self._current = self._begin(np.ones(len(self._numbers), dtype=bool))
         if self._tellers:
+            self._begin(np.ones(len(self._numbers), dtype=bool))
             told = zip(self._tellers, state["states"], strict=True)
             self._current = np.array([env.set_state(one) for env, one in told])
             return

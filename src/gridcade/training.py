@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
@@ -42,6 +42,7 @@ EPOCHS = 50  # in the steps asked for, unless the epoch's length is given
 SHORTEST_EPOCH = 1_000  # decisions
 EPOCH_BY_TIME = 1_000_000  # decisions, of runs bounded by minutes alone
 MEMORY_BESIDE = 2_500_000_000  # bytes, that a deep agent and the system take besides its replay
+LONGEST_UNSAVED = 40_000  # decisions, that a memory in the run folder has room for besides
 CONFIDENCE = 0.95  # of the intervals in the metrics
 
 
@@ -195,15 +196,12 @@ def train(
         "init_from": None if init_from is None else str(init_from),
     }
     settled = settle(kind, env, preset, config, given, hyperparameters)
-    with closing(lookup.make(env)) as single:
-        # what does not fit is told before a folder is made
-        made = _make_agent(kind, single, settled)
-        left = _take_layers(made, settled)
+    made, left = tried(settled)  # what does not fit is told before a folder is made
     if left and note is not None:
         note(f"layers that do not fit, and start afresh: {', '.join(left)}")
     if note is not None and (warning := _tight_memory(getattr(made, "replay_bytes", 0))):
         note(warning)
-    _check_memory(getattr(made, "memory_bytes", 0))
+    check_memory([memory_of(made)])
     map_ = lookup.map_file(env)
     world = map_.read_text(encoding="utf-8") if map_ else None
     path = Path(out) if out is not None else _free_folder(settled)
@@ -320,6 +318,38 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def tried(config: RunConfig) -> tuple[Any, list[str]]:
+    """A run's agent as it would begin, and the layers that would start afresh.
+
+    Raises:
+        InputError: it does not fit its environment or its budget.
+    """
+    with closing(lookup.make(config.env)) as single:
+        agent = _make_agent(agents.find(config.agent), single, config)
+        return agent, _take_layers(agent, config)
+
+
+def memory_of(agent: Any) -> int:
+    """Bytes of memory that an agent fills as it learns, where they are many."""
+    return int(getattr(agent, "memory_bytes", 0))
+
+
+def check_memory(needed: Sequence[int]) -> None:
+    """Raise InputError where agents side by side would outgrow this machine's memory, hours later.
+
+    Args:
+        needed: bytes, by each of them.
+    """
+    total, memory = sum(needed), _memory()
+    if total and memory is not None and total + MEMORY_BESIDE > memory:
+        several = len(needed) > 1
+        replays = f"{len(needed)} replays side by side" if several else "the replay"
+        raise InputError(
+            f"{replays} would take {total / 1e9:.1f} GB of this machine's {memory / 1e9:.1f} GB "
+            f"of memory: take a smaller buffer_size{', or fewer --jobs' if several else ''}"
+        )
+
+
 def _make_agent(kind: AgentKind, env: gym.Env[Any, Any], config: RunConfig) -> Any:
     hyperparameters = convert(config.hyperparameters, kind.config, "hyperparameters")
     agent = kind.make(env, hyperparameters, config.seed)
@@ -355,16 +385,6 @@ def _tight_memory(replay: int) -> str:
         f"the replay takes {replay / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB of "
         "memory: sampling will wait for the disk; a smaller --replay-capacity is faster"
     )
-
-
-def _check_memory(needed: int) -> None:
-    """Raise InputError where an agent would outgrow this machine's memory, hours later."""
-    memory = _memory()
-    if needed and memory is not None and needed + MEMORY_BESIDE > memory:
-        raise InputError(
-            f"the replay would take {needed / 1e9:.1f} GB of this machine's {memory / 1e9:.1f} GB "
-            "of memory: take a smaller --buffer-size"
-        )
 
 
 def _memory() -> int | None:
@@ -424,7 +444,7 @@ def _session(
             agent.enter(envs)
         else:
             if hasattr(agent, "attach"):
-                agent.attach(config.envs, config.epoch, run.storage)
+                agent.attach(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
             loop = kind.compiled_loop(agent, env, config.seed) if config.envs == 1 else None
             loop = loop or GymnasiumLoop(agent, envs, config.seed)
         trainer = _Trainer(run, config, agent, loop, env)
@@ -553,7 +573,7 @@ class _Trainer:
                 sums = self.loop.advance(min(until, self.agent.decisions + self.loop.tick))
                 self.epoch_seconds += time.perf_counter() - before
                 self._count(sums)
-                if getattr(self.agent, "full", False):
+                if getattr(self.agent, "full", False) and self.agent.decisions < until:
                     self.save()  # or the next step would overwrite what the last one refers to
                 if report is not None:
                     report(self._progress(None))
@@ -619,7 +639,7 @@ class _Trainer:
         return Progress(self.agent.decisions, config.steps, self.seconds, config.minutes, metrics)
 
     def _metrics(self) -> dict[str, Any]:
-        """The epoch's metrics: what training met, and what the greedy policy is worth."""
+        """The epoch's metrics: what training met, and what the policy is worth by itself."""
         totals, decisions = self.totals, self.agent.decisions
         made = decisions - self.epoch_start
         episodes = int(totals["episodes"])
@@ -645,7 +665,10 @@ class _Trainer:
         return entry | (self._evaluated() if due else {})
 
     def _evaluated(self) -> dict[str, Any]:
-        """The greedy policy's worth: exact where the model is known, else by a few episodes."""
+        """The policy's worth without exploration (on Atari games with the epsilon of `measure`).
+
+        Exact where the model is known, else by a few episodes.
+        """
         model, table = self.model, None
         if model is not None:
             table = policy_table(self.agent, self.env, model)

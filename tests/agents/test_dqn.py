@@ -131,6 +131,12 @@ def test_the_target_network_is_copied_every_so_many_decisions() -> None:
     assert trained(changed(target_every=0), 60)[0].q_target is not None
 
 
+def test_a_target_network_of_fewer_decisions_than_an_update_is_copied_each_time() -> None:
+    agent, _ = trained(changed(target_every=1, update_every=4), 80)
+    pairs = zip(agent.q.parameters(), agent.q_target.parameters(), strict=True)
+    assert all(torch.equal(weight, copied) for weight, copied in pairs)
+
+
 def test_epsilon_falls_from_the_first_update_on() -> None:
     agent = make(gym.make("CartPole-v1"), SMALL, 0)
     found = []
@@ -251,10 +257,10 @@ def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> 
         changed(**wrong)
 
 
-@pytest.mark.parametrize("bfloat16", [False, True])
-def test_frozen_convolutions_stay_as_they_are(bfloat16: bool) -> None:
+@pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimiser": "mnih"}])
+def test_frozen_convolutions_stay_as_they_are(fields: dict[str, Any]) -> None:
     """And all other layers learn."""
-    config = changed(network="2013", freeze="conv", bfloat16=bfloat16, held_out=1)
+    config = changed(network="2013", freeze="conv", held_out=1, **fields)
     agent = DQN((4, 36, 36), np.uint8, 4, 3, config)
     agent.attach(1, 1000, in_memory)
     before = copy.deepcopy(agent.q)
@@ -279,6 +285,8 @@ def test_devices_that_are_not_there_are_told() -> None:
 
 
 def test_environments_that_do_not_fit_are_told() -> None:
+    with pytest.raises(InputError, match=r"the convolutions take bytes .*; these frames are float"):
+        DQN((4, 84, 84), np.float32, 4, 3, SMALL)
     with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
         make(lookup.make("FourRooms"), SMALL, 0)
     with pytest.raises(InputError, match="dqn takes Discrete actions"):

@@ -45,10 +45,33 @@ PLAIN: dict[NetworkName, list[nn.Module]] = {
 }
 
 
+class PlaceNorm(nn.Module):
+    """Every place of [batch, filters, h, w] less its channels' mean, over their deviation."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        mean = maps.mean(dim=1, keepdim=True)
+        variance = maps.var(dim=1, keepdim=True, correction=0)
+        normal: torch.Tensor = (maps - mean) / (variance + 1e-5).sqrt()
+        return normal
+
+
+def normalised(layers: list[nn.Module]) -> list[nn.Module]:
+    """The same layers, with what comes before a ReLU normalised."""
+    found: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.ReLU):
+            linear = isinstance(found[-1], nn.Linear)
+            found.append(nn.LayerNorm(found[-1].out_features) if linear else PlaceNorm())
+        found.append(layer)
+    return found
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("name", ["2013", "2015"])
-def test_networks_are_the_papers(name: NetworkName) -> None:
+def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
     """The same weights in the layers as the papers give them yield the same values."""
-    ours, plain = network(name, (4, 84, 84), 6), nn.Sequential(*PLAIN[name])
+    ours = network(name, (4, 84, 84), 6, layer_norm=layer_norm)
+    plain = nn.Sequential(*(normalised(PLAIN[name]) if layer_norm else PLAIN[name]))
     filters, units = {"2013": (32, 2592), "2015": (64, 3136)}[name]
     for layer, reference in zip(ours, plain, strict=True):
         if not isinstance(layer, nn.Conv2d | nn.Linear):

@@ -207,3 +207,20 @@ def test_stacks_of_blocks_are_those_of_the_frames() -> None:
     batch = replay.sample(40, rng)
     for i, number in enumerate(batch.actions):
         np.testing.assert_array_equal(batch.observations[i], to_blocks(seen[int(number)])[0])
+
+
+@pytest.mark.parametrize(("envs", "slack"), [(1, 1), (8, 32), (64, 256)])
+@pytest.mark.parametrize("stack", [0, 4])
+def test_there_is_room_for_the_decisions_between_two_checkpoints(
+    envs: int, slack: int, stack: int
+) -> None:
+    """However few: a memory that is always full would make checkpoints, and no step."""
+    replay = Replay(envs, 100 * envs, slack, (), np.float64, stack)
+    shape = (envs, stack) if stack else (envs,)
+    no, zeros = np.zeros(envs, bool), np.zeros(shape)
+    step = Step(zeros, np.zeros(envs, int), np.zeros(envs), zeros, no, no, zeros)
+    for _ in range(5):
+        for _ in range(max(slack // envs, 1)):
+            assert not replay.full
+            replay.add(step, step.rewards, no)
+        replay.state_dict()
