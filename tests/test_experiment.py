@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridcade import api, experiment
+from gridcade import api, experiment, training
 from gridcade.comparison import Comparison, Outcome
 from gridcade.errors import InputError
 from gridcade.evaluation import measure
@@ -152,6 +152,25 @@ def test_what_makes_no_sense_is_told_before_anything_is_made(
     with pytest.raises(InputError) as caught:
         run(study, tmp_path / "out")
     assert said in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_train_would_refuse_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = Entry("sb3-dqn", preset="defaults", hyperparameters={"buffer_size": 1000})
+    by_time = Study((reference,), ("CartPole",), minutes=1.0)
+    with pytest.raises(InputError, match=r"sb3-dqn on CartPole: .* give --steps as well"):
+        run(by_time, tmp_path / "out")
+    by_steps = replace(by_time, steps=1000)
+    (one, *_) = plan(by_steps)
+    assert one.memory == 2 * 4 * 4 * 1000  # two observations of four numbers, four bytes each
+    monkeypatch.setattr(training, "_memory", lambda: training.MEMORY_BESIDE + 2 * one.memory)
+    with pytest.raises(InputError, match=r"3 replays side by side would take .*, or fewer --jobs"):
+        run(by_steps, tmp_path / "out", jobs=3)
+    monkeypatch.setattr(training, "_memory", lambda: training.MEMORY_BESIDE)
+    with pytest.raises(InputError, match=r"the replay would take .* a smaller buffer_size$"):
+        run(by_steps, tmp_path / "out", jobs=1)
     assert not (tmp_path / "out").exists()
 
 

@@ -31,13 +31,14 @@ from typing import Any
 
 import msgspec
 import tomli_w
+from joblib import cpu_count
 
 from gridcade import agents, api, training
 from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.envs import lookup
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation import measure
-from gridcade.run import Run, RunConfig, convert, plain, write_text
+from gridcade.run import Run, RunConfig, plain, write_text
 from gridcade.run import differences as config_differences
 from gridcade.study import Entry, Study, differences, read_study, slug
 from gridcade.workers import Backend, HandOut, workers
@@ -62,6 +63,7 @@ class Task:
     seed: int | None  # None: nothing is trained
     config: RunConfig | None  # of the run, settled
     key: str  # of all that its result depends on
+    memory: int = 0  # bytes that its training fills, where they are many
 
     @property
     def place(self) -> str:
@@ -165,7 +167,10 @@ def run(
     session = Session(study, Path(out).absolute(), Path.cwd(), secrets.token_hex(8))
     tasks = plan(study)
     _check_folder(session, tasks)
-    if any(_result(session.folder(task), task) is None for task in tasks):
+    if to_do := [task for task in tasks if _result(session.folder(task), task) is None]:
+        if address is None:
+            most = sorted((task.memory for task in to_do), reverse=True)
+            training.check_memory([*filter(None, most[: jobs or cpu_count()])])
         with (
             workers(backend, address, jobs) as hand_out,
             _begun(session),
@@ -196,11 +201,13 @@ def plan(study: Study) -> list[Task]:
         depends = (env, world, study.episodes, study.evaluation_seed, study.confidence)
         for entry in study.contenders:
             try:
-                configs = _configs(entry, env, study) if entry.kind else []
+                configs, memory = _configs(entry, env, study) if entry.kind else ([], 0)
                 fixed = [] if entry.kind else [_check_fixed(entry, env)]
             except InputError as error:
                 raise InputError(f"{entry.label} on {env}: {error}") from None
-            tasks += [Task(entry, env, c.seed, c, _key(plain(c), *depends)) for c in configs]
+            tasks += [
+                Task(entry, env, c.seed, c, _key(plain(c), *depends), memory) for c in configs
+            ]
             tasks += [Task(entry, env, None, None, _key(what, *depends)) for what in fixed]
     places = [task.place for task in tasks]
     if twice := sorted({p for p in places if places.count(p) > 1}):
@@ -208,14 +215,13 @@ def plan(study: Study) -> list[Task]:
     return sorted(tasks, key=lambda task: -1 if task.seed is None else task.seed)
 
 
-def _configs(entry: Entry, env: str, study: Study) -> list[RunConfig]:
-    """The runs of an agent, one a seed; InputError if it does not fit the environment."""
+def _configs(entry: Entry, env: str, study: Study) -> tuple[list[RunConfig], int]:
+    """The runs of an agent, one a seed, and the memory of each; InputError if it does not fit."""
     kind = agents.find(entry.policy)
     given = {"steps": study.steps, "minutes": study.minutes, "envs": entry.envs}
     settled = training.settle(kind, env, entry.preset or None, None, given, entry.hyperparameters)
-    with closing(lookup.make(env)) as single:
-        kind.make(single, convert(settled.hyperparameters, kind.config, "hyperparameters"), 0)
-    return [replace(settled, seed=seed) for seed in range(study.seeds)]
+    agent, _ = training.tried(settled)
+    return [replace(settled, seed=seed) for seed in range(study.seeds)], training.memory_of(agent)
 
 
 def _check_fixed(entry: Entry, env: str) -> tuple[Any, ...]:

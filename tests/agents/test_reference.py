@@ -295,7 +295,7 @@ def test_an_environment_that_does_not_fit_is_told(name: str, env: str, tmp_path:
 
 
 def test_a_replay_beyond_this_machines_memory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"would take 564\d\.\d GB .* --buffer-size"):
+    with pytest.raises(InputError, match=r"would take 564\d\.\d GB .* buffer_size"):
         train(
             "sb3-dqn",
             "Breakout",
