@@ -128,6 +128,14 @@ def test_a_redrawn_map_makes_another_task(tmp_path: Path) -> None:
     assert not set(before.values()) & set(keys(study).values())
 
 
+def test_a_run_of_the_reference_has_one_thread_unless_its_study_names_more() -> None:
+    """The preset for images has two, which would make runs side by side slow each other."""
+    named = Entry("sb3-ppo", "named", "two-core", {"threads": 2})
+    study = Study((Entry("sb3-ppo", preset="two-core"), named), ("Breakout",), 1000, None, 1)
+    threads = [t.config and t.config.hyperparameters["threads"] for t in plan(study)]
+    assert threads == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("contenders", "env", "said"),
     [
@@ -321,7 +329,8 @@ def test_a_study_grows_in_its_folder(tmp_path: Path) -> None:
     few = Study((Entry("q-learning"), Entry("random")), ("FourRooms",), 2000, None, 1, 5)
     run(few, out)
     first = files(out / "runs/FourRooms/q-learning/s0")
-    more = (Entry("random"), Entry("q-learning"), Entry("q-learning", "new", "converging"))
+    same = Entry("q-learning", preset="watkins")  # the default, in a word
+    more = (Entry("random"), same, Entry("q-learning", "new", "converging"))
     grown = replace(few, contenders=more, environments=("FourRooms", "CliffWalk"), seeds=2)
     found = run(grown, out)
     assert files(out / "runs/FourRooms/q-learning/s0") == first

@@ -219,7 +219,9 @@ def _configs(entry: Entry, env: str, study: Study) -> tuple[list[RunConfig], int
     """The runs of an agent, one a seed, and the memory of each; InputError if it does not fit."""
     kind = agents.find(entry.policy)
     given = {"steps": study.steps, "minutes": study.minutes, "envs": entry.envs}
-    settled = training.settle(kind, env, entry.preset or None, None, given, entry.hyperparameters)
+    alone = {"threads": 1} if "threads" in {field.name for field in fields(kind.config)} else {}
+    hyperparameters = alone | entry.hyperparameters  # a preset may be for a whole machine
+    settled = training.settle(kind, env, entry.preset or None, None, given, hyperparameters)
     agent, _ = training.tried(settled)
     return [replace(settled, seed=seed) for seed in range(study.seeds)], training.memory_of(agent)
 
@@ -244,7 +246,8 @@ def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
     """Raise InputError if the folder is not this study's, or one of its runs is another one."""
     out, file = session.out, session.out / STUDY
     if file.is_file():
-        if found := differences(read_study(file), session.study):
+        found = differences(read_study(file), session.study)
+        if found and any(_has_another(task, session) for task in tasks):
             raise InputError(
                 f"'{out}' holds another study ({'; '.join(found)}): choose another --out"
             )
@@ -264,6 +267,12 @@ def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
                 f"'{path}' holds a run with another config ({'; '.join(found)}): "
                 "choose another --out"
             )
+
+
+def _has_another(task: Task, session: Session) -> bool:
+    """Whether a result is there that the task would not come to."""
+    folder = session.folder(task)
+    return (folder / "result.json").is_file() and _result(folder, task) is None
 
 
 # ---- the one who hands tasks out

@@ -1,6 +1,7 @@
 """Worker processes, here or on a cluster: joblib, with what it leaves to its callers.
 
-A worker is a process that does one thing at a time, with one thread.
+A worker is a process that does one thing at a time, and computes on one thread. (Emulators may
+have threads of their own, and so has an agent of stable-baselines3's whose study names them.)
 """
 
 import logging
