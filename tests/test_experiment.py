@@ -303,6 +303,14 @@ def test_what_is_done_is_left_alone(done: tuple[Path, Comparison]) -> None:
     assert {sessions(path.parent) for path in out.rglob("config.toml")} == {1}
 
 
+def test_how_it_was_worked_on_is_kept(done: tuple[Path, Comparison]) -> None:
+    out, found = done
+    (session,) = found.sessions
+    assert (session["backend"], session["jobs"]) == ("loky", 2)
+    assert json.loads((out / "sessions.json").read_bytes()) == {"sessions": [session]}
+    assert "loky" not in (out / "results.json").read_text()
+
+
 def test_only_what_is_missing_is_done_again(done: tuple[Path, Comparison]) -> None:
     out, found = done
     (out / "tasks/FourRooms/q-learning/s1/result.json").unlink()

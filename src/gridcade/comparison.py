@@ -47,6 +47,8 @@ class Comparison:
     study: Study
     outcomes: Mapping[str, Mapping[str, tuple[Outcome, ...]]]
     failures: tuple[Failure, ...] = ()
+    # when it was worked on: started, backend, jobs; not a finding
+    sessions: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON, with no wall-clock in them: the same study, the same dict.

@@ -1,6 +1,7 @@
 """Many runs: a study's contenders on its environments, on this machine or on a cluster.
 
     study.toml                      what is compared
+    sessions.json                   when it was worked on, by what, and how many tasks at once
     runs/ENV/CONTENDER/sSEED/       run folders
     tasks/ENV/CONTENDER/sSEED/      of every task: state.json, how far it is;
                                     result.json, its final evaluation; error-N.txt, what went wrong
@@ -25,6 +26,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, chdir, closing, contextmanager
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,7 @@ try:
 except ImportError:  # Windows has none: there nothing is locked
     fcntl = None  # type: ignore[assignment]
 
-STUDY = "study.toml"
+STUDY, SESSIONS = "study.toml", "sessions.json"
 TRIES = 3
 PULSE = 1.0  # seconds between two words from a task, and between two looks at whether to go on
 LOOK = 0.5  # seconds between two looks at all tasks
@@ -168,7 +170,7 @@ def run(
     tasks = plan(study)
     _check_folder(session, tasks)
     if to_do := [task for task in tasks if _result(session.folder(task), task) is None]:
-        if address is None:
+        if address is None:  # of a cluster's memory nothing is known here
             most = sorted((task.memory for task in to_do), reverse=True)
             training.check_memory([*filter(None, most[: jobs or cpu_count()])])
         with (
@@ -176,6 +178,8 @@ def run(
             _begun(session),
             _watched(tasks, session, report),
         ):
+            local = None if address else jobs or cpu_count()
+            _add_session(session.out, {"backend": backend, "jobs": local})
             _work_off(tasks, session, hand_out)
     elif read_study(session.out / STUDY).as_dict() != study.as_dict():
         with _begun(session):
@@ -298,6 +302,20 @@ def _begun(session: Session) -> Iterator[None]:
             yield
         finally:
             session.sign.unlink(missing_ok=True)
+
+
+def _add_session(out: Path, about: Mapping[str, Any]) -> None:
+    """Note how a study is worked on: what the clock bounds depends on what runs beside it."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    sessions = [*_sessions(out), {"started": started, **about}]
+    write_text(out / SESSIONS, json.dumps({"sessions": sessions}, indent=2) + "\n")
+
+
+def _sessions(out: Path) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads((out / SESSIONS).read_bytes())["sessions"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return []
 
 
 def _work_off(tasks: Sequence[Task], session: Session, hand_out: HandOut[Task]) -> None:
@@ -559,7 +577,7 @@ def gather(tasks: Sequence[Task], session: Session) -> Comparison:
             state = _state(session.folder(task))
             reason = state.reason if state else ""
             failures.append(Failure(label, task.env, task.seed, reason))
-    return Comparison(session.study, outcomes, tuple(failures))
+    return Comparison(session.study, outcomes, tuple(failures), tuple(_sessions(session.out)))
 
 
 def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Outcome:

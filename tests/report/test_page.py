@@ -251,6 +251,21 @@ def test_interrupted_runs_are_told(noted: dict[str, int], what: str, tmp_path: P
     assert "cccccccccccc (changed)" in page.text
 
 
+def test_what_the_clock_bounds_is_told_with_what_ran_beside_it(tmp_path: Path) -> None:
+    comparison = made_up({"E": {"A": SCORES}})
+    runs = tuple(
+        replace(run, sessions=({"started": "2025-01-31T10:00:00+00:00"},))
+        for run in comparison.outcomes["E"]["A"]
+    )
+    sessions = ({"backend": "ray", "jobs": None}, {"backend": "loky", "jobs": 2})
+    comparison = replace(comparison, outcomes={"E": {"A": runs}}, sessions=sessions)
+    page = Page(report.write(comparison, tmp_path))
+    assert "side by side all that a ray cluster has, 2 runs by loky" in page.text
+    assert "--jobs" not in page.text  # the steps bound it, whatever runs beside
+    by_time = replace(comparison, study=replace(comparison.study, minutes=1.0))
+    assert "gridcade compare study.toml --jobs 2" in Page(report.write(by_time, tmp_path)).text
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()

@@ -81,8 +81,9 @@ def write(comparison: Comparison, out: Path) -> Path:
         hyperparameters=tables.hyperparameters(found),
         failures=tables.failures(comparison.failures),
         restarts=words.restarts(found),
-        provenance=tables.provenance(outcomes),
+        provenance=tables.provenance(outcomes, comparison.sessions),
         study=tomli_w.dumps(study.as_dict()),
+        command=words.command(comparison),
         again=words.again(study),
     )
     try:

@@ -183,8 +183,10 @@ def failures(found: Sequence[Failure]) -> Table | None:
     return Table(caption, head, tuple(rows), contenders=True, words=True) if rows else None
 
 
-def provenance(outcomes: Sequence[Outcome]) -> Table | None:
-    """What the runs ran with: several values where sessions differ."""
+def provenance(
+    outcomes: Sequence[Outcome], studies: Sequence[Mapping[str, Any]] = ()
+) -> Table | None:
+    """What the runs ran with: several values where sessions, of runs or of the study, differ."""
     sessions = [session for outcome in outcomes for session in outcome.sessions]
     if not sessions:
         return None
@@ -198,6 +200,7 @@ def provenance(outcomes: Sequence[Outcome]) -> Table | None:
     for s in sessions:
         for library, version in s.get("libraries", {}).items():
             rows.setdefault(library, []).append(str(version))
+    rows["side by side"] = [words.side_by_side(study) for study in studies]
     rows["dates"] = [words.dates(outcomes)]
     seconds = sum(o.metrics[-1]["seconds"] for o in outcomes if o.metrics)
     rows["training"] = [f"{words.duration(seconds)} over {words.count(len(sessions), 'session')}"]

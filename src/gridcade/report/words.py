@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gridcade.across_seeds import MOST_SEEDS
 from gridcade.comparison import Comparison, Outcome
@@ -292,6 +293,23 @@ def restarts(found: Sequence[Findings]) -> list[str]:
                 which = f"seed{'' if len(seeds) == 1 else 's'} {listing(seeds)}"
                 said.append(f"{s.contender} on {f.env}, {which}: interrupted, and {how}.")
     return said
+
+
+def side_by_side(session: Mapping[str, Any]) -> str:
+    """How a study was worked on: `2 runs by loky`."""
+    jobs, backend = session["jobs"], session["backend"]
+    return (
+        f"all that a {backend} cluster has"
+        if jobs is None
+        else f"{count(jobs, 'run')} by {backend}"
+    )
+
+
+def command(comparison: Comparison) -> str:
+    """What makes the report again; by the clock with as many runs side by side as the last time."""
+    jobs = comparison.sessions[-1]["jobs"] if comparison.sessions else None
+    bounded = comparison.study.minutes is not None and jobs is not None
+    return f"gridcade compare study.toml{f' --jobs {jobs}' if bounded else ''}"
 
 
 def again(study: Study) -> str:
