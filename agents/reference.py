@@ -61,6 +61,7 @@ NOT_OURS = {  # arguments that are no hyperparameters, or that SB3Config has in 
     *("policy", "policy_kwargs", "env", "seed"),
     *("stats_window_size", "tensorboard_log", "verbose", "_init_setup_model"),
 }
+OURS = {"device": "cpu"}  # defaults that are our agents', so that no contender has more machine
 TELLABLE = (bool, int, float, str, NoneType)  # by a TOML file
 LEAST = {
     **dict.fromkeys(("batch_size", "buffer_size", "n_epochs", "n_steps", "policy_delay"), 1),
@@ -174,7 +175,8 @@ def algorithms() -> dict[str, type[BaseAlgorithm]]:
 def config_class(algorithm: type[BaseAlgorithm]) -> type[SB3Config]:
     """The config of an algorithm: SB3Config, and its constructor's arguments with their defaults.
 
-    What no TOML file can tell, such as a class or an object, is left out.
+    The device alone is cpu, as our agents' is. What no TOML file can tell, such as a class or an
+    object, is left out.
     """
     added: list[Any] = []
     schedules = []
@@ -191,7 +193,7 @@ def config_class(algorithm: type[BaseAlgorithm]) -> type[SB3Config]:
             if any(get_origin(kind) is Callable for kind in kinds):
                 schedules.append(name)
                 told.append(str)
-            kind, default = reduce(or_, told), field(default=parameter.default)
+            kind, default = reduce(or_, told), field(default=OURS.get(name, parameter.default))
         words = Doc(" ".join(about.get(name, "").split()))
         added.append((name, Annotated[kind, words], default))
     namespace = {
