@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from gridcade.experiment import (
     Session,
     Standing,
     State,
+    Task,
     _begun,
     _killed,
     _state,
@@ -41,7 +43,7 @@ from gridcade.experiment import (
 from gridcade.run import Run
 from gridcade.statistics import mean_interval
 from gridcade.study import Entry, Study, read_study
-from gridcade.training import train
+from gridcade.training import resume, train
 from gridcade.workers import Backend, workers
 
 SLOW = Entry("q-learning", envs=2)  # through Gymnasium: what is compiled is done before a kill
@@ -126,6 +128,31 @@ def test_a_redrawn_map_makes_another_task(tmp_path: Path) -> None:
     map_.write_text("map:\nS...G\n")
     assert before.keys() == keys(study).keys()
     assert not set(before.values()) & set(keys(study).values())
+
+
+def test_a_run_is_compared_as_it_stands_when_the_study_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, first = tmp_path / "mine", tmp_path / "mine/checkpoints/1000"
+    train("q-learning", "FourRooms", steps=2000, epoch=1000, out=mine)
+
+    def plan_of(policy: Path) -> Task:
+        return plan(Study((Entry(str(policy)),), ("FourRooms",), episodes=5))[0]
+
+    whole, early = plan_of(mine), plan_of(first)
+    assert (whole.policy, early.policy) == (str(mine / "checkpoints/2000"), str(first))
+    resume(mine, steps=20_000)  # which keeps the last checkpoints only
+    assert plan_of(mine).key != whole.key
+    with _begun(session := begun(SMALL, tmp_path / "out")):
+        attempt(whole, session)
+    (failure,) = gather([whole], session).failures
+    assert "there is no checkpoint" in failure.reason  # rather than another one's score
+
+    shutil.rmtree(mine)
+    monkeypatch.setattr("gridcade.training.provenance", lambda _: {"started": "later"})
+    train("q-learning", "FourRooms", steps=2000, epoch=1000, out=mine)
+    assert plan_of(mine).key != whole.key
+    assert plan_of(mine).policy == whole.policy
 
 
 def test_a_run_of_the_reference_has_one_thread_unless_its_study_names_more() -> None:

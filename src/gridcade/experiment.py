@@ -40,7 +40,7 @@ from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.envs import lookup
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation import measure
-from gridcade.run import Run, RunConfig, plain, write_text
+from gridcade.run import Run, RunConfig, find_run, plain, write_text
 from gridcade.run import differences as config_differences
 from gridcade.study import Entry, Study, differences, read_study, slug
 from gridcade.workers import Backend, HandOut, workers
@@ -66,6 +66,7 @@ class Task:
     config: RunConfig | None  # of the run, settled
     key: str  # of all that its result depends on
     memory: int = 0  # bytes that its training fills, where they are many
+    policy: str = ""  # what is evaluated where nothing is trained
 
     @property
     def place(self) -> str:
@@ -212,7 +213,10 @@ def plan(study: Study) -> list[Task]:
             tasks += [
                 Task(entry, env, c.seed, c, _key(plain(c), *depends), memory) for c in configs
             ]
-            tasks += [Task(entry, env, None, None, _key(what, *depends)) for what in fixed]
+            tasks += [
+                Task(entry, env, None, None, _key((entry.policy, *known), *depends), policy=policy)
+                for policy, known in fixed
+            ]
     places = [task.place for task in tasks]
     if twice := sorted({p for p in places if places.count(p) > 1}):
         raise InputError(f"two contenders or environments would share the folder '{twice[0]}'")
@@ -230,16 +234,34 @@ def _configs(entry: Entry, env: str, study: Study) -> tuple[list[RunConfig], int
     return [replace(settled, seed=seed) for seed in range(study.seeds)], training.memory_of(agent)
 
 
-def _check_fixed(entry: Entry, env: str) -> tuple[Any, ...]:
-    """What the worth of a policy that learns nothing depends on; InputError if it does not fit."""
+def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
+    """A policy that learns nothing, and what its worth depends on besides its name.
+
+    Of a run that is the checkpoint that it has just now.
+
+    Raises:
+        InputError: there is none, or it does not fit.
+    """
     known = {*api.BUILT_IN, *agents.trained()}
     if entry.policy not in known and not os.path.exists(entry.policy):
         raise unknown("contender", entry.policy, {*known, *agents.AGENTS})
     for name in ("preset", "hyperparameters", "envs"):
         if value := getattr(entry, name):
             raise InputError(f"'{entry.policy}' learns nothing here: it takes no {name} ({value})")
-    found = api.find(entry.policy, env)
-    return entry.policy, found.run.last_checkpoint() if found.run else None
+    if api.find(entry.policy, env).run is None:
+        return entry.policy, (None,)
+    run, decisions = find_run(entry.policy, known)
+    began = next((session.get("started") for session in _provenance(run)), None)
+    checkpoint = run.path / "checkpoints" / str(decisions)
+    return str(checkpoint), (decisions, plain(run.config), began)
+
+
+def _provenance(run: Run) -> list[dict[str, Any]]:
+    """A run's sessions in their order; none where its folder does not tell."""
+    try:
+        return list(json.loads((run.path / "provenance.json").read_bytes())["sessions"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return []
 
 
 def _key(*parts: Any) -> str:
@@ -448,7 +470,7 @@ def _try(task: Task, session: Session, pulse: "_Pulse") -> None:
 
 def _do(task: Task, session: Session, pulse: "_Pulse") -> None:
     """Train, if there is something to, and evaluate."""
-    policy: Any = task.entry.policy
+    policy: Any = task.policy
     if task.config is not None:
         policy = _trained(task.config, session.run(task), pulse)
     pulse.tell(phase="evaluating", trained=task.config is not None)
@@ -584,13 +606,12 @@ def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Out
     if task.config is None:
         return Outcome(None, evaluation)
     kept = Run(session.run(task))
-    provenance = json.loads((kept.path / "provenance.json").read_bytes())
     return Outcome(
         task.seed,
         evaluation,
         metrics=tuple(kept.metrics()),
         config=plain(kept.config),
-        sessions=tuple(provenance["sessions"]),
+        sessions=tuple(_provenance(kept)),
         run=kept.path,
     )
 
