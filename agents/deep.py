@@ -39,7 +39,7 @@ class DeepConfig:
     """Hyperparameters that deep agents share; what they count is in their description."""
 
     network: NetworkName = "auto"
-    """The network of 2013, of 2015, or an mlp; auto: 2013 for stacked frames, else mlp."""
+    """The network of 2013, of 2015, or an mlp; auto: 2013 for images that it takes, else mlp."""
     hidden: tuple[int, ...] = (128, 128)
     """Units of the mlp's layers."""
     discount: float = 0.99
@@ -128,6 +128,7 @@ class DeepAgent(ByProbabilities):
         for layer in self.q if config.freeze == "conv" else ():
             layer.requires_grad_(not isinstance(layer, nn.Conv2d))
         self._blocks = isinstance(self.q[0], FirstLayer)
+        self._channels_last = self._blocks and shape[1] != shape[2]
         if self._blocks and dtype != np.uint8:
             found = np.dtype(dtype)
             raise InputError(f"the convolutions take bytes (uint8); these frames are {found}")
@@ -178,8 +179,7 @@ class DeepAgent(ByProbabilities):
     def _memory(self, envs: int, frames: int, slack: int, storage: Storage) -> Replay:
         """A replay of so many frames, in the form that the network takes."""
         frame = self._shape[1:] if self._stack else self._shape
-        encode = to_blocks if self._blocks else np.asarray
-        return Replay(envs, frames, slack, frame, self._dtype, self._stack, storage, encode)
+        return Replay(envs, frames, slack, frame, self._dtype, self._stack, storage, self._seen)
 
     def _finite(self, loss: Tensor, updates: int) -> float:
         """A loss as a number; InputError if it is none any more."""
@@ -233,8 +233,10 @@ class DeepAgent(ByProbabilities):
         unpack(self._rng, tensors["agent_stream"])
 
     def _seen(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """Observations [n, …] in the form that the network takes."""
-        return to_blocks(observations) if self._blocks else observations
+        """Observations [n, …], or of stacked ones single frames, in the form of the network."""
+        if not self._blocks:
+            return observations
+        return to_blocks(np.moveaxis(observations, -1, 1) if self._channels_last else observations)
 
     def _values(self, observations: Any) -> NDArray[np.float32]:
         """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""

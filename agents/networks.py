@@ -18,6 +18,7 @@ from gridcade.errors import InputError
 
 NetworkName = Literal["auto", "2013", "2015", "mlp"]
 BLOCK = 4  # pixels
+SMALLEST_SIDE = 36  # of images, in pixels, that leave the convolutions something
 
 
 def to_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -48,6 +49,13 @@ def cut(stacks: Any, blocks: Any) -> None:
                             blocks[i, y, x, channel] = pixel
 
 
+def image_form(shape: Sequence[int]) -> tuple[int, int] | None:
+    """Channels and side of square images, [channels, side, side] or [side, side, channels]."""
+    if len(shape) == 3 and shape[1] == shape[2]:
+        return shape[0], shape[1]
+    return (shape[2], shape[0]) if len(shape) == 3 and shape[0] == shape[1] else None
+
+
 class FirstLayer(nn.Conv2d):
     """An 8 x 8 convolution of stride 4 on pixels, as one of 2 x 2 on blocks of 4 x 4.
 
@@ -56,8 +64,8 @@ class FirstLayer(nn.Conv2d):
     weights are divided by 255 rather than all the pixels.
     """
 
-    def __init__(self, frames: int, filters: int):
-        super().__init__(frames * BLOCK**2, filters, kernel_size=2)
+    def __init__(self, channels: int, filters: int):
+        super().__init__(channels * BLOCK**2, filters, kernel_size=2)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
         """Bytes [batch, h, w, channels] -> floats [batch, filters, h - 1, w - 1]."""
@@ -183,10 +191,10 @@ def network(
 ) -> nn.Sequential:
     """Action values of observations: [batch, *shape] -> [batch, actions].
 
-    Frames are taken as `to_blocks` gives them; anything else as it is.
+    Images are taken by convolutions as `to_blocks` gives them; anything else as it is.
 
     Args:
-        name: `2013`, `2015`, `mlp`, or `auto`: 2013's for stacked frames, else mlp.
+        name: `2013`, `2015`, `mlp`, or `auto`: 2013's for images that it takes, else mlp.
         shape: of one observation.
         num_actions: outputs.
         hidden: units of the mlp's layers.
@@ -200,8 +208,10 @@ def network(
         return [layer, *(norm if layer_norm else ()), nn.ReLU()]
 
     layers: list[nn.Module]
+    form = image_form(shape)
+    fits = form is not None and form[1] % BLOCK == 0 and form[1] >= SMALLEST_SIDE
     if name == "auto":
-        name = "2013" if len(shape) == 3 and shape[-1] > 3 else "mlp"
+        name = "2013" if fits else "mlp"
     if name == "mlp":
         size = 1
         for side in shape:
@@ -210,15 +220,16 @@ def network(
         for inputs, outputs in pairwise([size, *hidden]):
             layers += active(nn.Linear(inputs, outputs), nn.LayerNorm(outputs))
         return nn.Sequential(*layers, Output([size, *hidden][-1], num_actions))
-    if len(shape) != 3 or shape[1] != shape[2] or shape[1] % BLOCK or shape[1] < 36:
+    if form is None or not fits:
         raise InputError(
-            f"network {name} takes square frames, [frames, side, side], of a side that 4 divides, "
-            f"36 or more; these are {list(shape)}"
+            f"network {name} takes square images of a side that {BLOCK} divides, {SMALLEST_SIDE} "
+            f"or more; these are {list(shape)}"
         )
+    channels, side = form
     filters, units = ([16, 32], 256) if name == "2013" else ([32, 64, 64], 512)
-    layers = active(FirstLayer(shape[0], filters[0]), ChannelNorm(filters[0]))  # 8 x 8, stride 4
+    layers = active(FirstLayer(channels, filters[0]), ChannelNorm(filters[0]))  # 8 x 8, stride 4
     layers += active(nn.Conv2d(filters[0], filters[1], 4, stride=2), ChannelNorm(filters[1]))
-    side = (shape[1] // BLOCK - 5) // 2 + 1
+    side = (side // BLOCK - 5) // 2 + 1
     if name == "2015":
         layers += active(nn.Conv2d(filters[1], filters[2], 3), ChannelNorm(filters[2]))
         side -= 2

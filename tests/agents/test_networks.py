@@ -17,6 +17,7 @@ from gridcade.agents.networks import (
     to_blocks,
 )
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
+from gridcade.agents.pqn import PQN
 from gridcade.errors import InputError
 
 PLAIN: dict[NetworkName, list[nn.Module]] = {
@@ -89,6 +90,16 @@ def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
         np.testing.assert_allclose(ours(blocks), plain(frames.float() / 255), atol=1e-5)
 
 
+def test_images_are_taken_with_their_channels_first_or_last() -> None:
+    """A picture, [side, side, colours], has the values of the same one as [colours, side, side]."""
+    last, first = (PQN(shape, np.uint8, 0, 3) for shape in ((36, 36, 3), (3, 36, 36)))
+    last.q.load_state_dict(first.q.state_dict())
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 36, 36, 3), dtype=np.uint8)
+    turned = np.ascontiguousarray(np.moveaxis(pictures, -1, 1))
+    expected = first.probabilities(turned)
+    np.testing.assert_array_equal(last.probabilities(pictures), expected)
+
+
 def test_first_weights_lie_within_one_over_root_fan_in() -> None:
     first = network("2013", (4, 84, 84), 4)[0].weight  # fan-in: 4 frames of 8 x 8 pixels
     assert isinstance(first, torch.Tensor)
@@ -107,7 +118,7 @@ def test_auto_takes_what_fits(shape: tuple[int, ...], kind: NetworkName) -> None
 
 
 def test_frames_that_do_not_fit_are_told() -> None:
-    with pytest.raises(InputError, match=r"network 2015 takes square frames.*\[4, 83, 83\]"):
+    with pytest.raises(InputError, match=r"network 2015 takes square images.*\[4, 83, 83\]"):
         network("2015", (4, 83, 83), 4)
 
 
