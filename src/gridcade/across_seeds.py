@@ -180,21 +180,23 @@ def probability_of_improvement(
 def difference(a: Side, b: Side, confidence: float) -> Difference:
     """The mean of A less that of B, by Welch's t with Satterthwaite's degrees of freedom.
 
-    Without any error the difference is exact, and p is 0 or 1: seeds that score alike to the last
-    digit show no spread, which a note says. With one seed on a side nothing can be told: the
-    interval is infinite, p is 1.
+    Between fixed policies that are known without error it is exact, and p is 0 or 1. Seeds that
+    all score alike, but for rounding, are no certainty: with such a side p is not below the least
+    that a permutation test could give, 2 / C(n + m, n) of n and m seeds, or by flipped signs
+    2^(1 - n) of n seeds against a policy that is fixed; and a note says where no side has a spread.
+    With one seed on a side nothing can be told: the interval is infinite, p is 1.
     """
     check_confidence(confidence)
     gap, error = a.mean - b.mean, math.hypot(a.error, b.error)
     if math.isinf(error):
         return Difference(Estimate(gap, -math.inf, math.inf, "welch"), 1.0)
-    if error == 0:
+    if error <= _rounding(a, b):
         note = "all seeds of a contender score alike: the interval allows for no others"
         exact = Estimate(gap, gap, gap, "welch", note if a.seeds or b.seeds else None)
-        return Difference(exact, 1.0 if _equal(a, b) else 0.0)
+        return Difference(exact, 1.0 if _equal(a, b) else _least_p(a, b))
     freedom = _welch_freedom(a, b)
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
-    p_value = 2 * float(stdtr(freedom, -abs(gap) / error))
+    p_value = max(2 * float(stdtr(freedom, -abs(gap) / error)), _least_p(a, b))
     return Difference(Estimate(gap, gap - half, gap + half, "welch"), p_value)
 
 
@@ -230,7 +232,9 @@ def seeds_needed(a: Side, b: Side, power: float = 0.8, confidence: float = 0.95)
     def told(seeds: int) -> bool:
         x, y = _with_seeds(a, seeds), _with_seeds(b, seeds)
         error = math.hypot(x.error, y.error)
-        if error == 0:
+        if _least_p(x, y) > 1 - confidence:
+            return False
+        if error <= _rounding(x, y):
             return True
         freedom = _welch_freedom(x, y)
         critical = stdtrit(freedom, (1 + confidence) / 2)
@@ -344,5 +348,19 @@ def _welch_freedom(a: Side, b: Side) -> float:
     return 1 / sum((s.error / error) ** 4 / s.freedom for s in (a, b))
 
 
+def _least_p(a: Side, b: Side) -> float:
+    """The least p-value of a permutation test, where seeds without spread ask for one; else 0."""
+    if all(s.error > _rounding(a, b) for s in (a, b) if s.seeds):
+        return 0.0
+    if a.seeds and b.seeds:
+        return 2 / math.comb(a.seeds + b.seeds, a.seeds)
+    return 2.0 ** (1 - max(a.seeds, b.seeds))
+
+
+def _rounding(a: Side, b: Side) -> float:
+    """What an error or a difference may be by rounding alone."""
+    return TOLERANCE * max(abs(a.mean), abs(b.mean))
+
+
 def _equal(a: Side, b: Side) -> bool:
-    return abs(a.mean - b.mean) <= TOLERANCE * max(abs(a.mean), abs(b.mean))
+    return abs(a.mean - b.mean) <= _rounding(a, b)

@@ -95,8 +95,11 @@ def test_seeds_that_are_all_alike() -> None:
     assert said({"E": {"A": [1.0, 1.0], "B": [1.0, 1.0]}}) == [
         "A and B are equally good on E: 1 in every run, 2 seeds."
     ]
-    (sentence,) = said({"E": {"A": [1.0, 1.0], "B": [0.5, 0.5]}})
+    (sentence,) = said({"E": {"A": [1.0] * 4, "B": [0.5] * 4}})
     assert sentence.startswith("A is better than B on E: difference 0.5, ")
+    (sentence,) = said({"E": {"A": [1.0] * 2, "B": [0.5] * 2}})  # which chance alone may well show
+    assert sentence.startswith("The data cannot tell A from B on E: difference 0.5, ")
+    assert sentence.endswith("would take about 4 seeds.")
 
 
 def test_two_exact_values_need_no_interval_and_no_correction() -> None:
