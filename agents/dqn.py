@@ -105,6 +105,16 @@ class DQN(DeepAgent):
         self._losses: Floats = np.zeros(2)  # sum and number, since the metrics were last asked for
         self.attach(1, 0, in_memory, empty=True)
 
+    def check_envs(self, envs: int) -> None:
+        """Raise InputError unless the first update finds transitions of so many environments."""
+        config, depth = self.config, max(self._stack, 1)
+        for name, least in (
+            ("replay_capacity", envs * (depth + config.n_step)),
+            ("learn_start", envs * config.n_step),
+        ):
+            if (value := getattr(config, name)) < least:
+                raise InputError(f"{name} is {value}; it takes {least} or more here")
+
     def attach(self, envs: int, slack: int, storage: Storage, empty: bool = False) -> None:
         """Give the agent its memory, before it learns; see `Replay`. Empty: it will not learn."""
         config = self.config

@@ -355,6 +355,8 @@ def _make_agent(kind: AgentKind, env: gym.Env[Any, Any], config: RunConfig) -> A
     agent = kind.make(env, hyperparameters, config.seed)
     if hasattr(agent, "plan"):
         agent.plan(config.steps)
+    if hasattr(agent, "check_envs"):
+        agent.check_envs(config.envs)
     return agent
 
 

@@ -257,6 +257,21 @@ def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> 
         changed(**wrong)
 
 
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_environments_that_the_memory_cannot_hold_are_told(n_step: int) -> None:
+    """With the least that is let through, the first update finds transitions."""
+    least = changed(n_step=n_step, replay_capacity=3 * (1 + n_step), learn_start=3 * n_step)
+    agent, experience = trained(least, 1, envs=3)
+    agent.check_envs(3)
+    go_on(agent, experience, 60)
+    assert agent.updates
+    for name in ("replay_capacity", "learn_start"):
+        with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more here"):
+            DQN(
+                (4,), np.float32, 0, 2, replace(least, **{name: getattr(least, name) - 1})
+            ).check_envs(3)
+
+
 @pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimiser": "mnih"}])
 def test_frozen_convolutions_stay_as_they_are(fields: dict[str, Any]) -> None:
     """And all other layers learn."""
