@@ -33,6 +33,7 @@ from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.evaluation import Evaluation, finite
 from gridcade.mdp import Solution
+from gridcade.numbers import number, short
 from gridcade.run import Run, read_toml
 from gridcade.statistics import Estimate
 
@@ -46,23 +47,6 @@ PLAIN_SHARE, PLAIN_SECONDS = 0.1, 30.0  # of the budget, or of time, between two
 # Names of runs and worlds may have brackets and colons in them, which are no markup.
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
-
-
-def number(value: float | None) -> str:
-    """A number to be read: `-13`, `0.04532`, `12,345.6`; `-` where there is none."""
-    if value is None or value != value:
-        return "-"
-    if value == 0 or 1e-4 <= abs(value) < 1000:
-        return f"{value:.4g}"
-    return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
-
-
-def short(count: float) -> str:
-    """A large count in little room: `950`, `12.3k`, `143.3M`."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return f"{count:.0f}"
 
 
 class TrainingDisplay:
@@ -100,12 +84,11 @@ class TrainingDisplay:
             self._began = now, progress.decisions
         if progress.metrics is not None:
             self._latest = progress.metrics
-        shares = [progress.decisions / progress.steps] if progress.steps else []
-        shares += [progress.seconds / 60 / progress.minutes] if progress.minutes else []
+        share = training.share(progress, progress.decisions, progress.seconds)
         if not err.is_terminal:
-            due = max(shares) >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
+            due = share >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
             if progress.metrics is not None and due:
-                self._shown, self._printed = now, max(shares)
+                self._shown, self._printed = now, share
                 latest = _headline(self._latest)
                 print(f"{progress.decisions:>11,} decisions  {latest}", flush=True)
             return
@@ -115,7 +98,7 @@ class TrainingDisplay:
         rate = (progress.decisions - self._began[1]) / max(now - self._began[0], 1e-9)
         count = f"{short(progress.decisions)} decisions  {short(rate)}/s"
         latest = _worth(self._latest, err)
-        self._bars.update(self._task, completed=max(shares), count=count, latest=latest)
+        self._bars.update(self._task, completed=share, count=count, latest=latest)
 
 
 class StudyDisplay:
@@ -219,10 +202,7 @@ def show_run(run: Run) -> bool:
     metrics = run.metrics()
     seconds = run.load_checkpoint(decisions)[2]["seconds"]
     config = run.config
-    done = (config.steps is not None and decisions >= config.steps) or (
-        config.minutes is not None and seconds >= config.minutes * 60
-    )
-    if not done:
+    if not training.used_up(config, decisions, seconds):
         print(f"stopped after {decisions:,} decisions, in a checkpoint")
         print(f"go on with:  gridcade resume {run.path}")
         return False

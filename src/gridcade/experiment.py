@@ -412,9 +412,7 @@ def _standing(task: Task, session: Session) -> Standing:
         return Standing(task.name, "done" if done else "waiting", share=float(done))
     config, share = task.config, 1.0
     if state.phase == "training" and config is not None:
-        shares = [state.decisions / config.steps] if config.steps else []
-        shares += [state.seconds / 60 / config.minutes] if config.minutes else []
-        share = min(max(shares), 1.0)
+        share = training.share(config, state.decisions, state.seconds)
     return Standing(task.name, state.phase, share, state.decisions, state.worth, state.reason)
 
 

@@ -476,9 +476,9 @@ def _start_over(run: Run, config: RunConfig, note: Callable[[str], None] | None)
         return {}
     made = max(run.checkpoints(), default=0)
     seconds = run.load_checkpoint(made)[2]["seconds"] if made else 0.0
-    if _used_up(config, made, seconds):
+    if used_up(config, made, seconds):
         return {}
-    if _used_up(run.config, made, seconds):
+    if used_up(run.config, made, seconds):
         raise InputError(
             f"'{run.path}' has come to its end, and {config.agent} cannot go on from there: "
             "train it anew, with another --out"
@@ -489,11 +489,18 @@ def _start_over(run: Run, config: RunConfig, note: Callable[[str], None] | None)
     return {"started_over": made}
 
 
-def _used_up(config: RunConfig, decisions: int, seconds: float) -> bool:
-    """Whether a budget is."""
+def used_up(config: RunConfig, decisions: int, seconds: float) -> bool:
+    """Whether a budget is used up."""
     return (config.steps is not None and decisions >= config.steps) or (
         config.minutes is not None and seconds >= config.minutes * 60
     )
+
+
+def share(budget: RunConfig | Progress, decisions: int, seconds: float) -> float:
+    """How much of a budget is used up, 0 to 1: of the decisions or of the minutes, if more."""
+    shares = [decisions / budget.steps] if budget.steps else []
+    shares += [seconds / 60 / budget.minutes] if budget.minutes else []
+    return min(max(shares), 1.0)
 
 
 @contextmanager
@@ -586,7 +593,7 @@ class _Trainer:
     ) -> None:
         """The same, while the agent goes on by itself."""
         steps = self.config.steps
-        if _used_up(self.config, self.agent.decisions, self.seconds):
+        if used_up(self.config, self.agent.decisions, self.seconds):
             return
         episodes = EpisodeSums(self.config.envs)
         until, before = self._epoch_end(), time.perf_counter()

@@ -15,8 +15,8 @@ from comparisons import made_up, real
 
 from gridcade import report
 from gridcade.comparison import Comparison, Failure, Outcome
-from gridcade.console import number
 from gridcade.errors import InputError
+from gridcade.numbers import number
 from gridcade.study import Entry, Study, read_study
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "source"}

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from gridcade.console import number
+from gridcade.numbers import number
 from gridcade.report import findings, words
 from gridcade.report.figures import (
     FEW_SEEDS,

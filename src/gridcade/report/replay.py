@@ -13,9 +13,9 @@ from PIL import Image
 
 from gridcade import api
 from gridcade.comparison import Outcome
-from gridcade.console import number
 from gridcade.errors import InputError
 from gridcade.evaluation import Actor
+from gridcade.numbers import number
 from gridcade.policy import Policy
 from gridcade.watch.show import DEFAULT_FPS, END_PAUSE, drawable, moments
 from gridcade.watch.video import check_video_path, save_video

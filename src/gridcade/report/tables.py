@@ -6,7 +6,7 @@ from typing import Any
 
 from gridcade.atari_scores import published
 from gridcade.comparison import Failure, Outcome
-from gridcade.console import number
+from gridcade.numbers import number
 from gridcade.report import words
 from gridcade.report.findings import NAMES, Findings
 

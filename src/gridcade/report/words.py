@@ -7,7 +7,7 @@ from typing import Any
 
 from gridcade.across_seeds import MOST_SEEDS
 from gridcade.comparison import Comparison, Outcome
-from gridcade.console import number
+from gridcade.numbers import number
 from gridcade.report.findings import Aggregate, Findings, Scores, Verdict, learners, tests
 from gridcade.statistics import Estimate
 from gridcade.study import Study

@@ -1,0 +1,18 @@
+"""Numbers to be read by people."""
+
+
+def number(value: float | None) -> str:
+    """A number to be read: `-13`, `0.04532`, `12,345.6`; `-` where there is none."""
+    if value is None or value != value:
+        return "-"
+    if value == 0 or 1e-4 <= abs(value) < 1000:
+        return f"{value:.4g}"
+    return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
+
+
+def short(count: float) -> str:
+    """A large count in little room: `950`, `12.3k`, `143.3M`."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count:.0f}"
