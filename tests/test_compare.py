@@ -50,10 +50,17 @@ def test_from_words_to_results_and_a_report(tmp_path: Path) -> None:
     assert Run(out / "runs/RussellNorvig4x3/q-learning/s0").config.preset == "watkins"
     assert Run(out / "runs/RussellNorvig4x3/q-learning-converging/s1").config.preset == "converging"
 
+    assert (
+        "Scores are exact: each policy's expected return, computed from the model." in said.stdout
+    )
+    results = json.loads((out / "results.json").read_bytes())
+    lines = said.stdout.splitlines()
+    assert len(results["verdicts"]) >= 3  # one a pair
+    assert all(sentence in lines for sentence in results["verdicts"])
+
     report = out / "report.html"
     assert f"report:  {report.relative_to(tmp_path)}" in said.stdout
     assert "q-learning:converging" in report.read_text(encoding="utf-8")
-    results = json.loads((out / "results.json").read_bytes())
     found = results["environments"]["RussellNorvig4x3"]
     assert [seed["seed"] for seed in found["q-learning"]["seeds"]] == [0, 1]
 

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridcade import api, experiment, training
+from gridcade import api, experiment, report, training
 from gridcade.comparison import Comparison, Outcome
 from gridcade.errors import InputError
 from gridcade.evaluation import measure
@@ -267,7 +267,8 @@ def test_a_task_is_the_run_that_train_makes(done: tuple[Path, Comparison], tmp_p
 def test_results_hold_seeds_means_and_optima(done: tuple[Path, Comparison]) -> None:
     out, found = done
     results = json.loads((out / "results.json").read_bytes())
-    assert results == found.as_dict()
+    assert results == found.as_dict() | {"verdicts": report.verdicts(found)}
+    assert "optimal is better than random on FourRooms: difference " in results["verdicts"][2]
     assert results["deterministic"] is True
     assert results["failures"] == []
     rooms = results["environments"]["FourRooms"]

@@ -217,33 +217,22 @@ def show_run(run: Run) -> bool:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print what every contender is worth on every environment, and what failed.
+    """Print what every contender is worth on every environment, what follows, and what failed."""
+    from gridcade.report import findings, tables, words
 
-    By the study's criterion; where there is no return, by the average reward.
-    """
-    study, found = comparison.study, comparison.as_dict()
-    for env, contenders in found["environments"].items():
-        by_return = study.criterion == "return" and any(
-            one["expected_return"] for one in contenders.values()
-        )
-        key, name = (
-            ("expected_return", "return") if by_return else ("average_reward", "average reward")
-        )
-        out.print(env, style="bold")
-        table = _numbers("contender", "seeds", name, f"{100 * study.confidence:g} % interval")
-        for contender, one in contenders.items():
-            seeds = [seed["seed"] for seed in one["seeds"]]
-            estimate = one[key] or dict.fromkeys(("mean", "low", "high"))
-            low, high = number(estimate["low"]), number(estimate["high"])
-            table.add_row(
-                Text(contender),
-                "-" if seeds == [None] else str(len(seeds)),
-                number(estimate["mean"]),
-                "-" if estimate["low"] is None else f"{low} to {high}",
-            )
-        if optimum := found["exact"][env]:
-            table.add_row("exact optimum", "", number(optimum[key]), "")
+    study, found = comparison.study, findings.find(comparison)
+    for one in found:
+        scores = tables.scores(one, study.confidence)
+        heading = Text.assemble((one.env, "bold"), f": {one.names.words}")
+        out.print(heading, soft_wrap=not out.is_terminal)
+        table = _numbers(*scores.head)
+        for row in scores.rows:
+            table.add_row(*map(Text, row.cells))
         out.print(table)
+        out.print()
+        verdicts = words.verdicts(one, study.confidence, findings.tests(found))
+        for sentence in (words.introduction(one, study.episodes), *(said for said, _ in verdicts)):
+            out.print(sentence, soft_wrap=not out.is_terminal)
         out.print()
     for failure in comparison.failures:
         seed = "" if failure.seed is None else f" seed {failure.seed}"

@@ -615,18 +615,21 @@ def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Out
 
 
 def write_results(comparison: Comparison, out: Path) -> None:
-    """Write results.json and results.csv.
+    """Write results.json, with the verdicts in words, and results.csv.
 
     Raises:
         InputError: they cannot be written.
     """
+    from gridcade.report import verdicts  # with its figures, which workers need not load
+
+    found = comparison.as_dict() | {"verdicts": verdicts(comparison)}
     table = io.StringIO()
     rows = list(comparison.rows())
     writer = csv.DictWriter(table, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     try:
-        write_text(out / "results.json", json.dumps(comparison.as_dict(), indent=2) + "\n")
+        write_text(out / "results.json", json.dumps(found, indent=2) + "\n")
         write_text(out / "results.csv", table.getvalue())
     except OSError as error:
         raise InputError(f"cannot write in '{out}': {error.strerror}") from None

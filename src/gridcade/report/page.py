@@ -102,20 +102,12 @@ def write(comparison: Comparison, out: Path) -> Path:
 def _part(place: int, one: Findings, found: Sequence[Findings], study: Study, looks: Looks) -> Part:
     slug = re.sub("[^A-Za-z0-9]+", "-", one.env).strip("-").lower()[:40]
     name, confidence = f"{place:02}-{slug}", study.confidence
-    tests = findings.tests(found)
     policies = {entry.label: entry.policy for entry in study.contenders}
     return Part(
         id=f"environment-{place}",
         env=one.env,
         intro=words.introduction(one, study.episodes),
-        verdicts=(
-            *(
-                (words.verdict(v, one.env, confidence, tests), v.told(confidence))
-                for v in one.verdicts
-            ),
-            *((sentence, True) for sentence in words.optimum(one)),
-            *((sentence, False) for sentence in words.absent(one)),
-        ),
+        verdicts=tuple(words.verdicts(one, confidence, findings.tests(found))),
         curves=tuple(pictures.curves(name, one, confidence, looks)),
         scores=pictures.scores(name, one, confidence, looks),
         table=tables.scores(one, confidence),

@@ -136,6 +136,13 @@ def method(study: Study, found: Sequence[Findings]) -> list[str]:
     return said
 
 
+def verdicts(found: Findings, confidence: float, tests: int) -> list[tuple[str, bool]]:
+    """All that is said of an environment: sentences, and whether something is told by each."""
+    said = [(verdict(v, found.env, confidence, tests), v.told(confidence)) for v in found.verdicts]
+    said += [(sentence, True) for sentence in optimum(found)]
+    return said + [(sentence, False) for sentence in absent(found)]
+
+
 def verdict(found: Verdict, env: str, confidence: float, tests: int) -> str:
     """Who is better on an environment and how sure that is, or that the data cannot tell.
 
