@@ -210,6 +210,12 @@ def test_a_game_stands_beside_what_was_published(tmp_path: Path) -> None:
     page = Page(report.write(made_up({"Alien": {"A": SCORES}}), tmp_path))
     assert "3,069 ± 1,093" in page.text
     assert "HNeat" not in page.text  # not one of the seven
+    both: dict[str, Any] = {"Breakout": {"A": [23.5]}, "Breakout?protocol=2013": {"A": [45.5]}}
+    text = Page(report.write(made_up(both | {"Pong": {"A": [7.5]}}), tmp_path)).text
+    assert "Breakout 1.7 31.8 401.2 ± 26.9 23.5" in text
+    assert "Breakout?protocol=2013 1.7 31.8 401.2 ± 26.9 45.5" in text
+    assert "A on Breakout and Pong - 23.5 - 7.5 " in text
+    assert "A on Breakout?protocol=2013 - 45.5 - - " in text
     assert "DQN 2015" not in Page(report.write(made_up({"E": {"A": SCORES}}), tmp_path)).text
 
 

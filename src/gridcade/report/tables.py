@@ -82,37 +82,45 @@ def runs(found: Findings) -> Table:
 
 def published_scores(found: Sequence[Findings]) -> list[Table]:
     """Scores of 2015, and of 2013, beside ours, where one of their games was played."""
-    ours: dict[str, dict[str, float]] = {}  # contender -> game, as printed -> mean
-    for f in found:
-        if f.published is not None and f.criterion == "return":
-            for s in f.scores:
-                ours.setdefault(s.contender, {})[f.published.name] = s.estimate.mean
-    played = {name for means in ours.values() for name in means}
-    games = [game for game in published().values() if game.name in played]
-    seven = [(g.name, g.mnih2013) for g in published().values() if g.mnih2013 is not None]
+    played = [
+        (f, f.published) for f in found if f.published is not None and f.criterion == "return"
+    ]
+    ours = list(dict.fromkeys(s.contender for f, _ in played for s in f.scores))
     made = []
-    if games:
+    if played:
         rows = [
             (
-                game.name,
+                f.env,
                 _printed(game.nature2015.random),
                 _printed(game.nature2015.human),
                 f"{_printed(game.nature2015.dqn)} ± {_printed(game.nature2015.dqn_deviation)}",
-                *(number(means.get(game.name)) for means in ours.values()),
+                *(_mean(f, contender) for contender in ours),
             )
-            for game in games
+            for f, game in played
         ]
         caption = "Mnih et al. (2015), DQN after 200 million frames; ± is the deviation of games"
-        head = ("game", "random 2015", "human 2015", "DQN 2015", *ours)
+        head = ("environment", "random 2015", "human 2015", "DQN 2015", *ours)
         made.append(Table(caption, head, tuple(map(Row, rows))))
-    if played & {name for name, _ in seven}:
+    rounds: list[dict[str, Findings]] = []  # a game may be played in several environments
+    for f, game in played:
+        if game.mnih2013 is not None:
+            free = next((one for one in rounds if game.name not in one), None)
+            if free is None:
+                rounds.append(free := {})
+            free[game.name] = f
+    if rounds:
+        seven = [(g.name, g.mnih2013) for g in published().values() if g.mnih2013 is not None]
         theirs = [
             Row((label, *(_printed(getattr(scores, key)) for _, scores in seven)))
             for key, label in YEAR_2013.items()
         ]
         new = [
-            Row((contender, *(number(means.get(name)) for name, _ in seven)), "ours")
-            for contender, means in ours.items()
+            Row(
+                (_where(contender, one, rounds), *(_mean(one.get(n), contender) for n, _ in seven)),
+                "ours",
+            )
+            for contender in ours
+            for one in rounds
         ]
         caption = (
             "Mnih et al. (2013), average total reward; HNeat and DQN best are single episodes; "
@@ -121,6 +129,18 @@ def published_scores(found: Sequence[Findings]) -> list[Table]:
         head = ("agent", *(name for name, _ in seven))
         made.append(Table(caption, head, (*theirs, *new)))
     return made
+
+
+def _where(contender: str, one: Mapping[str, Findings], rounds: Sequence[object]) -> str:
+    """A contender, and its environments where they do not all fit into one row."""
+    environments = words.listing([f.env for f in one.values()])
+    return contender if len(rounds) == 1 else f"{contender} on {environments}"
+
+
+def _mean(found: Findings | None, contender: str) -> str:
+    """What a contender came to on an environment; a dash where it has not played."""
+    means = {s.contender: s.estimate.mean for s in found.scores} if found else {}
+    return number(means.get(contender))
 
 
 def _printed(score: float) -> str:
