@@ -339,6 +339,30 @@ def test_how_it_was_worked_on_is_kept(done: tuple[Path, Comparison]) -> None:
     assert "loky" not in (out / "results.json").read_text()
 
 
+def test_a_finished_study_needs_neither_replays_nor_runs(tmp_path: Path) -> None:
+    """A replay takes 7 GB; and what is left of a study may be its results."""
+    small = {"hidden": [8], "learn_start": 100, "held_out": 3, "replay_capacity": 200}
+    study = Study((Entry("dqn", hyperparameters=small),), ("CartPole",), 300, None, 1, 2)
+    out = tmp_path / "out"
+    first = run(study, out)
+    path = first.outcomes["CartPole"]["dqn"][0].run
+    assert path is not None
+    assert not (path / "replay").exists()
+    api.evaluate(path, episodes=1)
+    with pytest.raises(InputError, match="is gone, so that the run cannot go on"):
+        resume(path, steps=600)
+    assert Run(path).last_checkpoint() == 300
+
+    shutil.rmtree(out / "runs")
+    results = (out / "results.json").read_bytes()
+    (outcome,) = run(study, out).outcomes["CartPole"]["dqn"]
+    assert (out / "results.json").read_bytes() == results
+    assert (outcome.metrics, outcome.run) == ((), None)
+    assert outcome.config == first.outcomes["CartPole"]["dqn"][0].config
+    page = report.write(run(study, out), out).read_text(encoding="utf-8")
+    assert "No replay: the run folder is not here." in page
+
+
 def test_only_what_is_missing_is_done_again(done: tuple[Path, Comparison]) -> None:
     out, found = done
     (out / "tasks/FourRooms/q-learning/s1/result.json").unlink()

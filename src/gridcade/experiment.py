@@ -19,6 +19,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -487,6 +488,7 @@ def _do(task: Task, session: Session, pulse: "_Pulse") -> None:
     )
     result = {"key": task.key, "evaluation": evaluation.as_dict()}
     write_text(pulse.folder / "result.json", json.dumps(result, indent=2) + "\n")
+    shutil.rmtree(pulse.session.run(task) / "replay", ignore_errors=True)  # 7 GB, of no more use
 
 
 def _trained(config: RunConfig, path: Path, pulse: "_Pulse") -> Run:
@@ -603,7 +605,10 @@ def gather(tasks: Sequence[Task], session: Session) -> Comparison:
 def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Outcome:
     if task.config is None:
         return Outcome(None, evaluation)
-    kept = Run(session.run(task))
+    try:
+        kept = Run(session.run(task))
+    except InputError:  # the run folder has gone: its scores are in the result
+        return Outcome(task.seed, evaluation, config=plain(task.config))
     return Outcome(
         task.seed,
         evaluation,

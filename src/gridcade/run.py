@@ -150,13 +150,16 @@ class Run:
         """An array in a file of this folder, with its space reserved.
 
         Raises:
-            InputError: the disk is too full, or the file is there with another size.
+            InputError: the disk is too full, the file is there with another size, or it is gone
+                though the run has learnt from it: an empty one would spoil what follows.
         """
         file = self.path / "replay" / f"{name}.bin"
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         try:
             file.parent.mkdir(exist_ok=True)
             if not file.is_file():
+                if max(self.checkpoints(), default=0):
+                    raise InputError(f"'{file}' is gone, so that the run cannot go on")
                 new = file.with_suffix(".tmp")
                 with new.open("wb") as opened:
                     _reserve(opened, size)
