@@ -55,6 +55,7 @@ def test_from_words_to_results_and_a_report(tmp_path: Path) -> None:
     )
     results = json.loads((out / "results.json").read_bytes())
     lines = said.stdout.splitlines()
+    assert ["contender", "seeds", "mean", "95", "%", "interval"] in [line.split() for line in lines]
     assert len(results["verdicts"]) >= 3  # one a pair
     assert all(sentence in lines for sentence in results["verdicts"])
 

@@ -225,9 +225,10 @@ def show_comparison(comparison: Comparison) -> None:
         scores = tables.scores(one, study.confidence)
         heading = Text.assemble((one.env, "bold"), f": {one.names.words}")
         out.print(heading, soft_wrap=not out.is_terminal)
-        table = _numbers(*scores.head)
+        columns = scores.head[:4]  # the gap to the optimum finds no room
+        table = _numbers(*columns)
         for row in scores.rows:
-            table.add_row(*map(Text, row.cells))
+            table.add_row(*map(Text, row.cells[: len(columns)]))
         out.print(table)
         out.print()
         verdicts = words.verdicts(one, study.confidence, findings.tests(found))
