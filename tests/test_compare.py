@@ -87,16 +87,17 @@ def test_from_words_to_results_and_a_report(tmp_path: Path) -> None:
     assert other.stderr.count("\n") == 1
 
 
-def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(
-        'environments = ["FrozenLake-v1"]\nsteps = 60_000\nseeds = 2\nepisodes = 10\n'
+def begun(folder: Path, steps: int) -> "tuple[subprocess.Popen[str], list[str], list[Path]]":
+    """A study whose two runs have come to a checkpoint: its process, its words, its run folders."""
+    (folder / "mine.toml").write_text(
+        f'environments = ["FrozenLake-v1"]\nsteps = {steps}\nseeds = 2\nepisodes = 10\n'
         '[[contenders]]\npolicy = "q-learning"\nenvs = 2\n'
     )
-    words = [*COMMAND, "mine.toml", "--jobs", "2"]
-    runs = [tmp_path / f"studies/mine/runs/FrozenLake-v1/q-learning/s{seed}" for seed in range(2)]
+    words = ["mine.toml", "--jobs", "2"]
+    runs = [folder / f"studies/mine/runs/FrozenLake-v1/q-learning/s{seed}" for seed in range(2)]
     process = subprocess.Popen(
-        words,
-        cwd=tmp_path,
+        [*COMMAND, *words],
+        cwd=folder,
         env=ENV,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -108,6 +109,11 @@ def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < latest
         time.sleep(0.05)
+    return process, words, runs
+
+
+def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
+    process, words, runs = begun(tmp_path, 60_000)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers are interrupted too
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
@@ -118,7 +124,7 @@ def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
     time.sleep(2)
     assert [Run(path).last_checkpoint() for path in runs] == stopped  # nobody works on
 
-    said = compare(tmp_path, *words[len(COMMAND) :])
+    said = compare(tmp_path, *words)
     assert said.returncode == 0, said.stderr
     assert [sessions(path) for path in runs] == [2, 2]
     assert [Run(path).last_checkpoint() for path in runs] == [60_000, 60_000]
@@ -126,6 +132,22 @@ def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
     run(study, tmp_path / "whole", jobs=2)
     results = tmp_path / "studies/mine/results.json"
     assert results.read_bytes() == (tmp_path / "whole/results.json").read_bytes()
+
+
+def test_a_study_whose_command_was_killed_is_taken_over(tmp_path: Path) -> None:
+    """Its workers live on and train, as a cluster's would, until the same command comes."""
+    process, words, runs = begun(tmp_path, 150_000)
+    with process:
+        process.kill()
+        process.wait()
+        left = [Run(path).last_checkpoint() for path in runs]
+        time.sleep(1)
+        assert all(Run(p).last_checkpoint() > at for p, at in zip(runs, left, strict=True))
+        said = compare(tmp_path, *words)
+        os.killpg(process.pid, signal.SIGKILL)  # the workers, idle now
+    assert said.returncode == 0, said.stderr
+    assert [sessions(path) for path in runs] == [2, 2]
+    assert [Run(path).last_checkpoint() for path in runs] == [150_000, 150_000]
 
 
 def test_what_failed_is_told_and_the_exit_code_too(tmp_path: Path) -> None:
