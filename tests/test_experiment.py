@@ -209,6 +209,15 @@ def test_what_train_would_refuse_is_told_before_anything_is_made(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_that_may_run_any_code_is_told_where_it_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "model.zip"
+    file.touch()
+    study = Study((Entry(str(file)),), ("CartPole",))
+    with pytest.raises(InputError, match=r"cannot be in a study: .* gridcade evaluate takes it"):
+        run(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

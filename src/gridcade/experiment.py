@@ -249,6 +249,11 @@ def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
     for name in ("preset", "hyperparameters", "envs"):
         if value := getattr(entry, name):
             raise InputError(f"'{entry.policy}' learns nothing here: it takes no {name} ({value})")
+    if entry.policy.endswith(api.ZIP):
+        raise InputError(
+            f"'{entry.policy}' cannot be in a study: what stable-baselines3 has saved may run any "
+            "code when it is loaded; gridcade evaluate takes it, with --trust"
+        )
     if api.find(entry.policy, env).run is None:
         return entry.policy, (None,)
     run, decisions = find_run(entry.policy, known)
