@@ -33,16 +33,21 @@ def test_runs_that_failed_are_not_passed_over() -> None:
     (sentence,) = sentences(found)
     assert sentence.startswith("A is better than B on E: ")
     assert sentence.endswith(", 4 seeds; 2 of 6 seeds of A failed and are left out.")
-    assert words.absent(found[0]) == ["C has no score on E: its 3 runs failed."]
+    assert words.absent(found[0]) == ["C has no score on E: 3 runs failed."]
     assert [words.seeds(s) for s in found[0].scores] == ["4 of 6", "4"]
     assert "with 4 seeds, 3,000 decisions a run; 5 more runs failed" in words.lede(
         comparison, found
     )
     together = words.aggregated(findings.aggregate(found, 0.95), found)
     assert together == [
-        "A is taken by the runs that it has: 2 runs of it failed.",
+        "A counts by the runs that are left: 2 runs of it failed.",
         "C is left out, without two seeds on each environment: 3 runs of it failed.",
     ]
+    alone = made_up({"E": {"A": HIGH, "fixed": []}}, failures=[Failure("fixed", "E", None, "")])
+    found = findings.find(alone)
+    assert words.absent(found[0]) == ["fixed has no score on E: it failed."]
+    assert words.aggregated(findings.aggregate(found, 0.95), found) == []
+    assert "more run" not in words.lede(alone, found)
 
 
 def test_a_clear_difference_is_told_with_welchs_interval() -> None:

@@ -123,7 +123,7 @@ class Findings:
     verdicts: tuple[Verdict, ...]
     optimum: float | None
     published: AtariScores | None  # of an Atari game
-    absent: tuple[tuple[str, int], ...] = ()  # contenders without a score, and how many runs failed
+    absent: tuple[tuple[str, int], ...] = ()  # who has no score, and how many runs failed, if any
 
     @property
     def names(self) -> Names:
@@ -204,7 +204,8 @@ def _on_environment(comparison: Comparison, env: str) -> Findings:
     criterion: Criterion = study.criterion if returns else "average-reward"
     names, labels = NAMES[criterion], [entry.label for entry in study.contenders]
     exact = all(_exact(e, names.score) is not None for e in evaluations)
-    failed = Counter(f.contender for f in comparison.failures if f.env == env)
+    failures = [f for f in comparison.failures if f.env == env]
+    failed = Counter(f.contender for f in failures if f.seed is not None)
     scores = [
         replace(_scores(label, runs, names, exact, study.confidence), failed=failed[label])
         for label in labels
@@ -219,7 +220,11 @@ def _on_environment(comparison: Comparison, env: str) -> Findings:
         verdicts=tuple(_verdict(*pair, study.confidence) for pair in combinations(scores, 2)),
         optimum=next((o for o in optima if o is not None), None),
         published=_published(env),
-        absent=tuple((n, failed[n]) for n in labels if failed[n] and not outcomes.get(n)),
+        absent=tuple(
+            (label, failed[label])
+            for label in dict.fromkeys(f.contender for f in failures)
+            if not outcomes.get(label)
+        ),
     )
 
 

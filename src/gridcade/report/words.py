@@ -218,7 +218,7 @@ def _basis(a: Scores, b: Scores) -> str:
 def absent(found: Findings) -> list[str]:
     """Who has no score at all."""
     return [
-        f"{name} has no score on {found.env}: its {count(failed, 'run')} failed."
+        f"{name} has no score on {found.env}: {count(failed, 'run') if failed else 'it'} failed."
         for name, failed in found.absent
     ]
 
@@ -273,7 +273,7 @@ def aggregated(made: Aggregate | None, found: Sequence[Findings]) -> list[str]:
         if name not in kept:
             said.append(f"{name} is left out, without two seeds on each environment{why}.")
         elif why:
-            said.append(f"{name} is taken by the runs that it has{why}.")
+            said.append(f"{name} counts by the runs that are left{why}.")
     return said
 
 
