@@ -180,8 +180,8 @@ def run(
             _begun(session),
             _watched(tasks, session, report),
         ):
-            local = None if address else jobs or cpu_count()
-            _add_session(session.out, {"backend": backend, "jobs": local})
+            at_once = jobs or (None if address else cpu_count())  # None: as the cluster has it
+            _add_session(session.out, {"backend": backend, "jobs": at_once})
             _work_off(tasks, session, hand_out)
     elif read_study(session.out / STUDY).as_dict() != study.as_dict():
         with _begun(session):
