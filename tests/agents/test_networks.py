@@ -61,8 +61,10 @@ def normalised(layers: list[nn.Module]) -> list[nn.Module]:
     found: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, nn.ReLU):
-            linear = isinstance(found[-1], nn.Linear)
-            found.append(nn.LayerNorm(found[-1].out_features) if linear else PlaceNorm())
+            last = found[-1]
+            found.append(
+                nn.LayerNorm(last.out_features) if isinstance(last, nn.Linear) else PlaceNorm()
+            )
         found.append(layer)
     return found
 
