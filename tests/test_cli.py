@@ -932,7 +932,7 @@ def test_training_prints_plain_lines_where_there_is_no_terminal(
     assert "\r" not in said.out
     lines = [line for line in said.out.splitlines() if re.match(r" *[\d,]+ decisions  ", line)]
     assert 8 <= len(lines) <= 12  # a tenth each, not an epoch each
-    assert "greedy return -13  average reward -1" in lines[-1]
+    assert "evaluated: return -13  average reward -1" in lines[-1]
 
 
 def test_training_shows_a_bar_on_a_terminal() -> None:

@@ -165,14 +165,14 @@ class StudyDisplay:
 
 
 def _headline(metrics: dict[str, Any]) -> str:
-    """What an epoch came to: in training, and by the greedy policy."""
+    """What an epoch came to: in training, and when it was evaluated."""
     trained, worth = metrics.get("training_return_mean"), _worth(metrics)
     words = [] if trained is None else [f"training return {number(trained)}"]
-    return "  ".join(words + ([f"greedy {worth}" if words else worth] if worth else []))
+    return "  ".join(words + ([f"evaluated: {worth}" if words else worth] if worth else []))
 
 
 def _worth(metrics: dict[str, Any], place: Console | None = None) -> str:
-    """What the greedy policy is worth; in a narrow place the first of its two numbers."""
+    """What the policy was evaluated at; in a narrow place the first of its two numbers."""
     names = {"return": "return_mean", "average reward": "average_reward_mean"}
     found = {name: metrics.get(key) for name, key in names.items()}
     words = [f"{name} {number(v)}" for name, v in found.items() if v is not None]
