@@ -381,5 +381,5 @@ def test_an_agent_keeps_its_actions_on_another_protocol() -> None:
     assert games.action_space.n == 4  # type: ignore[attr-defined]
     found = gridcade.evaluate(contender, episodes=1, steps=None)
     assert "played with 4 actions, where machado2018 has 18" in found.notes
-    with pytest.raises(InputError, match=r"does not fit here: .*7 \(Output\)"):
+    with pytest.raises(InputError, match=r"does not fit here: .*10 \(Output\)"):
         gridcade.load("breakout", "Pong")
