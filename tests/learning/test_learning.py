@@ -10,18 +10,11 @@ import gridcade
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_dqn_balances_the_pole(tmp_path: Path) -> None:
-    """475 is what Gymnasium calls solved, within 60,000 decisions."""
-    run = gridcade.train("dqn", "CartPole", out=tmp_path / "run")
-    assert run.last_checkpoint() == 60_000
-    found = gridcade.evaluate(run, episodes=100, seed=1)
-    assert found.expected_return is not None
-    assert found.expected_return.mean >= 475
-
-
-def test_pqn_balances_the_pole(tmp_path: Path) -> None:
-    """By its default preset, which takes half a minute."""
-    run = gridcade.train("pqn", "CartPole", out=tmp_path / "run")
+@pytest.mark.parametrize("agent", ["dqn", "pqn"])
+def test_deep_agents_balance_the_pole(agent: str, tmp_path: Path) -> None:
+    """475 is what Gymnasium calls solved: DQN within 60,000 decisions, PQN within 200,000."""
+    run = gridcade.train(agent, "CartPole", out=tmp_path / "run")
+    assert run.last_checkpoint() == {"dqn": 60_000, "pqn": 200_000}[agent]
     found = gridcade.evaluate(run, episodes=100, seed=1)
     assert found.expected_return is not None
     assert found.expected_return.mean >= 475
@@ -42,41 +35,35 @@ def test_dqn_finds_the_optimum_of_four_rooms(tmp_path: Path) -> None:
     assert exact.unlimited_average_reward >= 0.98 * exact.optimal_average_reward
 
 
-def test_pqn_learns_breakout_beyond_chance(tmp_path: Path) -> None:
-    """Sixteen emulators, rollouts, both threads, checkpoints."""
-    given: dict[str, Any] = {"epsilon": {"initial": 1.0, "final": 0.05, "decisions": 100_000}}
-    run = gridcade.train(
-        "pqn",
-        "Breakout",
-        steps=150_000,
-        evaluation_every=99,
-        evaluation_episodes=10,
-        envs=32,
-        hyperparameters=given,
-        out=tmp_path / "run",
-    )
-    learnt = gridcade.evaluate(run, episodes=200)
-    chance = gridcade.evaluate("random", "Breakout", episodes=200)
-    assert learnt.expected_return is not None
-    assert chance.expected_return is not None
-    assert learnt.expected_return.low > chance.expected_return.high
+BREAKOUT: dict[str, dict[str, Any]] = {
+    "dqn": {
+        "steps": 60_000,
+        "hyperparameters": {
+            "replay_capacity": 40_000,
+            "learn_start": 2_000,
+            "epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000},
+        },
+    },
+    "pqn": {
+        "steps": 150_000,
+        "envs": 32,
+        "hyperparameters": {"epsilon": {"initial": 1.0, "final": 0.05, "decisions": 100_000}},
+    },
+}
 
 
-def test_dqn_learns_breakout_beyond_chance(tmp_path: Path) -> None:
-    """The whole loop: emulators, replay of a million frames' form, both threads, checkpoints."""
-    small: dict[str, Any] = {"replay_capacity": 40_000, "learn_start": 2_000}
-    small |= {"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}}
+@pytest.mark.parametrize("agent", BREAKOUT)
+def test_breakout_is_learnt_beyond_chance(agent: str, tmp_path: Path) -> None:
+    """The whole loop: emulators, frames in files of the run folder, both threads, checkpoints."""
     run = gridcade.train(
-        "dqn",
+        agent,
         "Breakout",
-        steps=60_000,
         evaluation_every=99,
         evaluation_episodes=10,
-        hyperparameters=small,
         out=tmp_path / "run",
+        **BREAKOUT[agent],
     )
-    learnt = gridcade.evaluate(run, episodes=200)
-    chance = gridcade.evaluate("random", "Breakout", episodes=200)
+    learnt, chance = (gridcade.evaluate(p, "Breakout", episodes=200) for p in (run, "random"))
     assert learnt.expected_return is not None
     assert chance.expected_return is not None
     assert learnt.expected_return.low > chance.expected_return.high
