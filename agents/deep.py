@@ -181,11 +181,11 @@ class DeepAgent(ByProbabilities):
         frame = self._shape[1:] if self._stack else self._shape
         return Replay(envs, frames, slack, frame, self._dtype, self._stack, storage, self._seen)
 
-    def _finite(self, loss: Tensor, updates: int) -> float:
+    def _finite(self, loss: Tensor) -> float:
         """A loss as a number; InputError if it is none any more."""
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise InputError(f"the loss is {value} at update {updates}: it has diverged")
+            raise InputError(f"the loss is {value} at update {self.updates}: it has diverged")
         return value
 
     def _gather_gradients(self) -> None:

@@ -189,7 +189,7 @@ class DQN(DeepAgent):
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._optimiser.zero_grad()
-        value = self._finite(loss, self.updates)
+        value = self._finite(loss)
         self._losses += [value / (self.config.batch_size if self._sum == "sum" else 1), 1]
 
     def _loss(self, batch: Batch, next_values: Future[Tensor]) -> Tensor:

@@ -188,7 +188,7 @@ class PQN(DeepAgent):
         self._optimiser.step()
         self._optimiser.zero_grad()
         self._follow_weights()
-        self._sums[:2] += self._finite(loss, self.updates), 1
+        self._sums[:2] += self._finite(loss), 1
         self.updates += 1
 
     def metrics(self) -> dict[str, float]:

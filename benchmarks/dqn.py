@@ -111,7 +111,7 @@ def theirs(network: Any, envs: int) -> Player:
         target_update_interval=10_000,
         exploration_initial_eps=EPSILON,
         exploration_final_eps=EPSILON,
-        policy_kwargs=sb3_policy(network, ACTIONS),
+        policy_kwargs=sb3_policy(network),
         seed=0,
     )
     assert model.replay_buffer is not None

@@ -92,7 +92,7 @@ def theirs() -> Player:
         n_steps=ROLLOUT,
         batch_size=BATCH,
         n_epochs=EPOCHS,
-        policy_kwargs=sb3_policy("2013", ACTIONS),
+        policy_kwargs=sb3_policy("2013"),
         seed=0,
     )
     return Player(sb3(model, DECISIONS, WARM))

@@ -133,27 +133,14 @@ def sb3_game(envs: int) -> Any:
     return VecFrameStack(make_atari_env(f"{GAME}NoFrameskip-v4", n_envs=envs, seed=0), 4)
 
 
-def sb3_policy(network: Any, actions: int) -> dict[str, Any]:
+def sb3_policy(network: str) -> dict[str, Any]:
     """Keywords that give stable-baselines3 the same convolutions and hidden layer, on pixels."""
-    import torch
-    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from stable_baselines3.common.torch_layers import NatureCNN
 
-    from gridcade.agents.networks import network as mnihs
+    from gridcade.agents.reference import Mnih2013CNN
 
-    class Features(BaseFeaturesExtractor):
-        """All layers but the last."""
-
-        def __init__(self, observation_space: Any):
-            layers: Any = mnihs(network, (4, 84, 84), actions).children()
-            first, *others, output = layers
-            super().__init__(observation_space, output.in_features)
-            plain = torch.nn.Conv2d(4, first.out_channels, 8, stride=4)  # on pixels, not on blocks
-            self.layers = torch.nn.Sequential(plain, *others)
-
-        def forward(self, observations: Any) -> Any:
-            return self.layers(observations)
-
-    return {"features_extractor_class": Features, "net_arch": []}
+    extractor = {"2013": Mnih2013CNN, "2015": NatureCNN}[network]
+    return {"features_extractor_class": extractor, "net_arch": []}
 
 
 def clock(spent: dict[str, float], owner: Any, method: str, part: str) -> None:

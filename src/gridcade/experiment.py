@@ -41,7 +41,7 @@ from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.envs import lookup
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation import measure
-from gridcade.run import Run, RunConfig, find_run, plain, write_text
+from gridcade.run import PROVENANCE, Run, RunConfig, find_run, plain, write_text
 from gridcade.run import differences as config_differences
 from gridcade.study import Entry, Study, differences, read_study, slug
 from gridcade.workers import Backend, HandOut, workers
@@ -257,17 +257,9 @@ def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
     if api.find(entry.policy, env).run is None:
         return entry.policy, (None,)
     run, decisions = find_run(entry.policy, known)
-    began = next((session.get("started") for session in _provenance(run)), None)
+    began = next((session.get("started") for session in _sessions(run.path / PROVENANCE)), None)
     checkpoint = run.path / "checkpoints" / str(decisions)
     return str(checkpoint), (decisions, plain(run.config), began)
-
-
-def _provenance(run: Run) -> list[dict[str, Any]]:
-    """A run's sessions in their order; none where its folder does not tell."""
-    try:
-        return list(json.loads((run.path / "provenance.json").read_bytes())["sessions"])
-    except (OSError, KeyError, TypeError, ValueError):
-        return []
 
 
 def _key(*parts: Any) -> str:
@@ -335,13 +327,14 @@ def _begun(session: Session) -> Iterator[None]:
 def _add_session(out: Path, about: Mapping[str, Any]) -> None:
     """Note how a study is worked on: what the clock bounds depends on what runs beside it."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    sessions = [*_sessions(out), {"started": started, **about}]
+    sessions = [*_sessions(out / SESSIONS), {"started": started, **about}]
     write_text(out / SESSIONS, json.dumps({"sessions": sessions}, indent=2) + "\n")
 
 
-def _sessions(out: Path) -> list[dict[str, Any]]:
+def _sessions(file: Path) -> list[dict[str, Any]]:
+    """A study's or a run's sessions in their order; none where the file does not tell."""
     try:
-        return list(json.loads((out / SESSIONS).read_bytes())["sessions"])
+        return list(json.loads(file.read_bytes())["sessions"])
     except (OSError, KeyError, TypeError, ValueError):
         return []
 
@@ -604,7 +597,9 @@ def gather(tasks: Sequence[Task], session: Session) -> Comparison:
             state = _state(session.folder(task))
             reason = state.reason if state else ""
             failures.append(Failure(label, task.env, task.seed, reason))
-    return Comparison(session.study, outcomes, tuple(failures), tuple(_sessions(session.out)))
+    return Comparison(
+        session.study, outcomes, tuple(failures), tuple(_sessions(session.out / SESSIONS))
+    )
 
 
 def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Outcome:
@@ -619,7 +614,7 @@ def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Out
         evaluation,
         metrics=tuple(kept.metrics()),
         config=plain(kept.config),
-        sessions=tuple(_provenance(kept)),
+        sessions=tuple(_sessions(kept.path / PROVENANCE)),
         run=kept.path,
     )
 

@@ -42,6 +42,7 @@ except ImportError:  # Windows has none: there nothing is locked
 Tensors = dict[str, NDArray[Any]]
 T = TypeVar("T")
 BLOCK = 1 << 24  # bytes written at once
+PROVENANCE = "provenance.json"
 KEPT_CHECKPOINTS = 3  # the last ones; the best is kept besides
 
 
@@ -174,7 +175,7 @@ class Run:
 
     def add_provenance(self, session: dict[str, Any]) -> None:
         """Note what a session of this run ran with."""
-        file = self.path / "provenance.json"
+        file = self.path / PROVENANCE
         try:
             sessions = json.loads(file.read_bytes())["sessions"] if file.is_file() else []
         except (KeyError, TypeError, ValueError):

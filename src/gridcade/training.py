@@ -27,6 +27,7 @@ from gridcade.exact import policy_table
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.provenance import provenance
 from gridcade.run import (
+    PROVENANCE,
     Run,
     RunConfig,
     Tensors,
@@ -472,7 +473,7 @@ def _start_over(run: Run, config: RunConfig, note: Callable[[str], None] | None)
     Raises:
         InputError: it had come to its end, and would now be longer.
     """
-    if not (run.path / "provenance.json").is_file():  # it has not begun to learn
+    if not (run.path / PROVENANCE).is_file():  # it has not begun to learn
         return {}
     made = max(run.checkpoints(), default=0)
     seconds = run.load_checkpoint(made)[2]["seconds"] if made else 0.0
