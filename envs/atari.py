@@ -129,7 +129,7 @@ def _roms() -> list[str]:
 
 
 class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
-    """Several emulators of one game, which run while `send` has returned and `recv` has not.
+    """Several emulators of one game, which run without Python's lock.
 
     Observations: uint8, [n, 4, 84, 84]. A game that ended is reset by a masked reset, never by
     itself. `info["life_lost"]` tells, where the protocol cares, whose life was lost without the
@@ -206,13 +206,10 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         self._lives = np.array(info["lives"])
         return np.array(observations), info
 
-    def send(self, actions: NDArray[np.int64]) -> None:
-        """Give every emulator its action; they begin to run."""
-        self._games.send(np.asarray(actions, dtype=np.int64))
-
-    def recv(self) -> tuple[NDArray[np.uint8], Any, Any, Any, dict[str, Any]]:
-        """Wait for the emulators: observations, raw rewards, terminated, truncated, info."""
-        observations, rewards, terminated, truncated, info = self._games.recv()
+    def step(self, actions: NDArray[np.int64]) -> Any:
+        """Observations, raw rewards, terminated, truncated, and info."""
+        played = self._games.step(np.asarray(actions, dtype=np.int64))
+        observations, rewards, terminated, truncated, info = played
         lives = np.array(info["lives"])
         lost = (lives < self._lives) & ~terminated & self.protocol.life_loss
         self._lives = lives
@@ -223,11 +220,6 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             np.array(truncated, dtype=bool),
             {"life_lost": lost},
         )
-
-    def step(self, actions: NDArray[np.int64]) -> Any:
-        """Send and receive."""
-        self.send(actions)
-        return self.recv()
 
 
 def _giving_way(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

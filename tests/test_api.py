@@ -17,7 +17,7 @@ from gridcade.errors import InputError
 from gridcade.policy import TabularPolicy, UniformPolicy
 from gridcade.run import Run
 from gridcade.streams import episode_seed
-from gridcade.training import Progress
+from gridcade.trainer import Progress
 
 SMALL = "RussellNorvig4x3"
 MOVES = [0, *[1] * 11, 2]  # up, right, down: along the cliff

@@ -19,22 +19,14 @@ import pytest
 from numpy.typing import NDArray
 
 import gridcade
-from gridcade import agents, api, mdp, provenance, training
+from gridcade import agents, api, mdp, provenance, trainer
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.envs.lookup import known_model, make, time_limit
 from gridcade.errors import InputError
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.run import Run, RunConfig
-from gridcade.training import (
-    EPOCH_BY_TIME,
-    EPOCHS,
-    SHORTEST_EPOCH,
-    GymnasiumLoop,
-    Progress,
-    resume,
-    settle,
-    train,
-)
+from gridcade.trainer import GymnasiumLoop, Progress
+from gridcade.training import EPOCH_BY_TIME, EPOCHS, SHORTEST_EPOCH, resume, settle, train
 
 WALL_CLOCK = ("seconds", "decisions_per_second", "epoch_seconds")
 Q_LEARNING = agents.find("q-learning")
@@ -222,7 +214,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(GymnasiumLoop, "advance", timed(GymnasiumLoop.advance, 1.0))
     monkeypatch.setattr(Run, "add_metrics", timed(Run.add_metrics, 3.0))
 

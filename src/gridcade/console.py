@@ -27,7 +27,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gridcade import agents, training
+from gridcade import agents, trainer
 from gridcade.comparison import Comparison
 from gridcade.envs import lookup
 from gridcade.errors import InputError
@@ -77,14 +77,14 @@ class TrainingDisplay:
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
-    def report(self, progress: training.Progress) -> None:
+    def report(self, progress: trainer.Progress) -> None:
         """Show how far it is."""
         now = time.monotonic()
         if self._began is None:
             self._began = now, progress.decisions
         if progress.metrics is not None:
             self._latest = progress.metrics
-        share = training.share(progress, progress.decisions, progress.seconds)
+        share = trainer.share(progress, progress.decisions, progress.seconds)
         if not err.is_terminal:
             due = share >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
             if progress.metrics is not None and due:
@@ -202,7 +202,7 @@ def show_run(run: Run) -> bool:
     metrics = run.metrics()
     seconds = run.load_checkpoint(decisions)[2]["seconds"]
     config = run.config
-    if not training.used_up(config, decisions, seconds):
+    if not trainer.used_up(config, decisions, seconds):
         print(f"stopped after {decisions:,} decisions, in a checkpoint")
         print(f"go on with:  gridcade resume {run.path}")
         return False

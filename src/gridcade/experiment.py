@@ -36,7 +36,7 @@ import msgspec
 import tomli_w
 from joblib import cpu_count
 
-from gridcade import agents, api, training
+from gridcade import agents, api, trainer, training
 from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.envs import lookup
 from gridcade.errors import InputError, unknown
@@ -411,7 +411,7 @@ def _standing(task: Task, session: Session) -> Standing:
         return Standing(task.name, "done" if done else "waiting", share=float(done))
     config, share = task.config, 1.0
     if state.phase == "training" and config is not None:
-        share = training.share(config, state.decisions, state.seconds)
+        share = trainer.share(config, state.decisions, state.seconds)
     return Standing(task.name, state.phase, share, state.decisions, state.worth, state.reason)
 
 
@@ -517,7 +517,7 @@ class _Pulse:
         self.state = replace(self.state, **changes)
         write_text(self.folder / "state.json", msgspec.json.encode(self.state).decode())
 
-    def training(self, progress: training.Progress) -> None:
+    def training(self, progress: trainer.Progress) -> None:
         """Tell of a training."""
         metrics = progress.metrics or {}
         self._worth = metrics.get("return_mean", metrics.get("average_reward_mean", self._worth))

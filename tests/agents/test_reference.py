@@ -24,7 +24,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import gridcade
-from gridcade import agents, api, mdp, training
+from gridcade import agents, api, mdp, trainer, training
 from gridcade.agents import dqn, reference
 from gridcade.agents.dqn import DQNConfig
 from gridcade.agents.networks import network, to_blocks
@@ -190,7 +190,7 @@ def stopped_at(run: Run) -> int:
 
 @pytest.mark.parametrize(("at", "kept"), [(200, [0, 150]), (100, [0])])
 def test_a_killed_training_starts_over(at: int, kept: list[int], tmp_path: Path) -> None:
-    def kill(progress: training.Progress) -> None:
+    def kill(progress: trainer.Progress) -> None:
         if progress.decisions == at:
             raise KeyboardInterrupt
 

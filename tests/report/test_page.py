@@ -237,6 +237,28 @@ def test_hyperparameters_that_differ_are_marked(tmp_path: Path) -> None:
     assert "n - 1" in page.text
 
 
+def test_hyperparameters_of_the_reference_stand_beside_ours(tmp_path: Path) -> None:
+    comparison = made_up({"E": {"A": SCORES, "B": SCORES, "C": SCORES}})
+    configs: dict[str, dict[str, Any]] = {
+        "A": {"agent": "dqn", "hyperparameters": {"discount": 0.99, "n_step": 3, "hidden": [64]}},
+        "B": {
+            "agent": "sb3-dqn",
+            "hyperparameters": {"gamma": 0.9, "n_steps": 3, "policy_kwargs": {"net_arch": [64]}},
+        },
+        "C": {"agent": "sb3-ppo", "hyperparameters": {"gamma": 0.99, "n_steps": 128, "tau": 0.5}},
+    }
+    made = {
+        label: tuple(replace(run, config=configs[label]) for run in runs)
+        for label, runs in comparison.outcomes["E"].items()
+    }
+    page = Page(report.write(replace(comparison, outcomes={"E": made}), tmp_path))
+    assert "discount ≠ (differs) 0.99 0.9 0.99" in page.text
+    assert "n_step 3 3 -" in page.text
+    assert "hidden 64 64 -" in page.text
+    assert "rollout - - 128" in page.text
+    assert "tau - - 0.5" in page.text
+
+
 @pytest.mark.parametrize(
     ("noted", "what"),
     [({"started_over": 1000}, "started over"), ({}, "went on from its last checkpoint")],

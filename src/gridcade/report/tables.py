@@ -12,6 +12,17 @@ from gridcade.report.findings import NAMES, Findings
 
 # What else a run's config tells is the same for all contenders, or the run's own.
 SHOWN = ("preset", "envs", "epoch", "init_from", "hyperparameters")
+SAME = {  # stable-baselines3's names for what our agents call otherwise and count the same way
+    "buffer_size": "replay_capacity",
+    "exploration_final_eps": "epsilon.final",
+    "gamma": "discount",
+    "learning_starts": "learn_start",
+    "max_grad_norm": "most_gradient",
+    "n_epochs": "epochs",
+    "policy_kwargs.net_arch": "hidden",
+    "target_update_interval": "target_every",
+}
+STEPS = {"sb3-dqn": "n_step"}  # n_steps, of returns; of all others they are a rollout's
 YEAR_2013 = {
     "random": "Random",
     "sarsa": "Sarsa",
@@ -149,10 +160,13 @@ def _printed(score: float) -> str:
 
 
 def hyperparameters(found: Sequence[Findings]) -> list[Table]:
-    """Hyperparameters side by side: a table for all environments on which they are the same."""
+    """Hyperparameters side by side: a table for all environments on which they are the same.
+
+    Those of stable-baselines3 stand under our name, if there is one that means the same.
+    """
     tables: dict[tuple[Any, ...], list[str]] = {}
     for f in found:
-        configs = {s.contender: _flat(s.outcomes[0].config) for s in f.scores if s.learns}
+        configs = {s.contender: _ours(s.outcomes[0].config) for s in f.scores if s.learns}
         keys = list(dict.fromkeys(key for config in configs.values() for key in config))
         rows = []
         for key in keys:
@@ -167,6 +181,15 @@ def hyperparameters(found: Sequence[Findings]) -> list[Table]:
         Table("On every environment" if everywhere else f"On {words.listing(envs)}", head, rows)
         for (head, rows), envs in tables.items()
     ]
+
+
+def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, with dots; stable-baselines3's under our names."""
+    flat, agent = _flat(config), str(config.get("agent", ""))
+    if not agent.startswith("sb3-"):
+        return flat
+    names = SAME | {"n_steps": STEPS.get(agent, "rollout")}
+    return {names.get(key, key): value for key, value in flat.items()}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
