@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -87,14 +87,20 @@ class DeepConfig:
                 raise InputError(f"{name}.power takes a table of visits: a network has none")
 
 
+class Form(NamedTuple):
+    """What an agent sees, and among how much it chooses."""
+
+    shape: tuple[int, ...]  # of an observation
+    dtype: Any
+    stack: int  # frames in an observation, [stack, …]; 0: none are stacked
+    num_actions: int
+
+
 class DeepAgent(ByProbabilities):
     """An agent whose greedy action maximises a network's Q(s, a).
 
     Args:
-        shape: of an observation.
-        dtype: of observations.
-        stack: frames in an observation, [stack, …]; 0: none are stacked.
-        num_actions: actions.
+        form: of its observations and actions.
         config: hyperparameters.
         seed: of the network's first weights, and of the agent's random stream.
         layer_norm: whether layers are normalised.
@@ -103,27 +109,18 @@ class DeepAgent(ByProbabilities):
         InputError: PyTorch finds no such device here, or the network takes no such frames.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        dtype: Any,
-        stack: int,
-        num_actions: int,
-        config: DeepConfig,
-        seed: int,
-        layer_norm: bool = False,
-    ):
+    def __init__(self, form: Form, config: DeepConfig, seed: int, layer_norm: bool = False):
         keep_freed_memory()
+        shape, dtype = form.shape, form.dtype
         self.device = find_device(config.device)
         self.decisions = self.updates = 0
-        self._shape, self._dtype, self._stack = shape, dtype, stack
+        self._shape, self._dtype, self._stack, self._num_actions = form
         self._observation_axes = len(shape)
-        self._num_actions = num_actions
         self._rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
         with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
             torch.manual_seed(seed)
-            self.q = network(config.network, shape, num_actions, config.hidden, layer_norm)
+            self.q = network(config.network, shape, form.num_actions, config.hidden, layer_norm)
         self.q.to(self.device)
         for layer in self.q if config.freeze == "conv" else ():
             layer.requires_grad_(not isinstance(layer, nn.Conv2d))
@@ -248,8 +245,8 @@ class DeepAgent(ByProbabilities):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
-def fitting(env: gym.Env[Any, Any], agent: str) -> tuple[tuple[int, ...], Any, int, int]:
-    """Shape, type and stacked frames of an environment's observations, and its actions' number.
+def fitting(env: gym.Env[Any, Any], agent: str) -> Form:
+    """The form of an environment's observations and actions.
 
     Raises:
         InputError: its actions are not Discrete from 0 on, or its observations no plain arrays.
@@ -260,7 +257,8 @@ def fitting(env: gym.Env[Any, Any], agent: str) -> tuple[tuple[int, ...], Any, i
     if not isinstance(space, gym.spaces.Box) or not space.shape:
         hint = "; a gridworld shows itself as observation=one_hot or pixels"
         raise InputError(f"{agent} takes arrays as observations; these are {space}{hint}")
-    return space.shape, space.dtype, int(getattr(env.unwrapped, "stack", 0)), int(actions.n)
+    stack = int(getattr(env.unwrapped, "stack", 0))
+    return Form(space.shape, space.dtype, stack, int(actions.n))
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gridcade.agents.deep import DeepAgent, DeepConfig, Floats, Tensors, fitting
+from gridcade.agents.deep import DeepAgent, DeepConfig, Floats, Form, Tensors, fitting
 from gridcade.agents.networks import copy_weights
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
 from gridcade.agents.replay import Batch, Storage, in_memory
@@ -68,10 +68,7 @@ class DQN(DeepAgent):
     """The agent.
 
     Args:
-        shape: of an observation.
-        dtype: of observations.
-        stack: frames in an observation, [stack, …]; 0: none are stacked.
-        num_actions: actions.
+        form: of its observations and actions.
         config: hyperparameters.
         seed: of the network's first weights, and of the agent's random stream.
 
@@ -79,17 +76,9 @@ class DQN(DeepAgent):
         InputError: PyTorch finds no such device here, or the network takes no such frames.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        dtype: Any,
-        stack: int,
-        num_actions: int,
-        config: DQNConfig | None = None,
-        seed: int = 0,
-    ):
+    def __init__(self, form: Form, config: DQNConfig | None = None, seed: int = 0):
         self.config = config = config or DQNConfig()
-        super().__init__(shape, dtype, stack, num_actions, config, seed)
+        super().__init__(form, config, seed)
         self.q_target = copy.deepcopy(self._passes) if config.target_every else self._passes
         self._beside = ThreadPoolExecutor(1)  # for the target network, and large weights' updates
         self._optimiser: Any
@@ -251,4 +240,4 @@ class DQN(DeepAgent):
 
 def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:
     """An agent that fits an environment; InputError if none can."""
-    return DQN(*fitting(env, "dqn"), config, seed)
+    return DQN(fitting(env, "dqn"), config, seed)

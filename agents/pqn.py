@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.deep import DeepAgent, DeepConfig, Tensors, fitting
+from gridcade.agents.deep import DeepAgent, DeepConfig, Form, Tensors, fitting
 from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.experience import Step
@@ -62,10 +62,7 @@ class PQN(DeepAgent):
     """The agent.
 
     Args:
-        shape: of an observation.
-        dtype: of observations.
-        stack: frames in an observation, [stack, …]; 0: none are stacked.
-        num_actions: actions.
+        form: of its observations and actions.
         config: hyperparameters.
         seed: of the network's first weights, and of the agent's random stream.
 
@@ -73,17 +70,9 @@ class PQN(DeepAgent):
         InputError: PyTorch finds no such device here, or the network takes no such frames.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        dtype: Any,
-        stack: int,
-        num_actions: int,
-        config: PQNConfig | None = None,
-        seed: int = 0,
-    ):
+    def __init__(self, form: Form, config: PQNConfig | None = None, seed: int = 0):
         self.config = config = config or PQNConfig()
-        super().__init__(shape, dtype, stack, num_actions, config, seed, layer_norm=True)
+        super().__init__(form, config, seed, layer_norm=True)
         rate = config.learning_rate.initial
         self._optimiser = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
         self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
@@ -258,4 +247,4 @@ def lambda_returns(
 
 def make(env: gym.Env[Any, Any], config: PQNConfig, seed: int) -> PQN:
     """An agent that fits an environment; InputError if none can."""
-    return PQN(*fitting(env, "pqn"), config, seed)
+    return PQN(fitting(env, "pqn"), config, seed)

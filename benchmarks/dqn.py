@@ -46,6 +46,7 @@ ACTIONS = 4
 
 def ours(network: Any) -> Player:
     """Our DQN in its emulators."""
+    from gridcade.agents.deep import Form
     from gridcade.agents.dqn import DQN, DQNConfig
     from gridcade.agents.replay import in_memory
     from gridcade.agents.schedule import Schedule
@@ -62,7 +63,7 @@ def ours(network: Any) -> Player:
         bfloat16=True,
     )
     envs = make_vector(GAME, ENVS)
-    agent = DQN((4, 84, 84), np.uint8, 4, ACTIONS, config)
+    agent = DQN(Form((4, 84, 84), np.uint8, 4, ACTIONS), config)
     agent.attach(ENVS, 0, in_memory)
     for array in (agent.replay.frames, agent.replay.actions, agent.replay.rewards):
         array[:] = 1

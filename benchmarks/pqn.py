@@ -43,6 +43,7 @@ ACTIONS = 4
 
 def ours() -> Player:
     """Our PQN in its emulators."""
+    from gridcade.agents.deep import Form
     from gridcade.agents.pqn import PQN, PQNConfig
     from gridcade.agents.replay import in_memory
     from gridcade.agents.schedule import Schedule
@@ -57,7 +58,7 @@ def ours() -> Player:
         bfloat16=True,
     )
     envs = make_vector(GAME, ENVS)
-    agent = PQN((4, 84, 84), np.uint8, 4, ACTIONS, config)
+    agent = PQN(Form((4, 84, 84), np.uint8, 4, ACTIONS), config)
     agent.attach(ENVS, 0, in_memory)
     play = round_of_ours(agent, envs, DECISIONS, WARM)
 

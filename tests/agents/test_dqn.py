@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridcade.agents.deep import Form
 from gridcade.agents.dqn import DQN, DQNConfig, make
 from gridcade.agents.optimisers import MnihRMSProp
 from gridcade.agents.replay import Storage, in_memory
@@ -266,17 +267,18 @@ def test_environments_that_the_memory_cannot_hold_are_told(n_step: int) -> None:
     go_on(agent, experience, 60)
     assert agent.updates
     for name in ("replay_capacity", "learn_start"):
+        short = DQN(
+            Form((4,), np.float32, 0, 2), replace(least, **{name: getattr(least, name) - 1})
+        )
         with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more here"):
-            DQN(
-                (4,), np.float32, 0, 2, replace(least, **{name: getattr(least, name) - 1})
-            ).check_envs(3)
+            short.check_envs(3)
 
 
 @pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimiser": "mnih"}])
 def test_frozen_convolutions_stay_as_they_are(fields: dict[str, Any]) -> None:
     """And all other layers learn."""
     config = changed(network="2013", freeze="conv", held_out=1, **fields)
-    agent = DQN((4, 36, 36), np.uint8, 4, 3, config)
+    agent = DQN(Form((4, 36, 36), np.uint8, 4, 3), config)
     agent.attach(1, 1000, in_memory)
     before = copy.deepcopy(agent.q)
     rng = np.random.default_rng(0)
@@ -301,7 +303,7 @@ def test_devices_that_are_not_there_are_told() -> None:
 
 def test_environments_that_do_not_fit_are_told() -> None:
     with pytest.raises(InputError, match=r"the convolutions take bytes .*; these frames are float"):
-        DQN((4, 84, 84), np.float32, 4, 3, SMALL)
+        DQN(Form((4, 84, 84), np.float32, 4, 3), SMALL)
     with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
         make(lookup.make("FourRooms"), SMALL, 0)
     with pytest.raises(InputError, match="dqn takes Discrete actions"):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from gridcade.agents.deep import Form
 from gridcade.agents.networks import (
     NetworkName,
     copy_weights,
@@ -94,7 +95,7 @@ def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
 
 def test_images_are_taken_with_their_channels_first_or_last() -> None:
     """A picture, [side, side, colours], has the values of the same one as [colours, side, side]."""
-    last, first = (PQN(shape, np.uint8, 0, 3) for shape in ((36, 36, 3), (3, 36, 36)))
+    last, first = (PQN(Form(shape, np.uint8, 0, 3)) for shape in ((36, 36, 3), (3, 36, 36)))
     last.q.load_state_dict(first.q.state_dict())
     pictures = np.random.default_rng(0).integers(0, 256, (5, 36, 36, 3), dtype=np.uint8)
     turned = np.ascontiguousarray(np.moveaxis(pictures, -1, 1))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gridcade import mdp
+from gridcade.agents.deep import Form
 from gridcade.agents.pqn import PQN, PQNConfig, lambda_returns, make
 from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
@@ -224,7 +225,7 @@ def test_an_update_is_a_cut_step_of_radam() -> None:
 
 
 def test_passes_in_bfloat16_teach_the_weights_in_float32() -> None:
-    agent = PQN((4, 36, 36), np.uint8, 4, 3, changed(network="2013", bfloat16=True))
+    agent = PQN(Form((4, 36, 36), np.uint8, 4, 3), changed(network="2013", bfloat16=True))
     agent.attach(2, 1000, in_memory)
     rng, no = np.random.default_rng(0), np.zeros(2, bool)
     frames = rng.integers(0, 256, (20, 2, 4, 36, 36), dtype=np.uint8)
