@@ -34,6 +34,7 @@ from gridcade.experiment import (
     Task,
     _begun,
     _killed,
+    _outcome,
     _state,
     attempt,
     gather,
@@ -145,6 +146,7 @@ def test_a_run_is_compared_as_it_stands_when_the_study_begins(
     assert plan_of(mine).key != whole.key
     with _begun(session := begun(SMALL, tmp_path / "out")):
         attempt(whole, session)
+    assert _outcome(early, session, {}).policy == str(first)  # which its replay will show
     (failure,) = gather([whole], session).failures
     assert "there is no checkpoint" in failure.reason  # rather than another one's score
 

@@ -23,6 +23,7 @@ class Outcome:
     config: Mapping[str, Any] = field(default_factory=dict)  # of the run, plain; empty if none
     sessions: tuple[Mapping[str, Any], ...] = ()  # provenance of each session
     run: Path | None = None  # the run folder
+    policy: str = ""  # what was evaluated, where nothing was trained
 
     def score(self, name: str) -> float | None:
         """The mean of an estimate, such as expected_return; None where the task has none."""

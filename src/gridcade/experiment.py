@@ -604,7 +604,7 @@ def gather(tasks: Sequence[Task], session: Session) -> Comparison:
 
 def _outcome(task: Task, session: Session, evaluation: Mapping[str, Any]) -> Outcome:
     if task.config is None:
-        return Outcome(None, evaluation)
+        return Outcome(None, evaluation, policy=task.policy)
     try:
         kept = Run(session.run(task))
     except InputError:  # the run folder has gone: its scores are in the result

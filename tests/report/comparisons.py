@@ -80,7 +80,7 @@ def made_up(
                 for seed, value in enumerate(runs)
             )
             if isinstance(runs, Sequence)
-            else (Outcome(None, evaluation(runs, **about)),)
+            else (Outcome(None, evaluation(runs, **about), policy="random"),)
             for label, runs in contenders.items()
         }
         for env, contenders in scores.items()
@@ -104,6 +104,7 @@ def real(folder: Path, env: str = "FourRooms", seeds: int = 2) -> Comparison:
             Outcome(seed, found, tuple(run.metrics()), plain(run.config), tuple(sessions), run.path)
         )
     outcomes = {"q-learning": tuple(learnt)} | {
-        name: (Outcome(None, gridcade.evaluate(name, env, **about).as_dict()),) for name in FIXED
+        name: (Outcome(None, gridcade.evaluate(name, env, **about).as_dict(), policy=name),)
+        for name in FIXED
     }
     return Comparison(study, {env: outcomes})

@@ -17,7 +17,7 @@ from gridcade.report import replay as replays
 from gridcade.report.replay import LARGEST, MOST_BYTES, SECONDS, replay
 from gridcade.watch.show import END_PAUSE
 
-FIXED = Outcome(None, evaluation(1.0))
+RANDOM = Outcome(None, evaluation(1.0), policy="random")
 
 
 def film(uri: str) -> tuple[int, float, tuple[int, int]]:
@@ -34,7 +34,7 @@ def film(uri: str) -> tuple[int, float, tuple[int, int]]:
 
 def test_a_runs_replay_is_of_the_run(tmp_path: Path) -> None:
     run = real(tmp_path, seeds=1).outcomes["FourRooms"]["q-learning"][0]
-    made = replay(run, "q-learning", "FourRooms")
+    made = replay(run, "FourRooms")
     assert made.moves
     size, seconds, _ = film(made.uri)
     assert size <= MOST_BYTES
@@ -43,14 +43,14 @@ def test_a_runs_replay_is_of_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("env", ["FourRooms", "RiverSwim"])
 def test_a_fixed_policys_replay_ends(env: str) -> None:
-    _, seconds, (width, height) = film(replay(FIXED, "random", env).uri)
+    _, seconds, (width, height) = film(replay(RANDOM, env).uri)
     assert seconds <= SECONDS
     assert max(width, height) <= LARGEST + 1
 
 
 def test_a_fast_task_plays_at_its_own_speed() -> None:
     """CartPole has 50 frames a second: every second one is shown, 25 a second."""
-    made = replay(FIXED, "random", "CartPole-v1")
+    made = replay(RANDOM, "CartPole-v1")
     size, seconds, (width, height) = film(made.uri)
     assert (width, height) == (420, 280)
     returns = [float(word) for word in made.words.removeprefix("Returns ")[:-1].split(", ")]
@@ -70,7 +70,7 @@ def test_too_large_a_film_is_cut_short() -> None:
 
 def test_without_pyav_it_is_an_animated_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    made = replay(FIXED, "optimal", "CliffWalk")
+    made = replay(replace(RANDOM, policy="optimal"), "CliffWalk")
     assert not made.moves
     kind, _, data = made.uri.partition(";base64,")
     assert kind == "data:image/webp"
@@ -79,16 +79,16 @@ def test_without_pyav_it_is_an_animated_picture(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "policy", "env", "why"),
+    ("outcome", "env", "why"),
     [
-        (replace(FIXED, seed=0), "dqn", "FourRooms", "run folder"),
-        (replace(FIXED, seed=0, run=Path("gone")), "dqn", "FourRooms", "run folder"),
-        (FIXED, "random", "FourRoms", "did you mean FourRooms"),
-        (FIXED, "nobody", "FourRooms", "policy"),
+        (replace(RANDOM, seed=0), "FourRooms", "run folder"),
+        (replace(RANDOM, seed=0, run=Path("gone")), "FourRooms", "run folder"),
+        (RANDOM, "FourRoms", "did you mean FourRooms"),
+        (replace(RANDOM, policy="nobody"), "FourRooms", "policy"),
     ],
 )
-def test_what_cannot_be_shown_is_said(outcome: Outcome, policy: str, env: str, why: str) -> None:
-    made = replay(outcome, policy, env)
+def test_what_cannot_be_shown_is_said(outcome: Outcome, env: str, why: str) -> None:
+    made = replay(outcome, env)
     assert made.uri == ""
     assert made.words.startswith("No replay: ")
     assert why in made.words

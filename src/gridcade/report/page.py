@@ -102,7 +102,6 @@ def write(comparison: Comparison, out: Path) -> Path:
 def _part(place: int, one: Findings, found: Sequence[Findings], study: Study, looks: Looks) -> Part:
     slug = re.sub("[^A-Za-z0-9]+", "-", one.env).strip("-").lower()[:40]
     name, confidence = f"{place:02}-{slug}", study.confidence
-    policies = {entry.label: entry.policy for entry in study.contenders}
     return Part(
         id=f"environment-{place}",
         env=one.env,
@@ -113,7 +112,5 @@ def _part(place: int, one: Findings, found: Sequence[Findings], study: Study, lo
         table=tables.scores(one, confidence),
         runs=tables.runs(one),
         differences=pictures.differences(name, one, confidence),
-        replays=tuple(
-            (s.contender, replay(s.outcomes[0], policies[s.contender], one.env)) for s in one.scores
-        ),
+        replays=tuple((s.contender, replay(s.outcomes[0], one.env)) for s in one.scores),
     )

@@ -40,18 +40,17 @@ class Replay:
     moves: bool = False  # it is a film with controls, not a picture that moves by itself
 
 
-def replay(outcome: Outcome, policy: str, env: str) -> Replay:
+def replay(outcome: Outcome, env: str) -> Replay:
     """The first episodes of a run's policy, or of one that is fixed.
 
     Args:
         outcome: the run's.
-        policy: the name of a policy that is fixed.
-        env: where that one plays; a run's policy plays where it was trained.
+        env: where a policy that is fixed plays; a run's policy plays where it was trained.
     """
     if outcome.seed is not None and (outcome.run is None or not outcome.run.is_dir()):
         return Replay("No replay: the run folder is not here.")
     try:
-        contender = api.find(policy, env) if outcome.seed is None else api.find(outcome.run)
+        contender = api.find(outcome.policy, env) if outcome.seed is None else api.find(outcome.run)
         frames, fps, words = _played(contender.policy, str(contender.env))
         uri, moves = _encoded(frames, fps)
     except Exception as error:  # whatever a renderer raises: the report is not lost over it
