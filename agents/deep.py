@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gridcade.agents.networks import (
+    ChannelNorm,
     FirstLayer,
     NetworkName,
     copy_weights,
@@ -47,9 +48,9 @@ class DeepConfig:
     clip_rewards: bool = True
     """Rewards to [-1, 1], for the learner only."""
     bfloat16: bool = False
-    """Passes in bfloat16, where the processor has units for it; weights stay float32."""
+    """Passes of convolutions in bfloat16, where the processor has it; weights stay float32."""
     freeze: Literal["nothing", "conv"] = "nothing"
-    """conv: the convolutions keep their weights, such as those that --init-from gave them."""
+    """conv: convolutions and their norms keep their weights, such as --init-from gave them."""
     device: str = "cpu"
     """Where the network learns: cpu, cuda or mps."""
 
@@ -123,13 +124,13 @@ class DeepAgent(ByProbabilities):
             self.q = network(config.network, shape, form.num_actions, config.hidden, layer_norm)
         self.q.to(self.device)
         for layer in self.q if config.freeze == "conv" else ():
-            layer.requires_grad_(not isinstance(layer, nn.Conv2d))
+            layer.requires_grad_(not isinstance(layer, nn.Conv2d | ChannelNorm))
         self._blocks = isinstance(self.q[0], FirstLayer)
         self._channels_last = self._blocks and shape[1] != shape[2]
         if self._blocks and dtype != np.uint8:
             found = np.dtype(dtype)
             raise InputError(f"the convolutions take bytes (uint8); these frames are {found}")
-        low = config.bfloat16 and _has_bfloat16(self.device)
+        low = config.bfloat16 and self._blocks and _has_bfloat16(self.device)
         self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
 
     @property
@@ -282,7 +283,10 @@ def find_device(name: str) -> torch.device:
         raise unknown("device", name, found)
     if not found[kind]:
         raise InputError(f"PyTorch finds no device '{name}' here; take --device cpu")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise InputError(f"'{name}' is no device; take such as {kind} or {kind}:0") from None
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

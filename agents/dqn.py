@@ -98,7 +98,7 @@ class DQN(DeepAgent):
         """Raise InputError unless the first update finds transitions of so many environments."""
         config, depth = self.config, max(self._stack, 1)
         for name, least in (
-            ("replay_capacity", envs * (depth + config.n_step)),
+            ("replay_capacity", envs * (2 * depth + config.n_step)),
             ("learn_start", envs * config.n_step),
         ):
             if (value := getattr(config, name)) < least:

@@ -81,7 +81,8 @@ def ours(network: Any) -> Player:
         clock(spent, agent, "_loss", forward)
         clock(spent, agent, "_next_values", target)
         large = "the large layer's gradient and optimiser, beside"
-        clock(spent, agent._optimiser, "_change_large", large)
+        if hasattr(agent._optimiser, "_change_large"):  # in bfloat16
+            clock(spent, agent._optimiser, "_change_large", large)
         clock(spent, agent, "_step", rest)
         rate = play()
         shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}

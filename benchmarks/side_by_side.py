@@ -41,7 +41,7 @@ def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
     processes = []
     for which, maker in makers.items():
         pipes[which], end = context.Pipe()
-        processes.append(context.Process(target=_live, args=(end, maker)))
+        processes.append(context.Process(target=_live, args=(end, maker), daemon=True))
         processes[-1].start()
         end.close()  # so that a process that fails is noticed here
 

@@ -1,7 +1,8 @@
 """Atari games through the Arcade Learning Environment, seen as Mnih et al. saw them.
 
-One decision is four frames of the emulator. Observations are the last four decisions' frames, grey
-and 84 x 84, the oldest first; rewards are raw. The picture for people is the game's own.
+One decision is four frames of the emulator, but for three in the Space Invaders of 2013.
+Observations are the last four decisions' frames, grey and 84 x 84, the oldest first; rewards are
+raw. The picture for people is the game's own.
 
 The whole screen is resized, in the protocol of 2013 as well (which cropped the playing area).
 """
@@ -9,11 +10,11 @@ The whole screen is resized, in the protocol of 2013 as well (which cropped the 
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from gridcade.errors import InputError, unknown
 
-FRAMES_PER_DECISION = 4
+FRAMES_PER_DECISION = 4  # unless the protocol has others for a game
 STACK = 4  # frames in an observation
 SCREEN = (210, 160)  # of most games; some differ by a few rows
 MNIHS_GAMES = (  # of 2013
@@ -52,16 +53,18 @@ class Protocol:
     full_actions: bool  # all 18, or the game's own
     life_loss: bool  # ends bootstrapping
     most_frames: int = 18_000  # of a game: five minutes
+    frames: Mapping[str, int] = field(default_factory=dict)  # a decision, of games (ROM names)
 
 
 PROTOCOLS = {
     "mnih2013": Protocol(
-        about="Mnih et al. (2013): no two-frame maximum, no idle start",
+        about="Mnih et al. (2013): no two-frame maximum, no idle start, Space Invaders by 3 frames",
         two_frame_max=False,
         most_noops=0,
         sticky=0.0,
         full_actions=False,
         life_loss=True,
+        frames={"space_invaders": 3},  # by 4 its blinking lasers were never seen
     ),
     "nature2015": Protocol(
         about="Mnih et al. (2015): two-frame maximum, up to 30 idle frames at the start",
@@ -159,6 +162,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
     ):
         self.protocol = find_protocol(protocol)
         rom = rom_name(game)
+        self.frames_per_decision = self.protocol.frames.get(rom, FRAMES_PER_DECISION)
         from ale_py.vector_env import AtariVectorEnv
 
         if threads is None:
@@ -175,7 +179,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             # a masked reset comes before the step that would reset an ended game by itself
             autoreset_mode=AutoresetMode.NEXT_STEP,
             grayscale=not native,
-            frameskip=FRAMES_PER_DECISION,
+            frameskip=self.frames_per_decision,
             maxpool=self.protocol.two_frame_max,
             noop_max=self.protocol.most_noops,
             episodic_life=False,
@@ -250,10 +254,7 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         render_mode: `rgb_array`, or None.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
-        "render_modes": ["rgb_array"],
-        "render_fps": 60 / FRAMES_PER_DECISION,
-    }
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(
         self,
@@ -267,14 +268,15 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.render_mode = render_mode
         self.observation_space = self._games.single_observation_space
         self.action_space = self._games.single_action_space
-        self.time_limit = self._games.protocol.most_frames // FRAMES_PER_DECISION
+        self.frames_per_decision = self._games.frames_per_decision
+        self.time_limit = self._games.protocol.most_frames // self.frames_per_decision
+        self.metadata = {**self.metadata, "render_fps": 60 / self.frames_per_decision}
         count = int(self.action_space.n)  # type: ignore[attr-defined]
         usual = 18 if self._games.protocol.full_actions else count
         self.notes = []
         if count != usual:
             self.notes = [f"played with {count} actions, where {protocol} has {usual}"]
         self.stack = STACK
-        self.frames_per_decision = FRAMES_PER_DECISION
         self._picture: NDArray[np.uint8] | None = None
 
     def reset(

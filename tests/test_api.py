@@ -361,10 +361,12 @@ def test_what_is_no_environment_is_told() -> None:
 
 def test_the_agent_that_comes_trained_plays_breakout() -> None:
     """By its name, without training, on frames of its form; better by far than chance."""
-    policy = gridcade.load("breakout")
+    policy: Any = gridcade.load("breakout")
     frames = np.zeros((3, 4, 84, 84), np.uint8)
     assert policy.predict(frames)[0].shape == (3,)
     assert np.ndim(policy.predict(frames[0])[0]) == 0
+    explored = policy.probabilities(frames, deterministic=False).min(axis=1)
+    np.testing.assert_allclose(explored, policy.config.epsilon.final / 4)  # as when it had learnt
     learnt, chance = (gridcade.evaluate(p, "Breakout", episodes=3) for p in ("breakout", "random"))
     assert learnt.expected_return is not None
     assert chance.expected_return is not None

@@ -790,18 +790,29 @@ def test_a_loss_that_is_no_number_ends_a_training(gridcade: Call, deep: Run) -> 
     told_and_kept(said, deep, "the loss is", "it has diverged")
 
 
-def test_a_full_disk_is_told_and_the_last_checkpoint_kept(deep: Run) -> None:
-    """The kernel refuses files of more than 16 KiB, as it refuses any on a full disk."""
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [
+        (16_384, ["run/checkpoints/", "the last one is kept"]),
+        (2_000, ["run/"]),  # provenance and metrics come first
+        (100, ["run/config.toml"]),
+    ],
+)
+def test_a_full_disk_is_told_and_the_last_checkpoint_kept(
+    deep: Run, most: int, told: list[str]
+) -> None:
+    """The kernel refuses files of so many bytes, as it refuses any on a full disk."""
     words = [*COMMAND, "resume", "run", "--steps", "600"]
     limited = subprocess.run(
         words,
         capture_output=True,
         text=True,
         timeout=60,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
     )
     said = Said(limited.returncode, limited.stdout, limited.stderr)
-    told_and_kept(said, deep, "cannot write", "run/checkpoints/", "the last one is kept")
+    told_and_kept(said, deep, "cannot write", *told)
+    assert not list(deep.path.glob(".*.tmp"))
 
 
 def test_a_replay_larger_than_the_disk_is_told(gridcade: Call) -> None:

@@ -1,6 +1,7 @@
 """What the command line does, from Python: policies and environments by object or by name."""
 
 import os
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json import dumps
@@ -182,6 +183,8 @@ def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Any:
             agent.load_state_dict(tensors)
         elif left := agent.take_layers(tensors):  # weights alone
             raise ValueError(f"these layers differ: {', '.join(left)}")
+        else:
+            agent.decisions = sys.maxsize  # it explores as little as it did in the end
     except ValueError as error:
         if isinstance(error, InputError):
             raise

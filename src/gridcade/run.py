@@ -144,7 +144,7 @@ class Run:
 
     def rewrite_config(self, config: RunConfig) -> None:
         """Change the budget of a run that goes on."""
-        write_text(self.path / "config.toml", tomli_w.dumps(plain(config)))
+        self._write("config.toml", tomli_w.dumps(plain(config)))
         self.config = config
 
     def storage(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -180,7 +180,7 @@ class Run:
             sessions = json.loads(file.read_bytes())["sessions"] if file.is_file() else []
         except (KeyError, TypeError, ValueError):
             raise InputError(f"cannot read {file}") from None
-        write_text(file, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
+        self._write(PROVENANCE, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics, one entry an epoch; a line that was cut off while written is left out."""
@@ -198,13 +198,24 @@ class Run:
 
     def add_metrics(self, entry: dict[str, Any]) -> None:
         """Append the metrics of an epoch."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        file = self.path / "metrics.jsonl"
+        try:
+            with file.open("a") as opened:
+                opened.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write '{file}': {error.strerror}") from None
 
     def cut_metrics(self, decisions: int) -> None:
         """Drop the metrics of what came after a checkpoint."""
         kept = [json.dumps(m) + "\n" for m in self.metrics() if m["decisions"] <= decisions]
-        write_text(self.path / "metrics.jsonl", "".join(kept))
+        self._write("metrics.jsonl", "".join(kept))
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file of this folder; InputError, and nothing of it there, if it cannot be."""
+        try:
+            write_text(self.path / name, text)
+        except OSError as error:
+            raise InputError(f"cannot write '{self.path / name}': {error.strerror}") from None
 
     def checkpoints(self) -> list[int]:
         """The decisions of the checkpoints there are, in their order."""
@@ -384,8 +395,12 @@ def load_tensors(file: Path) -> Tensors:
 def write_text(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
     new = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    new.write_text(text, encoding="utf-8")
-    new.replace(file)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def read_toml(file: Path) -> dict[str, Any]:

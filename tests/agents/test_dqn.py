@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridcade import agents, training
 from gridcade.agents.deep import Form
 from gridcade.agents.dqn import DQN, DQNConfig, make
 from gridcade.agents.optimisers import MnihRMSProp
@@ -129,7 +131,12 @@ def test_the_target_network_is_copied_every_so_many_decisions() -> None:
             last = [p.clone() for p in now]
     assert np.diff(copies).tolist() == [SMALL.target_every] * (len(copies) - 1)
     assert len(copies) >= 5
-    assert trained(changed(target_every=0), 60)[0].q_target is not None
+
+
+def test_without_a_target_network_the_learnt_one_gives_the_targets() -> None:
+    agent, _ = trained(changed(target_every=0), 60)
+    assert agent.updates
+    assert agent.q_target is agent.q
 
 
 def test_a_target_network_of_fewer_decisions_than_an_update_is_copied_each_time() -> None:
@@ -258,20 +265,51 @@ def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> 
         changed(**wrong)
 
 
+PAPERS = {  # what the preset of that name has to say, and its learning rate and RMSProp below
+    "mnih2013": {"network": "2013", "update_every": 1, "target_every": 0, "loss": "squared"},
+    "nature2015": {"network": "2015", "update_every": 4, "target_every": 10_000, "loss": "huber"},
+}
+BOTH = {
+    "batch_size": 32,
+    "replay_capacity": 1_000_000,
+    "discount": 0.99,
+    "optimiser": "mnih",
+    "learning_rate": 0.00025,
+    "learn_start": 50_000,
+    "clip_rewards": True,
+    "epsilon": Schedule(1.0, 0.1, 1_000_000),
+    # not yet invented
+    "double": False,
+    "n_step": 1,
+    "bfloat16": False,
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_presets_of_the_papers_have_their_values(name: str) -> None:
+    """Mnih et al. (2013), section 5; Mnih et al. (2015), Extended Data Table 1."""
+    config = training.hyperparameters_of(agents.find("dqn"), name, None)
+    wanted = BOTH | PAPERS[name]
+    assert {key: getattr(config, key) for key in wanted} == wanted
+    constants = signature(MnihRMSProp).parameters
+    given = [constants[key].default for key in ("decay", "minimum")]
+    assert given == [0.95, 0.01]
+
+
+@pytest.mark.parametrize("envs", [1, 3])
 @pytest.mark.parametrize("n_step", [1, 3])
-def test_environments_that_the_memory_cannot_hold_are_told(n_step: int) -> None:
-    """With the least that is let through, the first update finds transitions."""
-    least = changed(n_step=n_step, replay_capacity=3 * (1 + n_step), learn_start=3 * n_step)
-    agent, experience = trained(least, 1, envs=3)
-    agent.check_envs(3)
-    go_on(agent, experience, 60)
+def test_environments_that_the_memory_cannot_hold_are_told(n_step: int, envs: int) -> None:
+    """With the least that is let through, every update finds transitions."""
+    given = {"replay_capacity": envs * (2 + n_step), "learn_start": envs * n_step}
+    least = changed(n_step=n_step, update_every=1, **given)
+    agent, experience = trained(least, 1, envs=envs)
+    agent.check_envs(envs)
+    go_on(agent, experience, 300)
     assert agent.updates
     for name in ("replay_capacity", "learn_start"):
-        short = DQN(
-            Form((4,), np.float32, 0, 2), replace(least, **{name: getattr(least, name) - 1})
-        )
-        with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more here"):
-            short.check_envs(3)
+        less = {name: getattr(least, name) - 1}
+        with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more"):
+            DQN(Form((4,), np.float32, 0, 2), replace(least, **less)).check_envs(envs)
 
 
 @pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimiser": "mnih"}])
@@ -296,6 +334,8 @@ def test_frozen_convolutions_stay_as_they_are(fields: dict[str, Any]) -> None:
 def test_devices_that_are_not_there_are_told() -> None:
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         make(gym.make("CartPole-v1"), changed(device="gpu"), 0)
+    with pytest.raises(InputError, match="'cpu:x' is no device"):
+        make(gym.make("CartPole-v1"), changed(device="cpu:x"), 0)
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no device 'cuda:0' here; take --device cpu"):
             make(gym.make("CartPole-v1"), changed(device="cuda:0"), 0)

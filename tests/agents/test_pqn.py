@@ -14,14 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gridcade import mdp
+from gridcade import agents, mdp
 from gridcade.agents.deep import Form
+from gridcade.agents.networks import ChannelNorm
 from gridcade.agents.pqn import PQN, PQNConfig, lambda_returns, make
 from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.experience import Experience, Step, make_vector
+from gridcade.training import train
 
 SMALL = PQNConfig(
     hidden=(16,),
@@ -240,6 +242,31 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32() -> None:
         assert weight.dtype == torch.float32
         assert not torch.equal(weight, then)
         assert torch.equal(weight.to(copied.dtype), copied)
+
+
+def test_frozen_convolutions_and_their_norms_stay_as_they_are() -> None:
+    agent = PQN(Form((4, 36, 36), np.uint8, 4, 3), changed(network="2013", freeze="conv"))
+    frozen = [not any(w.requires_grad for w in layer.parameters()) for layer in agent.q]
+    kinds = (torch.nn.Conv2d, ChannelNorm)
+    with_weights = [bool(layer.state_dict()) for layer in agent.q]
+    assert [f and w for f, w in zip(frozen, with_weights, strict=True)] == [
+        isinstance(layer, kinds) for layer in agent.q
+    ]
+
+
+@pytest.mark.parametrize("agent", ["dqn", "pqn"])
+@pytest.mark.parametrize("env", ["CartPole", "FourRooms?observation=pixels&pixels=20"])
+def test_what_is_no_picture_for_convolutions_is_learnt_in_float32(
+    agent: str, env: str, tmp_path: Path
+) -> None:
+    """The laptop's presets ask for bfloat16, and for a network as it fits."""
+    preset = agents.find(agent).preset_for("Breakout")
+    small = {"rollout": 4} if agent == "pqn" else {"learn_start": 64, "replay_capacity": 500}
+    run = train(agent, env, preset=preset, steps=600, hyperparameters=small, out=tmp_path / "run")
+    assert run.config.hyperparameters["bfloat16"]
+    assert run.metrics()[-1]["updates"] > 0
+    weights = run.load_agent(run.last_checkpoint())
+    assert all(np.isfinite(w).all() for name, w in weights.items() if name.startswith("q."))
 
 
 CHAIN = "slip: 0.1\nmap:\nS.....G\n"

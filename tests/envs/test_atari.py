@@ -115,6 +115,24 @@ def test_games_are_cut_at_the_frame_cap(monkeypatch: pytest.MonkeyPatch) -> None
     assert AtariGame("Breakout", "short").time_limit == 20
 
 
+@pytest.mark.parametrize(
+    ("game", "protocol", "frames"),
+    [("SpaceInvaders", "mnih2013", 3), ("SpaceInvaders", "nature2015", 4), ("Pong", "mnih2013", 4)],
+)
+def test_a_decision_is_four_frames_but_for_the_space_invaders_of_2013(
+    game: str, protocol: str, frames: int
+) -> None:
+    """By the emulator's own count; frames of a game, cap and pace are told accordingly."""
+    single = AtariGame(game, protocol)
+    single.reset(seed=0)
+    _, before = single._games._games.reset(seed=np.array([0]))
+    *_, after = single._games._games.step(np.array([0]))
+    assert after["episode_frame_number"] - before["episode_frame_number"] == frames
+    assert single.frames_per_decision == frames
+    assert single.time_limit == 18_000 // frames
+    assert single.metadata["render_fps"] == 60 / frames
+
+
 def test_rewards_are_raw() -> None:
     """Space Invaders pays 5 and more for an alien: nothing is clipped."""
     games = AtariGames("SpaceInvaders", 1)
