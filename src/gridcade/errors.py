@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Bad input. The command line prints the message on stderr and exits with code 2."""
 
 
+class WriteError(InputError):
+    """Something could not be written, as on a full disk: another time it may be."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not known, with the nearest known ones."""
     names = sorted(known)

@@ -39,7 +39,7 @@ from joblib import cpu_count
 from gridcade import agents, api, trainer, training
 from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.envs import lookup
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError, WriteError, unknown
 from gridcade.evaluation import measure
 from gridcade.run import PROVENANCE, Run, RunConfig, find_run, plain, write_text
 from gridcade.run import differences as config_differences
@@ -445,7 +445,7 @@ def _killed(state: State, reached: int) -> State:
 
 
 def _try(task: Task, session: Session, pulse: "_Pulse") -> None:
-    """Do a task, again after an error; InputErrors come again, so they are not worth it."""
+    """Do a task, again after an error; bad input comes again, so that is not worth it."""
     if pulse.state.kills >= TRIES:
         reason = f"killed {TRIES} times without a new checkpoint"
         return pulse.tell(phase="failed", reason=reason)
@@ -461,7 +461,8 @@ def _try(task: Task, session: Session, pulse: "_Pulse") -> None:
             write_text(pulse.folder / f"error-{errors}.txt", traceback.format_exc())
             reason = _line(error).replace(f"{session.out}{os.sep}", "")
             pulse.tell(errors=errors, reason=reason)
-            if errors == TRIES or isinstance(error, InputError):
+            again = not isinstance(error, InputError) or isinstance(error, WriteError)
+            if errors == TRIES or not again:
                 return pulse.tell(phase="failed")
 
 

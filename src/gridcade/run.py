@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gridcade import agents
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError, WriteError, unknown
 from gridcade.streams import check_seed
 
 try:
@@ -151,8 +151,9 @@ class Run:
         """An array in a file of this folder, with its space reserved.
 
         Raises:
-            InputError: the disk is too full, the file is there with another size, or it is gone
-                though the run has learnt from it: an empty one would spoil what follows.
+            InputError: the file is there with another size, or it is gone though the run has
+                learnt from it: an empty one would spoil what follows.
+            WriteError: the disk is too full.
         """
         file = self.path / "replay" / f"{name}.bin"
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
@@ -171,7 +172,7 @@ class Run:
             return np.memmap(file, dtype, "r+", shape=shape)
         except OSError as error:
             reason = f"{error.strerror} ({size / 1e9:.1f} GB are needed)"
-            raise InputError(f"cannot reserve '{file}': {reason}") from None
+            raise WriteError(f"cannot reserve '{file}': {reason}") from None
 
     def add_provenance(self, session: dict[str, Any]) -> None:
         """Note what a session of this run ran with."""
@@ -203,7 +204,7 @@ class Run:
             with file.open("a") as opened:
                 opened.write(json.dumps(entry) + "\n")
         except OSError as error:
-            raise InputError(f"cannot write '{file}': {error.strerror}") from None
+            raise WriteError(f"cannot write '{file}': {error.strerror}") from None
 
     def cut_metrics(self, decisions: int) -> None:
         """Drop the metrics of what came after a checkpoint."""
@@ -211,11 +212,11 @@ class Run:
         self._write("metrics.jsonl", "".join(kept))
 
     def _write(self, name: str, text: str) -> None:
-        """Write a file of this folder; InputError, and nothing of it there, if it cannot be."""
+        """Write a file of this folder; WriteError, and nothing of it there, if it cannot be."""
         try:
             write_text(self.path / name, text)
         except OSError as error:
-            raise InputError(f"cannot write '{self.path / name}': {error.strerror}") from None
+            raise WriteError(f"cannot write '{self.path / name}': {error.strerror}") from None
 
     def checkpoints(self) -> list[int]:
         """The decisions of the checkpoints there are, in their order."""
@@ -243,14 +244,14 @@ class Run:
         """Write a checkpoint, whole or not at all, and drop old ones, as wholly.
 
         Raises:
-            InputError: it cannot be written, as on a full disk; those before it are kept.
+            WriteError: it cannot be written, as on a full disk; those before it are kept.
         """
         try:
             self._save_checkpoint(decisions, agent, loop, loop_state)
         except (OSError, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             where = self.path / "checkpoints" / str(decisions)
-            raise InputError(f"cannot write '{where}': {reason}; the last one is kept") from None
+            raise WriteError(f"cannot write '{where}': {reason}; the last one is kept") from None
 
     def _save_checkpoint(
         self, decisions: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
