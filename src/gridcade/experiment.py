@@ -461,8 +461,8 @@ def _try(task: Task, session: Session, pulse: "_Pulse") -> None:
             write_text(pulse.folder / f"error-{errors}.txt", traceback.format_exc())
             reason = _line(error).replace(f"{session.out}{os.sep}", "")
             pulse.tell(errors=errors, reason=reason)
-            again = not isinstance(error, InputError) or isinstance(error, WriteError)
-            if errors == TRIES or not again:
+            in_vain = isinstance(error, InputError) and not isinstance(error, WriteError)
+            if errors == TRIES or in_vain:
                 return pulse.tell(phase="failed")
 
 

@@ -144,7 +144,8 @@ class Run:
 
     def rewrite_config(self, config: RunConfig) -> None:
         """Change the budget of a run that goes on."""
-        self._write("config.toml", tomli_w.dumps(plain(config)))
+        with self._writing("config.toml") as file:
+            write_text(file, tomli_w.dumps(plain(config)))
         self.config = config
 
     def storage(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -181,7 +182,8 @@ class Run:
             sessions = json.loads(file.read_bytes())["sessions"] if file.is_file() else []
         except (KeyError, TypeError, ValueError):
             raise InputError(f"cannot read {file}") from None
-        self._write(PROVENANCE, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
+        with self._writing(PROVENANCE):
+            write_text(file, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics, one entry an epoch; a line that was cut off while written is left out."""
@@ -199,24 +201,23 @@ class Run:
 
     def add_metrics(self, entry: dict[str, Any]) -> None:
         """Append the metrics of an epoch."""
-        file = self.path / "metrics.jsonl"
-        try:
-            with file.open("a") as opened:
-                opened.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise WriteError(f"cannot write '{file}': {error.strerror}") from None
+        with self._writing("metrics.jsonl") as file, file.open("a") as opened:
+            opened.write(json.dumps(entry) + "\n")
 
     def cut_metrics(self, decisions: int) -> None:
         """Drop the metrics of what came after a checkpoint."""
         kept = [json.dumps(m) + "\n" for m in self.metrics() if m["decisions"] <= decisions]
-        self._write("metrics.jsonl", "".join(kept))
+        with self._writing("metrics.jsonl") as file:
+            write_text(file, "".join(kept))
 
-    def _write(self, name: str, text: str) -> None:
-        """Write a file of this folder; WriteError, and nothing of it there, if it cannot be."""
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        """A file of this folder; a WriteError if it cannot be written."""
+        file = self.path / name
         try:
-            write_text(self.path / name, text)
+            yield file
         except OSError as error:
-            raise WriteError(f"cannot write '{self.path / name}': {error.strerror}") from None
+            raise WriteError(f"cannot write '{file}': {error.strerror}") from None
 
     def checkpoints(self) -> list[int]:
         """The decisions of the checkpoints there are, in their order."""

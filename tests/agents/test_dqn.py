@@ -308,7 +308,8 @@ def test_environments_that_the_memory_cannot_hold_are_told(n_step: int, envs: in
     assert agent.updates
     for name in ("replay_capacity", "learn_start"):
         less = {name: getattr(least, name) - 1}
-        with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more"):
+        here = " here" if less[name] else ""  # 0 is too few anywhere
+        with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more{here}$"):
             DQN(Form((4,), np.float32, 0, 2), replace(least, **less)).check_envs(envs)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gridcade.agents import SB3
 from gridcade.atari_scores import published
 from gridcade.comparison import Failure, Outcome
 from gridcade.numbers import number
@@ -186,7 +187,7 @@ def hyperparameters(found: Sequence[Findings]) -> list[Table]:
 def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by name, with dots; stable-baselines3's under our names."""
     flat, agent = _flat(config), str(config.get("agent", ""))
-    if not agent.startswith("sb3-"):
+    if not agent.startswith(SB3):
         return flat
     names = SAME | {"n_steps": STEPS.get(agent, "rollout")}
     return {names.get(key, key): value for key, value in flat.items()}
