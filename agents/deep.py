@@ -40,7 +40,7 @@ class DeepConfig:
     """Hyperparameters that deep agents share; what they count is in their description."""
 
     network: NetworkName = "auto"
-    """The network of 2013, of 2015, or an mlp; auto: 2013 for images that it takes, else mlp."""
+    """The network of 2013, of 2015, or an mlp; auto: 2013 for images of a size that it takes."""
     hidden: tuple[int, ...] = (128, 128)
     """Units of the mlp's layers."""
     discount: float = 0.99
@@ -123,8 +123,13 @@ class DeepAgent(ByProbabilities):
             torch.manual_seed(seed)
             self.q = network(config.network, shape, form.num_actions, config.hidden, layer_norm)
         self.q.to(self.device)
-        for layer in self.q if config.freeze == "conv" else ():
-            layer.requires_grad_(not isinstance(layer, nn.Conv2d | ChannelNorm))
+        self._frozen: list[nn.Module] = []
+        if config.freeze == "conv":
+            self._frozen = [layer for layer in self.q if isinstance(layer, nn.Conv2d | ChannelNorm)]
+            if not self._frozen:
+                raise InputError("freeze is conv; this network has no convolutions")
+        for layer in self._frozen:
+            layer.requires_grad_(False)
         self._blocks = isinstance(self.q[0], FirstLayer)
         self._channels_last = self._blocks and shape[1] != shape[2]
         if self._blocks and dtype != np.uint8:
@@ -158,8 +163,17 @@ class DeepAgent(ByProbabilities):
         return sum(bool(layer.state_dict()) for layer in self.q)
 
     def take_layers(self, tensors: Tensors) -> list[str]:
-        """Start from another agent's layers, where they fit; the names of those that do not."""
+        """Start from another agent's layers, where they fit; the names of those that do not.
+
+        Raises:
+            InputError: one that is frozen does not.
+        """
         left = take_layers(self.q, tensors, "q.")
+        for name in left:
+            if self.q[int(name.split()[0])] in self._frozen:
+                raise InputError(
+                    f"layer {name} does not fit: frozen it would stay as chance made it"
+                )
         self._follow_weights()
         return left
 
@@ -267,11 +281,12 @@ def keep_freed_memory() -> None:
     """Have this process keep the memory that it frees, where the C library is GNU's.
 
     Else an update's large tensors are given back to the system and taken anew each time, and the
-    page faults cost a tenth of it. (mallopt(3): M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.)
+    page faults cost a tenth of it. (mallopt(3): M_MMAP_THRESHOLD, of which older versions take
+    32 MiB at most, and M_TRIM_THRESHOLD, which alone would make it worse.)
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        for parameter in (-3, -1):
-            library.mallopt(parameter, 1 << 30)
+        if library.mallopt(-3, 1 << 25):
+            library.mallopt(-1, 1 << 30)
 
 
 def find_device(name: str) -> torch.device:
@@ -284,9 +299,12 @@ def find_device(name: str) -> torch.device:
     if not found[kind]:
         raise InputError(f"PyTorch finds no device '{name}' here; take --device cpu")
     try:
-        return torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise InputError(f"'{name}' is no device; take such as {kind} or {kind}:0") from None
+    if kind == "cuda" and (device.index or 0) >= (many := torch.cuda.device_count()):
+        raise InputError(f"there is no '{name}': PyTorch finds {many} here, from cuda:0 on")
+    return device
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

@@ -88,9 +88,9 @@ DEFAULT_PROTOCOL = "nature2015"
 
 def find_protocol(name: str) -> Protocol:
     """A protocol by its name; InputError, with the nearest one, if there is none."""
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    if (said := str(name)) not in PROTOCOLS:  # `?protocol=2015` is a number
+        raise unknown("protocol", said, PROTOCOLS)
+    return PROTOCOLS[said]
 
 
 def has_full_actions(protocol: str, actions: str | None) -> bool:
@@ -272,9 +272,9 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.time_limit = self._games.protocol.most_frames // self.frames_per_decision
         self.metadata = {**self.metadata, "render_fps": 60 / self.frames_per_decision}
         count = int(self.action_space.n)  # type: ignore[attr-defined]
-        usual = 18 if self._games.protocol.full_actions else count
+        usual = "18" if self._games.protocol.full_actions else "the game's own"
         self.notes = []
-        if count != usual:
+        if has_full_actions(protocol, actions) != self._games.protocol.full_actions:
             self.notes = [f"played with {count} actions, where {protocol} has {usual}"]
         self.stack = STACK
         self._picture: NDArray[np.uint8] | None = None

@@ -845,6 +845,10 @@ def test_an_agent_starts_from_another_ones_layers(gridcade: Call) -> None:
     np.testing.assert_array_equal(begun["q.1.weight"], kept["q.1.weight"])
 
     assert train("Acrobot", "none")[::2] == (2, "gridcade: no layer of 'run' fits\n")
+    said = gridcade("train", *DQN.replace("--out run", "--out none").split(), "--freeze", "conv")
+    assert said.err == "gridcade: freeze is conv; this network has no convolutions\n"
+    breakout = ["train", "dqn", "Breakout", "--freeze", "conv", "--out", "none"]
+    assert "give --init-from RUN as well" in gridcade(*breakout).err
     assert not Path("none").exists()
     said = gridcade("train", "q-learning", SMALL, "--init-from", "run", "--out", "none")
     assert said.err == "gridcade: q-learning cannot start from 'run', which is dqn\n"

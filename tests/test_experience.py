@@ -264,7 +264,7 @@ def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.Monkey
     rng = np.random.default_rng(0)
 
     class Short(Experience):
-        """Every third decision ends a game."""
+        """One decision in ten ends a game."""
 
         def _take(self, actions: Any) -> Any:
             received = list(super()._take(actions))

@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.seeding import np_random
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,6 +127,15 @@ def test_random_swimmers_earn_what_chance_gives() -> None:
     gain = mdp.evaluate_policy(model, np.full((6, 2), 0.5)).average_reward
     earned, spread = np.mean(rewards) / 300, np.std(rewards) / 300 / 60**0.5
     assert abs(earned - gain) < 4 * spread + 0.0005  # it starts at the left bank
+
+
+def test_a_seed_is_one_that_every_library_takes() -> None:
+    largest = 2**32 - 1
+    check_seed(largest)
+    torch.manual_seed(largest)
+    np.random.RandomState(largest)
+    with pytest.raises(InputError, match="it takes less than 4,294,967,296"):
+        check_seed(largest + 1)
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, True, "1", None])

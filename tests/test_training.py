@@ -23,6 +23,7 @@ from gridcade import agents, api, mdp, provenance, trainer
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.envs.lookup import known_model, make, time_limit
 from gridcade.errors import InputError
+from gridcade.evaluation import measure
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.run import Run, RunConfig
 from gridcade.trainer import GymnasiumLoop, Progress
@@ -402,8 +403,13 @@ def test_where_no_model_is_known_a_few_episodes_are_played_and_disturb_nothing(
         assert few["exact"] is many["exact"] is False
         assert few["return_mean"] != many["return_mean"]
     for episodes, run in runs.items():
-        measured = api.evaluate(run, episodes=episodes, seed=3)
+        policy = api.load(run)
+        measured = measure(policy, corridor, episodes=episodes, seed=3, purpose="validation")
         assert measured.expected_return is not None
+        fresh = api.evaluate(run, episodes=episodes, seed=3)  # other episodes than those that chose
+        assert fresh.expected_return is not None
+        assert fresh.expected_return.mean != measured.expected_return.mean
+        assert run.metrics()[-1]["truncated"] == measured.truncated
         told = [run.metrics()[-1][f"return_{part}"] for part in ("mean", "low", "high")]
         estimate = measured.expected_return
         assert told == [estimate.mean, estimate.low, estimate.high]

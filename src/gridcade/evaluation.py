@@ -100,6 +100,7 @@ def measure(
     discount: float = 0.99,
     name: str = "",
     progress: Progress | None = None,
+    purpose: Purpose = "evaluation",
 ) -> Evaluation:
     """Measure a policy on an environment.
 
@@ -119,6 +120,8 @@ def measure(
         discount: of the discounted return.
         name: of the policy, for the record.
         progress: called with episodes (or decisions, on continuing tasks) done, and in all.
+        purpose: of the episodes. Those that choose a checkpoint, `validation`, are not those that
+            tell what it is worth.
 
     Raises:
         InputError: an argument out of its range, more than one of episodes, steps and precision,
@@ -143,7 +146,7 @@ def measure(
                 raise InputError(f"{label} never ends, so it has no episodes: ask for --steps")
             asked = steps or DEFAULT_STEPS
             gain, discounted = measure_streams(
-                envs, actor, seed, asked, confidence, discount, progress
+                envs, actor, seed, asked, confidence, discount, progress, purpose
             )
             number, decisions = None, asked // envs.num_envs * envs.num_envs
             expected = length = share = None
@@ -151,7 +154,7 @@ def measure(
         else:
             player = Player(envs, actor, discount, limit)
             planned, said = _budget(player, seed, episodes, steps, precision, confidence)
-            played = player.play(planned, seed, "evaluation", progress)
+            played = player.play(planned, seed, purpose, progress)
             number, decisions = len(played.returns), int(played.lengths.sum())
             expected, gain, discounted, length = estimates(
                 played, confidence, two_values(model), limit
@@ -301,6 +304,7 @@ def measure_streams(
     confidence: float,
     discount: float,
     progress: Progress | None = None,
+    purpose: Purpose = "evaluation",
 ) -> tuple[Estimate, Estimate | None]:
     """The gain of a task without end, and the discounted return, from several streams.
 
@@ -312,7 +316,7 @@ def measure_streams(
     per_stream = max(1, BATCHES // n)
     if each < 4 * per_stream:
         raise InputError(f"{steps} steps are too few to measure by: take {4 * BATCHES} or more")
-    seeds = [episode_seed(seed, "evaluation", i, 0) for i in range(n)]
+    seeds = [episode_seed(seed, purpose, i, 0) for i in range(n)]
     rngs = [episode_stream(s) for s in seeds]
     observations = reset(envs, seeds)
     starts = np.ones(n, dtype=bool)

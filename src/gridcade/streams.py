@@ -7,14 +7,19 @@ from numpy.typing import NDArray
 
 from gridcade.errors import InputError
 
-Purpose = Literal["agent", "training", "evaluation", "pilot", "watching", "prediction"]
+Purpose = Literal[
+    "agent", "training", "evaluation", "pilot", "watching", "prediction", "validation"
+]
 PURPOSE_BITS = 3
+SEEDS = 1 << 32  # stable-baselines3 takes no more; PyTorch takes 64 bits
 
 
 def check_seed(seed: int) -> None:
-    """Raise InputError unless a seed is a whole number, 0 or more."""
+    """Raise InputError unless a seed is a whole number of 0 to SEEDS - 1."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed is {seed}; it takes a whole number, 0 or more")
+    if seed >= SEEDS:
+        raise InputError(f"seed is {seed}; it takes less than {SEEDS:,}")
 
 
 def episode_seed(seed: int, purpose: Purpose, env: int, number: int) -> int:

@@ -297,8 +297,11 @@ class Trainer:
                 episodes=self.config.evaluation_episodes,
                 seed=self.config.seed,
                 confidence=CONFIDENCE,
+                purpose="validation",
             )
             entry = _named("average_reward", measured.average_reward)
+            if measured.truncated is not None:
+                entry["truncated"] = measured.truncated
             if measured.expected_return is not None:
                 entry |= _named("return", measured.expected_return)
             return entry | {"exact": False}

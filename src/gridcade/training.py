@@ -267,9 +267,12 @@ def _take_layers(agent: Any, config: RunConfig) -> list[str]:
     """Start from the layers of the agent that `init_from` names; the layers that did not fit.
 
     Raises:
-        InputError: there is none, it is of another kind, or not one layer fits.
+        InputError: there is none, it is of another kind, or not one layer fits, or not one that is
+            to be frozen.
     """
     if not config.init_from:
+        if config.hyperparameters.get("freeze", "nothing") != "nothing":
+            raise InputError("--freeze takes layers that have learnt: give --init-from RUN as well")
         return []
     _, other, tensors = find_learnt(config.init_from)
     name = other.agent

@@ -332,7 +332,18 @@ def test_frozen_convolutions_stay_as_they_are(fields: dict[str, Any]) -> None:
             assert torch.equal(weight, old) == isinstance(layer, torch.nn.Conv2d)
 
 
-def test_devices_that_are_not_there_are_told() -> None:
+def test_what_frozen_would_stay_random_is_told() -> None:
+    agent = DQN(Form((4, 36, 36), np.uint8, 4, 3), changed(network="2013", freeze="conv"))
+    other = DQN(Form((3, 36, 36), np.uint8, 3, 3), changed(network="2013"))
+    with pytest.raises(InputError, match=r"layer 0 \(FirstLayer\) does not fit: frozen it would"):
+        agent.take_layers(other.state_dict())
+    other = DQN(Form((4, 36, 36), np.uint8, 4, 5), changed(network="2013"))
+    assert agent.take_layers(other.state_dict()) == ["7 (Output)"]
+    with pytest.raises(InputError, match="this network has no convolutions"):
+        make(gym.make("CartPole-v1"), changed(freeze="conv"), 0)
+
+
+def test_devices_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         make(gym.make("CartPole-v1"), changed(device="gpu"), 0)
     with pytest.raises(InputError, match="'cpu:x' is no device"):
@@ -340,6 +351,10 @@ def test_devices_that_are_not_there_are_told() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no device 'cuda:0' here; take --device cpu"):
             make(gym.make("CartPole-v1"), changed(device="cuda:0"), 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(InputError, match="there is no 'cuda:2': PyTorch finds 2 here"):
+        make(gym.make("CartPole-v1"), changed(device="cuda:2"), 0)
 
 
 def test_environments_that_do_not_fit_are_told() -> None:

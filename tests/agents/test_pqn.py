@@ -226,7 +226,12 @@ def test_an_update_is_a_cut_step_of_radam() -> None:
         np.testing.assert_allclose(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-6)
 
 
-def test_passes_in_bfloat16_teach_the_weights_in_float32() -> None:
+@pytest.mark.parametrize("has_units", [True, False])
+def test_passes_in_bfloat16_teach_the_weights_in_float32(
+    has_units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the processor has no units for it, passes are in float32 too."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: has_units)
     agent = PQN(Form((4, 36, 36), np.uint8, 4, 3), changed(network="2013", bfloat16=True))
     agent.attach(2, 1000, in_memory)
     rng, no = np.random.default_rng(0), np.zeros(2, bool)
@@ -237,6 +242,9 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32() -> None:
         agent.update()
         agent.observe(Step(frames[t], actions, np.ones(2), frames[t + 1], no, no, frames[t + 1]))
     assert agent.updates
+    assert (agent._passes is agent.q) is not has_units
+    lower = {w.dtype for layer in [*agent._passes][:-1] for w in layer.parameters()}
+    assert lower == {torch.bfloat16 if has_units else torch.float32}
     pairs = zip(agent.q.parameters(), agent._passes.parameters(), before.parameters(), strict=True)
     for weight, copied, then in pairs:
         assert weight.dtype == torch.float32

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
 
-from gridcade.envs import atari
+from gridcade.envs import atari, lookup
 from gridcade.envs.atari import AtariGame, AtariGames, Protocol
 from gridcade.errors import InputError
 
@@ -65,6 +65,9 @@ def test_shapes_and_actions() -> None:
     assert observations.dtype == np.uint8
     assert num_actions(games) == 4
     assert num_actions(AtariGames("Breakout", 1, "machado2018")) == 18
+    (note,) = AtariGame("Breakout", actions="full").notes
+    assert note == "played with 18 actions, where nature2015 has the game's own"
+    assert AtariGame("Breakout", actions="minimal").notes == []
 
 
 def test_a_game_is_its_seed_and_the_actions_since() -> None:
@@ -85,6 +88,69 @@ def test_a_game_is_its_seed_and_the_actions_since() -> None:
         assert got[1][0] == wanted[1][0]
         if got[2][0]:
             break
+
+
+@pytest.mark.parametrize("most_frames", [80, 18_000])
+def test_the_first_action_after_a_game_is_played_in_the_next(
+    most_frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulators that reset an ended game in a step of its own would pass over it."""
+    short = Protocol("", True, 0, 0.0, False, True, most_frames)
+    monkeypatch.setitem(atari.PROTOCOLS, "short", short)
+    games, fresh = (AtariGames("Breakout", 1, "short") for _ in range(2))
+    rng = np.random.default_rng(1)
+    games.reset(seed=[3])
+    _, _, terminated, truncated, _ = games.step(rng.integers(0, 4, 1))
+    while not terminated[0] | truncated[0]:
+        _, _, terminated, truncated, _ = games.step(rng.integers(0, 4, 1))
+    assert truncated[0] == (most_frames == 80)
+    mask = {"reset_mask": np.array([True])}
+    (start, _), (wanted, _) = games.reset(seed=[7], options=mask), fresh.reset(seed=[7])
+    np.testing.assert_array_equal(start, wanted)
+    for _ in range(3):
+        right = np.array([2])
+        got, expected = games.step(right), fresh.step(right)
+        np.testing.assert_array_equal(got[0], expected[0])
+        assert not np.array_equal(got[0][0, -1], got[0][0, -2])  # the paddle has moved
+
+
+def test_protocols_are_those_of_the_papers() -> None:
+    """Mnih et al. (2013); (2015), Extended Data Table 1; Machado et al. (2018), section 5."""
+    told = {
+        name: (p.two_frame_max, p.most_noops, p.sticky, p.full_actions, p.life_loss)
+        for name, p in atari.PROTOCOLS.items()
+    }
+    assert told == {
+        "mnih2013": (False, 0, 0.0, False, True),
+        "nature2015": (True, 30, 0.0, False, True),
+        "machado2018": (True, 0, 0.25, True, False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "most_idle", "sticky"),
+    [("mnih2013", 0, False), ("nature2015", 30, False), ("machado2018", 0, True)],
+)
+def test_a_seed_decides_idle_frames_and_sticky_actions_where_there_are_any(
+    protocol: str, most_idle: int, sticky: bool
+) -> None:
+    games = AtariGames("Breakout", 1, protocol)
+    rng = np.random.default_rng(0)
+    actions = rng.integers(0, 4, (200, 1))
+    begun, ends = [], set()
+    for seed in range(8):
+        _, info = games.reset(seed=[seed])
+        begun.append(int(info["episode_frame_number"][0]))
+        ends.add(play(games, actions)[-1][0].tobytes())
+    idle = (
+        np.array(begun)
+        - AtariGames("Breakout", 1, "mnih2013").reset(seed=[0])[1]["episode_frame_number"]
+    )
+    assert idle.min() >= 0
+    assert idle.max() <= most_idle
+    assert (len({*begun}) > 1) == (most_idle > 0)
+    if not most_idle:
+        assert (len(ends) > 1) == sticky
 
 
 def test_losing_a_life_is_told_and_does_not_end_the_game() -> None:
@@ -167,6 +233,9 @@ def test_wrong_names_and_a_missing_library_are_told(monkeypatch: pytest.MonkeyPa
         AtariGame("Breakot")
     with pytest.raises(InputError, match=r"unknown protocol 'nature2016'; did you mean nature2015"):
         AtariGame("Breakout", protocol="nature2016")
+    for number in ("2015", "none", "[1]"):  # which are no words to who reads them
+        with pytest.raises(InputError, match=r"unknown protocol '.*'"):
+            lookup.make(f"Breakout?protocol={number}")
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[atari\]'"):
         AtariGame("Breakout")
