@@ -229,6 +229,7 @@ class Arena(VecEnv):
         self._steps = experience.steps(self)
         self._actions: NDArray[Any]
         self.latest: Step
+        self.failure: Exception | None = None  # of the environments
         super().__init__(
             self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space
         )
@@ -255,7 +256,11 @@ class Arena(VecEnv):
 
     def step_wait(self) -> Any:
         """Observations, rewards, whether an episode ended, and infos, as `DummyVecEnv` has them."""
-        step = next(self._steps)
+        try:
+            step = next(self._steps)
+        except Exception as error:
+            self.failure = error
+            raise
         lost = np.zeros(self.num_envs, bool) if step.life_lost is None else step.life_lost
         ended = step.terminated | lost
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -382,6 +387,8 @@ class Reference:
         except InputError:
             raise
         except (AssertionError, ValueError) as error:
+            if error is self._arena.failure:
+                raise
             name = type(self.model).__name__
             raise InputError(f"stable-baselines3's {name} cannot go on: {_line(error)}") from error
 

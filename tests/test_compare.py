@@ -13,7 +13,7 @@ import pytest
 
 from gridcade.experiment import run
 from gridcade.run import Run
-from gridcade.study import Entry, Study
+from gridcade.study import Entry, Study, read_study
 
 COMMAND = [sys.executable, "-m", "gridcade.cli", "compare"]
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
@@ -81,6 +81,12 @@ def test_from_words_to_results_and_a_report(tmp_path: Path) -> None:
     assert again.stdout.splitlines()[-3:-2] == said.stdout.splitlines()[-3:-2]
     assert sessions(out / "runs/RussellNorvig4x3/q-learning/s0") == 1
 
+    by_reward = compare(tmp_path, *words, "--criterion", "average-reward")
+    assert by_reward.returncode == 0, by_reward.stderr
+    assert "RussellNorvig4x3: expected average reward" in by_reward.stdout.splitlines()
+    assert read_study(out / "study.toml").criterion == "average-reward"
+    assert sessions(out / "runs/RussellNorvig4x3/q-learning/s0") == 1
+
     other = compare(tmp_path, *(word.replace("3000", "4000") for word in words))
     assert other.returncode == 2
     assert other.stderr.startswith(f"gridcade: '{out}' holds another study (steps: 3000 -> 4000)")
@@ -119,6 +125,8 @@ def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == "gridcade: stopped; the same command goes on from here"
     assert "Traceback" not in err
+    told = (tmp_path / "studies/mine/tasks").rglob("state.json")
+    assert [json.loads(file.read_bytes())["phase"] for file in told] == ["stopped"] * 2
     stopped = [Run(path).last_checkpoint() for path in runs]
     assert all(0 < decisions < 60_000 for decisions in stopped)
     time.sleep(2)
@@ -136,7 +144,7 @@ def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
 
 def test_a_study_whose_command_was_killed_is_taken_over(tmp_path: Path) -> None:
     """Its workers live on and train, as a cluster's would, until the same command comes."""
-    process, words, runs = begun(tmp_path, 150_000)
+    process, words, runs = begun(tmp_path, 300_000)
     with process:
         process.kill()
         process.wait()
@@ -147,7 +155,7 @@ def test_a_study_whose_command_was_killed_is_taken_over(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # the workers, idle now
     assert said.returncode == 0, said.stderr
     assert [sessions(path) for path in runs] == [2, 2]
-    assert [Run(path).last_checkpoint() for path in runs] == [150_000, 150_000]
+    assert [Run(path).last_checkpoint() for path in runs] == [300_000, 300_000]
 
 
 def test_what_failed_is_told_and_the_exit_code_too(tmp_path: Path) -> None:

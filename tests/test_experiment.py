@@ -19,31 +19,20 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
-from gridcade import api, experiment, report, training
+from gridcade import agents, api, experiment, report, training
 from gridcade.comparison import Comparison, Outcome
 from gridcade.errors import InputError
 from gridcade.evaluation import measure
-from gridcade.experiment import (
-    TRIES,
-    Session,
-    Standing,
-    State,
-    Task,
-    _begun,
-    _killed,
-    _outcome,
-    _state,
-    attempt,
-    gather,
-    plan,
-    run,
-)
+from gridcade.experiment import Standing, _begun, _outcome, gather, plan, run
 from gridcade.run import Run
 from gridcade.statistics import mean_interval
 from gridcade.study import Entry, Study, read_study
+from gridcade.task import TRIES, Session, State, Stopped, Task, _killed, attempt, state_of
 from gridcade.training import resume, train
 from gridcade.workers import Backend, workers
 
@@ -131,6 +120,45 @@ def test_a_redrawn_map_makes_another_task(tmp_path: Path) -> None:
     assert not set(before.values()) & set(keys(study).values())
 
 
+def test_an_agent_that_comes_trained_is_known_by_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(agents.TRAINED / "breakout-dqn", tmp_path / "breakout-dqn")
+    study = Study((Entry("breakout-dqn"),), ("Breakout",), episodes=1)
+    before = keys(study)
+    monkeypatch.setattr(agents, "TRAINED", tmp_path)
+    assert keys(study) == before
+    file = tmp_path / "breakout-dqn" / agents.WEIGHTS
+    tensors = load_file(file)
+    name = next(iter(tensors))
+    save_file(tensors | {name: tensors[name] + 1}, file)
+    assert keys(study) != before
+
+
+def test_transfer_can_be_compared_with_training_anew(tmp_path: Path) -> None:
+    small = {"hidden": [8], "learn_start": 100, "held_out": 3, "replay_capacity": 200}
+    source = tmp_path / "source"
+    train("dqn", "CartPole", steps=300, epoch=100, hyperparameters=small, out=source)
+    anew = Entry("dqn", "anew", hyperparameters=small)
+    transferred = replace(anew, name="transferred", init_from=str(source))
+    study = Study((anew, transferred), ("CartPole",), 300, None, 1, 2)
+    outcomes = run(study, tmp_path / "out").outcomes["CartPole"]
+    began = {
+        label: Run(tmp_path / f"out/runs/CartPole/{label}/s0").load_agent(0) for label in outcomes
+    }
+    learnt = Run(source).load_agent(300)
+    for key in (key for key in learnt if key.startswith("q.")):
+        assert np.array_equal(began["transferred"][key], learnt[key])
+        assert not np.array_equal(began["anew"][key], learnt[key])
+    assert read_study(tmp_path / "out/study.toml") == study
+    before = keys(study)
+    resume(source, steps=600)  # it knows more now
+    after = keys(study)
+    assert [place for place in before if before[place] != after[place]] == [
+        "CartPole/transferred/s0"
+    ]
+
+
 def test_a_run_is_compared_as_it_stands_when_the_study_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +206,8 @@ def test_a_run_of_the_reference_has_one_thread_unless_its_study_names_more() -> 
         ([Entry("optimal")], "CartPole", "optimal on CartPole: "),
         ([Entry("random", preset="x")], "FourRooms", "takes no preset"),
         ([Entry("random", hyperparameters={"x": 1})], "FourRooms", "takes no hyperparameters"),
+        ([Entry("random", init_from="x")], "FourRooms", "takes no init_from"),
+        ([Entry("dqn", init_from="nowhere")], "CartPole", "dqn on CartPole: "),
         ([Entry("breakout")], "CartPole", "breakout on CartPole: "),
         ([Entry("random", "a:b"), Entry("random", "a?b")], "FourRooms", "share the folder"),
     ],
@@ -486,7 +516,7 @@ def test_an_error_is_tried_three_times_and_kept(breaking: str, tmp_path: Path) -
     (task,) = plan(study)
     with _begun(session := begun(study, tmp_path / "out")):
         attempt(task, session)
-        state = _state(session.folder(task))
+        state = state_of(session.folder(task))
         assert state is not None
         assert (state.phase, state.errors, state.kills) == ("failed", TRIES, 0)
         assert sessions(session.run(task)) == TRIES
@@ -512,7 +542,7 @@ def test_bad_input_is_not_tried_again(tmp_path: Path) -> None:
     (task,) = plan(study)
     with _begun(session := begun(study, tmp_path / "out")):
         attempt(task, session)
-    state = _state(session.folder(task))
+    state = state_of(session.folder(task))
     assert state is not None
     assert (state.phase, state.errors) == ("failed", 1)
     assert "it has diverged" in state.reason
@@ -525,11 +555,11 @@ def test_a_task_whose_session_is_over_stops_at_a_checkpoint(tmp_path: Path) -> N
     with _begun(session := begun(study, tmp_path / "out")):
         working = threading.Thread(target=attempt, args=(task, session))
         working.start()
-        wait(lambda: (state := _state(session.folder(task))) is not None and state.decisions > 0)
+        wait(lambda: (state := state_of(session.folder(task))) is not None and state.decisions > 0)
         session.sign.unlink()
         working.join(30)
         assert not working.is_alive()
-    state = _state(session.folder(task))
+    state = state_of(session.folder(task))
     assert state is not None
     assert state.phase == "stopped"
     assert 0 < Run(session.run(task)).last_checkpoint() < 40_000
@@ -566,7 +596,7 @@ def killer(session_out: Path, place: str, times: int) -> Iterator[list[int]]:
 
     def kill() -> None:
         while len(killed) < times and not over.wait(0.02):
-            state = _state(session_out / "tasks" / place)
+            state = state_of(session_out / "tasks" / place)
             if state and state.phase == "training" and state.pid not in killed and state.decisions:
                 os.kill(state.pid, signal.SIGKILL)
                 killed.append(state.pid)
@@ -687,7 +717,7 @@ def test_a_worker_killed_and_a_task_that_fails_change_nothing_else(
     assert (
         b'"contender": "q-learning",\n      "env": "FrozenLake-v1",\n      "seed": 0' in undisturbed
     )
-    state = _state(out / "tasks" / HURT)
+    state = state_of(out / "tasks" / HURT)
     assert state is not None
     assert state.reason.startswith("cannot write")
     assert state.reason.endswith("metrics.jsonl': Is a directory")
@@ -718,8 +748,8 @@ def test_jobs_bound_what_runs_at_once_in_processes_of_one_thread(
 
     def span(number: int) -> None:
         start = time.monotonic()
-        time.sleep(0.2)
-        found = start, time.monotonic(), os.environ["OMP_NUM_THREADS"], os.getpid()
+        threads = os.environ["OMP_NUM_THREADS"], torch.get_num_threads()
+        found = start, time.monotonic(), threads, os.getpid()
         (tmp_path / f"{number}.json").write_text(json.dumps(found))
 
     with workers(backend, jobs=1) as hand_out:
@@ -728,21 +758,83 @@ def test_jobs_bound_what_runs_at_once_in_processes_of_one_thread(
     assert len(spans) == 3
     for (_, end, _, _), (start, _, _, _) in pairwise(spans):
         assert end <= start
-    assert {threads for _, _, threads, _ in spans} == {"1"}
+    assert all(threads == ["1", 1] for _, _, threads, _ in spans)
     assert os.getpid() not in {process for _, _, _, process in spans}
 
 
-def test_where_no_worker_can_begin_the_study_ends(tmp_path: Path) -> None:
+def test_no_usage_statistics_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    with workers("ray", jobs=1):
+        from ray._common.usage import usage_lib
+
+        assert not usage_lib.usage_stats_enabled()
+
+
+def test_workers_of_several_threads_are_refused(tmp_path: Path) -> None:
+    """Where a task chooses its folder and its threads for its whole process."""
+    distributed: Any = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        pytest.raises(InputError, match="start them with --nthreads 1"),
+    ):
+        run(SMALL, tmp_path / "out", backend="dask", address=cluster.scheduler_address)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_where_no_worker_can_begin_the_study_ends(raised: bool, tmp_path: Path) -> None:
+    """Workers that cannot be had raise; such as do not see the study's folder say nothing."""
     session = begun(SMALL, tmp_path / "out")
     calls = []
 
-    def hand_out(_: Any, items: Any) -> None:
+    def hand_out(work: Callable[[Task], None], items: Any) -> None:
         calls.append(len(items))
-        raise RuntimeError("the cluster\nhas gone")
+        if raised:
+            raise RuntimeError("the cluster\nhas gone")
+        hidden = session.sign.rename(tmp_path / "hidden")
+        for item in items:
+            work(item)
+        hidden.rename(session.sign)
 
+    why = "RuntimeError: the cluster has gone" if raised else "'.*' is not theirs to see"
     with (
         _begun(session),
-        pytest.raises(InputError, match="no worker can begin a task: RuntimeError: the cluster"),
+        pytest.raises(InputError, match=f"no worker can begin a task: {why}"),
     ):
         experiment._work_off(plan(SMALL), session, hand_out)
     assert calls == [8] * TRIES
+    assert not (session.out / "tasks").exists()
+
+
+def test_a_task_that_cannot_be_told_of_disturbs_no_other(tmp_path: Path) -> None:
+    tasks = plan(SMALL)
+    with _begun(session := begun(SMALL, tmp_path / "out")):
+        folder = session.folder(tasks[0])
+        folder.parent.mkdir(parents=True)
+        folder.touch()  # where its folder should be
+
+        def here(work: Callable[[Task], None], items: Any) -> None:
+            for item in items:
+                work(item)
+
+        with pytest.raises(InputError, match="is not theirs to see, or to write in"):
+            experiment._work_off(tasks, session, here)
+    assert {f.contender for f in gather(tasks, session).failures} == {"random"}
+
+
+def test_a_study_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    study = Study((SLOW,), ("FrozenLake-v1",), minutes=5, seeds=1, episodes=5)
+    out, place = tmp_path / "out", "FrozenLake-v1/q-learning/s0"
+
+    def learning() -> bool:
+        return (state := state_of(out / "tasks" / place)) is not None and state.decisions > 0
+
+    with pytest.raises(Stopped):
+        run(study, out, jobs=1, stop=learning)
+    kept = Run(out / "runs" / place)
+    assert 0 < kept.last_checkpoint() < kept.config.epoch  # not a decision is lost
+    state = state_of(out / "tasks" / place)
+    assert state is not None
+    assert state.phase == "stopped"

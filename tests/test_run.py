@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from gridcade import run as run_module
-from gridcade.errors import InputError
+from gridcade.errors import InputError, WriteError
 from gridcade.run import (
     KEPT_CHECKPOINTS,
     Run,
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(
 
     monkeypatch.setattr(run_module, "write_text", write)
     told = "cannot make the run folder '.*run': No space left on device"
-    with pytest.raises((InputError, KeyboardInterrupt), match=told if error.args else None):
+    with pytest.raises((WriteError, KeyboardInterrupt), match=told if error.args else None):
         Run.create(tmp_path / "run", CONFIG, MAP)
     assert names(tmp_path) == set()
 
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(
 @pytest.mark.parametrize("name", ["file/run", "n" * 300])
 def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot make the run folder"):
+    with pytest.raises(WriteError, match="cannot make the run folder"):
         Run.create(tmp_path / name, CONFIG, None)
     assert names(tmp_path) == {"file"}
 

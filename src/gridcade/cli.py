@@ -254,7 +254,7 @@ class Compare:
     CONTENDER is an agent, which is trained from each seed, alone or with a preset of its own
     (dqn:two-core); or a policy. A study file holds contenders, environments, budgets and seeds.
 
-    Ctrl-C stops; the same command goes on, with what is neither trained nor evaluated yet.
+    Ctrl-C stops at checkpoints, pressed once more at once; the same command goes on from there.
     """
 
     contenders: Annotated[
@@ -297,6 +297,7 @@ class Compare:
         """Compare, print, and write the report."""
         from gridcade import console, experiment, report
         from gridcade.study import from_words
+        from gridcade.task import Stopped
 
         study, name = from_words(
             self.contenders,
@@ -318,10 +319,12 @@ class Compare:
                     address=self.address,
                     jobs=self.jobs,
                     report=display.report,
+                    stop=_interrupt(),
                 )
-        except KeyboardInterrupt:
+        except (Stopped, KeyboardInterrupt):
             print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         console.show_comparison(comparison)
         print(f"results: {out}/results.json")
         print(f"report:  {report.write(comparison, out)}")

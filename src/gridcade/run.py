@@ -95,7 +95,8 @@ class Run:
         """Make a new folder.
 
         Raises:
-            InputError: the folder exists and is not empty, or cannot be made.
+            InputError: the folder exists and is not empty.
+            WriteError: it cannot be made.
         """
         try:
             if path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -111,7 +112,7 @@ class Run:
                 write_text(new / "config.toml", tomli_w.dumps(plain(config)))
                 new.rename(path)
         except OSError as error:
-            raise InputError(f"cannot make the run folder '{path}': {error.strerror}") from None
+            raise WriteError(f"cannot make the run folder '{path}': {error.strerror}") from None
         return cls(path)
 
     @property

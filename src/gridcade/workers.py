@@ -6,6 +6,7 @@ have threads of their own, and so has an agent of stable-baselines3's whose stud
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -62,7 +63,12 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
         raise InputError("--address is for a cluster: --backend ray or dask")
     # with one job joblib would work in this very process; pre_dispatch keeps the second idle
     at_least_two = max(2, jobs or cpu_count())
-    yield {"backend": "loky", "n_jobs": at_least_two, "inner_max_num_threads": 1}
+    yield {
+        "backend": "loky",
+        "n_jobs": at_least_two,
+        "inner_max_num_threads": 1,
+        "initializer": _leave_interrupts,
+    }
 
 
 @contextmanager
@@ -107,6 +113,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
             silence_logs=logging.CRITICAL,
         )
         with closing(cluster), dask.Client(cluster, set_as_default=False) as client:
+            client.run(_leave_interrupts)
             yield {"backend": _on_dask(client)}
         return
     _reach(address, "Dask scheduler")
@@ -185,6 +192,11 @@ class _Cluster(ParallelBackendBase):  # type: ignore[misc]
         for future in list(self._waiting):
             self._cancel(future)
         self._waiting.clear()
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C, which a terminal sends to workers too, is for whoever has handed the work out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _call(func: Callable[[], Any]) -> Any:

@@ -149,6 +149,30 @@ def test_no_more_than_the_budget_is_learnt_from(steps: int, tmp_path: Path) -> N
     assert entry["training_average_reward"] == 1
 
 
+class Leaking(gym.Env[Any, Any]):
+    """An environment that fails by itself."""
+
+    observation_space = gym.spaces.Discrete(2)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, **given: Any) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=given.get("seed"))
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        raise ValueError(f"no valve {action}")
+
+
+def test_an_environments_own_error_is_not_the_algorithms(tmp_path: Path) -> None:
+    gym.register("Leaking-v0", lambda **_: Leaking())
+    try:
+        with pytest.raises(ValueError, match="no valve") as caught:
+            train_small("sb3-a2c", tmp_path / "run", "Leaking-v0")
+    finally:
+        del gym.registry["Leaking-v0"]
+    assert not isinstance(caught.value, InputError)
+
+
 def test_a_run_folder_holds_no_pickle(tmp_path: Path) -> None:
     run = train_small("sb3-dqn", tmp_path / "run")
     suffixes = {file.suffix for file in run.path.rglob("*") if file.is_file()}

@@ -23,11 +23,12 @@ def evaluation(
     value: float,
     *,
     half: float = 0.0,
+    reward: float = 1.0,
     continuing: bool = False,
     exact: float | None = None,
     optimum: float | None = None,
 ) -> dict[str, Any]:
-    """An evaluation whose expected return, and average reward, is a value."""
+    """An evaluation whose expected return is a value, and its average reward `reward` times it."""
     known = {
         "expected_return": None if continuing else exact,
         "average_reward": exact,
@@ -38,7 +39,7 @@ def evaluation(
         "episodes": None if continuing else 100,
         "confidence": 0.95,
         "expected_return": None if continuing else estimate(value, half),
-        "average_reward": estimate(value, half),
+        "average_reward": estimate(reward * value, half),
         "exact": known if exact is not None else None,
     }
 

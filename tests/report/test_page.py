@@ -17,6 +17,7 @@ from gridcade import report
 from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.errors import InputError
 from gridcade.numbers import number
+from gridcade.report import findings, pictures
 from gridcade.study import Entry, Study, read_study
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "source"}
@@ -159,6 +160,43 @@ def test_the_same_comparison_gives_the_same_figures(
     )
     assert first == second
     report.write(studied, tmp_path)  # into the same place
+
+
+def test_no_figure_of_a_smaller_study_is_left(tmp_path: Path) -> None:
+    few: dict[str, Any] = {"A": SCORES, "B": [0.5, 0.6, 0.4]}
+    report.write(made_up({"E": few}), tmp_path / "grown")
+    more = made_up({"F": few, "E": few})
+    kept = tmp_path / "grown/figures/mine.svg"
+    kept.touch()
+    names = [
+        {file.name for file in (report.write(more, out).parent / "figures").iterdir()}
+        for out in (tmp_path / "grown", tmp_path / "at once")
+    ]
+    assert names[0] - names[1] == {kept.name}
+    assert names[1] < names[0]
+
+
+@pytest.mark.parametrize(
+    ("a", "told", "said"),
+    [
+        ([1.0, 1.0], False, "; all resamples agree"),
+        ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4], False, "; 6 seeds: bootstrap intervals of fewer than 10"),
+        ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4] * 2, True, ""),
+    ],
+)
+def test_the_probability_of_improvement_is_told_by_seeds_enough(
+    a: list[float], told: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "draw", lambda *shown: shown)
+    b = [0.5 + 0.01 * seed for seed in range(len(a))] if len(a) > 2 else [0.5, 0.5]
+    found = findings.find(made_up({"E": {"A": a, "B": b}}))
+    made: Any = pictures.improvement(findings.improvements(found, 0.95), 0.95)
+    *_, caption, _, paint = made
+    ((_, probability, filled),) = paint.keywords["rows"]
+    assert not probability.low <= 0.5 <= probability.high
+    assert filled is told
+    assert said in caption
+    assert caption.endswith("filled where one is without 0.5.") is told
 
 
 def edge_cases() -> Iterator[Any]:

@@ -152,6 +152,15 @@ def test_a_continuing_task_is_decided_by_the_average_reward() -> None:
     assert "never ends" in words.introduction(found, 100)
 
 
+def test_the_criterion_decides() -> None:
+    """Who dies soon has a small return, and may yet have had much of it a decision."""
+    scores: dict[str, dict[str, list[float] | float]] = {"E": {"A": HIGH, "B": LOW}}
+    (by_return,) = said(scores, reward=-1.0)
+    assert by_return.startswith("A is better than B on E: difference 0.41, ")
+    (by_reward,) = said(scores, reward=-1.0, criterion="average-reward")
+    assert by_reward.startswith("B is better than A on E: difference 0.41, ")
+
+
 def test_names_and_numbers_for_people() -> None:
     assert words.listing(["a"]) == "a"
     assert words.listing(["a", "b", "c"]) == "a, b and c"

@@ -89,7 +89,11 @@ def write(comparison: Comparison, out: Path) -> Path:
     try:
         folder = out / "figures"
         folder.mkdir(parents=True, exist_ok=True)
-        for picture in [*(p for part in parts for p in part.pictures), *overall]:
+        shown = [*(p for part in parts for p in part.pictures), *overall]
+        for old in folder.glob("*-*.*"):  # of the study before it grew
+            if old.suffix in (".svg", ".png") and old.stem not in {p.name for p in shown}:
+                old.unlink()
+        for picture in shown:
             write_text(folder / f"{picture.name}.svg", picture.svg)
             (folder / f"{picture.name}.png").write_bytes(picture.png)
         file = out / "report.html"

@@ -1,6 +1,6 @@
 """The figures of a report: what each shows, in ink, and in words for those who do not see it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from gridcade.report.figures import (
     strip,
 )
 from gridcade.report.findings import Aggregate, Findings, Improvement
+from gridcade.statistics import Estimate
 
 Looks = Mapping[str, Look]
 
@@ -132,15 +133,14 @@ def aggregate(made: Aggregate, confidence: float, looks: Looks) -> tuple[Picture
     """Interquartile means, and performance profiles."""
     rows = list(made.means.items())
     said = words.listing([f"{name} {number(estimate.mean)}" for name, estimate in rows])
-    level = words.percent(confidence)
+    level, notes = words.percent(confidence), _notes(made.means.values())
     return (
         draw(
             "all-interquartile-mean",
             "Interquartile mean",
             f"Interquartile means: {said}.",
             f"The mean of the middle half of all runs, with a {level} interval by a bootstrap of "
-            "the seeds within each environment (Agarwal et al. 2021). With ten seeds or fewer "
-            "that is somewhat too narrow.",
+            f"the seeds within each environment (Agarwal et al. 2021){notes}.",
             AXES + ROW * len(rows),
             partial(means, rows=rows, looks=looks, x=made.unit),
         ),
@@ -162,17 +162,25 @@ def improvement(made: Sequence[Improvement], confidence: float) -> Picture:
         (
             f"{i.first} over {i.second}",
             i.probability,
-            not i.probability.low <= 0.5 <= i.probability.high,
+            i.probability.note is None and not i.probability.low <= 0.5 <= i.probability.high,
         )
         for i in made
     ]
     said = words.listing([f"{pair} {number(estimate.mean)}" for pair, estimate, _ in rows])
+    level, notes = words.percent(confidence), _notes(i.probability for i in made)
     return draw(
         "all-probability-of-improvement",
         "Probability of improvement",
         f"Probabilities of improvement: {said}.",
         "How likely a run of the first scores higher than a run of the second, ties half, averaged "
-        f"over environments, with {words.percent(confidence)} intervals by the same bootstrap.",
+        f"over environments, with {level} intervals by the same bootstrap, each by itself; filled "
+        f"where one is without 0.5{notes}.",
         AXES + ROW * len(rows),
         partial(forest, rows=rows, x="probability", zero=0.5),
     )
+
+
+def _notes(estimates: Iterable[Estimate]) -> str:
+    """What is to be known of intervals besides, each once, to end a sentence with."""
+    notes = dict.fromkeys(estimate.note for estimate in estimates if estimate.note)
+    return "".join(f"; {note}" for note in notes)

@@ -12,7 +12,15 @@ from gridcade.report import words
 from gridcade.report.findings import NAMES, Findings
 
 # What else a run's config tells is the same for all contenders, or the run's own.
-SHOWN = ("preset", "envs", "epoch", "init_from", "hyperparameters")
+SHOWN = (
+    "preset",
+    "envs",
+    "epoch",
+    "evaluation_every",
+    "evaluation_episodes",
+    "init_from",
+    "hyperparameters",
+)
 SAME = {  # stable-baselines3's names for what our agents call otherwise and count the same way
     "buffer_size": "replay_capacity",
     "exploration_final_eps": "epsilon.final",
