@@ -854,6 +854,16 @@ def test_an_agent_starts_from_another_ones_layers(gridcade: Call) -> None:
     assert said.err == "gridcade: q-learning cannot start from 'run', which is dqn\n"
 
 
+def test_a_picture_needs_no_screen(folder: Path) -> None:
+    pytest.importorskip("pygame")
+    screens = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+    env = {key: value for key, value in os.environ.items() if key not in screens}
+    words = ["watch", "random", "--env", "CartPole", "--video", "film.webp", "--episodes", "1"]
+    done = subprocess.run([*COMMAND, *words], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "film.webp").is_file()
+
+
 @pytest.mark.parametrize("driver", ["nonsense", None])
 def test_a_window_needs_a_screen(driver: str | None, folder: Path) -> None:
     pytest.importorskip("pygame")

@@ -63,6 +63,17 @@ CASES = {
         agent="pqn",
         hyperparameters={"hidden": 16, "rollout": 32, "minibatches": 4},
     ),
+    "frames": Case(
+        "FourRooms?observation=pixels&pixels=36",
+        envs=2,
+        epoch=200,
+        epochs=16,
+        ahead=2,
+        pause=0.3,
+        kills=7,
+        agent="dqn",
+        hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 1500, "update_every": 8},
+    ),
     "breakout": Case(
         "Breakout",
         envs=2,

@@ -325,6 +325,7 @@ class Compare:
             print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        _draw_unseen()
         console.show_comparison(comparison)
         print(f"results: {out}/results.json")
         print(f"report:  {report.write(comparison, out)}")
@@ -402,6 +403,8 @@ class Watch:
         from gridcade import api
         from gridcade.watch import show
 
+        if self.where != "window":
+            _draw_unseen()
         contender = api.find(self.policy, self.env, trust=self.trust)
         show.watch(
             contender.policy,
@@ -439,6 +442,7 @@ class Play:
         from gridcade import console
         from gridcade.watch import play
 
+        _draw_unseen()
         console.show_evaluation(play.play(self.env, self.episodes, self.seed, self.confidence))
 
 
@@ -605,6 +609,11 @@ def _interrupt() -> Callable[[], bool]:
 
     signal.signal(signal.SIGINT, handle)
     return lambda: bool(pressed)
+
+
+def _draw_unseen() -> None:
+    """Gymnasium's pictures take no screen, and where there is none SDL need not complain of it."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
 def _note(words: str) -> None:
