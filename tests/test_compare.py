@@ -93,13 +93,15 @@ def test_from_words_to_results_and_a_report(tmp_path: Path) -> None:
     assert other.stderr.count("\n") == 1
 
 
-def begun(folder: Path, steps: int) -> "tuple[subprocess.Popen[str], list[str], list[Path]]":
+def begun(
+    folder: Path, steps: int, *also: str
+) -> "tuple[subprocess.Popen[str], list[str], list[Path]]":
     """A study whose two runs have come to a checkpoint: its process, its words, its run folders."""
     (folder / "mine.toml").write_text(
         f'environments = ["FrozenLake-v1"]\nsteps = {steps}\nseeds = 2\nepisodes = 10\n'
         '[[contenders]]\npolicy = "q-learning"\nenvs = 2\n'
     )
-    words = ["mine.toml", "--jobs", "2"]
+    words = ["mine.toml", "--jobs", "2", *also]
     runs = [folder / f"studies/mine/runs/FrozenLake-v1/q-learning/s{seed}" for seed in range(2)]
     process = subprocess.Popen(
         [*COMMAND, *words],
@@ -118,8 +120,10 @@ def begun(folder: Path, steps: int) -> "tuple[subprocess.Popen[str], list[str], 
     return process, words, runs
 
 
-def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
-    process, words, runs = begun(tmp_path, 60_000)
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("backend", ["loky", "ray", "dask"])
+def test_a_study_that_is_interrupted_goes_on(backend: str, tmp_path: Path) -> None:
+    process, words, runs = begun(tmp_path, 60_000, "--backend", backend)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers are interrupted too
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
@@ -132,7 +136,7 @@ def test_a_study_that_is_interrupted_goes_on(tmp_path: Path) -> None:
     time.sleep(2)
     assert [Run(path).last_checkpoint() for path in runs] == stopped  # nobody works on
 
-    said = compare(tmp_path, *words)
+    said = compare(tmp_path, *words[:3])  # whoever worked on it before
     assert said.returncode == 0, said.stderr
     assert [sessions(path) for path in runs] == [2, 2]
     assert [Run(path).last_checkpoint() for path in runs] == [60_000, 60_000]
