@@ -46,6 +46,7 @@ class AgentKind:
     config_name: str
     default_preset: str
     image_preset: str = ""  # for environments seen as images, if another one
+    pixels_preset: str = ""  # for grey or coloured pictures, [h, w, 1 or 3], if another one again
     state_preset: str = ""  # for worlds seen as numbered states, if another one
     presets_folder: str = ""  # if not the one of its name
 
@@ -57,8 +58,10 @@ class AgentKind:
             space = single.observation_space
         if self.state_preset and isinstance(space, gym.spaces.Discrete):
             return self.state_preset
-        image = space.shape is not None and len(space.shape) == 3
-        return self.image_preset if image else self.default_preset
+        if space.shape is None or len(space.shape) != 3:
+            return self.default_preset
+        picture = space.shape[-1] in (1, 3)
+        return (picture and self.pixels_preset) or self.image_preset
 
     @property
     def config(self) -> Any:
@@ -106,6 +109,7 @@ AGENTS = {
             config_name="DQNConfig",
             default_preset="vector",
             image_preset="two-core",
+            pixels_preset="pixels",
         ),
         AgentKind(
             name="pqn",

@@ -271,11 +271,11 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.frames_per_decision = self._games.frames_per_decision
         self.time_limit = self._games.protocol.most_frames // self.frames_per_decision
         self.metadata = {**self.metadata, "render_fps": 60 / self.frames_per_decision}
-        count = int(self.action_space.n)  # type: ignore[attr-defined]
-        usual = "18" if self._games.protocol.full_actions else "the game's own"
         self.notes = []
         if has_full_actions(protocol, actions) != self._games.protocol.full_actions:
-            self.notes = [f"played with {count} actions, where {protocol} has {usual}"]
+            usual: Any = AtariGames(game, 1, protocol).single_action_space
+            if (count := int(self.action_space.n)) != usual.n:  # type: ignore[attr-defined]
+                self.notes = [f"played with {count} actions, where {protocol} has {usual.n}"]
         self.stack = STACK
         self._picture: NDArray[np.uint8] | None = None
 

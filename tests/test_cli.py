@@ -465,9 +465,11 @@ def test_a_run_s_config_is_a_config_file(gridcade: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "preset"),
     [
-        ("dqn FourRooms?observation=pixels", "two-core"),
-        ("dqn FourRooms --env.observation pixels", "two-core"),
-        ("dqn --no-bfloat16 FourRooms?observation=pixels", "two-core"),
+        ("dqn FourRooms?observation=pixels", "pixels"),
+        ("dqn FourRooms --env.observation pixels", "pixels"),
+        ("dqn --bfloat16 FourRooms?observation=pixels", "pixels"),
+        ("dqn Breakout", "two-core"),
+        ("dqn --no-bfloat16 Breakout", "two-core"),
         ("dqn FourRooms?observation=one_hot", "vector"),
         ("dqn FourRooms?observation=pixels --preset vector", "vector"),
     ],
@@ -486,7 +488,9 @@ def test_an_environment_seen_as_images_has_its_own_preset(
     file = agents.find("dqn").preset(preset)
     wanted = {"network": "mlp", "bfloat16": False}
     wanted |= read_toml(file)["hyperparameters"] | {"batch_size": 64}
-    wanted |= {"bfloat16": False} if "--no-bfloat16" in words else {}
+    switches = {"--no-bfloat16": False, "--bfloat16": True}
+    for switch in switches.keys() & words.split():
+        wanted["bfloat16"] = switches[switch]
     found = plain(handed["hyperparameters"])
     keys = ("network", "replay_capacity", "batch_size", "bfloat16")
     assert {key: found[key] for key in keys} == {key: wanted[key] for key in keys}

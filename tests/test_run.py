@@ -30,6 +30,7 @@ from gridcade.run import (
     read_toml,
     write_text,
 )
+from gridcade.streams import SEEDS
 
 Tensors = dict[str, NDArray[Any]]
 CONFIG = RunConfig("q-learning", "FourRooms", steps=1000)
@@ -154,7 +155,7 @@ configs = st.builds(
     agent=st.text(),
     env=st.text(),
     preset=st.text(),
-    seed=st.integers(0, 1 << 200),
+    seed=st.integers(0, SEEDS - 1),
     steps=st.integers(1, 1 << 62),
     minutes=st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False),
     epoch=st.integers(1, 1 << 62),

@@ -29,6 +29,7 @@ from gridcade.training import resume, train
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
 
 BUILT_IN = ("random", "optimal")
+AS_IT_PLAYS = {"device": "cpu", "freeze": "nothing"}  # whatever it learnt with
 ZIP = ".zip"  # ends the names of the files that stable-baselines3 saves
 Env = gym.Env[Any, Any]
 
@@ -175,8 +176,7 @@ def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Any:
     """An agent that has learnt, in an environment that it fits; it acts on the processor."""
     kind = agents.find(config.agent)
     given = dict(config.hyperparameters)
-    if "device" in given:
-        given["device"] = "cpu"
+    given |= {key: value for key, value in AS_IT_PLAYS.items() if key in given}
     agent = kind.make(env, convert(given, kind.config, "config"), config.seed)
     try:
         if "counters" in tensors or not hasattr(agent, "take_layers"):

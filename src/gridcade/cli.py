@@ -310,8 +310,9 @@ class Compare:
             criterion=self.criterion,
         )
         out = self.out or Path("studies") / name
+        stop = _interrupt()
         try:
-            with console.StudyDisplay() as display:
+            with console.StudyDisplay(stop) as display:
                 comparison = experiment.run(
                     study,
                     out,
@@ -319,7 +320,7 @@ class Compare:
                     address=self.address,
                     jobs=self.jobs,
                     report=display.report,
-                    stop=_interrupt(),
+                    stop=stop,
                 )
         except (Stopped, KeyboardInterrupt):
             print("gridcade: stopped; the same command goes on from here", file=sys.stderr)

@@ -102,9 +102,14 @@ class TrainingDisplay:
 
 
 class StudyDisplay:
-    """Progress of a study: its running tasks on a terminal, elsewhere a line for each that ends."""
+    """Progress of a study: its running tasks on a terminal, elsewhere a line for each that ends.
 
-    def __init__(self) -> None:
+    Args:
+        stopping: whether it was told to stop.
+    """
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
         self._live = Live(console=err, transient=True, auto_refresh=False)
         self._began: tuple[float, float] | None = None  # clock and tasks' worth of work done
         self._told: set[str] = set()  # tasks that have ended, by name
@@ -148,7 +153,9 @@ class StudyDisplay:
         counts = Counter(one.phase for one in standings)
         words = [f"{counts[phase]} {phase}" for phase in ("done", "waiting", "failed")]
         words = [f"{len(running)} running", *words]
-        if left := self._left(standings):
+        if self._stopping():
+            words = ["stopping at checkpoints; Ctrl-C once more ends it at once"]
+        elif left := self._left(standings):
             words.append(f"{left} left")
         return Group(table, Text("  ".join(words), style="bold"))
 

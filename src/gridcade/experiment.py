@@ -99,6 +99,7 @@ def run(
     session = Session(study, Path(out).absolute(), Path.cwd(), secrets.token_hex(8))
     tasks = plan(study)
     _check_folder(session, tasks)
+    reason = ""
     if to_do := [task for task in tasks if result_of(session.folder(task), task) is None]:
         if address is None:  # of a cluster's memory nothing is known here
             most = sorted((task.memory for task in to_do), reverse=True)
@@ -106,15 +107,15 @@ def run(
         with (
             workers(backend, address, jobs) as hand_out,
             _begun(session),
-            _watched(tasks, session, report, stop),
+            _watched(tasks, session, report, stop) as stopped,
         ):
             at_once = jobs or (None if address else cpu_count())  # None: as the cluster has it
             _add_session(session.out, {"backend": backend, "jobs": at_once})
-            _work_off(tasks, session, hand_out, stop)
+            reason = _work_off(tasks, session, hand_out, stopped)
     elif read_study(session.out / STUDY).as_dict() != study.as_dict():
         with _begun(session):
             pass  # the folder keeps the study as it is now
-    comparison = gather(tasks, session)
+    comparison = gather(tasks, session, reason)
     write_results(comparison, session.out)
     return comparison
 
@@ -158,7 +159,8 @@ def _configs(entry: Entry, env: str, study: Study) -> tuple[list[RunConfig], int
     """The runs of an agent, one a seed, and the memory of each; InputError if it does not fit."""
     kind = agents.find(entry.policy)
     given: dict[str, Any] = {"steps": study.steps, "minutes": study.minutes, "envs": entry.envs}
-    given["init_from"] = entry.init_from or None
+    if entry.init_from:
+        given["init_from"] = _pinned(entry.init_from)
     alone = {"threads": 1} if "threads" in {field.name for field in fields(kind.config)} else {}
     hyperparameters = alone | entry.hyperparameters  # a preset may be for a whole machine
     settled = training.settle(kind, env, entry.preset or None, None, given, hyperparameters)
@@ -190,8 +192,15 @@ def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
         return entry.policy, (known_by,)
     run, decisions = find_run(entry.policy, known)
     began = next((session.get("started") for session in _sessions(run.path / PROVENANCE)), None)
-    checkpoint = run.path / "checkpoints" / str(decisions)
-    return str(checkpoint), (decisions, plain(run.config), began)
+    return _pinned(entry.policy), (decisions, plain(run.config), began)
+
+
+def _pinned(policy: str) -> str:
+    """An agent that has learnt, as it is now: of a run, that is the checkpoint it has come to."""
+    if policy in agents.trained():
+        return policy
+    run, decisions = find_run(policy, agents.trained())
+    return str(run.path / "checkpoints" / str(decisions))
 
 
 def _digest(policy: str) -> str:
@@ -220,6 +229,10 @@ def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
         raise InputError(f"'{out}' is there already, and holds no study")
     for task in tasks:
         path = session.run(task)
+        if task.entry.init_from and _has_another(task, session):
+            raise InputError(
+                f"'{path}' has started from another '{task.entry.init_from}': choose another --out"
+            )
         if task.config is None or not (path / "config.toml").is_file():
             continue
         kept = Run(path)
@@ -281,15 +294,15 @@ def _sessions(file: Path) -> list[dict[str, Any]]:
 
 
 def _work_off(
-    tasks: Sequence[Task],
-    session: Session,
-    hand_out: HandOut[Task],
-    stop: Callable[[], bool] = lambda: False,
-) -> None:
-    """Hand tasks out until each is done or given up, in rounds: a worker that died ends one."""
+    tasks: Sequence[Task], session: Session, hand_out: HandOut[Task], stopped: threading.Event
+) -> str:
+    """Hand tasks out until each is done or given up, in rounds: a worker that died ends one.
+
+    Where some can never begin, why is returned; where none can, it is raised.
+    """
     in_vain = 0
     while pending := [task for task in tasks if not over(task, session)]:
-        if stop():
+        if stopped.is_set():
             raise Stopped
         if not session.sign.exists():
             raise InputError(f"'{session.out}' was stopped: '{session.sign.name}' is gone")
@@ -306,7 +319,11 @@ def _work_off(
         if before != [state_of(session.folder(task)) for task in pending]:
             in_vain = 0
         if in_vain == TRIES:
-            raise InputError(f"no worker can begin a task: {reason}")
+            reason = f"no worker can begin a task: {reason}"
+            if len(pending) < len(tasks):
+                return reason
+            raise InputError(reason)
+    return ""
 
 
 @contextmanager
@@ -315,13 +332,18 @@ def _watched(
     session: Session,
     report: Callable[[Sequence[Standing]], None] | None,
     stop: Callable[[], bool],
-) -> Iterator[None]:
-    """Tell where the tasks stand, meanwhile and in the end; and tell them when they are to stop."""
+) -> Iterator[threading.Event]:
+    """Tell where the tasks stand, meanwhile and in the end; and tell them when they are to stop.
+
+    Yields whether they have been told.
+    """
+    stopped = threading.Event()
     final: dict[str, Standing] = {}  # where -> what will not change
     over = threading.Event()
 
     def look() -> None:
         if stop():
+            stopped.set()
             session.sign.unlink(missing_ok=True)
         if report is None:
             return
@@ -337,7 +359,7 @@ def _watched(
     look()
     thread.start()
     try:
-        yield
+        yield stopped
     finally:
         over.set()
         thread.join()
@@ -358,8 +380,8 @@ def _standing(task: Task, session: Session) -> Standing:
 # ---- what came out
 
 
-def gather(tasks: Sequence[Task], session: Session) -> Comparison:
-    """What the tasks of a study came to."""
+def gather(tasks: Sequence[Task], session: Session, reason: str = "") -> Comparison:
+    """What the tasks of a study came to; `reason` is why some of them have never begun."""
     outcomes: dict[str, dict[str, tuple[Outcome, ...]]] = {
         env: {entry.label: () for entry in session.study.contenders}
         for env in session.study.environments
@@ -371,8 +393,8 @@ def gather(tasks: Sequence[Task], session: Session) -> Comparison:
             outcomes[task.env][label] += (_outcome(task, session, evaluation),)
         else:
             state = state_of(session.folder(task))
-            reason = state.reason if state else ""
-            failures.append(Failure(label, task.env, task.seed, reason))
+            why = (state.reason if state else "") or reason
+            failures.append(Failure(label, task.env, task.seed, why))
     return Comparison(
         session.study, outcomes, tuple(failures), tuple(_sessions(session.out / SESSIONS))
     )

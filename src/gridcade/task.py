@@ -118,12 +118,14 @@ def attempt(task: Task, session: Session) -> None:
     folder = session.folder(task)
     if not session.sign.exists():
         return  # the session is over, or its folder is not to be seen from here
-    with suppress(OSError):  # what cannot be written cannot be told either: the others go on
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        # one that a dying session or a lost node still works on is waited for
-        with chdir(session.cwd), locked(folder / ".lock", wait=True):
-            if session.sign.exists() and not over(task, session):
-                _try(task, session, _Pulse(folder, session, _begin(task, session)))
+    except OSError:
+        return  # what cannot be written cannot be told either: the others go on
+    # one that a dying session or a lost node still works on is waited for
+    with chdir(session.cwd), locked(folder / ".lock", wait=True), suppress(OSError):
+        if session.sign.exists() and not over(task, session):
+            _try(task, session, _Pulse(folder, session, _begin(task, session)))
 
 
 def _begin(task: Task, session: Session) -> State:

@@ -113,7 +113,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
             silence_logs=logging.CRITICAL,
         )
         with closing(cluster), dask.Client(cluster, set_as_default=False) as client:
-            client.run(_leave_interrupts)
+            client.register_worker_callbacks(_leave_interrupts)
             yield {"backend": _on_dask(client)}
         return
     _reach(address, "Dask scheduler")

@@ -66,8 +66,9 @@ def test_shapes_and_actions() -> None:
     assert num_actions(games) == 4
     assert num_actions(AtariGames("Breakout", 1, "machado2018")) == 18
     (note,) = AtariGame("Breakout", actions="full").notes
-    assert note == "played with 18 actions, where nature2015 has the game's own"
+    assert note == "played with 18 actions, where nature2015 has 4"
     assert AtariGame("Breakout", actions="minimal").notes == []
+    assert AtariGame("Boxing", actions="full").notes == []  # which are its own
 
 
 def test_a_game_is_its_seed_and_the_actions_since() -> None:

@@ -166,7 +166,7 @@ def test_no_figure_of_a_smaller_study_is_left(tmp_path: Path) -> None:
     few: dict[str, Any] = {"A": SCORES, "B": [0.5, 0.6, 0.4]}
     report.write(made_up({"E": few}), tmp_path / "grown")
     more = made_up({"F": few, "E": few})
-    kept = tmp_path / "grown/figures/mine.svg"
+    kept = tmp_path / "grown/figures/my-scores.svg"
     kept.touch()
     names = [
         {file.name for file in (report.write(more, out).parent / "figures").iterdir()}
@@ -196,7 +196,7 @@ def test_the_probability_of_improvement_is_told_by_seeds_enough(
     assert not probability.low <= 0.5 <= probability.high
     assert filled is told
     assert said in caption
-    assert caption.endswith("filled where one is without 0.5.") is told
+    assert caption.endswith("filled where one is without 0.5, of seeds enough.") is told
 
 
 def edge_cases() -> Iterator[Any]:

@@ -21,6 +21,7 @@ from gridcade.run import write_text
 from gridcade.study import Study
 
 HERE = Path(__file__).parent
+FIGURE = re.compile(r"(\d\d+-.+-(scores|differences|(curves|training)-\w+)|all-.+)\.(svg|png)")
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def write(comparison: Comparison, out: Path) -> Path:
         folder = out / "figures"
         folder.mkdir(parents=True, exist_ok=True)
         shown = [*(p for part in parts for p in part.pictures), *overall]
-        for old in folder.glob("*-*.*"):  # of the study before it grew
-            if old.suffix in (".svg", ".png") and old.stem not in {p.name for p in shown}:
+        for old in folder.iterdir():  # of the study before it grew
+            if FIGURE.fullmatch(old.name) and old.stem not in {p.name for p in shown}:
                 old.unlink()
         for picture in shown:
             write_text(folder / f"{picture.name}.svg", picture.svg)

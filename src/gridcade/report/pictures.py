@@ -174,7 +174,7 @@ def improvement(made: Sequence[Improvement], confidence: float) -> Picture:
         f"Probabilities of improvement: {said}.",
         "How likely a run of the first scores higher than a run of the second, ties half, averaged "
         f"over environments, with {level} intervals by the same bootstrap, each by itself; filled "
-        f"where one is without 0.5{notes}.",
+        f"where one is without 0.5, of seeds enough{notes}.",
         AXES + ROW * len(rows),
         partial(forest, rows=rows, x="probability", zero=0.5),
     )
