@@ -20,16 +20,22 @@ def test_deep_agents_balance_the_pole(agent: str, tmp_path: Path) -> None:
     assert found.expected_return.mean >= 475
 
 
-def test_dqn_finds_the_optimum_of_four_rooms(tmp_path: Path) -> None:
+EXPLORING = {"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "options"),
+    [
+        ("one_hot", {"steps": 40_000, "epoch": 10_000, "hyperparameters": EXPLORING}),
+        ("pixels&pixels=52", {}),  # by convolutions; a cell is a block of 4 x 4 pixels
+    ],
+)
+def test_dqn_finds_the_optimum_of_four_rooms(
+    seen: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     """By the exact value of what it has learnt, beside the exact optimum."""
-    run = gridcade.train(
-        "dqn",
-        "FourRooms?observation=one_hot",
-        steps=40_000,
-        epoch=10_000,
-        hyperparameters={"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}},
-        out=tmp_path / "run",
-    )
+    env = f"FourRooms?observation={seen}"
+    run = gridcade.train("dqn", env, out=tmp_path / "run", **options)
     exact = gridcade.evaluate(run, episodes=10).exact
     assert exact is not None
     assert exact.unlimited_average_reward >= 0.98 * exact.optimal_average_reward
