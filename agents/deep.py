@@ -123,11 +123,10 @@ class DeepAgent(ByProbabilities):
             torch.manual_seed(seed)
             self.q = network(config.network, shape, form.num_actions, config.hidden, layer_norm)
         self.q.to(self.device)
-        self._frozen: list[nn.Module] = []
-        if config.freeze == "conv":
-            self._frozen = [layer for layer in self.q if isinstance(layer, nn.Conv2d | ChannelNorm)]
-            if not self._frozen:
-                raise InputError("freeze is conv; this network has no convolutions")
+        convolutions = [layer for layer in self.q if isinstance(layer, nn.Conv2d | ChannelNorm)]
+        if config.freeze == "conv" and not convolutions:
+            raise InputError("freeze is conv; this network has no convolutions")
+        self._frozen = convolutions if config.freeze == "conv" else []
         for layer in self._frozen:
             layer.requires_grad_(False)
         self._blocks = isinstance(self.q[0], FirstLayer)
@@ -168,12 +167,7 @@ class DeepAgent(ByProbabilities):
         Raises:
             InputError: one that is frozen does not.
         """
-        left = take_layers(self.q, tensors, "q.")
-        for name in left:
-            if self.q[int(name.split()[0])] in self._frozen:
-                raise InputError(
-                    f"layer {name} does not fit: frozen it would stay as chance made it"
-                )
+        left = take_layers(self.q, tensors, "q.", self._frozen)
         self._follow_weights()
         return left
 

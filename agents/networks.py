@@ -4,7 +4,7 @@ Layers keep PyTorch's initialisation, uniform in +-1/sqrt(fan_in): the one of th
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -147,13 +147,22 @@ def in_bfloat16(weights: nn.Sequential) -> nn.Sequential:
 
 
 @torch.no_grad()
-def take_layers(net: nn.Sequential, tensors: Mapping[str, NDArray[Any]], prefix: str) -> list[str]:
+def take_layers(
+    net: nn.Sequential,
+    tensors: Mapping[str, NDArray[Any]],
+    prefix: str,
+    frozen: Collection[nn.Module] = (),
+) -> list[str]:
     """Put weights into the layers that they fit; the names of the layers that they do not fit.
 
     Args:
         net: the network.
         tensors: another network's, by name.
         prefix: of the names.
+        frozen: layers that do not learn.
+
+    Raises:
+        InputError: a frozen layer does not fit.
     """
     left = []
     for name, layer in net.named_children():
@@ -162,7 +171,11 @@ def take_layers(net: nn.Sequential, tensors: Mapping[str, NDArray[Any]], prefix:
         if all(t is not None and t.shape == tuple(wanted[key].shape) for key, t in given.items()):
             layer.load_state_dict({key: torch.from_numpy(np.array(t)) for key, t in given.items()})
         else:
-            left.append(f"{name} ({type(layer).__name__})")
+            left.append(said := f"{name} ({type(layer).__name__})")
+            if layer in frozen:
+                raise InputError(
+                    f"layer {said} does not fit: frozen it would stay as chance made it"
+                )
     return left
 
 

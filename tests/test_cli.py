@@ -858,11 +858,16 @@ def test_an_agent_starts_from_another_ones_layers(gridcade: Call) -> None:
     assert said.err == "gridcade: q-learning cannot start from 'run', which is dqn\n"
 
 
+def without_screen() -> dict[str, str]:
+    """The variables of this process, but for those that tell of a screen."""
+    screens = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+    return {key: value for key, value in os.environ.items() if key not in screens}
+
+
 def test_a_picture_needs_no_screen(folder: Path) -> None:
     pytest.importorskip("pygame")
-    screens = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
-    env = {key: value for key, value in os.environ.items() if key not in screens}
     words = ["watch", "random", "--env", "CartPole", "--video", "film.webp", "--episodes", "1"]
+    env = without_screen()
     done = subprocess.run([*COMMAND, *words], env=env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "film.webp").is_file()
@@ -871,9 +876,7 @@ def test_a_picture_needs_no_screen(folder: Path) -> None:
 @pytest.mark.parametrize("driver", ["nonsense", None])
 def test_a_window_needs_a_screen(driver: str | None, folder: Path) -> None:
     pytest.importorskip("pygame")
-    screens = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
-    env = {key: value for key, value in os.environ.items() if key not in screens}
-    env |= {} if driver is None else {"SDL_VIDEODRIVER": driver}
+    env = without_screen() | ({} if driver is None else {"SDL_VIDEODRIVER": driver})
     words = ["watch", "random", "--env", "FourRooms", "--in", "window", "--video", "film.webp"]
     done = subprocess.run([*COMMAND, *words], env=env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")

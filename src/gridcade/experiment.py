@@ -140,7 +140,7 @@ def plan(study: Study) -> list[Task]:
                 fixed = [] if entry.kind else [_check_fixed(entry, env)]
             except InputError as error:
                 raise InputError(f"{entry.label} on {env}: {error}") from None
-            started = [_digest(entry.init_from)] if entry.init_from and configs else []
+            started = [_digest(configs[0].init_from)] if configs and configs[0].init_from else []
             tasks += [
                 Task(entry, env, c.seed, c, _key(plain(c), *depends, *started), memory)
                 for c in configs
@@ -192,7 +192,7 @@ def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
         return entry.policy, (known_by,)
     run, decisions = find_run(entry.policy, known)
     began = next((session.get("started") for session in _sessions(run.path / PROVENANCE)), None)
-    return _pinned(entry.policy), (decisions, plain(run.config), began)
+    return str(run.checkpoint(decisions)), (decisions, plain(run.config), began)
 
 
 def _pinned(policy: str) -> str:
@@ -200,7 +200,7 @@ def _pinned(policy: str) -> str:
     if policy in agents.trained():
         return policy
     run, decisions = find_run(policy, agents.trained())
-    return str(run.path / "checkpoints" / str(decisions))
+    return str(run.checkpoint(decisions))
 
 
 def _digest(policy: str) -> str:

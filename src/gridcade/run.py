@@ -220,6 +220,10 @@ class Run:
         except OSError as error:
             raise WriteError(f"cannot write '{file}': {error.strerror}") from None
 
+    def checkpoint(self, decisions: int) -> Path:
+        """Where the checkpoint after so many decisions is, or would be."""
+        return self.path / "checkpoints" / str(decisions)
+
     def checkpoints(self) -> list[int]:
         """The decisions of the checkpoints there are, in their order."""
         names = [p.name for p in (self.path / "checkpoints").glob("*") if p.name.isdigit()]
@@ -252,7 +256,7 @@ class Run:
             self._save_checkpoint(decisions, agent, loop, loop_state)
         except (OSError, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-            where = self.path / "checkpoints" / str(decisions)
+            where = self.checkpoint(decisions)
             raise WriteError(f"cannot write '{where}': {reason}; the last one is kept") from None
 
     def _save_checkpoint(
@@ -266,25 +270,25 @@ class Run:
                 contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
                 save_file(contiguous, new / f"{name}.safetensors")
             (new / "loop.json").write_text(json.dumps(loop_state))
-            final = folder / str(decisions)
+            final = self.checkpoint(decisions)
             if final.exists():  # an interrupted run was resumed, and interrupted again at once
                 final.rename(Path(beside) / "replaced")
             new.rename(final)
             kept = {*self.checkpoints()[-KEPT_CHECKPOINTS:], self.best()}
             for old in self.checkpoints():
                 if old not in kept:
-                    (folder / str(old)).rename(Path(beside) / str(old))
+                    self.checkpoint(old).rename(Path(beside) / str(old))
 
     def drop_checkpoints(self) -> None:
         """Remove all checkpoints, each as wholly as it was written."""
         folder = self.path / "checkpoints"
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
             for old in self.checkpoints():
-                (folder / str(old)).rename(Path(beside) / str(old))
+                self.checkpoint(old).rename(Path(beside) / str(old))
 
     def load_agent(self, decisions: int) -> Tensors:
         """The agent's tensors of a checkpoint; InputError if it is not there, or not readable."""
-        return load_tensors(self.path / "checkpoints" / str(decisions) / "agent.safetensors")
+        return load_tensors(self.checkpoint(decisions) / "agent.safetensors")
 
     def load_checkpoint(self, decisions: int) -> tuple[Tensors, Tensors, dict[str, Any]]:
         """Agent's tensors, loop's tensors, loop's state.
@@ -292,7 +296,7 @@ class Run:
         Raises:
             InputError: it is not there, or not readable.
         """
-        folder = self.path / "checkpoints" / str(decisions)
+        folder = self.checkpoint(decisions)
         agent = self.load_agent(decisions)
         loop = load_tensors(folder / "loop.safetensors")
         try:

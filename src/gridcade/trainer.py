@@ -170,7 +170,7 @@ class Trainer:
             self.began = time.perf_counter() - state["seconds"]
             self.epoch_start, self.epoch_seconds = state["epoch_start"], state["epoch_seconds"]
         except (KeyError, TypeError, ValueError) as error:
-            folder = self.run.path / "checkpoints" / str(decisions)
+            folder = self.run.checkpoint(decisions)
             raise InputError(f"the checkpoint {folder} does not fit this run: {error}") from None
 
     def go_on(

@@ -21,7 +21,10 @@ from gridcade.run import write_text
 from gridcade.study import Study
 
 HERE = Path(__file__).parent
-FIGURE = re.compile(r"(\d\d+-.+-(scores|differences|(curves|training)-\w+)|all-.+)\.(svg|png)")
+FIGURE = re.compile(  # that a report has written
+    r"(\d\d+-.+-(scores|differences|(curves|training)-\w+)"
+    r"|all-(interquartile-mean|performance-profiles|probability-of-improvement))\.(svg|png)"
+)
 
 
 @dataclass(frozen=True)
