@@ -45,8 +45,6 @@ class DQNConfig(DeepConfig):
     """Of the optimiser."""
     loss: Literal["huber", "squared"] = "huber"
     """Huber: the error is clipped to [-1, 1]."""
-    double: bool = False
-    """Double Q-learning (van Hasselt et al. 2016): the online network picks the target's action."""
     n_step: int = 1
     """Decisions whose rewards are summed before bootstrapping."""
     held_out: int = 100
@@ -189,10 +187,7 @@ class DQN(DeepAgent):
         gamma = self._tensor(batch.discounts)  # 0 after an end: there y = r
         q = self._passes(self._tensor(batch.observations))[rows, a]
         with torch.no_grad():
-            chosen = self._passes(self._tensor(batch.next_observations)) if config.double else None
-            q_next = next_values.result()
-            a_next = (q_next if chosen is None else chosen).argmax(dim=1)
-            y = r + gamma * q_next[rows, a_next]
+            y = r + gamma * next_values.result().amax(dim=1)
         if config.loss == "huber":
             return nn.functional.smooth_l1_loss(q, y, reduction=self._sum)
         return 0.5 * nn.functional.mse_loss(q, y, reduction=self._sum)
