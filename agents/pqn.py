@@ -4,7 +4,7 @@
 give fresh batches, layer normalisation keeps the values from diverging, and the targets are
 Q(lambda) returns. One thing is moved: a rollout is learnt from while the next one is played,
 minibatch after minibatch, so that emulators and learner run side by side. Actions always come from
-the newest weights.
+the newest weights; targets are as old as the rollout, where the paper's are made at its end.
 """
 
 from dataclasses import dataclass, field
@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gridcade.agents.deep import DeepAgent, DeepConfig, Form, Tensors, fitting
-from gridcade.agents.replay import Storage, in_memory
 from gridcade.agents.schedule import Schedule
+from gridcade.errors import InputError
 from gridcade.experience import Step
 
 Numbers = NDArray[np.float32]
-ROLLOUTS = 2  # that are kept: the one that is learnt from, and the one that is played
 
 
 @dataclass(frozen=True)
@@ -58,172 +57,6 @@ class PQNConfig(DeepConfig):
         )
 
 
-class PQN(DeepAgent):
-    """The agent.
-
-    Args:
-        form: of its observations and actions.
-        config: hyperparameters.
-        seed: of the network's first weights, and of the agent's random stream.
-
-    Raises:
-        InputError: PyTorch finds no such device here, or the network takes no such frames.
-    """
-
-    def __init__(self, form: Form, config: PQNConfig | None = None, seed: int = 0):
-        self.config = config = config or PQNConfig()
-        super().__init__(form, config, seed, layer_norm=True)
-        rate = config.learning_rate.initial
-        self._optimiser = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
-        self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
-        self.attach(1, 0, in_memory)
-
-    def attach(self, envs: int, slack: int, storage: Storage) -> None:
-        """Give the agent its memory, before it learns; see `Replay`."""
-        config = self.config
-        slots = max(self._stack, 1) + 1  # that a decision may take: with an episode's beginning
-        length = ROLLOUTS * config.rollout * envs * slots
-        self.memory = self._memory(envs, length, slack, storage)
-        self._t = self._learnt = 0  # decisions of this rollout; minibatches of the last one
-        shape = (config.rollout, envs)
-        self._slots = np.zeros(shape, np.int64)  # of this rollout's observations
-        self._discounts, self._next_values = np.zeros((2, *shape), np.float32)
-        self._truncated = np.zeros(shape, bool)
-        self._newest: Numbers = np.zeros(envs, np.float32)  # max_a Q of what is acted on
-        self._batch = np.zeros(shape, np.int64)  # slots of the rollout that is learnt from
-        self._returns = np.zeros(shape, np.float32)  # and its targets
-        self._order = np.zeros((config.epochs, 0), np.int64)  # in which, an epoch a row
-
-    @property
-    def full(self) -> bool:
-        """Whether a checkpoint has to be made before the next step."""
-        return self.memory.full
-
-    @property
-    def epsilon(self) -> float:
-        """The probability of a random action, now."""
-        return self.config.epsilon.at(self.decisions)
-
-    def act(self, observations: Any) -> NDArray[np.int64]:
-        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
-        values = self._values(self._seen(observations))
-        self._newest = values.max(axis=1)
-        random = self._rng.random(len(values)) < self.epsilon
-        drawn = self._rng.integers(self._num_actions, size=len(values))
-        return np.asarray(np.where(random, drawn, values.argmax(axis=1)))
-
-    def observe(self, step: Step) -> None:
-        """Take in a decision of each environment. A lost life ends bootstrapping, not the game."""
-        rewards, terminated = self._learnable(step, self.config.clip_rewards)
-        self.memory.add(step, rewards, terminated)
-        t, cut = self._t, step.truncated & ~terminated
-        starts = step.terminated | step.truncated  # there the newest frames are the next episode's
-        self._slots[t] = self.memory.written - 2 - starts * max(self._stack, 1)
-        self._discounts[t] = np.where(terminated, 0, self.config.discount)
-        self._truncated[t] = cut
-        if cut.any():
-            ends = self._values(self._seen(np.asarray(step.next_observations)[cut]))
-            self._next_values[t, cut] = ends.max(axis=1)
-        self._t += 1
-        self.decisions += len(rewards)
-
-    def update(self) -> None:
-        """The minibatches that are due, so that a rollout is learnt from when the next one ends."""
-        config, t = self.config, self._t
-        if t:  # what was acted on just now is where the last decision led, but for cut episodes
-            going = ~self._truncated[t - 1]
-            self._next_values[t - 1, going] = self._newest[going]
-        if t == config.rollout:
-            self._close()
-        if not self._order.size:
-            return  # the first rollout is still played
-        due = (self._t + 1) * config.epochs * config.minibatches // config.rollout
-        for number in range(self._learnt, due):
-            epoch, part = divmod(number, config.minibatches)
-            self._learn(np.array_split(self._order[epoch], config.minibatches)[part])
-        self._learnt = due
-
-    def _close(self) -> None:
-        """Turn the rollout into the batch that is learnt from during the next one."""
-        carried = np.where(self._truncated, 0, self.config.trace_decay).astype(np.float32)
-        rewards = self.memory.rewards[self._places(self._slots)]
-        self._returns = lambda_returns(rewards, self._discounts, self._next_values, carried)
-        self._batch = self._slots.copy()
-        shuffled = [self._rng.permutation(self._batch.size) for _ in range(self.config.epochs)]
-        self._order = np.array(shuffled)
-        if (going := self._discounts > 0).any():
-            self._sums[2:] += self._next_values[going].mean(), 1
-        self._t = self._learnt = 0
-
-    def _places(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where a rollout's slots [T, envs] lie in the memory's arrays."""
-        envs = np.broadcast_to(np.arange(slots.shape[1]), slots.shape)
-        return envs, slots % self.memory.ring
-
-    def _learn(self, rows: NDArray[np.int64]) -> None:
-        """A gradient step on some decisions of the last rollout, [batch]."""
-        if not rows.size:
-            return  # of more minibatches than decisions
-        envs, slots = (part.ravel()[rows] for part in self._places(self._batch))
-        q = self._passes(self._tensor(self.memory.stacks(envs, slots)))
-        actions = self._tensor(self.memory.actions[envs, slots].astype(np.int64))
-        q = q.gather(1, actions[:, None])[:, 0]
-        loss = 0.5 * nn.functional.mse_loss(q, self._tensor(self._returns.ravel()[rows]))
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._gather_gradients()
-        nn.utils.clip_grad_norm_(self.q.parameters(), self.config.most_gradient)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate.at(self.decisions)
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self._follow_weights()
-        self._sums[:2] += self._finite(loss), 1
-        self.updates += 1
-
-    def metrics(self) -> dict[str, float]:
-        """Of the decisions since the last call: epsilon, updates, mean loss, mean max Q."""
-        losses, updates, values, rollouts = self._sums.tolist()
-        found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
-        found["learning_rate"] = self.config.learning_rate.at(self.decisions)
-        if updates:
-            found["loss"] = losses / updates
-        if rollouts:
-            found["mean_max_q"] = values / rollouts
-        self._sums[:] = 0
-        return found
-
-    def state_dict(self) -> Tensors:
-        """Everything that learning depends on, but for what the memory's storage holds."""
-        counters = [self.decisions, self.updates, self._t, self._learnt]
-        found = {"counters": np.array(counters), "sums": self._sums}
-        found |= {f"memory.{k}": v for k, v in self.memory.state_dict().items()}
-        found |= {f"rollout.{k}": v for k, v in self._rollout().items()}
-        return found | self._kept(self._optimiser, q=self.q)
-
-    def load_state_dict(self, tensors: Tensors) -> None:
-        """Put back what `state_dict` gave.
-
-        Raises:
-            ValueError: a tensor is missing, or of another shape.
-        """
-        for key in ("counters", "sums", "agent_stream", "memory.written", "rollout.slots"):
-            if key not in tensors:
-                raise ValueError(f"it lacks the tensor '{key}'")
-        self._put_back(tensors, self._optimiser, q=self.q)
-        self.decisions, self.updates, t, learnt = (int(n) for n in tensors["counters"])
-        self._sums[:] = tensors["sums"]
-        if tensors["rollout.slots"].shape != self._slots.shape:
-            return  # of other environments than these: fit to act, not to go on
-        self._t, self._learnt = t, learnt
-        self.memory.load_state_dict({"written": tensors["memory.written"]})
-        for key in self._rollout():
-            setattr(self, f"_{key}", np.array(tensors[f"rollout.{key}"]))
-
-    def _rollout(self) -> dict[str, NDArray[Any]]:
-        names = ("slots", "discounts", "next_values", "truncated", "batch", "returns", "order")
-        return {name: getattr(self, f"_{name}") for name in names}
-
-
 def lambda_returns(
     rewards: Numbers, discounts: Numbers, next_values: Numbers, trace_decays: Numbers
 ) -> Numbers:
@@ -243,6 +76,180 @@ def lambda_returns(
         mixed = next_values[t] + trace_decays[t] * (following - next_values[t])
         following = returns[t] = rewards[t] + discounts[t] * mixed
     return returns
+
+
+@dataclass
+class Rollout:
+    """T decisions in each of n environments, [T, n, …]."""
+
+    observations: NDArray[Any]
+    actions: NDArray[np.int64]
+    rewards: Numbers
+    discounts: Numbers  # 0 after an end
+    next_values: Numbers  # max_a Q of what the decision led to
+    cut: NDArray[np.bool_]  # truncated: what follows is another episode
+
+
+class PQN(DeepAgent):
+    """The agent.
+
+    Args:
+        form: of its observations and actions.
+        config: hyperparameters.
+        seed: of the network's first weights, and of the agent's random stream.
+
+    Raises:
+        InputError: PyTorch finds no such device here, or the network takes no such frames.
+    """
+
+    def __init__(self, form: Form, config: PQNConfig | None = None, seed: int = 0):
+        self.config = config = config or PQNConfig()
+        super().__init__(form, config, seed, layer_norm=True)
+        rate = config.learning_rate.initial
+        self._optimiser = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
+        self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
+        self.attach(1)
+
+    def check_envs(self, envs: int) -> None:
+        """Raise InputError unless each minibatch of a rollout has a decision."""
+        if (given := self.config.minibatches) > (most := self.config.rollout * envs):
+            raise InputError(f"minibatches is {given}; it takes {most} or less here")
+
+    def attach(self, envs: int, *_: Any) -> None:
+        """Make room for two rollouts: the one that is played, and the one that is learnt from."""
+        self._t = self._learnt = 0  # decisions of the one, minibatches of the other
+        self._played, self._batch = self._rollout(envs), self._rollout(envs)
+        self._returns = np.zeros((self.config.rollout, envs), np.float32)  # the batch's targets
+        self._order = np.zeros((self.config.epochs, 0), np.int64)  # in which, an epoch a row
+
+    def _rollout(self, envs: int) -> Rollout:
+        shape = (self.config.rollout, envs)
+        seen = self._seen(np.zeros((1, *self._shape), self._dtype))
+        observations = np.zeros((*shape, *seen.shape[1:]), seen.dtype)
+        r, gamma, v = np.zeros((3, *shape), np.float32)
+        return Rollout(observations, np.zeros(shape, int), r, gamma, v, np.zeros(shape, bool))
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of a random action, now."""
+        return self.config.epsilon.at(self.decisions)
+
+    def act(self, observations: Any) -> NDArray[np.int64]:
+        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
+        seen = self._seen(observations)
+        values = self._values(seen)
+        random = self._rng.random(len(values)) < self.epsilon
+        drawn = self._rng.integers(self._num_actions, size=len(values))
+        if self._t:  # here the last decisions led, but for those that an episode was cut after
+            going = ~self._played.cut[self._t - 1]
+            self._played.next_values[self._t - 1, going] = values.max(axis=1)[going]
+        if self._t == self.config.rollout:
+            self._close()
+        self._played.observations[self._t] = seen
+        return np.asarray(np.where(random, drawn, values.argmax(axis=1)))
+
+    def observe(self, step: Step) -> None:
+        """Take in a decision of each environment. A lost life ends bootstrapping, not the game."""
+        rewards, terminated = self._learnable(step, self.config.clip_rewards)
+        played, t, cut = self._played, self._t, step.truncated & ~terminated
+        played.actions[t], played.rewards[t], played.cut[t] = step.actions, rewards, cut
+        played.discounts[t] = np.where(terminated, 0, self.config.discount)
+        played.next_values[t] = 0  # until it is acted on, if it is
+        if cut.any():
+            ends = self._values(self._seen(np.asarray(step.next_observations)[cut]))
+            played.next_values[t, cut] = ends.max(axis=1)
+        self._t += 1
+        self.decisions += len(rewards)
+
+    def _close(self) -> None:
+        """Turn the rollout into the batch that is learnt from during the next one."""
+        batch = self._played
+        self._batch, self._played = batch, self._batch
+        decays = np.where(batch.cut, 0, self.config.trace_decay).astype(np.float32)
+        terms = (batch.rewards, batch.discounts, batch.next_values)
+        self._returns = lambda_returns(*terms, decays)
+        shuffled = [self._rng.permutation(decays.size) for _ in range(self.config.epochs)]
+        self._order = np.array(shuffled)
+        if (going := batch.discounts > 0).any():
+            self._sums[2:] += batch.next_values[going].mean(), 1
+        self._t = self._learnt = 0
+
+    def update(self) -> None:
+        """The minibatches that are due, so that a rollout is learnt from when the next one ends."""
+        config = self.config
+        if not self._order.size:
+            return  # the first rollout is still played
+        due = (self._t + 1) * config.epochs * config.minibatches // config.rollout
+        for number in range(self._learnt, due):
+            epoch, part = divmod(number, config.minibatches)
+            self._learn(np.array_split(self._order[epoch], config.minibatches)[part])
+        self._learnt = due
+
+    def _learn(self, rows: NDArray[np.int64]) -> None:
+        """A gradient step on some decisions of the last rollout, [batch]."""
+        given = (self._batch.observations, self._batch.actions, self._returns)
+        flat = (array.reshape(-1, *array.shape[2:])[rows] for array in given)
+        observations, actions, targets = map(self._tensor, flat)
+        q = self._passes(observations).gather(1, actions[:, None])[:, 0]
+        loss = 0.5 * nn.functional.mse_loss(q, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._gather_gradients()
+        nn.utils.clip_grad_norm_(self.q.parameters(), self.config.most_gradient)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.config.learning_rate.at(self.decisions)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        self._follow_weights()
+        self._sums[:2] += self._finite(loss), 1
+        self.updates += 1
+
+    def metrics(self) -> dict[str, float]:
+        """Of the decisions since the last call: epsilon, updates, mean loss, mean max Q."""
+        self._check_weights()
+        losses, updates, values, rollouts = self._sums.tolist()
+        found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
+        found["learning_rate"] = self.config.learning_rate.at(self.decisions)
+        if updates:
+            found["loss"] = losses / updates
+        if rollouts:
+            found["mean_max_q"] = values / rollouts
+        self._sums[:] = 0
+        return found
+
+    def state_dict(self) -> Tensors:
+        """Everything that learning depends on."""
+        counters = np.array([self.decisions, self.updates, self._t, self._learnt])
+        found = {"counters": counters, "sums": self._sums}
+        found |= {"order": self._order, "returns": self._returns}
+        learnt = self._learnt == self.config.epochs * self.config.minibatches
+        rollouts = {"played": (self._played, self._t)}
+        rollouts["batch"] = (self._batch, 0 if learnt else len(self._returns))
+        for name, (rollout, kept) in rollouts.items():
+            found |= {f"{name}.{key}": array[:kept] for key, array in vars(rollout).items()}
+        return found | self._kept(self._optimiser, q=self.q)
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Put back what `state_dict` gave.
+
+        Raises:
+            ValueError: a tensor is missing, or of another shape.
+        """
+        if missing := self.state_dict().keys() - tensors.keys():
+            raise ValueError(f"it lacks the tensor '{min(missing)}'")
+        self._put_back(tensors, self._optimiser, q=self.q)
+        self.decisions, self.updates, t, learnt = (int(n) for n in tensors["counters"])
+        self._sums[:] = tensors["sums"]
+        if tensors["returns"].shape[1] != self._returns.shape[1]:
+            return  # of other environments than these: fit to act, not to go on
+        for key, present in (("order", self._order), ("returns", self._returns)):
+            if (rows := len(tensors[key])) != len(present):
+                raise ValueError(f"'{key}' has {rows} rows, not {len(present)}")
+        self._t, self._learnt = t, learnt
+        self._order, self._returns = np.array(tensors["order"]), np.array(tensors["returns"])
+        for name, rollout in (("played", self._played), ("batch", self._batch)):
+            for key, array in vars(rollout).items():
+                given = tensors[f"{name}.{key}"]
+                array[: len(given)] = given
 
 
 def make(env: gym.Env[Any, Any], config: PQNConfig, seed: int) -> PQN:

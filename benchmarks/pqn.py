@@ -45,7 +45,6 @@ def ours() -> Player:
     """Our PQN in its emulators."""
     from gridcade.agents.deep import Form
     from gridcade.agents.pqn import PQN, PQNConfig
-    from gridcade.agents.replay import in_memory
     from gridcade.agents.schedule import Schedule
     from gridcade.experience import make_vector
 
@@ -59,7 +58,7 @@ def ours() -> Player:
     )
     envs = make_vector(GAME, ENVS)
     agent = PQN(Form((4, 84, 84), np.uint8, 4, ACTIONS), config)
-    agent.attach(ENVS, 0, in_memory)
+    agent.attach(ENVS)
     play = round_of_ours(agent, envs, DECISIONS, WARM)
 
     def parts() -> Parts:
