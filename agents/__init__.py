@@ -118,6 +118,7 @@ AGENTS = {
             config_name="PQNConfig",
             default_preset="vector-pqn",
             image_preset="two-core-pqn",
+            pixels_preset="pixels-pqn",
         ),
         *(
             AgentKind(

@@ -112,7 +112,7 @@ class DeepAgent(ByProbabilities):
 
     def __init__(self, form: Form, config: DeepConfig, seed: int, layer_norm: bool = False):
         keep_freed_memory()
-        shape, dtype = form.shape, form.dtype
+        shape, dtype = form.shape, np.dtype(form.dtype)
         self.device = find_device(config.device)
         self.decisions = self.updates = 0
         self._shape, self._dtype, self._stack, self._num_actions = form
@@ -121,7 +121,8 @@ class DeepAgent(ByProbabilities):
         self._prediction_rng = stream(seed, "prediction")
         with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
             torch.manual_seed(seed)
-            self.q = network(config.network, shape, form.num_actions, config.hidden, layer_norm)
+            name = "mlp" if config.network == "auto" and dtype != np.uint8 else config.network
+            self.q = network(name, shape, form.num_actions, config.hidden, layer_norm)
         self.q.to(self.device)
         convolutions = [layer for layer in self.q if isinstance(layer, nn.Conv2d | ChannelNorm)]
         if config.freeze == "conv" and not convolutions:
@@ -132,24 +133,18 @@ class DeepAgent(ByProbabilities):
         self._blocks = isinstance(self.q[0], FirstLayer)
         self._channels_last = self._blocks and shape[1] != shape[2]
         if self._blocks and dtype != np.uint8:
-            found = np.dtype(dtype)
-            raise InputError(f"the convolutions take bytes (uint8); these frames are {found}")
-        low = config.bfloat16 and self._blocks and _has_bfloat16(self.device)
+            given = f"these frames are {dtype}: take network mlp"
+            raise InputError(f"the convolutions take bytes (uint8); {given}")
+        asked = config.bfloat16 and self._blocks
+        low = asked and _has_bfloat16(self.device)
         self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
+        self.precision = "bfloat16" if low else "float32"  # of the passes
+        self.lacks_units = asked and not low  # and so is slower than its preset was made for
 
     @property
     @abstractmethod
     def epsilon(self) -> float:
         """The probability of a random action, now."""
-
-    def act(self, observations: Any) -> NDArray[np.int64]:
-        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
-        random = self._rng.random(len(observations)) < self.epsilon
-        actions = self._rng.integers(self._num_actions, size=len(observations))
-        if not random.all():
-            best = self._values(self._seen(observations)).argmax(axis=1)
-            actions = np.where(random, actions, best)
-        return np.asarray(actions)
 
     def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
@@ -207,8 +202,14 @@ class DeepAgent(ByProbabilities):
         if self._passes is not self.q:
             copy_weights(self.q, self._passes)
 
+    def _check_weights(self) -> None:
+        """Raise InputError if an update has spoilt them, so that no checkpoint holds such."""
+        if not all(bool(weight.isfinite().all()) for weight in self.q.parameters()):
+            raise InputError(f"update {self.updates} left weights that are no numbers")
+
     def _kept(self, optimiser: Any, **modules: nn.Module) -> Tensors:
         """The agent's stream, the weights of modules and the optimiser's moments, by name."""
+        self._check_weights()
         found = {"agent_stream": pack(self._rng)}
         for name, module in modules.items():
             found |= {f"{name}.{k}": _array(v) for k, v in module.state_dict().items()}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gridcade.agents.deep import DeepAgent, DeepConfig, Floats, Form, Tensors, fitting
@@ -36,7 +37,7 @@ class DQNConfig(DeepConfig):
     batch_size: int = 32
     """Transitions in a minibatch."""
     target_every: int = 10_000
-    """Decisions from one copy of the target network to the next; 0: no target network."""
+    """Decisions from one copy of the target network to the next, in whole updates; 0: none."""
     epsilon: Schedule = field(default_factory=lambda: Schedule(1.0, 0.1, 1_000_000))
     """Probability of a random action; its decisions count from learn_start on."""
     optimiser: Literal["adam", "mnih"] = "adam"
@@ -128,6 +129,15 @@ class DQN(DeepAgent):
         """The probability of a random action, now."""
         return self.config.epsilon.at(max(self.decisions - self.config.learn_start, 0))
 
+    def act(self, observations: Any) -> NDArray[np.int64]:
+        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
+        random = self._rng.random(len(observations)) < self.epsilon
+        actions = self._rng.integers(self._num_actions, size=len(observations))
+        if not random.all():
+            best = self._values(self._seen(observations)).argmax(axis=1)
+            actions = np.where(random, actions, best)
+        return np.asarray(actions)
+
     def observe(self, step: Step) -> None:
         """Store the transitions in the replay. A lost life ends bootstrapping, not the game."""
         rewards, terminated = self._learnable(step, self.config.clip_rewards)
@@ -180,7 +190,7 @@ class DQN(DeepAgent):
         self._losses += [value / (self.config.batch_size if self._sum == "sum" else 1), 1]
 
     def _loss(self, batch: Batch, next_values: Future[Tensor]) -> Tensor:
-        """(y - Q(s, a))^2 or its Huber form, where y = r + gamma max_a' Q_target(s', a')."""
+        """(y - Q(s, a))^2 / 2 or its Huber form, where y = r + gamma max_a' Q_target(s', a')."""
         config = self.config
         rows = torch.arange(config.batch_size, device=self.device)
         a, r = self._tensor(batch.actions), self._tensor(batch.returns)
@@ -194,6 +204,7 @@ class DQN(DeepAgent):
 
     def metrics(self) -> dict[str, float]:
         """Of the decisions since the last call: epsilon, updates, mean loss, held-out max Q."""
+        self._check_weights()
         found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
         if self._losses[1]:
             found["loss"] = float(self._losses[0] / self._losses[1])

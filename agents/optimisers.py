@@ -131,10 +131,10 @@ class AdamBeside:
     def state_dict(self) -> dict[str, Any]:
         """The moments and the number of steps, in the form of `torch.optim.Adam`."""
         step = torch.tensor(float(self._steps))
-        state = {
-            i: {"step": step, "exp_avg": torch.from_numpy(m), "exp_avg_sq": torch.from_numpy(v)}
-            for i, (m, v) in enumerate(self._moments)
-        }
+        state = {}
+        for i, (moments, weight) in enumerate(zip(self._moments, self._weights, strict=True)):
+            m, v = (torch.from_numpy(moment).view_as(weight) for moment in moments)
+            state[i] = {"step": step, "exp_avg": m, "exp_avg_sq": v}
         return {"state": state if self._steps else {}, "param_groups": []}
 
     def load_state_dict(self, found: Mapping[str, Any]) -> None:

@@ -98,10 +98,6 @@ class Replay:
         self.written = np.zeros(envs, dtype=np.int64)  # slots, since the beginning
         self._kept = self.written.copy()  # when the last checkpoint was made
 
-    def __len__(self) -> int:
-        """Slots in the windows, over all environments."""
-        return int(np.minimum(self.written, self.window).sum())
-
     @property
     def full(self) -> bool:
         """Whether the next step might overwrite what the last checkpoint refers to."""

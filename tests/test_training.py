@@ -750,6 +750,25 @@ def test_a_session_notes_what_it_ran_with(tmp_path: Path, monkeypatch: pytest.Mo
     assert noted["started"].endswith("+00:00")
     assert all(noted[key] for key in ("python", "platform", "cpu"))
     assert set(noted) >= {"commit", "dirty"}
+    assert "precision" not in noted  # of a network's passes
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize("has_units", [True, False])
+def test_a_deep_agents_session_notes_its_precision(
+    bfloat16: bool, has_units: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a processor without units for bfloat16 is told of, as it is slow for its preset."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: has_units)
+    told: list[str] = []
+    env = "FourRooms?observation=pixels&pixels=36"
+    small = {"bfloat16": bfloat16, "replay_capacity": 100}
+    run = train("dqn", env, steps=20, hyperparameters=small, out=tmp_path / "run", note=told.append)
+    (noted,) = json.loads((run.path / "provenance.json").read_text())["sessions"]
+    assert noted["precision"] == ("bfloat16" if bfloat16 and has_units else "float32")
+    resume(run.path, steps=30, note=told.append)
+    assert len(told) == (2 if bfloat16 and not has_units else 0)
+    assert all("no units for bfloat16" in line for line in told)
 
 
 def test_outside_a_checkout_there_is_no_commit(

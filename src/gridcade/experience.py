@@ -76,9 +76,10 @@ class Experience:
     """Agents meet environments here.
 
     Every episode is reset by a seed of its own, derived from the run's seed, the purpose, the
-    environment and the episode's number. So an environment's state is that seed and the actions
-    since its reset, and that is what is kept; worlds that can tell their state tell it instead.
-    Where seeding is dear, a training's seed serves for several episodes (`AtariGames`).
+    environment and the episode's number; where seeding is dear, a training's seed serves for
+    several episodes, one after another (`AtariGames`). So an environment's state is that seed, the
+    resets since and the actions since the last one, and that is what is kept; worlds that can tell
+    their state tell it instead.
 
     Args:
         envs: environments whose autoreset is disabled; they are closed by whoever made them.

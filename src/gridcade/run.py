@@ -3,7 +3,9 @@
     config.toml        what was asked for
     provenance.json    what it ran with: versions, commit, machine, command, one entry a session
     metrics.jsonl      one line an epoch
-    checkpoints/N/     agent.safetensors, loop.safetensors and loop.json, after N decisions
+    checkpoints/N/     agent.safetensors, loop.safetensors and loop.json, after N decisions: the
+                       last ones and the best
+    replay/            DQN's, which its checkpoints refer to
     evaluation/        what `gridcade evaluate` measured, one file each
     world.txt          the map, where the world was drawn in a file
 
@@ -165,8 +167,12 @@ class Run:
                 if max(self.checkpoints(), default=0):
                     raise InputError(f"'{file}' is gone, so that the run cannot go on")
                 new = file.with_suffix(".tmp")
-                with new.open("wb") as opened:
-                    _reserve(opened, size)
+                try:
+                    with new.open("wb") as opened:
+                        _reserve(opened, size)
+                except OSError:
+                    new.unlink()
+                    raise
                 new.replace(file)
             elif file.stat().st_size != size:
                 found = file.stat().st_size

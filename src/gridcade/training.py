@@ -71,7 +71,8 @@ def train(
         seed: of everything random; None: the config file's, or 0.
         steps: decisions, over all environments.
         minutes: of training.
-        epoch: decisions from one checkpoint to the next.
+        epoch: decisions from one line of metrics, and checkpoint, to the next; in between there are
+            checkpoints where a replay's file asks for them.
         evaluation_episodes: of an evaluation, where no exact value can be had.
         evaluation_every: epochs from one evaluation to the next.
         envs: environments side by side.
@@ -110,7 +111,7 @@ def train(
     path = Path(out) if out is not None else _free_folder(settled)
     if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
         raise _taken(Run(path), settled, world)
-    return _session(Run.create(path, settled, world), report, stop)
+    return _session(Run.create(path, settled, world), report, stop, note=note)
 
 
 def resume(
@@ -353,6 +354,7 @@ def _session(
         else:
             if hasattr(agent, "attach"):
                 agent.attach(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
+            session |= _precision(agent, note)
             loop = kind.compiled_loop(agent, env, config.seed) if config.envs == 1 else None
             loop = loop or GymnasiumLoop(agent, envs, config.seed)
         trainer = Trainer(run, config, agent, loop, env)
@@ -370,6 +372,15 @@ def _session(
         with _torch_threads(threads), closing(Board(run.path, agent.decisions)) as board:
             trainer.go_on(report, stop, board)
     return run
+
+
+def _precision(agent: Any, note: Callable[[str], None] | None) -> dict[str, Any]:
+    """What a deep agent's passes run in, for the provenance: others give other bits."""
+    if not hasattr(agent, "precision"):
+        return {}
+    if agent.lacks_units and note is not None:
+        note("this processor has no units for bfloat16: passes run in float32, and slower")
+    return {"precision": agent.precision}
 
 
 def _start_over(run: Run, config: RunConfig, note: Callable[[str], None] | None) -> dict[str, Any]:

@@ -41,10 +41,15 @@ def changed(**fields: Any) -> DQNConfig:
 
 
 def trained(
-    config: DQNConfig, decisions: int, envs: int = 1, seed: int = 0, storage: Storage = in_memory
+    config: DQNConfig,
+    decisions: int,
+    envs: int = 1,
+    seed: int = 0,
+    storage: Storage = in_memory,
+    env: str = "CartPole-v1",
 ) -> tuple[DQN, Experience]:
-    vector = make_vector("CartPole-v1", envs)
-    agent = make(gym.make("CartPole-v1"), config, seed)
+    vector = make_vector(env, envs)
+    agent = make(lookup.make(env), config, seed)
     agent.attach(envs, 1000, storage)
     experience = Experience(vector, seed)
     go_on(agent, experience, decisions)
@@ -73,7 +78,7 @@ def test_an_update_is_the_papers(optimiser: Any, loss: Any, target_every: int) -
     total = torch.zeros(())
     for i in range(config.batch_size):
         after = torch.as_tensor(batch.next_observations[i])[None]
-        best = float((target if target_every else q)(after).max())
+        best = (target if target_every else q)(after).max().item()
         y = float(batch.returns[i]) + float(batch.discounts[i]) * best
         error = q(torch.as_tensor(batch.observations[i])[None])[0, batch.actions[i]] - y
         if loss == "squared" or abs(error.item()) <= 1:
@@ -179,26 +184,43 @@ def test_what_the_learner_is_told(
     assert agent.replay.written[0] == (3 if terminated else 2)
 
 
-def test_state_comes_out_and_goes_back_in() -> None:
+PICTURES = {"network": "2013", "bfloat16": True, "update_every": 8}
+
+
+@pytest.mark.parametrize(
+    ("env", "fields"),
+    [
+        ("CartPole-v1", {}),
+        ("CartPole-v1", {"optimiser": "mnih"}),
+        ("CartPole-v1", {"target_every": 0}),
+        ("FourRooms?observation=pixels&pixels=36", PICTURES),
+        ("FourRooms?observation=pixels&pixels=36", PICTURES | {"bfloat16": False}),
+    ],
+)
+def test_state_comes_out_and_goes_back_in(
+    env: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the arrays that the replay wrote, and nothing else, learning goes on bit for bit."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)  # slow without
+    config = changed(**fields)
     kept: dict[str, Any] = {}
 
     def storage(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         return kept.setdefault(name, np.zeros(shape, dtype))
 
-    agent, experience = trained(SMALL, 100, envs=2, seed=3, storage=storage)
+    agent, experience = trained(config, 100, 2, 3, storage, env)
+    assert agent.precision == ("bfloat16" if config.bfloat16 else "float32")
     state = {k: v.copy() for k, v in agent.state_dict().items()}
     place = experience.state()
     go_on(agent, experience, 180)
     expected = agent.state_dict()
 
-    vector = make_vector("CartPole-v1", 2)
-    again = make(gym.make("CartPole-v1"), SMALL, seed=99)
-    again.attach(2, 1000, storage)
+    again, _ = trained(config, 0, 2, 99, storage, env)
     again.load_state_dict(state)
-    elsewhere = Experience(vector, 3)
+    elsewhere = Experience(make_vector(env, 2), 3)
     elsewhere.restore(place)
     go_on(again, elsewhere, 180)
+    assert set(again.state_dict()) == set(expected)
     for key, tensor in again.state_dict().items():
         np.testing.assert_array_equal(tensor, expected[key], err_msg=key)
 
@@ -240,6 +262,15 @@ def test_a_loss_that_diverges_is_told() -> None:
             parameter.fill_(float("inf"))
     with pytest.raises(InputError, match="the loss is nan at update"):
         agent._learn()
+
+
+def test_weights_that_an_epochs_last_update_spoilt_are_not_kept() -> None:
+    agent, _ = trained(SMALL, 60)
+    with torch.no_grad():
+        next(agent.q.parameters())[0, 0] = torch.nan
+    for ask in (agent.metrics, agent.state_dict):
+        with pytest.raises(InputError, match="update 10 left weights that are no numbers"):
+            ask()
 
 
 @pytest.mark.parametrize(
@@ -307,8 +338,11 @@ def test_environments_that_the_memory_cannot_hold_are_told(n_step: int, envs: in
 
 
 @pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimiser": "mnih"}])
-def test_frozen_convolutions_stay_as_they_are(fields: dict[str, Any]) -> None:
+def test_frozen_convolutions_stay_as_they_are(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And all other layers learn."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
     config = changed(network="2013", freeze="conv", held_out=1, **fields)
     agent = DQN(Form((4, 36, 36), np.uint8, 4, 3), config)
     agent.attach(1, 1000, in_memory)
@@ -351,8 +385,10 @@ def test_devices_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_environments_that_do_not_fit_are_told() -> None:
-    with pytest.raises(InputError, match=r"the convolutions take bytes .*; these frames are float"):
-        DQN(Form((4, 84, 84), np.float32, 4, 3), SMALL)
+    floats = Form((4, 84, 84), np.float32, 4, 3)
+    with pytest.raises(InputError, match=r"the convolutions take bytes .* are float32: take netwo"):
+        DQN(floats, changed(network="2013"))
+    assert DQN(floats, changed(network="auto")).layers == 2  # an mlp takes them
     with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
         make(lookup.make("FourRooms"), SMALL, 0)
     with pytest.raises(InputError, match="dqn takes Discrete actions"):
