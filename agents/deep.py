@@ -24,7 +24,6 @@ from gridcade.agents.networks import (
     take_layers,
     to_blocks,
 )
-from gridcade.agents.replay import Replay, Storage
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError, unknown
 from gridcade.experience import Step
@@ -176,11 +175,6 @@ class DeepAgent(ByProbabilities):
         rewards = np.clip(step.rewards, -1, 1) if clip_rewards else step.rewards
         lost = step.life_lost
         return rewards, step.terminated if lost is None else step.terminated | lost
-
-    def _memory(self, envs: int, frames: int, slack: int, storage: Storage) -> Replay:
-        """A replay of so many frames, in the form that the network takes."""
-        frame = self._shape[1:] if self._stack else self._shape
-        return Replay(envs, frames, slack, frame, self._dtype, self._stack, storage, self._seen)
 
     def _finite(self, loss: Tensor) -> float:
         """A loss as a number; InputError if it is none any more."""

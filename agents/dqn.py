@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gridcade.agents.deep import DeepAgent, DeepConfig, Floats, Form, Tensors, fitting
 from gridcade.agents.networks import copy_weights
 from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
-from gridcade.agents.replay import Batch, Storage, in_memory
+from gridcade.agents.replay import Batch, Replay, Storage, in_memory
 from gridcade.agents.schedule import Schedule
 from gridcade.errors import InputError
 from gridcade.experience import Step
@@ -83,7 +83,7 @@ class DQN(DeepAgent):
         self._optimiser: Any
         if config.optimiser == "mnih":
             self._optimiser = MnihRMSProp(self.q.parameters(), config.learning_rate)
-        elif self._passes is not self.q:
+        elif self._blocks and self.device.type == "cpu":
             given = (self.q, self._passes, config.learning_rate, self._beside)
             self._optimiser = AdamBeside(*given)
         else:
@@ -107,16 +107,21 @@ class DQN(DeepAgent):
         """Give the agent its memory, before it learns; see `Replay`. Empty: it will not learn."""
         config = self.config
         capacity = max(self._stack, 1) * envs if empty else config.replay_capacity
-        self.replay = self._memory(envs, capacity, slack, storage)
+        given = (self._frame, self._dtype, self._stack, storage, self._seen)
+        self.replay = Replay(envs, capacity, slack, *given)
         count = 0 if empty else config.held_out
         seen = self._seen(np.zeros((count, *self._shape), self._dtype))
         self._held_out = storage("held_out", seen.shape, self._dtype)
 
     @property
+    def _frame(self) -> tuple[int, ...]:
+        """Shape of what takes a slot of the replay."""
+        return self._shape[1:] if self._stack else self._shape
+
+    @property
     def replay_bytes(self) -> int:
         """What the frames of a full replay take."""
-        frame = self._shape[1:] if self._stack else self._shape
-        size = int(np.prod(frame, dtype=np.int64)) * int(np.dtype(self._dtype).itemsize)
+        size = int(np.prod(self._frame, dtype=np.int64)) * int(np.dtype(self._dtype).itemsize)
         return self.config.replay_capacity * size
 
     @property

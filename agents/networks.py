@@ -102,6 +102,10 @@ class Hidden(nn.Linear):
 
     take: Callable[[Tensor, Tensor], None] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: its weight is nobody else's."""
+        return {name: value for name, value in self.__dict__.items() if name != "take"}
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
         """[batch, inputs] -> [batch, outputs]."""
         if self.take is None or not torch.is_grad_enabled():

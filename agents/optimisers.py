@@ -56,14 +56,14 @@ class MnihRMSProp(torch.optim.Optimizer):
 
 
 class AdamBeside:
-    """Adam (Kingma and Ba 2015, Algorithm 1) of float32 weights whose passes run on copies.
+    """Adam (Kingma and Ba 2015, Algorithm 1) beside the backward pass.
 
     A weight changes as soon as its gradient is known. Large ones change on another thread, while
     the backward pass goes on through the layers below.
 
     Args:
-        weights: the network that is learnt.
-        copies: the one that the passes run on; it may share layers with the other.
+        weights: the network that is learnt, in float32.
+        copies: the one that the passes run on, which may share layers with it, or be it.
         learning_rate: alpha.
         beside: runs the large updates.
     """

@@ -5,10 +5,10 @@
 Both have the same network, Adam, Huber loss, batches of 32, one update every 4 decisions, a target
 network and a replay of 100,000 frames, act with epsilon 0.1, and have 8 emulators, with which
 stable-baselines3 is faster than with the one that it usually has (`--sb3-envs 1`). Each lives in a
-process of its own and waits while the other has its round; medians over the rounds are given. Ours
-runs PyTorch on one thread (and the target network, the large layer's optimiser and the emulators
-on a second one), stable-baselines3's on two. Memory is each process's peak, with every page of its
-replay touched beforehand.
+process of its own, on two processors, and waits while the other has its round; medians over the
+rounds are given. Ours runs PyTorch on one thread (and the target network, the large layer's
+optimiser and the emulators beside it), stable-baselines3's on two. Memory is each process's peak,
+with every page of its replay touched beforehand.
 
 The parts are timed in a further round of ours, by clocks around its methods; parts that run at the
 same time on two cores add up to more than the whole. Beside them stand their limits: the emulators
@@ -81,13 +81,12 @@ def ours(network: Any) -> Player:
         clock(spent, agent, "_loss", forward)
         clock(spent, agent, "_next_values", target)
         large = "the large layer's gradient and optimiser, beside"
-        if hasattr(agent._optimiser, "_change_large"):  # in bfloat16
-            clock(spent, agent._optimiser, "_change_large", large)
+        clock(spent, agent._optimiser, "_change_large", large)
         clock(spent, agent, "_step", rest)
         rate = play()
         shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
         shares[rest] -= shares[forward]
-        alone = products(network, BATCH)
+        alone = products(network, BATCH, agent.precision)
         limits = {
             "emulators alone": emulators_alone(ENVS),
             "matrix products alone": (2 * alone["forward"] + alone["backward"]) / EVERY,

@@ -4,8 +4,9 @@
 
 Both have the network of 2013 (ours layer-normalised), 64 emulators, rollouts of 32 decisions, two
 epochs of minibatches of 128. PPO is what stable-baselines3 has for many emulators; it has no PQN.
-Each lives in a process of its own and waits while the other has its round. Ours runs PyTorch on one
-thread, in bfloat16, and the emulators beside it on two; stable-baselines3's PyTorch has two.
+Each lives in a process of its own, on two processors, and waits while the other has its round. Ours
+runs PyTorch on one thread, in bfloat16 where there are units for it, and the emulators beside it on
+two; stable-baselines3's PyTorch has two.
 
 The parts are timed in a further round of ours, by clocks around its methods; emulators and learning
 run at the same time. Beside them stand their limits: the emulators alone, on two threads, and the
@@ -71,7 +72,8 @@ def ours() -> Player:
         clock(spent, agent._optimiser, "step", "  of it the optimiser")
         rate = play()
         shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
-        once = {name: spent / BATCH for name, spent in products("2013", BATCH).items()}
+        batch = products("2013", BATCH, agent.precision)
+        once = {name: spent / BATCH for name, spent in batch.items()}
         limits = {
             "emulators alone": emulators_alone(ENVS),
             "matrix products of acting alone": once["forward"],

@@ -81,10 +81,13 @@ def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
 
 def _live(pipe: Any, maker: Maker) -> None:
     """A process: a round for each message, until told to end; then its peak memory in bytes."""
+    if hasattr(os, "sched_setaffinity"):  # two processors, however many there are
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     player = maker()
     while (asked := pipe.recv()) != "end":
         pipe.send(player.parts() if asked == "parts" else player.play())
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    unit = 1 if sys.platform == "darwin" else 1024
+    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def ours(agent: Any, envs: Any, decisions: int, warm: int) -> Callable[[], float]:
@@ -169,8 +172,8 @@ def emulators_alone(count: int, steps: int = 200) -> float:
     return (time.perf_counter() - began) / (steps * count) * 1000
 
 
-def products(network: str, batch: int) -> dict[str, float]:
-    """Milliseconds for a batch of the matrix products alone, in bfloat16: forward, and backward."""
+def products(network: str, batch: int, precision: str) -> dict[str, float]:
+    """Milliseconds for a batch of the matrix products alone: forward, and backward."""
     import torch
 
     layers = {
@@ -178,10 +181,11 @@ def products(network: str, batch: int) -> dict[str, float]:
         "2015": [(400, 256, 32), (81, 512, 64), (49, 576, 64), (1, 3136, 512)],
     }[network]
     torch.set_num_threads(1)
+    dtype = getattr(torch, precision)
     total = {"forward": 0.0, "backward": 0.0}
     for number, (rows, inner, columns) in enumerate(layers):
-        a = torch.randn(batch * rows, inner).bfloat16()
-        b = torch.randn(inner, columns).bfloat16()
+        a = torch.randn(batch * rows, inner).to(dtype)
+        b = torch.randn(inner, columns).to(dtype)
         rounds = []
         for _ in range(50):
             began = time.perf_counter()

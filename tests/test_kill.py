@@ -16,11 +16,14 @@ import pytest
 from gridcade.run import Run
 from gridcade.training import train
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="takes SIGKILL")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="takes SIGKILL"),
+    pytest.mark.timeout(600),
+]
 
 EARLY = 3  # kills: while the program is loaded, or the folder made
 LOADING = 1.5  # seconds, about
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds
 WALL_CLOCK = ("seconds", "decisions_per_second")
 
 

@@ -174,13 +174,14 @@ def test_passes_in_bfloat16_follow_the_weights_that_are_learnt() -> None:
         assert (passes(frames) - wanted).abs().max() < 0.1 * (stale - wanted).abs().max()
 
 
+@pytest.mark.parametrize("form", [in_bfloat16, lambda weights: weights])
 @pytest.mark.parametrize("resumed", [False, True])
-def test_adam_beside_the_backward_pass_is_adam(resumed: bool) -> None:
-    """PyTorch's, on the gradients that the passes in bfloat16 have; from a kept state as well."""
+def test_adam_beside_the_backward_pass_is_adam(resumed: bool, form: Any) -> None:
+    """PyTorch's, on the gradients that the passes have; from a kept state as well."""
     torch.manual_seed(0)
     weights = network("2013", (4, 84, 84), 4)
     first = copy.deepcopy(weights)
-    passes = in_bfloat16(weights)
+    passes = form(weights)
     plain = copy.deepcopy(passes)  # to differentiate as PyTorch does
     reference = torch.optim.Adam(first.parameters(), 0.001)
     with ThreadPoolExecutor(1) as beside:
@@ -204,7 +205,7 @@ def test_adam_beside_the_backward_pass_is_adam(resumed: bool) -> None:
             if resumed and number == 2:
                 kept = copy.deepcopy(ours.state_dict())
                 weights = copy.deepcopy(weights)
-                ours = AdamBeside(weights, passes := in_bfloat16(weights), 0.001, beside)
+                ours = AdamBeside(weights, passes := form(weights), 0.001, beside)
                 ours.load_state_dict(kept)
 
 
