@@ -37,18 +37,25 @@ EXPLORING = {"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}}
 
 
 @pytest.mark.parametrize(
-    ("seen", "options"),
+    ("seen", "hyperparameters"),
     [
-        ("one_hot", {"steps": 40_000, "epoch": 5_000, "hyperparameters": EXPLORING}),
-        ("pixels&pixels=52", {"epoch": 5_000}),  # by convolutions, to which a cell is a block
+        ("one_hot", EXPLORING),
+        ("pixels&pixels=52", {}),  # by convolutions, to which a cell is a block
     ],
 )
 def test_dqn_finds_the_optimum_of_four_rooms(
-    seen: str, options: dict[str, Any], tmp_path: Path
+    seen: str, hyperparameters: dict[str, Any], tmp_path: Path
 ) -> None:
     """By the exact value of what it has learnt, beside the exact optimum."""
     env = f"FourRooms?observation={seen}"
-    run = gridcade.train("dqn", env, out=tmp_path / "run", **options)
+    run = gridcade.train(
+        "dqn",
+        env,
+        steps=40_000,
+        epoch=5_000,
+        hyperparameters=hyperparameters,
+        out=tmp_path / "run",
+    )
     exact = gridcade.evaluate(best(run), episodes=10).exact
     assert exact is not None
     assert exact.unlimited_average_reward >= 0.98 * exact.optimal_average_reward
