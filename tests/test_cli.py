@@ -472,9 +472,6 @@ def test_a_run_s_config_is_a_config_file(gridcade: Call) -> None:
         ("dqn --no-bfloat16 Breakout", "two-core"),
         ("dqn FourRooms?observation=one_hot", "vector"),
         ("dqn FourRooms?observation=pixels --preset vector", "vector"),
-        ("pqn Breakout", "two-core-pqn"),
-        ("pqn CliffWalk?observation=pixels", "pixels-pqn"),
-        ("pqn CartPole", "vector-pqn"),
     ],
 )
 def test_an_environment_seen_as_images_has_its_own_preset(

@@ -379,6 +379,21 @@ def test_a_loss_that_diverges_is_told() -> None:
         agent._learn(np.arange(4))
 
 
+@pytest.mark.parametrize(
+    ("env", "preset", "clips"),
+    [
+        ("Breakout", "two-core-pqn", True),
+        ("CliffWalk?observation=pixels", "pixels-pqn", False),
+        ("CartPole", "vector-pqn", False),
+    ],
+)
+def test_what_is_seen_decides_the_preset(env: str, preset: str, clips: bool) -> None:
+    """Rewards are clipped in the arcade only: a fall off a cliff is worse than a step."""
+    kind = agents.find("pqn")
+    assert kind.preset_for(env) == preset
+    assert training.hyperparameters_of(kind, preset, None).clip_rewards is clips
+
+
 def test_the_papers_preset_has_its_values() -> None:
     """Gallici et al. (2024), the authors' Atari settings."""
     kind = agents.find("pqn")
