@@ -153,8 +153,10 @@ def test_a_study_whose_command_was_killed_is_taken_over(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         left = [Run(path).last_checkpoint() for path in runs]
-        time.sleep(1)
-        assert all(Run(p).last_checkpoint() > at for p, at in zip(runs, left, strict=True))
+        latest = time.monotonic() + PATIENCE
+        while not all(Run(p).last_checkpoint() > at for p, at in zip(runs, left, strict=True)):
+            assert time.monotonic() < latest
+            time.sleep(0.1)
         said = compare(tmp_path, *words)
         os.killpg(process.pid, signal.SIGKILL)  # the workers, idle now
     assert said.returncode == 0, said.stderr
