@@ -39,7 +39,7 @@ class DeepConfig:
     """Hyperparameters that deep agents share; what they count is in their description."""
 
     network: NetworkName = "auto"
-    """The network of 2013, of 2015, or an mlp; auto: 2013 for images of a size that it takes."""
+    """The network of 2013, of 2015, or an mlp; auto: 2013 for images in bytes that fit it."""
     hidden: tuple[int, ...] = (128, 128)
     """Units of the mlp's layers."""
     discount: float = 0.99
@@ -138,7 +138,8 @@ class DeepAgent(ByProbabilities):
         low = asked and _has_bfloat16(self.device)
         self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
         self.precision = "bfloat16" if low else "float32"  # of the passes
-        self.lacks_units = asked and not low  # and so is slower than its preset was made for
+        # so that it is slower than its preset was made for
+        self.lacks_units = asked and not low and self.device.type == "cpu"
 
     @property
     @abstractmethod

@@ -115,8 +115,9 @@ class PQN(DeepAgent):
         if (given := self.config.minibatches) > (most := self.config.rollout * envs):
             raise InputError(f"minibatches is {given}; it takes {most} or less here")
 
-    def attach(self, envs: int, *_: Any) -> None:
+    def attach(self, envs: int, slack: int = 0, storage: Any = None) -> None:
         """Make room for two rollouts: the one that is played, and the one that is learnt from."""
+        del slack, storage  # all of it goes into checkpoints
         self._t = self._learnt = 0  # decisions of the one, minibatches of the other
         self._played, self._batch = self._rollout(envs), self._rollout(envs)
         self._returns = np.zeros((self.config.rollout, envs), np.float32)  # the batch's targets
@@ -221,9 +222,9 @@ class PQN(DeepAgent):
         counters = np.array([self.decisions, self.updates, self._t, self._learnt])
         found = {"counters": counters, "sums": self._sums}
         found |= {"order": self._order, "returns": self._returns}
-        learnt = self._learnt == self.config.epochs * self.config.minibatches
+        done = not self._order.size or self._learnt == self.config.epochs * self.config.minibatches
         rollouts = {"played": (self._played, self._t)}
-        rollouts["batch"] = (self._batch, 0 if learnt else len(self._returns))
+        rollouts["batch"] = (self._batch, 0 if done else len(self._returns))
         for name, (rollout, kept) in rollouts.items():
             found |= {f"{name}.{key}": array[:kept] for key, array in vars(rollout).items()}
         return found | self._kept(self._optimiser, q=self.q)

@@ -153,11 +153,11 @@ class Replay:
             last = (self.marks[envs, (at + 1) % self.ring] & LAST) > 0
             going &= ~ends & ~last
         return Batch(
-            observations=self.stacks(envs, slots),
+            observations=self._stacks(envs, slots),
             actions=self.actions[envs, slots % self.ring].astype(np.int64),
             returns=returns,
             discounts=np.where(bootstrap, weights, 0).astype(np.float32),
-            gather_next=partial(self.stacks, envs, slots + taken),
+            gather_next=partial(self._stacks, envs, slots + taken),
         )
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
@@ -205,7 +205,7 @@ class Replay:
             missing = missing[~decided]
         raise ValueError("the replay holds hardly any transition")
 
-    def stacks(self, envs: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[Any]:
+    def _stacks(self, envs: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[Any]:
         """Observations by their environments and newest slots, [batch] each: [batch, stack, …]."""
         if not self.stack:
             return np.asarray(self.frames[envs, slots % self.ring])

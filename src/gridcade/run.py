@@ -171,7 +171,7 @@ class Run:
                     with new.open("wb") as opened:
                         _reserve(opened, size)
                 except OSError:
-                    new.unlink()
+                    new.unlink(missing_ok=True)
                     raise
                 new.replace(file)
             elif file.stat().st_size != size:

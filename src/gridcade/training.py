@@ -38,7 +38,7 @@ EPOCHS = 50  # in the steps asked for, unless the epoch's length is given
 SHORTEST_EPOCH = 1_000  # decisions
 EPOCH_BY_TIME = 1_000_000  # decisions, of runs bounded by minutes alone
 MEMORY_BESIDE = 2_500_000_000  # bytes, that a deep agent and the system take besides its replay
-LONGEST_UNSAVED = 40_000  # decisions, that a memory in the run folder has room for besides
+LONGEST_UNSAVED = 40_000  # decisions, that a replay in the run folder has room for besides
 
 
 def train(
@@ -378,7 +378,7 @@ def _precision(agent: Any, note: Callable[[str], None] | None) -> dict[str, Any]
     """What a deep agent's passes run in, for the provenance: others give other bits."""
     if not hasattr(agent, "precision"):
         return {}
-    if agent.lacks_units and note is not None:
+    if getattr(agent, "lacks_units", False) and note is not None:
         note("this processor has no units for bfloat16: passes run in float32, and slower")
     return {"precision": agent.precision}
 
