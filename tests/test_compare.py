@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
@@ -112,12 +113,21 @@ def begun(
         text=True,
         start_new_session=True,
     )
-    latest = time.monotonic() + PATIENCE
-    while not all(path.is_dir() and len(Run(path).checkpoints()) > 2 for path in runs):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < latest
-        time.sleep(0.05)
+
+    def trained() -> bool:
+        met = all(path.is_dir() and len(Run(path).checkpoints()) > 2 for path in runs)
+        assert met or process.poll() is None, process.communicate()
+        return met
+
+    wait(trained)
     return process, words, runs
+
+
+def wait(until: Callable[[], bool]) -> None:
+    latest = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < latest, "waited in vain"
+        time.sleep(0.05)
 
 
 @pytest.mark.timeout(180)
@@ -153,10 +163,7 @@ def test_a_study_whose_command_was_killed_is_taken_over(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         left = [Run(path).last_checkpoint() for path in runs]
-        latest = time.monotonic() + PATIENCE
-        while not all(Run(p).last_checkpoint() > at for p, at in zip(runs, left, strict=True)):
-            assert time.monotonic() < latest
-            time.sleep(0.1)
+        wait(lambda: all(Run(p).last_checkpoint() > at for p, at in zip(runs, left, strict=True)))
         said = compare(tmp_path, *words)
         os.killpg(process.pid, signal.SIGKILL)  # the workers, idle now
     assert said.returncode == 0, said.stderr

@@ -166,14 +166,8 @@ class Run:
             if not file.is_file():
                 if max(self.checkpoints(), default=0):
                     raise InputError(f"'{file}' is gone, so that the run cannot go on")
-                new = file.with_suffix(".tmp")
-                try:
-                    with new.open("wb") as opened:
-                        _reserve(opened, size)
-                except OSError:
-                    new.unlink(missing_ok=True)
-                    raise
-                new.replace(file)
+                with _whole(file, file.with_suffix(".tmp")) as new, new.open("wb") as opened:
+                    _reserve(opened, size)
             elif file.stat().st_size != size:
                 found = file.stat().st_size
                 raise InputError(f"'{file}' has {found:,} bytes, not {size:,}: it was changed")
@@ -407,9 +401,15 @@ def load_tensors(file: Path) -> Tensors:
 
 def write_text(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    new = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
+    with _whole(file, file.with_name(f".{file.name}.{os.getpid()}.tmp")) as new:
         new.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _whole(file: Path, new: Path) -> Iterator[Path]:
+    """Where to write a file beside its place: it is moved there when whole, or else is gone."""
+    try:
+        yield new
         new.replace(file)
     except OSError:
         new.unlink(missing_ok=True)
