@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -93,6 +93,16 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[said]
 
 
+def _settled(name: str, sticky: float | None) -> Protocol:
+    """A protocol, with another probability of sticky actions if one is given."""
+    protocol = find_protocol(name)
+    if sticky is None:
+        return protocol
+    if isinstance(sticky, bool) or not isinstance(sticky, int | float) or not 0 <= sticky < 1:
+        raise InputError(f"sticky is {sticky}; it is a probability, 0 or more and below 1")
+    return replace(protocol, sticky=float(sticky))
+
+
 def has_full_actions(protocol: str, actions: str | None) -> bool:
     """Whether agents choose from all 18 actions: as `actions` says, or if it is None the protocol.
 
@@ -147,6 +157,8 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         count: emulators.
         protocol: one of PROTOCOLS.
         actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
+        sticky: probability that the emulator repeats the previous action, each frame; None: as the
+            protocol has it.
         threads: that the emulators share; None: one for each eight, as far as there are cores.
         native: the game's own picture instead, [n, 1, height, width, 3].
     """
@@ -157,10 +169,11 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         count: int,
         protocol: str = DEFAULT_PROTOCOL,
         actions: str | None = None,
+        sticky: float | None = None,
         threads: int | None = None,
         native: bool = False,
     ):
-        self.protocol = find_protocol(protocol)
+        self.protocol = _settled(protocol, sticky)
         rom = rom_name(game)
         self.frames_per_decision = self.protocol.frames.get(rom, FRAMES_PER_DECISION)
         from ale_py.vector_env import AtariVectorEnv
@@ -251,6 +264,8 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         game: its title, such as `Breakout`.
         protocol: one of PROTOCOLS.
         actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
+        sticky: probability that the emulator repeats the previous action, each frame; None: as the
+            protocol has it.
         render_mode: `rgb_array`, or None.
     """
 
@@ -261,10 +276,12 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         game: str = "Breakout",
         protocol: str = DEFAULT_PROTOCOL,
         actions: str | None = None,
+        sticky: float | None = None,
         render_mode: str | None = None,
     ):
-        self._games = AtariGames(game, 1, protocol, actions)
-        self._shown = AtariGames(game, 1, protocol, actions, native=True) if render_mode else None
+        given = (game, 1, protocol, actions, sticky)
+        self._games = AtariGames(*given)
+        self._shown = AtariGames(*given, native=True) if render_mode else None
         self.render_mode = render_mode
         self.observation_space = self._games.single_observation_space
         self.action_space = self._games.single_action_space
@@ -272,10 +289,12 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.time_limit = self._games.protocol.most_frames // self.frames_per_decision
         self.metadata = {**self.metadata, "render_fps": 60 / self.frames_per_decision}
         self.notes = []
+        if (now := self._games.protocol.sticky) != (its := find_protocol(protocol).sticky):
+            self.notes.append(f"sticky actions {now:g}, where {protocol} has {its:g}")
         if has_full_actions(protocol, actions) != self._games.protocol.full_actions:
             usual: Any = AtariGames(game, 1, protocol).single_action_space
             if (count := int(self.action_space.n)) != usual.n:  # type: ignore[attr-defined]
-                self.notes = [f"played with {count} actions, where {protocol} has {usual.n}"]
+                self.notes.append(f"played with {count} actions, where {protocol} has {usual.n}")
         self.stack = STACK
         self._picture: NDArray[np.uint8] | None = None
 

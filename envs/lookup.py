@@ -204,7 +204,7 @@ def _value(text: str) -> Any:
 def _arguments(id_: str) -> set[str] | None:
     """The arguments an environment takes; None where anything goes."""
     if atari_title(id_):
-        return {"protocol", "actions"}
+        return {"protocol", "actions", "sticky"}
     entry = gym.registry[id_].entry_point
     try:
         creator = load_env_creator(entry) if isinstance(entry, str) else entry

@@ -257,7 +257,7 @@ def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
     assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
 
 
-@pytest.mark.parametrize("name", ["Pong", "Breakout?protocol=machado2018"])
+@pytest.mark.parametrize("name", ["Pong", "Breakout?protocol=machado2018", "Pong?sticky=0.25"])
 def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was played before, in the games themselves and in those that came between."""
     monkeypatch.setattr("gridcade.envs.atari.GAMES_A_SEED", 3)

@@ -69,6 +69,9 @@ def test_shapes_and_actions() -> None:
     assert note == "played with 18 actions, where nature2015 has 4"
     assert AtariGame("Breakout", actions="minimal").notes == []
     assert AtariGame("Boxing", actions="full").notes == []  # which are its own
+    (note,) = lookup.make("Breakout?sticky=0.25").notes  # type: ignore[attr-defined]
+    assert note == "sticky actions 0.25, where nature2015 has 0"
+    assert AtariGame("Breakout", "machado2018", sticky=0.25).notes == []
 
 
 def test_a_game_is_its_seed_and_the_actions_since() -> None:
@@ -129,13 +132,19 @@ def test_protocols_are_those_of_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "most_idle", "sticky"),
-    [("mnih2013", 0, False), ("nature2015", 30, False), ("machado2018", 0, True)],
+    ("protocol", "asked", "most_idle", "sticky"),
+    [
+        ("mnih2013", None, 0, False),
+        ("mnih2013", 0.25, 0, True),
+        ("nature2015", None, 30, False),
+        ("machado2018", None, 0, True),
+        ("machado2018", 0, 0, False),
+    ],
 )
 def test_a_seed_decides_idle_frames_and_sticky_actions_where_there_are_any(
-    protocol: str, most_idle: int, sticky: bool
+    protocol: str, asked: float | None, most_idle: int, sticky: bool
 ) -> None:
-    games = AtariGames("Breakout", 1, protocol)
+    games = AtariGames("Breakout", 1, protocol, sticky=asked)
     rng = np.random.default_rng(0)
     actions = rng.integers(0, 4, (200, 1))
     begun, ends = [], set()
@@ -237,6 +246,9 @@ def test_wrong_names_and_a_missing_library_are_told(monkeypatch: pytest.MonkeyPa
     for number in ("2015", "none", "[1]"):  # which are no words to who reads them
         with pytest.raises(InputError, match=r"unknown protocol '.*'"):
             lookup.make(f"Breakout?protocol={number}")
+    for number in ("1", "-0.1", "nan", "often", "true"):
+        with pytest.raises(InputError, match=r"sticky is .*; it is a probability, 0 or more"):
+            lookup.make(f"Breakout?sticky={number}")
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[atari\]'"):
         AtariGame("Breakout")
