@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gridcade
-from gridcade import api, mdp
+from gridcade import agents, api, mdp
 from gridcade.agents import QLearning, QLearningConfig, Schedule
 from gridcade.envs import lookup
 from gridcade.errors import InputError
@@ -359,19 +359,22 @@ def test_what_is_no_environment_is_told() -> None:
         gridcade.evaluate("random", nothing)
 
 
-def test_the_agent_that_comes_trained_plays_breakout() -> None:
-    """By its name, without training, on frames of its form; better by far than chance."""
-    policy: Any = gridcade.load("breakout")
+@pytest.mark.parametrize("name", agents.trained())
+def test_agents_that_come_trained_play_breakout(name: str) -> None:
+    """By their names, without training, on frames of their form; better by far than chance."""
+    policy: Any = gridcade.load(name)
     frames = np.zeros((3, 4, 84, 84), np.uint8)
     assert policy.predict(frames)[0].shape == (3,)
     assert np.ndim(policy.predict(frames[0])[0]) == 0
     explored = policy.probabilities(frames, deterministic=False).min(axis=1)
     np.testing.assert_allclose(explored, policy.config.epsilon.final / 4)  # as when it had learnt
-    learnt, chance = (gridcade.evaluate(p, "Breakout", episodes=3) for p in ("breakout", "random"))
+    learnt = gridcade.evaluate(name, episodes=3)
+    chance = gridcade.evaluate("random", learnt.env, episodes=3)
     assert learnt.expected_return is not None
     assert chance.expected_return is not None
     assert learnt.expected_return.mean > 10 * chance.expected_return.mean
-    assert learnt.env == "Breakout"
+    assert learnt.env == ("Breakout?sticky=0.25" if name == "breakout-sticky" else "Breakout")
+    assert (agents.TRAINED / name / "README.md").is_file()  # its card
 
 
 def test_an_agent_keeps_its_actions_on_another_protocol() -> None:
