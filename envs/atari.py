@@ -93,25 +93,22 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[said]
 
 
-def _settled(name: str, sticky: float | None) -> Protocol:
-    """A protocol, with another probability of sticky actions if one is given."""
+def settled(name: str, actions: str | None = None, sticky: float | None = None) -> Protocol:
+    """A protocol, with another set of actions or other sticky actions where they are given.
+
+    Raises:
+        InputError: no such protocol or set of actions, or `sticky` is no probability below 1.
+    """
     protocol = find_protocol(name)
+    if actions not in (None, *ACTION_SETS):
+        raise unknown("action set", str(actions), ACTION_SETS)
+    if actions is not None:
+        protocol = replace(protocol, full_actions=actions == "full")
     if sticky is None:
         return protocol
     if isinstance(sticky, bool) or not isinstance(sticky, int | float) or not 0 <= sticky < 1:
         raise InputError(f"sticky is {sticky}; it is a probability, 0 or more and below 1")
     return replace(protocol, sticky=float(sticky))
-
-
-def has_full_actions(protocol: str, actions: str | None) -> bool:
-    """Whether agents choose from all 18 actions: as `actions` says, or if it is None the protocol.
-
-    Raises:
-        InputError: no such protocol or set of actions.
-    """
-    if actions not in (None, *ACTION_SETS):
-        raise unknown("action set", str(actions), ACTION_SETS)
-    return find_protocol(protocol).full_actions if actions is None else actions == "full"
 
 
 def known_games() -> list[str]:
@@ -173,7 +170,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         threads: int | None = None,
         native: bool = False,
     ):
-        self.protocol = _settled(protocol, sticky)
+        self.protocol = settled(protocol, actions, sticky)
         rom = rom_name(game)
         self.frames_per_decision = self.protocol.frames.get(rom, FRAMES_PER_DECISION)
         from ale_py.vector_env import AtariVectorEnv
@@ -188,7 +185,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             num_threads=threads,
             max_num_frames_per_episode=self.protocol.most_frames,
             repeat_action_probability=self.protocol.sticky,
-            full_action_space=has_full_actions(protocol, actions),
+            full_action_space=self.protocol.full_actions,
             # a masked reset comes before the step that would reset an ended game by itself
             autoreset_mode=AutoresetMode.NEXT_STEP,
             grayscale=not native,
@@ -289,9 +286,10 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.time_limit = self._games.protocol.most_frames // self.frames_per_decision
         self.metadata = {**self.metadata, "render_fps": 60 / self.frames_per_decision}
         self.notes = []
-        if (now := self._games.protocol.sticky) != (its := find_protocol(protocol).sticky):
-            self.notes.append(f"sticky actions {now:g}, where {protocol} has {its:g}")
-        if has_full_actions(protocol, actions) != self._games.protocol.full_actions:
+        now, its = self._games.protocol, find_protocol(protocol)
+        if now.sticky != its.sticky:
+            self.notes.append(f"sticky actions {now.sticky:g}, where {protocol} has {its.sticky:g}")
+        if now.full_actions != its.full_actions:
             usual: Any = AtariGames(game, 1, protocol).single_action_space
             if (count := int(self.action_space.n)) != usual.n:  # type: ignore[attr-defined]
                 self.notes.append(f"played with {count} actions, where {protocol} has {usual.n}")

@@ -22,9 +22,9 @@ from gridcade.envs.atari import (
     DEFAULT_PROTOCOL,
     MNIHS_GAMES,
     AtariGame,
-    has_full_actions,
     known_games,
     rom_name,
+    settled,
 )
 from gridcade.envs.model import Model
 from gridcade.errors import InputError, unknown
@@ -148,7 +148,7 @@ def with_actions_of(name: str, trained_on: str) -> str:
     if not atari_title(id_) or not atari_title(other) or "actions" in given:
         return name
     full, knows_full = (
-        has_full_actions(args.get("protocol", DEFAULT_PROTOCOL), args.get("actions"))
+        settled(args.get("protocol", DEFAULT_PROTOCOL), args.get("actions")).full_actions
         for args in (given, learnt)
     )
     if full == knows_full:
