@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
@@ -15,6 +14,7 @@ import pytest
 from gridcade.experiment import run
 from gridcade.run import Run
 from gridcade.study import Entry, Study, read_study
+from waiting import wait
 
 COMMAND = [sys.executable, "-m", "gridcade.cli", "compare"]
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
@@ -121,13 +121,6 @@ def begun(
 
     wait(trained)
     return process, words, runs
-
-
-def wait(until: Callable[[], bool]) -> None:
-    latest = time.monotonic() + PATIENCE
-    while not until():
-        assert time.monotonic() < latest, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.mark.timeout(600)  # guards against hanging only

@@ -35,6 +35,7 @@ from gridcade.study import Entry, Study, read_study
 from gridcade.task import TRIES, Session, State, Stopped, Task, _killed, attempt, state_of
 from gridcade.training import resume, train
 from gridcade.workers import Backend, workers
+from waiting import wait
 
 SLOW = Entry("q-learning", envs=2)  # through Gymnasium: what is compiled is done before a kill
 SMALL = Study(
@@ -103,6 +104,7 @@ def test_a_task_for_each_seed_and_one_for_what_learns_nothing() -> None:
         {"confidence": 0.9},
         {"contenders": (Entry("q-learning", hyperparameters={"discount": 0.9}),)},
         {"contenders": (Entry("q-learning", preset="converging"),)},
+        {"contenders": (Entry("q-learning", evaluation_every=2),)},
     ],
 )
 def test_another_task_has_another_key(change: Mapping[str, Any]) -> None:
@@ -201,11 +203,13 @@ def test_a_run_of_the_reference_has_one_thread_unless_its_study_names_more() -> 
         ([Entry("q-learning", preset="watkin")], "FourRooms", "did you mean watkins"),
         ([Entry("q-learning", hyperparameters={"discont": 1})], "FourRooms", "mean discount"),
         ([Entry("q-learning", envs=0)], "FourRooms", "envs is 0"),
+        ([Entry("q-learning", evaluation_every=0)], "FourRooms", "evaluation_every is 0"),
         ([Entry("random"), Entry("q-learning")], "CartPole", "q-learning on CartPole: "),
         ([Entry("optimal")], "CartPole", "optimal on CartPole: "),
         ([Entry("random", preset="x")], "FourRooms", "takes no preset"),
         ([Entry("random", hyperparameters={"x": 1})], "FourRooms", "takes no hyperparameters"),
         ([Entry("random", init_from="x")], "FourRooms", "takes no init_from"),
+        ([Entry("random", evaluation_every=2)], "FourRooms", "takes no evaluation_every"),
         ([Entry("dqn", init_from="nowhere")], "CartPole", "dqn on CartPole: "),
         ([Entry("breakout")], "CartPole", "breakout on CartPole: "),
         ([Entry("random", "a:b"), Entry("random", "a?b")], "FourRooms", "share the folder"),
@@ -578,13 +582,6 @@ def test_a_kill_is_charged_unless_a_further_checkpoint_was_reached(reached: list
         charged += checkpoint <= furthest
         furthest = max(furthest, checkpoint)
         assert (state.kills, state.reached) == (charged, furthest)
-
-
-def wait(until: Callable[[], bool], patience: float = 60.0) -> None:
-    latest = time.monotonic() + patience
-    while not until():
-        assert time.monotonic() < latest, "waited in vain"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ policy = "q-learning"
 name = "bold"
 preset = "converging"
 envs = 2
+evaluation_every = 3
 [contenders.hyperparameters]
 discount = 0.9
 epsilon = { initial = 0.5 }
@@ -51,7 +52,7 @@ def test_a_file_says_all_that_a_study_has(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(FULL)
     bold = Entry(
-        "q-learning", "bold", "converging", {"discount": 0.9, "epsilon": {"initial": 0.5}}, 2
+        "q-learning", "bold", "converging", {"discount": 0.9, "epsilon": {"initial": 0.5}}, 2, 3
     )
     assert read_study(file) == Study(
         (bold, Entry("optimal")),

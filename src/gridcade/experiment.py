@@ -159,6 +159,7 @@ def _configs(entry: Entry, env: str, study: Study) -> tuple[list[RunConfig], int
     """The runs of an agent, one a seed, and the memory of each; InputError if it does not fit."""
     kind = agents.find(entry.policy)
     given: dict[str, Any] = {"steps": study.steps, "minutes": study.minutes, "envs": entry.envs}
+    given["evaluation_every"] = entry.evaluation_every
     if entry.init_from:
         given["init_from"] = _pinned(entry.init_from)
     alone = {"threads": 1} if "threads" in {field.name for field in fields(kind.config)} else {}
@@ -179,7 +180,7 @@ def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
     known = {*api.BUILT_IN, *agents.trained()}
     if entry.policy not in known and not os.path.exists(entry.policy):
         raise unknown("contender", entry.policy, {*known, *agents.AGENTS})
-    for name in ("preset", "hyperparameters", "envs", "init_from"):
+    for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
         if value := getattr(entry, name):
             raise InputError(f"'{entry.policy}' learns nothing here: it takes no {name} ({value})")
     if entry.policy.endswith(api.ZIP):

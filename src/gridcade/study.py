@@ -33,6 +33,8 @@ class Entry:
     """Laid over the preset."""
     envs: int | None = None
     """Environments side by side; None: as the preset has it."""
+    evaluation_every: int | None = None
+    """Epochs from one evaluation of a run to the next; None: as the preset has it."""
     init_from: str = ""
     """A run or an agent that comes trained, from whose layers each run starts; empty: none."""
 
