@@ -3,7 +3,7 @@
 import gridcade
 
 run = gridcade.train("q-learning", "FourRooms")
-result = gridcade.evaluate(run, precision=0.02)
+result = gridcade.evaluate(run, episodes=2000)
 print(result.average_reward, result.exact)
 """
 

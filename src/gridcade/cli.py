@@ -24,7 +24,7 @@ A first minute:
 $ gridcade train q-learning FourRooms
 $ gridcade evaluate runs/FourRooms-q-learning-s0
 $ gridcade watch runs/FourRooms-q-learning-s0
-$ gridcade compare q-learning random optimal --env FourRooms --steps 100_000
+$ gridcade compare q-learning random optimal --env CliffWalk --steps 100_000
 
 ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
 drew (my-world.txt). Arguments go with it: "Maze?size=9&seed=3", or --env.size 9 --env.seed 3.
@@ -103,7 +103,7 @@ class Train:
     config: File = None
     """A TOML file like a run's config.toml, laid over the preset."""
     steps: Number = None
-    """Decisions, over all environments."""
+    """Decisions, over all environments. Schedules, such as epsilon's, do not stretch with them."""
     minutes: Real = None
     """Minutes of training. With --steps: whichever ends first."""
     seed: Number = None
@@ -115,11 +115,12 @@ class Train:
     envs: Number = None
     """Environments side by side. Default: 1."""
     init_from: Annotated[str | None, LEFT_OUT, _read(str, "RUN")] = None
-    """An agent whose layers, where they fit, this one starts with: a run folder, or `breakout`."""
+    """An agent of the same kind whose layers, where they fit, this one starts with: a run folder, a
+    checkpoint in one, or one that comes trained."""
     evaluation_every: Number = None
     """Epochs from one evaluation to the next. Default: 1."""
     evaluation_episodes: Number = None
-    """Episodes to evaluate by, each epoch, where no exact value can be had. Default: 20."""
+    """Episodes of an evaluation, where no exact value can be had. Default: 20."""
 
     def __call__(self) -> None:
         """Train."""
@@ -183,7 +184,8 @@ class Resume:
 class Evaluate:
     """Measure a policy: expected return, expected average reward, and how sure one can be.
 
-    $ gridcade evaluate runs/FourRooms-q-learning-s0 --precision 0.02
+    $ gridcade evaluate runs/FourRooms-q-learning-s0 --episodes 2000
+    $ gridcade evaluate breakout --precision 0.05
     $ gridcade evaluate optimal --env CliffWalk --epsilon 0.1
     $ gridcade evaluate random --env RiverSwim --steps 200_000 --json
 
@@ -192,8 +194,8 @@ class Evaluate:
     """
 
     policy: PolicyName
-    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`; with
-    --trust also a model.zip of stable-baselines3."""
+    """A run folder, which is its last checkpoint; a checkpoint in one (RUN/checkpoints/N); an agent
+    that comes trained, `random` or `optimal`; with --trust a model.zip of stable-baselines3."""
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
     trust: bool = False
@@ -203,7 +205,8 @@ class Evaluate:
     steps: Number = None
     """Decisions to take; continuing tasks are measured by these. Default there: 100000."""
     precision: Real = None
-    """Half the interval's length over the mean, such as 0.02; a pilot decides on the episodes."""
+    """Half the length of the expected return's interval over its mean, such as 0.02. A pilot
+    decides on the episodes, 10,000 at most: all of them where its returns are equal."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Of the episodes, which are the same for every policy."""
     epsilon: Real = None
@@ -247,7 +250,7 @@ class Evaluate:
 class Compare:
     """Compare agents and policies: many seeds, the same episodes for all, and a report.
 
-    $ gridcade compare q-learning random optimal --env FourRooms --steps 100_000 --seeds 10
+    $ gridcade compare q-learning optimal --env FourRooms --criterion average-reward --steps 100_000
     $ gridcade compare dqn:nature2015 dqn:two-core --env Breakout --minutes 60 --seeds 3
     $ gridcade compare study.toml --backend dask --address tcp://head:8786
 
@@ -283,7 +286,8 @@ class Compare:
         LEFT_OUT,
         _read(str, "return|average-reward", get_args(Comparing)),
     ] = None
-    """What decides who is better. Default: return."""
+    """What decides who is better. Default: return; where only a goal pays, average-reward tells
+    more."""
     out: Folder = None
     """The study's folder. Default: one under studies/, named after the study."""
     backend: Literal["loky", "ray", "dask"] = "loky"
@@ -376,8 +380,8 @@ class Watch:
     """
 
     policy: PolicyName
-    """A run folder, a checkpoint in one, an agent that comes trained, `random` or `optimal`; with
-    --trust also a model.zip of stable-baselines3."""
+    """A run folder, which is its last checkpoint; a checkpoint in one (RUN/checkpoints/N); an agent
+    that comes trained, `random` or `optimal`; with --trust a model.zip of stable-baselines3."""
     env: OtherEnv = None
     """Where it acts. Default: where the run was trained."""
     trust: bool = False

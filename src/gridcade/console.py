@@ -30,6 +30,7 @@ from rich.text import Text
 from gridcade import agents, trainer
 from gridcade.comparison import Comparison
 from gridcade.envs import lookup
+from gridcade.envs.atari import DEFAULT_PROTOCOL, PROTOCOLS
 from gridcade.errors import InputError
 from gridcade.evaluation import Evaluation, finite
 from gridcade.mdp import Solution
@@ -383,6 +384,11 @@ def _envs() -> Table:
             table.add_row(spec.name, str(world.model.num_states), world.world.about)
             env.close()
     table.add_row("FrozenLake-v1 …", "", "any other Gymnasium id")
+    table.add_row("Breakout, Pong …", "", "Atari games by their titles, with gridcade[atari]")
+    for name, protocol in PROTOCOLS.items():
+        default = "; the default" if name == DEFAULT_PROTOCOL else ""
+        table.add_row(f"Pong?protocol={name}", "", protocol.about + default)
+    table.add_row("Pong?sticky=0.25", "", "sticky actions alone; ?actions=full or minimal likewise")
     table.add_row("my-world.txt", "", "a map that you drew: see envs/maps/ for the form")
     return table
 
@@ -391,6 +397,10 @@ def _agents() -> Table:
     table = _table("name", "default preset", "")
     for kind in agents.AGENTS.values():
         table.add_row(kind.name, kind.default_preset, kind.about)
+    for name, folder in agents.trained().items():
+        settings = read_toml(folder / "config.toml")
+        about = f"comes trained: {settings['agent']} on {settings['env']}"
+        table.add_row(name, "", about)
     return table
 
 

@@ -74,8 +74,8 @@ def demo(out: Path | None = None) -> None:
 
     video = out / f"{GAME}.webp"
     _step(
-        "The arcade: a deep Q-network that came trained, on two cores, sees nothing of Breakout "
-        "but the screen. One game of it, with one decision in twenty at random:",
+        "The arcade: an agent that came trained, by PQN on two cores, sees nothing of Breakout but "
+        "the screen. One game of it, with one decision in twenty at random:",
         f"gridcade watch {GAME} --video {video} --episodes 1",
     )
     if find_spec("ale_py") is None:
