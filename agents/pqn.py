@@ -107,6 +107,7 @@ class PQN(DeepAgent):
         super().__init__(form, config, seed, layer_norm=True)
         rate = config.learning_rate.initial
         self._optimiser = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
+        self.memory_bytes = 0  # of two rollouts, when the environments are known
         self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
         self.attach(1)
 
@@ -114,12 +115,17 @@ class PQN(DeepAgent):
         """Raise InputError unless each minibatch of a rollout has a decision."""
         if (given := self.config.minibatches) > (most := self.config.rollout * envs):
             raise InputError(f"minibatches is {given}; it takes {most} or less here")
+        size = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize  # of an observation
+        self.memory_bytes = 2 * most * size
 
     def attach(self, envs: int, slack: int = 0, storage: Any = None) -> None:
         """Make room for two rollouts: the one that is played, and the one that is learnt from."""
         del slack, storage  # all of it goes into checkpoints
         self._t = self._learnt = 0  # decisions of the one, minibatches of the other
-        self._played, self._batch = self._rollout(envs), self._rollout(envs)
+        try:
+            self._played, self._batch = self._rollout(envs), self._rollout(envs)
+        except (MemoryError, ValueError) as error:
+            raise InputError(f"rollout is {self.config.rollout}: {error}") from None
         self._returns = np.zeros((self.config.rollout, envs), np.float32)  # the batch's targets
         self._order = np.zeros((self.config.epochs, 0), np.int64)  # in which, an epoch a row
 

@@ -185,7 +185,9 @@ def known_model(env: gym.Env[Any, Any]) -> Model | None:
 def time_limit(env: gym.Env[Any, Any]) -> int | None:
     """Decisions after which an episode is cut; None: no limit."""
     limits = [getattr(env.unwrapped, "time_limit", None)]
-    limits.append(env.spec.max_episode_steps if env.spec else None)
+    while isinstance(env, gym.Wrapper):
+        limits.append(env._max_episode_steps if isinstance(env, TimeLimit) else None)
+        env = env.env
     known = [limit for limit in limits if limit is not None and limit > 0]
     return min(known, default=None)
 
@@ -197,7 +199,7 @@ def _value(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
 
 

@@ -323,6 +323,8 @@ def test_solve_says_what_it_cannot() -> None:
         ("optimal", "CartPole", "model is known"),
         ("optiml", SMALL, "did you mean optimal"),
         ("nowhere", SMALL, "there is no policy 'nowhere'"),
+        ("x" * 300, SMALL, "there is no policy 'xxx"),
+        ("x" * 300 + "/checkpoints/7", SMALL, "there is no checkpoint 'xxx"),
     ],
 )
 def test_what_is_no_policy_is_told(policy: Any, env: str | None, message: str) -> None:

@@ -206,6 +206,17 @@ def test_a_restored_experience_goes_on_bit_for_bit(
         assert json.dumps(restored.state()) == json.dumps(experience.state())
 
 
+def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
+    """As another version of the environment's library may have it."""
+    with closing(vector("FourRooms", 2)) as envs:
+        experience = Experience(envs, seed=0)
+        run(experience, Scripted(np.ones((30, 2), dtype=np.int64)), 30)
+    with closing(vector("FourRooms?time_limit=13", 2)) as others:
+        elsewhere = Experience(others, seed=0)
+        with pytest.raises(ValueError, match="an episode that was going on ends"):
+            elsewhere.restore(experience.state())
+
+
 def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
     sizes = []
     for steps in (10, 2000):

@@ -22,7 +22,7 @@ import gridcade
 from gridcade import agents, api, mdp, provenance, trainer
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.envs.lookup import known_model, make, time_limit
-from gridcade.errors import InputError
+from gridcade.errors import InputError, WriteError
 from gridcade.evaluation import measure
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.run import Run, RunConfig
@@ -709,6 +709,10 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
         resume(run.path, steps=0)
     with run.locked(), pytest.raises(InputError, match="is being trained just now"):
         resume(run.path)
+    (run.path / ".lock").unlink()
+    (run.path / ".lock").mkdir()
+    with pytest.raises(WriteError, match=r"cannot write in .*run'"):
+        resume(run.path)
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path) -> None:
@@ -815,6 +819,9 @@ def test_a_bound_below_what_was_done_is_refused(tmp_path: Path) -> None:
     before = (run.path / "config.toml").read_bytes()
     with pytest.raises(InputError, match="steps is 100; the run has made 3000 already"):
         resume(run.path, steps=100)
+    for wrong in ({"steps": 4000.5}, {"steps": "4000"}, {"minutes": "1"}):
+        with pytest.raises(InputError, match="the new budget: Expected"):
+            resume(run.path, **wrong)  # type: ignore[arg-type]
     assert (run.path / "config.toml").read_bytes() == before
 
 
@@ -840,3 +847,7 @@ def test_a_replay_that_leaves_too_little_memory_is_told(
         train("dqn", env, out=out, stop=end, steps=10, hyperparameters=given, note=notes.append)
         assert len(notes) == told
         assert all("8.2 GB of memory" in line for line in notes)
+    sizes["SC_PHYS_PAGES"] //= 8
+    notes = []
+    train("q-learning", "FourRooms", steps=10, out=tmp_path / "none", note=notes.append)
+    assert notes == []  # it has no replay

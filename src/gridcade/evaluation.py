@@ -160,7 +160,7 @@ def measure(
                 played, confidence, two_values(model), limit
             )
             share = float(played.truncated.mean())
-            notes += said + _played_notes(played, planned, expected, precision, limit)
+            notes += said + _played_notes(played, planned, expected, precision)
     finally:
         if single is not env:
             envs.close()
@@ -398,7 +398,6 @@ def _played_notes(
     planned: int,
     expected: Estimate,
     precision: float | None,
-    limit: int | None,
 ) -> list[str]:
     notes = []
     if len(played.returns) < planned:
@@ -407,7 +406,7 @@ def _played_notes(
         reached = expected.half_width / abs(expected.mean)
         if reached > precision:
             notes.append(f"precision reached: {reached:.3g}, asked for: {precision:g}")
-    if limit is None and played.truncated.any():
+    if (played.lengths >= LONGEST_EPISODE).any():
         notes.append(f"episodes were cut after {LONGEST_EPISODE} decisions")
     return notes
 

@@ -200,7 +200,9 @@ class Experience:
             for env in np.flatnonzero(lengths >= left):
                 taken[env] = actions[env][lengths[env] - left]
             stepped, _, terminated, truncated, _ = self.envs.step(taken)
-            ended = (terminated | truncated) & (lengths < left)
+            ended = terminated | truncated
+            if (ended & (lengths >= left)).any():
+                raise ValueError("an episode that was going on ends when its actions are repeated")
             self._current = stepped
         fresh = lengths == 0
         if fresh.any():

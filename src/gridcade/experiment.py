@@ -34,7 +34,16 @@ from gridcade import agents, api, trainer, training
 from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.envs import lookup
 from gridcade.errors import InputError, unknown
-from gridcade.run import PROVENANCE, Run, RunConfig, find_learnt, find_run, plain, write_text
+from gridcade.run import (
+    PROVENANCE,
+    Run,
+    RunConfig,
+    find_learnt,
+    find_run,
+    locked,
+    plain,
+    write_text,
+)
 from gridcade.run import differences as config_differences
 from gridcade.study import Entry, Study, differences, read_study
 from gridcade.task import (
@@ -45,7 +54,6 @@ from gridcade.task import (
     attempt,
     deaths,
     in_a_line,
-    locked,
     over,
     result_of,
     state_of,

@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, get_type_hints
@@ -136,13 +136,15 @@ class Run:
 
         Raises:
             InputError: one is.
+            WriteError: nothing can be written in it.
         """
-        with (self.path / ".lock").open("w") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise InputError(f"'{self.path}' is being trained just now") from None
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.path / ".lock", wait=False))
+            except BlockingIOError:
+                raise InputError(f"'{self.path}' is being trained just now") from None
+            except OSError as error:
+                raise WriteError(f"cannot write in '{self.path}': {error.strerror}") from None
             yield
 
     def rewrite_config(self, config: RunConfig) -> None:
@@ -332,6 +334,15 @@ def _reserve(file: BinaryIO, size: int) -> None:
         file.write(bytes(min(BLOCK, size - begin)))
 
 
+@contextmanager
+def locked(file: Path, wait: bool) -> Iterator[None]:
+    """A file that no other process has locked; BlockingIOError if one has and is not waited for."""
+    with file.open("w") as opened:
+        if fcntl is not None:
+            fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
 def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tuple[Run, int]:
     """A run and the decisions of the checkpoint that is meant.
 
@@ -348,10 +359,10 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
     if path.name == "agent.safetensors":
         path = path.parent
     if path.name.isdigit() and path.parent.name == "checkpoints":
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise InputError(f"there is no checkpoint '{path}'")
         return Run(path.parent.parent), int(path.name)
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises on long names, and where it may not look
         beside = [str(file.parent) for file in path.parent.glob("*/config.toml")]
         error = unknown("policy", str(path), [*others, *beside])
         if "did you mean" in str(error):

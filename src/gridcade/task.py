@@ -13,8 +13,7 @@ import shutil
 import socket
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import chdir, closing, contextmanager, suppress
+from contextlib import chdir, closing, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,8 @@ from gridcade import api, trainer, training
 from gridcade.envs import lookup
 from gridcade.errors import InputError, WriteError
 from gridcade.evaluation import measure
-from gridcade.run import Run, RunConfig, write_text
+from gridcade.run import Run, RunConfig, locked, write_text
 from gridcade.study import Entry, Study, slug
-
-try:
-    import fcntl
-except ImportError:  # Windows has none: there nothing is locked
-    fcntl = None  # type: ignore[assignment]
 
 TRIES = 3
 PULSE = 1.0  # seconds between two words from a task, and between two looks at whether to go on
@@ -237,15 +231,6 @@ class _Pulse:
             self._asked = now
             self.stopping = not self.session.sign.exists()
         return self.stopping
-
-
-@contextmanager
-def locked(file: Path, wait: bool) -> Iterator[None]:
-    """A file that no other process has locked; BlockingIOError if one has and is not waited for."""
-    with file.open("w") as opened:
-        if fcntl is not None:
-            fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
 
 
 def state_of(folder: Path) -> State | None:

@@ -141,7 +141,8 @@ def resume(
     run = Run(path)
     config = run.config
     if steps is not None or minutes is not None:
-        config = replace(config, steps=steps, minutes=minutes)
+        budget = {"steps": steps, "minutes": minutes}
+        config = convert(plain(config) | budget, RunConfig, "the new budget")
     made = max(run.checkpoints(), default=0)
     if steps is not None and steps < made and steps != run.config.steps:
         raise InputError(f"steps is {steps}; the run has made {made} already")
@@ -247,10 +248,10 @@ def check_memory(needed: Sequence[int]) -> None:
     total, memory = sum(needed), _memory()
     if total and memory is not None and total + MEMORY_BESIDE > memory:
         several = len(needed) > 1
-        replays = f"{len(needed)} replays side by side" if several else "the replay"
+        replays = f"{len(needed)} replays side by side" if several else "the replay or rollout"
         raise InputError(
-            f"{replays} would take {total / 1e9:.1f} GB of this machine's {memory / 1e9:.1f} GB "
-            f"of memory: take a smaller buffer_size{', or fewer --jobs' if several else ''}"
+            f"{replays} would take {total / 1e9:.1f} GB of this machine's {memory / 1e9:.1f} GB of "
+            f"memory: take a smaller buffer_size or rollout{', or fewer --jobs' if several else ''}"
         )
 
 
@@ -288,7 +289,7 @@ def _take_layers(agent: Any, config: RunConfig) -> list[str]:
 def _tight_memory(replay: int) -> str:
     """What to say where a replay of so many bytes leaves too little memory; or nothing."""
     memory = _memory()
-    if memory is None or replay + MEMORY_BESIDE <= memory:
+    if not replay or memory is None or replay + MEMORY_BESIDE <= memory:
         return ""
     return (
         f"the replay takes {replay / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB of "
@@ -311,7 +312,7 @@ def _free_folder(config: RunConfig) -> Path:
     words = [short, *query.replace("=", "").split("&")] if query else [short]
     name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
     path, number = Path("runs") / name, 1
-    while path.exists():
+    while os.path.lexists(path):
         number += 1
         path = Path("runs") / f"{name}-{number}"
     return path

@@ -1,6 +1,7 @@
 """PQN: its targets against a naive recursion, its minibatches, its state, the values it learns."""
 
 import copy
+import json
 import tomllib
 from dataclasses import replace
 from itertools import chain
@@ -195,6 +196,24 @@ def test_more_minibatches_than_decisions_are_told(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("rollout", "said"),
+    [  # two rollouts in each of 64 environments, 28,224 bytes a decision
+        (5_000, r"rollout would take 18\.1 GB .* 16\.0 GB .* smaller .* rollout"),
+        (10**13, "rollout is 10000000000000: Unable to allocate"),
+        (10**18, "rollout is 1000000000000000000: "),
+    ],
+)
+def test_rollouts_beyond_this_machines_memory_are_refused(
+    rollout: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_memory", lambda: 16_000_000_000)
+    given = {"rollout": rollout}
+    with pytest.raises(InputError, match=said):
+        training.train("pqn", "Breakout", hyperparameters=given, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_update_is_a_cut_step_of_radam() -> None:
     """Down the gradient of half the squared error, no longer than the norm allowed."""
     agent, experience = started(changed(most_gradient=0.01), SHORT, 2)
@@ -251,15 +270,18 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32(
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
 @pytest.mark.parametrize("env", ["CartPole", "FourRooms?observation=pixels&pixels=20"])
 def test_what_is_no_picture_for_convolutions_is_learnt_in_float32(
-    agent: str, env: str, tmp_path: Path
+    agent: str, env: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The laptop's presets ask for bfloat16, and for a network as it fits."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
     preset = agents.find(agent).preset_for("Breakout")
     small = {"rollout": 4} if agent == "pqn" else {"learn_start": 64, "replay_capacity": 500}
     run = training.train(
         agent, env, preset=preset, steps=600, hyperparameters=small, out=tmp_path / "run"
     )
     assert run.config.hyperparameters["bfloat16"]
+    (session,) = json.loads((run.path / "provenance.json").read_text())["sessions"]
+    assert session["precision"] == "float32"
     assert run.metrics()[-1]["updates"] > 0
     weights = run.load_agent(run.last_checkpoint())
     assert all(np.isfinite(w).all() for name, w in weights.items() if name.startswith("q."))

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.wrappers import RecordEpisodeStatistics
+from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +109,7 @@ def test_a_map_file_is_a_world(tmp_path: Path) -> None:
         ("FrozenLake?map_nam=8x8", "unknown argument of FrozenLake 'map_nam'; did you mean map_"),
         ("Maze?size=1", "size is 1; a maze takes 2 rooms a side or more"),
         ("Maze?size", "size is ; a maze takes"),
+        ("Maze?size={[]}", "a maze takes"),
         ("Maze?size=" + "-" * 9000 + "1", "a maze takes 2 rooms"),
         ("RiverSwim?time_limit=9", "a continuing world"),
         ("FrozenLake?map_name=9x9", "cannot make the environment 'FrozenLake?map_name=9x9'"),
@@ -172,6 +173,16 @@ def test_a_table_that_is_no_model_is_an_input_error() -> None:
     bare.P[3][1] = [(0.5, 0, 0.0, False)]
     with pytest.raises(InputError, match="no model: state 3, action 1: probabilities sum"):
         lookup.known_model(env)
+
+
+@pytest.mark.parametrize("limit", [7, 300])
+def test_the_time_limit_of_a_wrapper_counts(limit: int) -> None:
+    """An environment of one's own, without a spec or with another limit in it."""
+    for inner in (Maze(size=3), gym.make("FrozenLake-v1")):
+        env = TimeLimit(inner, limit)
+        shortest = min(limit, known) if (known := lookup.time_limit(inner)) else limit
+        assert lookup.time_limit(env) == shortest
+        assert lookup.time_limit(env.unwrapped) == getattr(env.unwrapped, "time_limit", None)
 
 
 @pytest.mark.parametrize(
