@@ -1,4 +1,4 @@
-"""Pictures of drawn worlds, by NumPy alone: tiles, the agent, values, policies and visits."""
+"""Pictures of drawn worlds, by NumPy alone: tiles, the agent, values and policies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +21,8 @@ GOAL, PIT, HOLE = (58, 158, 104), (196, 77, 60), (92, 26, 22)
 GOLD, GOLD_SHINE, PORTAL = (222, 164, 38), (250, 214, 112), (128, 92, 190)
 WIND = (120, 160, 190)
 AGENT, WHITE, INK = (45, 104, 214), (255, 255, 255), (28, 32, 44)
-# Anchors of matplotlib's viridis, and of a white-to-rust scale for counts.
+# Anchors of matplotlib's viridis.
 VALUE_SCALE = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-VISIT_SCALE = ((250, 246, 238), (250, 214, 160), (240, 158, 86), (208, 92, 38), (128, 40, 16))
 SMALLEST_ARROW_CELL = 10  # pixels
 ARROW_LEVELS = 8
 
@@ -34,7 +33,6 @@ class Overlay:
 
     values: Any = None  # [states]
     policy: Any = None  # [states, actions]: probabilities
-    visits: Any = None  # [states]: counts, drawn on a logarithmic scale; values hide them
 
 
 def scale_colours(shares: Any, anchors: tuple[Colour, ...]) -> NDArray[np.uint8]:
@@ -52,12 +50,6 @@ def value_colours(values: Any) -> NDArray[np.uint8]:
     apart = high - low > 1e-9 * max(abs(low), abs(high))  # more than rounding errors
     shares = (values - low) / (high - low) if apart else np.full(values.shape, 0.5)
     return scale_colours(np.nan_to_num(shares, nan=0.0, posinf=1.0, neginf=0.0), VALUE_SCALE)
-
-
-def visit_colours(visits: Any) -> NDArray[np.uint8]:
-    """Colours of visit counts, on a logarithmic scale.  [states] -> [states, 3]."""
-    logs = np.log1p(np.nan_to_num(np.asarray(visits, dtype=np.float64)))
-    return scale_colours(logs / max(logs.max(), 1e-12), VISIT_SCALE)
 
 
 class Picture:
@@ -116,9 +108,6 @@ class Picture:
         if overlay.values is not None:
             known = ~np.isnan(np.asarray(overlay.values, dtype=np.float64))
             colours = value_colours(overlay.values)
-        elif overlay.visits is not None:
-            known = np.asarray(overlay.visits) > 0
-            colours = visit_colours(overlay.visits)
         inside = slice(1, None) if self.cell > 4 else slice(None)
         for s, place in enumerate(self.places):
             cell = self.world.cell(*place)

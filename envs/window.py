@@ -33,7 +33,6 @@ class Window:
             raise InputError("no screen to open a window on; watch in a terminal, or write a video")
         pygame.display.set_caption(title)
         self._clock = pygame.time.Clock()
-        self.closed = False
 
     def show(self, picture: NDArray[np.uint8], fps: float) -> None:
         """Show a picture (uint8, height x width x 3), no sooner than 1 / fps after the last one."""
@@ -58,4 +57,3 @@ class Window:
     def close(self) -> None:
         """Close the window."""
         self._pygame.display.quit()
-        self.closed = True

@@ -21,6 +21,7 @@ from gridcade import agents, cli, console, demo, mdp, training
 from gridcade.envs import lookup
 from gridcade.envs.maze import Maze
 from gridcade.errors import InputError
+from gridcade.experiment import Standing
 from gridcade.policy import optimal_policy
 from gridcade.run import Run, load_tensors, plain, read_toml
 from gridcade.streams import episode_seed
@@ -33,6 +34,9 @@ EVALUATION_KEYS = [
     "decisions",
     "confidence",
     "seed",
+    "epsilon",
+    "stochastic",
+    "discount",
     *ESTIMATES,
     "truncated",
     "exact",
@@ -369,7 +373,7 @@ def test_the_numbers_of_a_solution_are_right(gridcade: Call, criterion: str | No
     assert said[::2] == (0, "")
     found = strict(said.out)
     assert list(found) == SOLUTION_KEYS
-    assert found["criterion"] == criterion or "return"
+    assert found["criterion"] == (criterion or "return")
     assert found["discount"] == (0.9 if criterion == "discounted" else None)
     model = lookup.known_model(lookup.make("CliffWalk"))
     assert model is not None
@@ -380,6 +384,47 @@ def test_the_numbers_of_a_solution_are_right(gridcade: Call, criterion: str | No
     assert found["value"] == pytest.approx(wanted)
     assert len(found["values"]) == model.num_states
     assert model.start @ np.nan_to_num(np.array(found["values"], float)) == pytest.approx(wanted)
+
+
+def test_a_solution_is_drawn_whole(gridcade: Call) -> None:
+    """However large the world: what is printed scrolls, and in a file lines may be long."""
+    maze = lookup.make("Maze?size=40&seed=1").unwrapped
+    assert isinstance(maze, Maze)
+    said = gridcade("solve", "Maze?size=40&seed=1")
+    drawn = said.out.splitlines()[-maze.world.height :]
+    assert {len(line) for line in drawn} == {2 * maze.world.width}
+    assert set(drawn[0]) == set(drawn[-1]) == {"█"}  # its outer walls
+    assert "ahead of the average" not in said.out
+    assert "(its bias)" in gridcade("solve", "FourRooms", "--criterion", "gain").out
+
+
+def test_an_evaluation_says_what_it_was_measured_with(gridcade: Call) -> None:
+    words = ["evaluate", "random", "--env", SMALL, "--episodes", "5"]
+    plain = gridcade(*words)
+    assert "epsilon" not in plain.out
+    assert "discounted by 0.99" in plain.out
+    said = gridcade(*words, "--epsilon", "0.25", "--stochastic", "--discount", "0.5")
+    assert ", epsilon 0.25, by its probabilities\n" in said.out
+    assert "discounted by 0.5" in said.out
+    found = strict(gridcade(*words, "--epsilon", "0.25", "--discount", "0.5", "--json").out)
+    told = [found[key] for key in ("epsilon", "stochastic", "discount")]
+    assert told == [0.25, False, 0.5]
+
+
+def test_the_time_left_is_that_of_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What learns nothing is soon done, or plays for long: no measure of the others."""
+    now = iter([0.0, 10.0, 20.0, 90.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    display = console.StudyDisplay(lambda: False)
+
+    def left(*shares: float) -> str:
+        fixed = [Standing("a", "done", 1.0, learns=False), Standing("b", "evaluating", 1.0, False)]
+        return display._left([*fixed, *(Standing("c", "training", share) for share in shares)])
+
+    assert left(0.0, 0.0) == ""
+    assert left(0.0, 0.0) == ""
+    assert left(0.1, 0.1) == "0:03:00"
+    assert left(1.0, 1.0) == ""  # they are evaluated
 
 
 def test_json_is_all_there_is_on_stdout() -> None:
@@ -704,6 +749,10 @@ BAD: list[tuple[str, str]] = [  # words, and what the message must contain, part
     ("play FourRooms", "no terminal to play in"),
     ("play FourRoms", "'FourRoms'|did you mean FourRooms?"),
     ("play Pendulum", "discrete"),
+    ("compare random --env broken.txt --steps 9", "broken.txt, line 4, column 3"),
+    ("compare random --env latin.txt --steps 9", "latin.txt|not a text file"),
+    (f"compare random --env FourRooms --steps 9 --out {'x' * 300}", "cannot write in|xxx': File name too long"),
+    (f"watch run --video {'x' * 300}.webp", "xxx.webp"),
     ("demo --out run", "'run'"),
     ("demo --out broken.txt", "'broken.txt'"),
     ("demo --out /proc/run", "/proc/run"),
@@ -715,6 +764,7 @@ def museum(run: Path, folder: Path) -> Path:
     """A folder with everything that can be wrong with a file."""
     (folder / "broken.txt").write_text(BROKEN_MAP)
     (folder / "walled.txt").write_text("#####\n#S#G#\n#####\n")
+    (folder / "latin.txt").write_bytes("title: Café\nmap:\nS.G\n".encode("latin-1"))
     (folder / "folder.txt").mkdir()
     (folder / "folder.txt" / "full").write_text("of other things")
     (folder / "folder.webp").mkdir()
@@ -912,14 +962,16 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.communicate()
 
 
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_a_run_that_can_be_resumed(
-    start: Callable[..., "subprocess.Popen[str]"], gridcade: Call
+    signal_: signal.Signals, start: Callable[..., "subprocess.Popen[str]"], gridcade: Call
 ) -> None:
+    """And so does SIGTERM, which a cluster sends before it kills."""
     words = f"train q-learning {SMALL} --steps 20_000 --epoch 1000 --envs 2 --out run"
     process = start(*words.split())
     while process.poll() is None and len(list(Path("run").glob("checkpoints/*000"))) < 2:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal_)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert "go on with:  gridcade resume run\n" in out

@@ -329,7 +329,7 @@ class Compare:
         except (Stopped, KeyboardInterrupt):
             print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _interrupt_at_once()
         _draw_unseen()
         console.show_comparison(comparison)
         print(f"results: {out}/results.json")
@@ -480,6 +480,7 @@ COMMANDS: dict[str, Any] = {
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that terminals are left whole
     try:
         try:
             _command(sys.argv[1:])()
@@ -604,16 +605,22 @@ def _env_arguments(words: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _interrupt() -> Callable[[], bool]:
-    """A question whether Ctrl-C was pressed; pressed once more, it interrupts at once."""
+    """A question whether Ctrl-C was pressed, or SIGTERM came; once more, it interrupts at once."""
     pressed: list[bool] = []
 
     def handle(number: int, frame: Any) -> None:
         del number, frame
         pressed.append(True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _interrupt_at_once()
 
-    signal.signal(signal.SIGINT, handle)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
     return lambda: bool(pressed)
+
+
+def _interrupt_at_once() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _draw_unseen() -> None:
@@ -630,7 +637,7 @@ def _trained(run: Any) -> None:
     """Say where a run stands, and what can be done with it."""
     from gridcade import console
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _interrupt_at_once()
     if not console.show_run(run):
         sys.exit(INTERRUPTED)
 

@@ -157,19 +157,21 @@ class StudyDisplay:
         if self._stopping():
             words = ["stopping at checkpoints; Ctrl-C once more ends it at once"]
         elif left := self._left(standings):
-            words.append(f"{left} left")
+            words.append(f"{left} of training left")
         return Group(table, Text("  ".join(words), style="bold"))
 
     def _left(self, standings: Sequence["Standing"]) -> str:
-        """How long it will take, as it has gone so far in this session; nothing at first."""
+        """How long training will take, as it has gone so far in this session; nothing at first."""
+        standings = [one for one in standings if one.learns]
         work = sum(one.share if one.phase != "failed" else 1.0 for one in standings)
         now = time.monotonic()
         if self._began is None:
             self._began = now, work
         seconds, done = now - self._began[0], work - self._began[1]
-        if done <= 0:
+        to_do = len(standings) - work
+        if done <= 0 or to_do <= 0:
             return ""
-        return str(timedelta(seconds=round(seconds * (len(standings) - work) / done)))
+        return str(timedelta(seconds=round(seconds * to_do / done)))
 
 
 def _headline(metrics: dict[str, Any]) -> str:
@@ -260,13 +262,15 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
         " on ",
         (result.env, "bold"),
         f": {episodes}{result.decisions:,} decisions, seed {result.seed}",
+        f", epsilon {result.epsilon:g}" if result.epsilon else "",
+        ", by its probabilities" if result.stochastic else "",
     )
     out.print(Text.assemble(*heading), soft_wrap=not out.is_terminal)
     exact = result.exact
     rows: dict[str, tuple[Estimate | None, float | None]] = {
         "average reward": (result.average_reward, exact.average_reward if exact else None),
         "return": (result.expected_return, exact.expected_return if exact else None),
-        "discounted return": (result.discounted_return, None),
+        f"discounted by {result.discount:g}": (result.discounted_return, None),
         "episode length": (result.episode_length, None),
     }
     table = _numbers("expected", "estimate", f"{100 * result.confidence:g} % interval", "exact")
@@ -336,8 +340,15 @@ def show_solution(
         out.print(f"expected average reward (gain) of that policy: {number(solution.gain)}")
     world = env.unwrapped
     if isinstance(world, TabularEnv):
-        values = solution.values if solution.bias is None else solution.bias
-        size = (out.width, max(out.height, 24) - 4) if out.is_terminal else (100, 60)
+        values = solution.values
+        if solution.bias is not None:
+            values = solution.bias
+            print("in the cells: by how much a state is ahead of the average (its bias)")
+        width, height = world.world.width, world.world.height
+        columns = out.width if out.is_terminal else max(100, 2 * width)
+        rows = max(out.height - 4 if out.is_terminal else 60, 20, height)  # what is long scrolls
+        if (hidden := width - columns // 2) > 0:
+            print(f"{hidden} of {width} columns do not fit into this terminal")
         lines = arrow_panel(
             world.world,
             world.places,
@@ -345,7 +356,8 @@ def show_solution(
             solution.policy,
             world.moves,
             None,
-            *size,
+            columns,
+            rows,
             colour_depth(sys.stdout),
         )
         print("\n".join(lines))

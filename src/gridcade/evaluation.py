@@ -53,6 +53,9 @@ class Evaluation:
     decisions: int
     confidence: float
     seed: int
+    epsilon: float  # probability of a random action that was mixed in
+    stochastic: bool  # by the policy's probabilities, not greedily
+    discount: float  # of the discounted return
     expected_return: Estimate | None
     average_reward: Estimate  # a decision: the gain
     discounted_return: Estimate | None
@@ -173,6 +176,9 @@ def measure(
         decisions=decisions,
         confidence=confidence,
         seed=seed,
+        epsilon=actor.epsilon,
+        stochastic=stochastic,
+        discount=discount,
         expected_return=expected,
         average_reward=gain,
         discounted_return=discounted,

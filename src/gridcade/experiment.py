@@ -71,6 +71,7 @@ class Standing:
     name: str
     phase: str  # waiting, training, evaluating, done, failed
     share: float = 0.0  # of its training
+    learns: bool = True
     decisions: int = 0
     worth: float | None = None
     reason: str = ""
@@ -139,15 +140,15 @@ def plan(study: Study) -> list[Task]:
     """
     tasks = []
     for env in study.environments:
-        map_ = lookup.map_file(env)
-        world = map_.read_text(encoding="utf-8") if map_ and map_.is_file() else None
-        depends = (env, world, study.episodes, study.evaluation_seed, study.confidence)
         for entry in study.contenders:
             try:
                 configs, memory = _configs(entry, env, study) if entry.kind else ([], 0)
                 fixed = [] if entry.kind else [_check_fixed(entry, env)]
             except InputError as error:
                 raise InputError(f"{entry.label} on {env}: {error}") from None
+            map_ = lookup.map_file(env)  # which can be read: the environment was made
+            world = map_.read_text(encoding="utf-8") if map_ else None
+            depends = (env, world, study.episodes, study.evaluation_seed, study.confidence)
             started = [_digest(configs[0].init_from)] if configs and configs[0].init_from else []
             tasks += [
                 Task(entry, env, c.seed, c, _key(plain(c), *depends, *started), memory)
@@ -228,13 +229,13 @@ def _key(*parts: Any) -> str:
 def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
     """Raise InputError if the folder is not this study's, or one of its runs is another one."""
     out, file = session.out, session.out / STUDY
-    if file.is_file():
+    if os.path.isfile(file):  # Path.is_file raises on long names, and where it may not look
         found = differences(read_study(file), session.study)
         if found and any(_has_another(task, session) for task in tasks):
             raise InputError(
                 f"'{out}' holds another study ({'; '.join(found)}): choose another --out"
             )
-    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    elif os.path.exists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"'{out}' is there already, and holds no study")
     for task in tasks:
         path = session.run(task)
@@ -242,7 +243,7 @@ def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
             raise InputError(
                 f"'{path}' has started from another '{task.entry.init_from}': choose another --out"
             )
-        if task.config is None or not (path / "config.toml").is_file():
+        if task.config is None or not os.path.isfile(path / "config.toml"):
             continue
         kept = Run(path)
         found = config_differences(kept.config, task.config)
@@ -376,14 +377,16 @@ def _watched(
 
 
 def _standing(task: Task, session: Session) -> Standing:
+    learns = task.config is not None
     state = state_of(session.folder(task))
     if state is None or state.session != session.token or state.phase == "stopped":
         done = result_of(session.folder(task), task) is not None
-        return Standing(task.name, "done" if done else "waiting", share=float(done))
+        return Standing(task.name, "done" if done else "waiting", float(done), learns)
     config, share = task.config, 1.0
     if state.phase == "training" and config is not None:
         share = trainer.share(config, state.decisions, state.seconds)
-    return Standing(task.name, state.phase, share, state.decisions, state.worth, state.reason)
+    told = state.decisions, state.worth, state.reason
+    return Standing(task.name, state.phase, share, learns, *told)
 
 
 # ---- what came out

@@ -11,12 +11,10 @@ from gridcade.envs.drawing import (
     ARROW_LEVELS,
     SMALLEST_ARROW_CELL,
     VALUE_SCALE,
-    VISIT_SCALE,
     Overlay,
     Picture,
     as_text,
     value_colours,
-    visit_colours,
 )
 from gridcade.envs.gridworld import FOUR_MOVES
 from gridcade.envs.maze import draw_maze
@@ -93,7 +91,7 @@ def test_the_agent_is_drawn_where_it_stands(pixels: int, square: bool) -> None:
 def test_drawing_leaves_the_background_as_it_was() -> None:
     picture = Picture(SAMPLER, 84)
     before = picture.background.copy()
-    overlay = Overlay(np.arange(STATES), np.full((STATES, 4), 0.25), np.arange(STATES))
+    overlay = Overlay(np.arange(STATES), np.full((STATES, 4), 0.25))
     picture.draw((0, 0), overlay, FOUR_MOVES)
     np.testing.assert_array_equal(picture.background, before)
 
@@ -156,24 +154,6 @@ def test_values_colour_the_cells_of_their_states_and_nothing_else(pixels: int) -
         middle = drawn[int((row + 0.5) * picture.cell), int((column + 0.5) * picture.cell)]
         if s != 2 and not SAMPLER.cell(row, column).end:
             np.testing.assert_array_equal(middle, colours[s])
-
-
-def test_visits_colour_the_cells_that_were_visited() -> None:
-    picture = Picture(SAMPLER, 80)
-    visits = np.arange(STATES) % 3
-    drawn = picture.draw(None, Overlay(visits=visits), FOUR_MOVES)
-    differing = changed(drawn, picture.background)
-    assert not (differing & ~mask(picture, on_floor(visits > 0))).any()
-    for place in on_floor(visits > 0):
-        assert (differing & mask(picture, [place])).any()
-
-
-def test_values_hide_visits() -> None:
-    picture = Picture(SAMPLER, 80)
-    values, visits = np.linspace(0, 1, STATES), np.arange(STATES)
-    both = picture.draw(None, Overlay(values=values, visits=visits), FOUR_MOVES)
-    alone = picture.draw(None, Overlay(values=values), FOUR_MOVES)
-    np.testing.assert_array_equal(both, alone)
 
 
 def test_the_agent_stands_on_top_of_what_is_laid_over() -> None:
@@ -268,16 +248,6 @@ def test_values_that_are_not_finite_do_not_shift_the_scale() -> None:
     np.testing.assert_array_equal(mixed[1:4], usual)
     np.testing.assert_array_equal(mixed[4:], usual[[2, 0]])
     assert value_colours([np.nan, np.nan]).shape == (2, 3)
-
-
-def test_more_visits_are_darker_and_tenfold_is_one_step() -> None:
-    shades = luminance(visit_colours([0, 1, 2, 5, 10, 100, 1000, 10_000]))
-    assert (np.diff(shades) < 0).all()
-    np.testing.assert_array_equal(visit_colours([0, 7]), [VISIT_SCALE[0], VISIT_SCALE[-1]])
-    np.testing.assert_array_equal(visit_colours([0, 0]), [VISIT_SCALE[0]] * 2)
-    np.testing.assert_array_equal(visit_colours([np.nan, 7]), visit_colours([0, 7]))
-    logs = [0, 9, 99, 999]  # log(1 + visits) is evenly spaced
-    np.testing.assert_array_equal(visit_colours([*logs, 9999]), VISIT_SCALE)
 
 
 # --- text ---

@@ -62,10 +62,20 @@ def test_a_fast_task_plays_at_its_own_speed() -> None:
 def test_too_large_a_film_is_cut_short() -> None:
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 255, (120, 120, 3), dtype=np.uint8) for _ in range(150)]
-    uri, _ = replays._encoded(noise, 10.0)
+    uri, _, shown = replays._encoded(noise, 10.0)
     size, seconds, _ = film(uri)
     assert size <= MOST_BYTES
     assert 1 < seconds < 15
+    assert seconds == pytest.approx(shown / 10, abs=0.01)
+
+
+def test_a_film_that_was_cut_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = replay(RANDOM, "CartPole-v1")
+    monkeypatch.setattr(replays, "MOST_BYTES", film(whole.uri)[0] // 3)
+    cut = replay(RANDOM, "CartPole-v1")
+    seconds = film(cut.uri)[1]
+    assert seconds < film(whole.uri)[1]
+    assert cut.words == f"{whole.words} The film is cut after {seconds:.0f} seconds."
 
 
 def test_without_pyav_it_is_an_animated_picture(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gridcade.across_seeds import Band
@@ -39,6 +40,21 @@ def stripes(name: str = "scores") -> Picture:
     return draw(
         name, "", 'of "A" & <B>', "", 3.0, lambda axes: strip(axes, rows, looks, "expected return")
     )
+
+
+def test_a_strip_shows_whole_intervals() -> None:
+    """Those of fixed policies too, which are one score each, beside lines that reach less far."""
+    rows = [
+        ("A", (22.1,), Estimate(22.1, 19.6, 24.6, "t")),
+        ("B", (22.9,), Estimate(22.9, 20, 25, "t")),
+    ]
+    looks = {n: look(i) for i, n in enumerate("AB")}
+    axes = Figure().subplots()
+    strip(axes, rows, looks, "return", [(22.0, "random"), (22.5, "human")])
+    low, high = axes.get_xlim()
+    assert low < 19.6 < 25 < high
+    sides = {text.get_text(): text.get_horizontalalignment() for text in axes.texts}
+    assert sides == {"random": "right", "human": "left"}  # apart, however near the lines are
 
 
 @pytest.fixture(scope="module")

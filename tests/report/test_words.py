@@ -98,7 +98,7 @@ def test_one_seed_shows_and_does_not_prove() -> None:
 
 def test_seeds_that_are_all_alike() -> None:
     assert said({"E": {"A": [1.0, 1.0], "B": [1.0, 1.0]}}) == [
-        "A and B are equally good on E: 1 in every run, 2 seeds."
+        "A and B are level on E: 1 in every run, 2 seeds."
     ]
     (sentence,) = said({"E": {"A": [1.0] * 4, "B": [0.5] * 4}})
     assert sentence.startswith("A is better than B on E: difference 0.5, ")

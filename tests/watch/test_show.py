@@ -229,6 +229,11 @@ def test_keys_change_the_tempo() -> None:
     assert tempo.fps == pytest.approx(8 / 1.5)
     tempo.hear(["="] * 50)  # the key of +, without shift
     assert tempo.fps == 1000
+    tempo.hear(["-"] * 50)
+    assert tempo.fps == 0.5
+    slow = Tempo(0.2)  # asked for: slower than keys would make it
+    slow.hear(["-"])
+    assert slow.fps == 0.2
     for paused in (True, False):
         tempo.hear(["space"])
         assert tempo.paused == paused
@@ -238,7 +243,7 @@ def test_keys_change_the_tempo() -> None:
 
 
 def test_a_window_shows_every_frame_and_heeds_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pygame")
+    pygame = pytest.importorskip("pygame")
     from gridcade.envs import window
 
     shown: list[tuple[NDArray[np.uint8], float]] = []
@@ -263,10 +268,69 @@ def test_a_window_shows_every_frame_and_heeds_keys(monkeypatch: pytest.MonkeyPat
     assert same == [False, True, True, True, False, False, False]  # it stood while paused
     assert [fps for _, fps in shown] == [10] * 6 + [15] * 2
     assert next(pressed) == ["never"]
-    assert windows[0].closed
+    assert not pygame.display.get_init()  # it is closed
+
+
+def test_the_window_of_a_small_screen_is_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame")
+    from gridcade.envs import window
+
+    sizes: list[tuple[int, int]] = []
+
+    class Noted(window.Window):
+        def __init__(self, title: str, width: int, height: int):
+            super().__init__(title, width, height)
+            sizes.append((width, height))
+
+        def keys(self) -> list[str]:
+            return ["q"]
+
+    monkeypatch.setattr(window, "Window", Noted)
+    for name in ("Breakout", "CliffWalk"):
+        env = drawable(name)
+        watch(UniformPolicy(4), env, where="window")
+        env.reset(seed=0)
+        height, width = show.picture(env).shape[:2]
+        (last,) = sizes[-1:]
+        beside = (2 * width + 8, height)  # the world, and what the policy thinks of it
+        assert last == ((480, 630) if name == "Breakout" else beside)
+        env.close()
 
 
 # The terminal
+
+
+def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And two presses of space are a step: one picture, shown for a decision's time."""
+    script = iter([[], [], ["-"], ["space"], ["space"], ["space"], [], ["q"]])
+    heard: list[tuple[int, list[str]]] = []
+
+    class Slow:
+        """A terminal behind a line that takes 50 ms a picture."""
+
+        def __enter__(self) -> "Slow":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def size(self) -> tuple[int, int]:
+            return 80, 24
+
+        def show(self, lines: list[str]) -> None:
+            self.shown = int(re.findall(r"decision (\d+)", lines[1])[0])
+            time.sleep(0.05)
+
+        def keys(self, timeout: float) -> list[str]:
+            time.sleep(timeout)
+            heard.append((self.shown, next(script)))
+            return heard[-1][1]
+
+    monkeypatch.setattr(show, "TerminalScreen", Slow)
+    watch(UniformPolicy(4), "CliffWalk?time_limit=100", where="terminal", fps=1000)
+    assert [decision for decision, _ in heard] == [0, 1, 2, 3, 3, 3, 4, 4]
 
 
 def screen(output: str) -> list[str]:
@@ -415,7 +479,7 @@ def test_a_world_without_a_drawing_is_shown_as_its_picture(terminal: Any) -> Non
     watched = terminal("random", "--env", "CartPole", "--episodes", "1", "--fps", "20")
     watched.until("decision [2-9] ")
     body = screen(watched.output)[3:29]
-    assert set("".join(body)) <= {" ", "▀"}
+    assert set("".join(body)) == {" ", "▀"}
     assert max(len(line.rstrip()) for line in body) <= 100
     assert watched.end() == 0  # after one episode, by itself
 

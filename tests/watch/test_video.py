@@ -1,5 +1,6 @@
 """Videos, read back with the libraries that others read them with."""
 
+import os
 import sys
 import weakref
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from PIL import Image
 
 from gridcade.envs.lookup import make
 from gridcade.errors import InputError
-from gridcade.watch.video import check_video_path, save_video
+from gridcade.watch.video import check_video, save_video
 
 Frames = list[NDArray[np.uint8]]
 KINDS = ("mp4", "webp", "gif")
@@ -134,8 +135,14 @@ def test_the_length_is_right_at_any_rate(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_failure_leaves_the_old_file_and_nothing_else(kind: str, tmp_path: Path) -> None:
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / f"video.{kind}"
+
+    def full(part: Path, path: Path) -> None:
+        assert part.parent == path.parent
+        raise OSError(28, "No space left on device")
 
     def failing(error: type[BaseException]) -> Iterator[NDArray[np.uint8]]:
         yield from blocks(100, 32, 32)  # by then the encoder has written some
@@ -145,6 +152,11 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(kind: str, tmp_path: Pat
         with pytest.raises(error, match="half way"):
             save_video(path, failing(error), 10)
         assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(InputError, match=rf"cannot write .*video\.{kind}: No space left"):
+            save_video(path, blocks(3, 32, 32), 10)
+    assert not list(tmp_path.iterdir())
     path.write_bytes(b"precious")
     for frames in (failing(RuntimeError), iter([*blocks(2, 32, 32), *blocks(1, 16, 32)])):
         with pytest.raises((RuntimeError, ValueError), match=r"half way|frame 2 is"):
@@ -195,13 +207,17 @@ def test_bad_paths_are_named_with_what_is_right(tmp_path: Path) -> None:
         (tmp_path / "missing" / "video.mp4", "no folder .*missing"),
         (folder, "is a folder"),
         (tmp_path, "is a folder"),
+        (tmp_path / f"{'x' * 300}.mp4", "name too long"),
     ]:
         with pytest.raises(InputError, match=message):
-            check_video_path(path)
+            check_video(path)
         with pytest.raises(InputError, match=message):
             save_video(str(path), blocks(1, 8, 8), 10)
-    for name in ("video.mp4", "VIDEO.MP4", "video.webp", "video.gif"):
-        check_video_path(tmp_path / name)
+    for fps in (0.05, 2000.0, float("nan")):
+        with pytest.raises(InputError, match=f"fps is {fps}; a video takes 0.1 to 1000"):
+            check_video(tmp_path / "video.webp", fps)
+    for name in ("video.mp4", "VIDEO.MP4", "video.webp", "video.gif", f"{'x' * 250}.gif"):
+        check_video(tmp_path / name, 10)
 
 
 def test_without_pyav_the_error_offers_what_works(
@@ -209,5 +225,5 @@ def test_without_pyav_the_error_offers_what_works(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[video\]'.*video\.webp"):
-        check_video_path(tmp_path / "video.mp4")
+        check_video(tmp_path / "video.mp4")
     save_video(tmp_path / "video.webp", blocks(2, 8, 8), 10)

@@ -179,6 +179,7 @@ def strip(
         it = looks[name]
         reach += values
         if len(values) == 1:
+            reach += [limit for limit in (estimate.low, estimate.high) if np.isfinite(limit)]
             _interval(axes, estimate, row, it)
             continue
         if len(values) > FEW_SEEDS:
@@ -268,6 +269,7 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 
 def _levels(axes: Axes, lines: Levels, vertical: bool) -> None:
     """Lines to compare with, each named where it leaves the panel."""
+    sides = {min(lines)[0]: "right", max(lines)[0]: "left"} if len(lines) > 1 else {}
     for value, name in lines:
         draw_line = axes.axvline if vertical else axes.axhline
         draw_line(value, color=INK, linewidth=0.9, linestyle=(0, (2, 2)))
@@ -277,7 +279,7 @@ def _levels(axes: Axes, lines: Levels, vertical: bool) -> None:
             xycoords=axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform(),
             xytext=(0, 3) if vertical else (3, 0),
             textcoords="offset points",
-            ha="center" if vertical else "left",
+            ha=sides.get(value, "center") if vertical else "left",
             va="bottom" if vertical else "center",
             color=MUTED,
             fontsize=8,

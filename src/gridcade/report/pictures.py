@@ -66,7 +66,9 @@ def _learning(
         last = [
             f"{c.contender} {number(float(np.mean([ys[-1] for _, ys in c.seeds])))}" for c in made
         ]
-        caption = "The greedy policy" if greedy else "What training itself met, exploring"
+        caption = (
+            "The policy as it is evaluated" if greedy else "What training itself met, exploring"
+        )
         caption += f", against {unit}"
         if any(len(c.seeds) > 1 for c in made):
             caption += f": mean over seeds with its {words.percent(confidence)} interval"
@@ -149,7 +151,8 @@ def aggregate(made: Aggregate, confidence: float, looks: Looks) -> tuple[Picture
             "Performance profiles",
             "The share of runs that score more than each score, a curve a contender.",
             f"The share of runs that score more, with pointwise {level} bands by the same "
-            "bootstrap. A curve that lies above another throughout is the better contender's.",
+            "bootstrap. A curve that lies above another throughout did better in these runs; where "
+            "the bands overlap, that may be chance.",
             CURVES,
             partial(profiles, made=made, looks=looks),
         ),

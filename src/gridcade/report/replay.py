@@ -18,7 +18,7 @@ from gridcade.evaluation import Actor
 from gridcade.numbers import number
 from gridcade.policy import Policy
 from gridcade.watch.show import DEFAULT_FPS, END_PAUSE, drawable, moments
-from gridcade.watch.video import check_video_path, save_video
+from gridcade.watch.video import check_video, save_video
 
 Frame = NDArray[np.uint8]  # [height, width, 3]
 
@@ -52,7 +52,9 @@ def replay(outcome: Outcome, env: str) -> Replay:
     try:
         contender = api.find(outcome.policy, env) if outcome.seed is None else api.find(outcome.run)
         frames, fps, words = _played(contender.policy, str(contender.env))
-        uri, moves = _encoded(frames, fps)
+        uri, moves, shown = _encoded(frames, fps)
+        if shown < len(frames):
+            words += f" The film is cut after {shown / fps:.0f} seconds."
     except Exception as error:  # whatever a renderer raises: the report is not lost over it
         return Replay(f"No replay: {str(error).partition(chr(10))[0] or type(error).__name__}.")
     return Replay(words, uri, moves)
@@ -89,12 +91,12 @@ def _small(picture: Frame) -> Frame:
     return np.array(image)
 
 
-def _encoded(frames: list[Frame], fps: float) -> tuple[str, bool]:
-    """A data URI, cut short until it fits into a page; and whether it is a film."""
+def _encoded(frames: list[Frame], fps: float) -> tuple[str, bool, int]:
+    """A data URI, cut short until it fits into a page; whether it is a film; of how many frames."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "replay.mp4"
         try:
-            check_video_path(file)
+            check_video(file)
         except InputError:  # PyAV is not installed
             file = file.with_suffix(".webp")
         while True:
@@ -104,4 +106,4 @@ def _encoded(frames: list[Frame], fps: float) -> tuple[str, bool]:
                 break
             frames = frames[: max(1, int(0.9 * len(frames) * MOST_BYTES / size))]
         data = base64.b64encode(file.read_bytes()).decode()
-    return f"data:{TYPES[file.suffix]};base64,{data}", file.suffix == ".mp4"
+    return f"data:{TYPES[file.suffix]};base64,{data}", file.suffix == ".mp4", len(frames)

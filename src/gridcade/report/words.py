@@ -115,10 +115,11 @@ def method(study: Study, found: Sequence[Findings]) -> list[str]:
     if many:
         said = [
             f"Filled dots are what the data tell: of {count(many, 'comparison')} those whose "
-            "p-value, by Welch's t-test over training seeds and after Holm's correction for their "
-            f"number, is at most {number(1 - study.confidence)}. So the chance of even one false "
-            f"sentence among them is {percent(1 - study.confidence)} at most. Runs are not paired; "
-            "each interval stands by itself."
+            "p-value, by Welch's t-test over training seeds (between fixed policies over episodes) "
+            "and after Holm's correction for their number, is at most "
+            f"{number(1 - study.confidence)}. So the chance of even one false sentence among them "
+            f"is about {percent(1 - study.confidence)} at most. Runs are not paired; each interval "
+            "stands by itself."
         ]
     if any(v.needed for f in found for v in f.verdicts if not v.told(study.confidence)):
         said.append(
@@ -169,8 +170,10 @@ def _judged(found: Verdict, env: str, confidence: float, tests: int) -> str:
     if not math.isfinite(difference.half_width):
         return _ahead(a, b, env)
     if difference.half_width == 0 and found.p_value == 1:
-        basis = f"in every run, {_basis(a, b)}" if found.is_test else "exactly"
-        return f"{a.contender} and {b.contender} are equally good on {env}: {_mean(a)} {basis}."
+        if found.is_test:
+            level = f"{_mean(a)} in every run, {_basis(a, b)}"
+            return f"{a.contender} and {b.contender} are level on {env}: {level}."
+        return f"{a.contender} and {b.contender} are equally good on {env}: {_mean(a)} exactly."
     numbers = f"difference {number(difference.mean)}"
     if not found.is_test:
         return f"{a.contender} is better than {b.contender} on {env}: {numbers}, exactly."

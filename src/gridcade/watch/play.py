@@ -119,6 +119,7 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
                 episodes=None if steps else episodes,
                 steps=steps,
                 seed=seed,
+                epsilon=0.0,  # on Atari games too: every key counts
                 confidence=confidence,
                 name="you",
             )

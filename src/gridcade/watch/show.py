@@ -31,16 +31,17 @@ from gridcade.watch.terminal import (
     half_blocks,
     side_by_side,
 )
-from gridcade.watch.video import check_video_path, save_video
+from gridcade.watch.video import check_video, save_video
 
 Env = gym.Env[Any, Any]
 DEFAULT_FPS = 8.0
-FASTEST = 1000.0  # decisions a second
+SLOWEST, FASTEST = 0.5, 1000.0  # decisions a second; keys make it no slower than that
 ENDLESS = 500  # decisions that count as an episode, where a task never ends
 END_PAUSE = 1.0  # seconds that the end of an episode stays in sight
 FASTER = 1.5
 REDRAW = 0.1  # seconds between two pictures while paused: the terminal may change its size
 PLACES = ("terminal", "window")
+LEAST_WINDOW = 640  # pixels, about, of the longer side
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Tempo:
                 raise Quit
             self.paused ^= key == "space"
             if key in "+=-":
-                self.fps = min(self.fps * (1 / FASTER if key == "-" else FASTER), FASTEST)
+                wanted = self.fps * (1 / FASTER if key == "-" else FASTER)
+                self.fps = min(max(wanted, min(self.fps, SLOWEST)), FASTEST)
 
 
 def moments(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Moment]:
@@ -161,7 +163,7 @@ def watch(
     if where is not None and where not in PLACES:
         raise unknown("place to watch in", where, PLACES)
     if video is not None:
-        check_video_path(video)
+        check_video(video, fps)
     shown = drawable(env) if isinstance(env, str) else env
     title = env if isinstance(env, str) else (env.spec.id if env.spec else "")
     fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)
@@ -257,9 +259,13 @@ def _in_terminal(
             while True:
                 show(moment)
                 pace.wait(listen)
-                while tempo.paused:
-                    show(moment)
-                    listen(REDRAW)
+                listen(0)  # where no time was left to wait
+                if tempo.paused:
+                    while tempo.paused:
+                        show(moment)
+                        listen(REDRAW)
+                    pace = Pace(tempo.fps)
+                    pace.wait(listen)  # so that space, pressed twice, is a step
                 if time.monotonic() >= until:
                     break
 
@@ -269,7 +275,8 @@ def _in_window(seen: Iterator[Moment], env: Env, mind: Mind | None, title: str, 
 
     frames = _frames(seen, env, mind, fps)
     first = next(frames)
-    window, tempo = Window(title, first.shape[1], first.shape[0]), Tempo(fps)
+    times = max(1, LEAST_WINDOW // max(first.shape[:2]))  # a game's screen is small
+    window, tempo = Window(title, times * first.shape[1], times * first.shape[0]), Tempo(fps)
     try:
         for frame in chain([first], frames):
             while True:

@@ -19,20 +19,26 @@ SHORTEST_GIF_FRAME = 20  # milliseconds; browsers slow down what is shorter
 BT601, BT709, LIMITED_RANGE = 6, 1, 1  # numbers of ITU-T H.273
 
 
-def check_video_path(path: str | Path) -> None:
+def check_video(path: str | Path, fps: float | None = None) -> None:
     """Find out, before anything is played, whether a video can be written to a path.
 
     Raises:
         InputError: it ends in none of .mp4, .webp and .gif; its folder is missing; it is a folder
-            itself; it is an .mp4 and PyAV is not installed.
+            itself; it is an .mp4 and PyAV is not installed; fps is not 0.1 to 1000.
     """
     path = Path(path)
     kind = path.suffix.lower()
-    if path.is_dir():
+    if fps is not None and not 0.1 <= fps <= 1000:
+        raise InputError(f"fps is {fps}; a video takes 0.1 to 1000")
+    try:
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:  # a name that is too long, a folder that one may not look into
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    if is_folder:
         raise InputError(f"{path} is a folder; a video is a file, such as {path / 'video.mp4'}")
     if kind not in SUFFIXES:
         raise InputError(f"cannot write a video to '{path}': it takes {', '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
+    if not has_folder:
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write {path}: the folder {path.parent} is not yours to write in")
@@ -58,26 +64,26 @@ def save_video(path: str | Path, frames: Iterable[Frame], fps: float) -> None:
         fps: frames a second.
 
     Raises:
-        InputError: see `check_video_path`; there are no frames; fps is not 0.1 to 1000.
+        InputError: see `check_video`; there are no frames; the disk is full.
         ValueError: the frames differ in size.
     """
     path = Path(path)
-    check_video_path(path)
-    if not 0.1 <= fps <= 1000:
-        raise InputError(f"fps is {fps}; a video takes 0.1 to 1000")
+    check_video(path, fps)
     frames = _same_size(frames)
     first = next(frames, None)
     if first is None:
         raise InputError(f"there are no frames to write to {path}")
     frames = chain([first], frames)
     kind = path.suffix.lower()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".video-{os.getpid()}.part")
     try:
         if kind == ".mp4":
             _save_mp4(part, frames, first.shape, fps)
         else:
             _save_animation(part, frames, fps, kind[1:])
         os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
 
