@@ -67,7 +67,8 @@ class QLearningConfig:
         if not np.isfinite(self.initial_value):
             raise InputError(f"initial_value is {self.initial_value}; it takes a finite number")
         if not 0 < self.rate_step_ratio <= 100:
-            raise InputError(f"rate_step_ratio is {self.rate_step_ratio}; it takes more than 0")
+            wrong = f"rate_step_ratio is {self.rate_step_ratio}"
+            raise InputError(f"{wrong}; it takes more than 0, and 100 at most")
         self.step_size.check("step_size")
         self.epsilon.check("epsilon")
 

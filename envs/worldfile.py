@@ -221,7 +221,7 @@ def _drawing(lines: list[str], head: int, name: str, legend: dict[str, Cell]) ->
                 message = f"'{symbol}' is not in the legend ({known})"
                 raise _at(name, head + 2 + r, c + 1, message)
     width = max(map(len, drawn))
-    # Spaces at a line's end are easily lost; the world's outside is wall anyway.
+    # Spaces at a line's end are easily lost; the world's outside is wall, if a symbol means that.
     fill = next((symbol for symbol, cell in legend.items() if cell.wall), " ")
     return tuple(row.ljust(width, fill) for row in drawn[first:])
 

@@ -751,7 +751,10 @@ BAD: list[tuple[str, str]] = [  # words, and what the message must contain, part
     ("play Pendulum", "discrete"),
     ("compare random --env broken.txt --steps 9", "broken.txt, line 4, column 3"),
     ("compare random --env latin.txt --steps 9", "latin.txt|not a text file"),
-    (f"compare random --env FourRooms --steps 9 --out {'x' * 300}", "cannot write in|xxx': File name too long"),
+    (
+        f"compare random --env FourRooms --steps 9 --out {'x' * 300}",
+        "cannot write in|xxx': File name too long",
+    ),
     (f"watch run --video {'x' * 300}.webp", "xxx.webp"),
     ("demo --out run", "'run'"),
     ("demo --out broken.txt", "'broken.txt'"),

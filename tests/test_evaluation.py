@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gridcade import mdp
+from gridcade import evaluation, mdp
 from gridcade.envs import lookup
 from gridcade.envs.model import Model
 from gridcade.errors import InputError
@@ -370,6 +370,45 @@ def test_a_policy_is_anything_that_predicts() -> None:
     assert "no exact value: this policy does not tell its action probabilities" in result.notes
     starts = np.concatenate(remembering.starts[-result.decisions :])
     assert 30 <= starts.sum() < len(starts)
+
+
+def test_a_policy_that_draws_within_itself_has_no_exact_value() -> None:
+    class Drawing(Predictor):
+        rng = np.random.default_rng(0)
+
+        def predict(self, observation: Any, *given: Any, **more: Any) -> tuple[Any, Any]:
+            _, state = super().predict(observation, *given, **more)
+            return self.rng.integers(4, size=len(observation)), state
+
+    result = measure(Drawing(remember=False), "DynaMaze?time_limit=50", episodes=10)
+    assert result.exact is None
+    assert "no exact value: this policy does not tell its action probabilities" in result.notes
+
+
+def test_the_cut_of_what_has_no_limit_is_allowed_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From one start in a hundred a policy goes nowhere for ever: of 100 episodes maybe none."""
+    monkeypatch.setattr(evaluation, "LONGEST_EPISODE", 2000)
+    file = tmp_path / "rare.txt"
+    file.write_text(f"time limit: none\nmap:\n{'S' * 99}G\n{'#' * 99}#\nS{'#' * 99}")
+    model, limit = known(str(file))
+    assert limit is None
+    right = TabularPolicy(np.eye(4)[np.ones(model.num_states, dtype=int)])
+    seeds = range(40)
+    found = [measure(right, str(file), episodes=100, seed=seed) for seed in seeds]
+    unlucky = [r for r in found if r.truncated == 0]
+    assert 0 < len(unlucky) < len(found)
+    # as played: 99 of 100 episodes of 1 to 99 decisions pay 1, the others are cut at 2,000
+    truth = 0.99 / (0.99 * 50 + 0.01 * 2000)
+    for result in unlucky:
+        assert result.average_reward.low < truth < result.average_reward.high
+    for result in found:
+        cut = "episodes were cut after 2000 decisions" in result.notes
+        assert cut == (result.truncated != 0)
+    limited = measure(right, f"{file}?time_limit=3000", episodes=300)
+    assert limited.truncated
+    assert not [note for note in limited.notes if "cut" in note]
 
 
 def test_pixels_have_exact_values_as_well() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -459,6 +460,39 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is there already, and holds no study"):
             run(SMALL, place)
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_a_folder_that_a_full_disk_left_with_a_lock_alone_is_taken(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    assert not run(SMALL, tmp_path).failures
+
+
+def test_a_run_that_was_removed_is_trained_to_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its training was complete when the study was stopped; what is trained anew is stopped too."""
+    study = replace(SMALL, contenders=(SLOW,), environments=("FourRooms",), seeds=1)
+    (task,) = plan(study)
+    session = begun(study, tmp_path)
+    folder = session.folder(task)
+    folder.mkdir(parents=True)
+    told = State("another", "stopped", trained=True, reached=3000)
+    (folder / "state.json").write_bytes(msgspec.json.encode(told))
+
+    def interrupted(**given: Any) -> Run:
+        session.sign.unlink()  # as Ctrl-C does
+        return train(**given)
+
+    with _begun(session), monkeypatch.context() as patched:
+        patched.setattr(training, "train", interrupted)
+        attempt(task, session)
+    assert Run(session.run(task)).last_checkpoint() < 3000
+    with _begun(session):
+        attempt(task, session)
+    assert Run(session.run(task)).last_checkpoint() == 3000
+    state = state_of(folder)
+    assert state is not None
+    assert state.phase == "done"
 
 
 def test_a_run_that_was_made_otherwise_is_refused(tmp_path: Path) -> None:

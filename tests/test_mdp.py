@@ -714,8 +714,8 @@ def test_a_reward_to_be_had_for_ever() -> None:
         model = Model.from_table(table, np.eye(walk + 1)[0])
         solution = mdp.solve(model, "gain")
         assert solution.value == solution.gain == pytest.approx(best)
-        leaves = solution.policy[walk, 1] == 1
-        assert leaves == (walk < 4) or best == 1.0
+        if walk != 4:  # there it is a tie
+            assert solution.policy[walk].tolist() == ([0, 1] if walk < 4 else [1, 0])
         with pytest.raises(InputError, match="rewards can be collected for ever"):
             mdp.solve(model, "return")
 
@@ -731,6 +731,30 @@ def test_where_no_policy_ends_for_sure_the_values_are_nan() -> None:
     trapped = Model.from_table(model.table(), np.eye(model.num_states)[states.index((3, 1))])
     with pytest.raises(InputError, match="no policy ends for sure from every start"):
         mdp.solve(trapped, "return")
+
+
+@pytest.mark.parametrize("cost", [1e3, 1e9, 1e10])
+def test_a_pit_that_is_avoided_does_not_blur_the_rest(cost: float) -> None:
+    """However much it would cost: the way to the goal pays 1, the near end nothing."""
+    drawn = f"legend:\n  n: end\n  X: end, reward -{cost:g}\nmap:\nnS.G\n##.#\n##X#"
+    model = grid_model(parse_world(drawn))
+    assert mdp.solve(model, "return").value == pytest.approx(1)
+    assert mdp.solve(model, "discounted", 0.9).value == pytest.approx(0.9)
+    assert mdp.solve(model, "gain").value == pytest.approx(1 / 2)
+
+
+def test_gains_that_rounding_makes_impossible_are_told() -> None:
+    """Pairs of states that are left with a probability of 1e-18: 1 less that is 1."""
+    table: dict[int, dict[int, list[Outcome]]] = {
+        0: {0: [(0.5, 1, 0.0, False), (0.5, 3, 0.0, False)]}
+    }
+    for first, leave, reward in ((1, 1e-9, 1.0), (3, 2e-9, 0.0)):
+        for state, other, ends in ((first, first + 1, False), (first + 1, first, True)):
+            stays = (1 - leave, first, reward, False)
+            table[state] = {0: [stays, (leave, other, reward, ends)]}
+    model = Model.from_table(table, np.eye(5)[0])
+    with pytest.raises(InputError, match="too long to be solved"):
+        mdp.evaluate_policy(model, np.ones((5, 1)))
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e-3, 1e9])

@@ -279,8 +279,21 @@ def test_skewed_lengths_are_noted_where_they_matter() -> None:
 def test_correlated_batches_are_noted() -> None:
     walk = np.random.default_rng(5).normal(size=(2, 1000)).cumsum(axis=1)
     assert "neighbouring batches are correlated" in (batch_means(walk, 10, 0.95).note or "")
+    assert "take longer ones" in (batch_means(walk[:1], 40, 0.95).note or "")
     steps = np.random.default_rng(6).normal(size=(2, 1000))
     assert batch_means(steps, 10, 0.95).note is None
+
+
+def test_streams_that_go_apart_for_good_are_each_one_sample() -> None:
+    """Eight of which each comes to 0 or to 1: batches would count one stream three times."""
+    rng = np.random.default_rng(8)
+    apart = (rng.random((REPLICATIONS, 8, 1)) < 0.5) + 1e-6 * rng.normal(size=(REPLICATIONS, 8, 30))
+    found = [batch_means(streams, 3, 0.95) for streams in apart]
+    as_batches = (mean_interval(streams[:, ::10].ravel(), 0.95) for streams in apart)
+    assert coverage(as_batches, 0.5) < 0.75
+    assert coverage(found, 0.5) > 0.92  # in 7 % of the cases all but one agree
+    told_apart = np.mean([estimate.method == "stream means" for estimate in found])
+    assert told_apart > 0.98  # where all eight agree they cannot be
 
 
 @pytest.mark.parametrize(

@@ -160,10 +160,10 @@ def measure(
             played = player.play(planned, seed, purpose, progress)
             number, decisions = len(played.returns), int(played.lengths.sum())
             expected, gain, discounted, length = estimates(
-                played, confidence, two_values(model), limit
+                played, confidence, two_values(model), player.longest
             )
             share = float(played.truncated.mean())
-            notes += said + _played_notes(played, planned, expected, precision)
+            notes += said + _played_notes(played, planned, expected, precision, limit)
     finally:
         if single is not env:
             envs.close()
@@ -344,7 +344,7 @@ def estimates(
     played: Episodes,
     confidence: float,
     values: tuple[float, float] | None,
-    limit: int | None,
+    longest: int | None,
 ) -> tuple[Estimate, Estimate, Estimate, Estimate]:
     """Expected return, average reward, discounted return and length, from whole episodes.
 
@@ -352,12 +352,12 @@ def estimates(
         played: the episodes.
         confidence: of the intervals.
         values: the two returns there can be, if there are no others: see `two_values`.
-        limit: the longest that an episode can be, in decisions; None: not known.
+        longest: decisions after which an episode is cut; None: not known.
     """
     returns, lengths = played.returns, played.lengths
     return (
         statistics.return_interval(returns, confidence, values),
-        statistics.gain_interval(returns, lengths, confidence, values, limit),
+        statistics.gain_interval(returns, lengths, confidence, values, longest),
         _discounted(played.discounted, confidence, values),
         statistics.mean_interval(lengths, confidence, "lengths"),
     )
@@ -404,6 +404,7 @@ def _played_notes(
     planned: int,
     expected: Estimate,
     precision: float | None,
+    limit: int | None,
 ) -> list[str]:
     notes = []
     if len(played.returns) < planned:
@@ -412,7 +413,7 @@ def _played_notes(
         reached = expected.half_width / abs(expected.mean)
         if reached > precision:
             notes.append(f"precision reached: {reached:.3g}, asked for: {precision:g}")
-    if (played.lengths >= LONGEST_EPISODE).any():
+    if limit is None and (played.lengths >= LONGEST_EPISODE).any():
         notes.append(f"episodes were cut after {LONGEST_EPISODE} decisions")
     return notes
 
@@ -454,7 +455,6 @@ def _check(
             raise InputError(f"{key} is {value}; it takes a whole number, 1 or more")
     if precision is not None and not 0 < precision < 1:
         raise InputError(f"precision is {precision}; it takes more than 0 and less than 1")
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence}; it takes more than 0 and less than 1")
+    statistics.check_confidence(confidence)
     mdp.check_discount(discount)
     check_seed(seed)

@@ -35,7 +35,10 @@ class Exact:
 def policy_table(
     policy: Policy, env: gym.Env[Any, Any], model: Model, deterministic: bool = True
 ) -> Floats | None:
-    """A policy's action probabilities in every state [states, actions]; None if it cannot tell."""
+    """A policy's action probabilities in every state [states, actions]; None if it cannot tell.
+
+    One that only predicts is asked twice: where its answers differ it is not a function of states.
+    """
     if isinstance(policy, Human):
         return None
     bare = env.unwrapped
@@ -51,7 +54,8 @@ def policy_table(
             continue
         starts = np.ones(len(states), dtype=bool)
         actions, inner = policy.predict(observations, None, starts, deterministic)
-        if inner is not None or not deterministic:
+        again, _ = policy.predict(observations, None, starts, deterministic)
+        if inner is not None or not deterministic or not np.array_equal(actions, again):
             return None
         rows.append(np.eye(model.num_actions)[np.asarray(actions, dtype=np.int64)])
     return np.concatenate(rows)

@@ -235,7 +235,9 @@ def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
             raise InputError(
                 f"'{out}' holds another study ({'; '.join(found)}): choose another --out"
             )
-    elif os.path.exists(out) and not (out.is_dir() and not any(out.iterdir())):
+    elif os.path.exists(out) and not (
+        out.is_dir() and all(path.name == ".lock" for path in out.iterdir())  # of a full disk
+    ):
         raise InputError(f"'{out}' is there already, and holds no study")
     for task in tasks:
         path = session.run(task)

@@ -44,7 +44,7 @@ class PolicyValue:
     """What a policy is worth from the start distribution on.
 
     Where an episode may never end, its length is infinite; its return is finite only if no reward
-    is paid on for ever, else plus or minus infinity, or nan where it has no limit. An episode of
+    is paid on for ever, else plus or minus infinity, or nan where that is not told. An episode of
     more than `LONGEST` decisions counts as endless, too. On a continuing task return and length are
     None.
     """
@@ -207,6 +207,10 @@ def gain_and_bias(
         gains[passing] = arriving[:, 0] / arriving[:, 1]  # by 1 but for rounding
         lead = rewards[passing] - gains[passing] * durations[passing]
         bias[passing] = lu.solve(lead + outward @ bias[rest])
+    paid = rewards[durations > 0]
+    slack = TOLERANCE * np.abs(paid).max()
+    if gains.min() < paid.min() - slack or gains.max() > paid.max() + slack:
+        raise InputError(TOO_LONG)  # states that are left as rarely as numbers are rounded
     return gains, bias
 
 
@@ -331,17 +335,27 @@ def _backup(model: Model, rewards: Floats, values: Floats, discount: float = 1.0
     return sums.reshape(model.num_states, model.num_actions)
 
 
-def _margin(rewards: Floats, numbers: Floats) -> float:
-    """By how much numbers made of these rewards have to differ to count as different."""
+def _margin(stakes: Floats, numbers: Floats) -> float:
+    """By how much numbers made of rewards of such sizes have to differ to count as different."""
     finite = np.abs(numbers[np.isfinite(numbers)])
-    return TOLERANCE * max(float(np.abs(rewards).max()), float(finite.max(initial=0.0)))
+    return TOLERANCE * max(float(stakes.max(initial=0.0)), float(finite.max(initial=0.0)))
 
 
-def _switch(scores: Floats, actions: Ints, rewards: Floats) -> Ints:
+def _switch(scores: Floats, actions: Ints, stakes: Floats) -> Ints:
     """The best actions by scores [states, actions]; the present ones where none is truly better."""
     present = scores[np.arange(len(actions)), actions]
-    better = scores.max(axis=1) > present + _margin(rewards, present)
+    better = scores.max(axis=1) > present + _margin(stakes, present)
     return np.where(better, scores.argmax(axis=1), actions)
+
+
+def _stakes(model: Model, rewards: Floats, actions: Ints) -> Floats:
+    """The expected size of the reward of each state's action.  [states].
+
+    A reward that these actions never pay, such as that of a pit they avoid, counts for nothing.
+    """
+    sums = np.add.reduceat(model.probabilities * np.abs(rewards), model.offsets[:-1])
+    shape = (model.num_states, model.num_actions)
+    return np.asarray(sums.reshape(shape)[np.arange(len(actions)), actions])
 
 
 def _policy_iteration(
@@ -373,7 +387,8 @@ def _policy_iteration(
         values = _solve(chain * discount, expected)
         scores = np.where(allowed, _backup(model, rewards, values, discount), -np.inf)
         better = actions.copy()
-        better[inside] = _switch(scores[inside], actions[inside], rewards)
+        stakes = _stakes(model, rewards, actions)[inside]
+        better[inside] = _switch(scores[inside], actions[inside], stakes)
         if (better == actions).all():
             return values, actions
         actions = better
@@ -402,7 +417,7 @@ def _best_return(model: Model) -> tuple[Floats, Ints]:
     _, actions = _policy_iteration(model, steps, actions, allowed)
     values, actions = _policy_iteration(model, model.rewards, actions, allowed)
     scores = np.where(allowed, _backup(model, model.rewards, values), -np.inf)
-    margin = _margin(model.rewards, values)
+    margin = _margin(_stakes(model, model.rewards, actions)[inside], values)
     best = allowed & (scores >= scores.max(axis=1, keepdims=True) - margin)
     best[np.arange(len(actions)), actions] |= inside
     lengths, actions = _policy_iteration(model, steps, actions, best)
@@ -453,19 +468,20 @@ def _best_gain(model: Model) -> tuple[Floats, Floats, Ints]:
         gains, bias = gain_and_bias(*_restarted(model, chain))
         onward_gain = np.where(model.terminated, gains[-1], gains[model.next_states])
         onward_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
+        stakes = _stakes(model, model.rewards, actions)
         shape = (model.num_states, model.num_actions)
         gain_scores = np.add.reduceat(
             model.probabilities * onward_gain, model.offsets[:-1]
         ).reshape(shape)
-        better = _switch(gain_scores, actions, model.rewards)
+        better = _switch(gain_scores, actions, stakes)
         if (better == actions).all():
             best = gain_scores.max(axis=1, keepdims=True)
-            keeping = gain_scores >= best - _margin(model.rewards, gains)
+            keeping = gain_scores >= best - _margin(stakes, gains)
             keeping[np.arange(len(actions)), actions] = True
             lead = np.add.reduceat(
                 model.probabilities * (model.rewards + onward_bias), model.offsets[:-1]
             ).reshape(shape)
-            better = _switch(np.where(keeping, lead, -np.inf), actions, model.rewards)
+            better = _switch(np.where(keeping, lead, -np.inf), actions, stakes)
         if (better == actions).all():
             return gains[:-1], bias[:-1], actions
         actions = better

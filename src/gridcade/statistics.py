@@ -115,8 +115,9 @@ def batch_means(rewards: ArrayLike, batches: int, confidence: float) -> Estimate
 
     Rewards are streams of successive decisions, [streams, steps]; each stream makes that many
     batches, without its first steps where they do not divide it. It covers where a batch is much
-    longer than the mixing time (Law 2015, Simulation Modeling and Analysis, section 9.5.3): a note
-    tells where neighbouring batches are correlated. 20 to 30 batches in all are enough.
+    longer than the mixing time (Law 2015, Simulation Modeling and Analysis, section 9.5.3). Where
+    neighbouring batches are correlated, a note tells, and the interval is over the streams' means,
+    if there are several: those are independent. 20 to 30 batches in all are enough.
     """
     table = np.asarray(rewards, dtype=np.float64)
     if table.ndim != 2 or not table.size or not 1 <= batches <= table.shape[1]:
@@ -130,8 +131,12 @@ def batch_means(rewards: ArrayLike, batches: int, confidence: float) -> Estimate
     correlation = float((offsets[:, 1:] * offsets[:, :-1]).mean() / (offsets**2).mean())
     if correlation * math.sqrt(streams * (batches - 1)) < 2.33:  # above by chance 1 time in 100
         return estimate
-    note = f"neighbouring batches are correlated ({correlation:.2f}): take longer ones"
-    return replace(estimate, note=note)
+    note = f"neighbouring batches are correlated ({correlation:.2f}): "
+    if streams == 1:
+        return replace(estimate, note=note + "take longer ones")
+    over_streams = mean_interval(means.mean(axis=1), confidence, "streams")
+    note += f"the interval is over the means of {streams} streams"
+    return replace(over_streams, method="stream means", note=over_streams.note or note)
 
 
 def two_valued_interval(

@@ -186,6 +186,7 @@ def _do(task: Task, session: Session, pulse: "_Pulse") -> None:
 def _trained(config: RunConfig, path: Path, pulse: "_Pulse") -> Run:
     """A task's run, trained to its budget."""
     if not (path / "config.toml").is_file():
+        pulse.tell(trained=False)  # where an earlier one was removed
         wanted = {field.name: getattr(config, field.name) for field in fields(config)}
         found = training.train(out=path, report=pulse.training, stop=pulse.stop, **wanted)
     elif pulse.state.trained:

@@ -94,7 +94,9 @@ def test_a_world_without_an_end_has_no_time_limit() -> None:
         ("legend:\n  #: floor\n", ("S.G", ".. ")),
     ],
 )
-def test_short_lines_are_filled_with_wall(legend: str, rows: tuple[str, ...]) -> None:
+def test_short_lines_are_filled_with_wall_if_a_symbol_means_that(
+    legend: str, rows: tuple[str, ...]
+) -> None:
     assert parse_world(f"{legend}map:\n\nS.G   \n..\n\n").rows == rows
 
 
