@@ -12,6 +12,7 @@ import pytest
 import gridcade
 from gridcade import agents, api, mdp
 from gridcade.agents import QLearning, QLearningConfig, Schedule
+from gridcade.console import show_evaluation
 from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.policy import TabularPolicy, UniformPolicy
@@ -314,6 +315,18 @@ def test_solve_says_what_it_cannot() -> None:
         gridcade.solve(SMALL, wrong)
 
 
+def test_readmes_numbers_are_those_of_its_commands(tmp_path: Path, capsys: Any) -> None:
+    run = gridcade.train("q-learning", "FourRooms", out=tmp_path / "run")
+    show_evaluation(gridcade.evaluate(run, episodes=2000))
+    said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    told = [" ".join(line.split()) for line in readme.splitlines()]
+    at = told.index("expected estimate 95 % interval exact")
+    lines = said[said.index(told[at]) :]
+    assert len(lines) > 8
+    assert told[at : at + len(lines)] == lines
+
+
 @pytest.mark.parametrize(
     ("policy", "env", "message"),
     [
@@ -324,6 +337,7 @@ def test_solve_says_what_it_cannot() -> None:
         ("optiml", SMALL, "did you mean optimal"),
         ("nowhere", SMALL, "there is no policy 'nowhere'"),
         ("x" * 300, SMALL, "there is no policy 'xxx"),
+        ("x" * 300 + "/y", SMALL, "there is no policy 'xxx"),
         ("x" * 300 + "/checkpoints/7", SMALL, "there is no checkpoint 'xxx"),
     ],
 )

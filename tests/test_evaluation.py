@@ -13,6 +13,7 @@ from gridcade.envs import lookup
 from gridcade.envs.model import Model
 from gridcade.errors import InputError
 from gridcade.evaluation import (
+    ENVS,
     MOST_EPISODES,
     Actor,
     Episodes,
@@ -25,6 +26,7 @@ from gridcade.exact import two_values
 from gridcade.experience import make_vector
 from gridcade.policy import TabularPolicy, UniformPolicy, optimal_policy, random_policy
 from gridcade.statistics import Estimate
+from gridcade.streams import episode_seed
 
 REPLICATIONS = 1000
 WORLDS = {
@@ -210,11 +212,14 @@ def test_results_do_not_depend_on_what_runs_side_by_side() -> None:
 
 def test_no_episode_is_dropped_or_picked() -> None:
     """Short episodes do not crowd out long ones: exactly the first n are counted."""
-    envs = make_vector("CliffWalk?time_limit=60", 7)
-    player = Player(envs, Actor(UniformPolicy(4), lookup.make("CliffWalk"), 0.0, True), 0.99, 60)
-    few, many = (player.play(n, 0, "evaluation") for n in (20, 45))
-    np.testing.assert_array_equal(few.returns, many.returns[:20])
-    np.testing.assert_array_equal(few.lengths, many.lengths[:20])
+    name = "SlipperyLake"
+    actor = Actor(UniformPolicy(4), lookup.make(name), 0.0, True)
+    one, seven = (
+        Player(make_vector(name, n), actor, 0.99, 400).play(20, 0, "evaluation") for n in (1, 7)
+    )
+    np.testing.assert_array_equal(one.lengths, seven.lengths)
+    np.testing.assert_array_equal(one.returns, seven.returns)
+    assert len(set(one.lengths)) > 5
 
 
 def test_steps_fix_the_number_of_episodes_beforehand(maps: Path) -> None:
@@ -230,7 +235,18 @@ def test_steps_fix_the_number_of_episodes_beforehand(maps: Path) -> None:
     assert abs(means.mean() - float(exact.expected_return or 0)) < 4 * error
 
 
-def test_precision_is_reached_by_fresh_episodes(maps: Path) -> None:
+@pytest.mark.parametrize("budget", [{"precision": 0.03}, {"steps": 1500}])
+def test_a_pilots_episodes_are_not_counted_again(maps: Path, budget: dict[str, Any]) -> None:
+    env = Recorder(lookup.make(str(maps / "goal.txt")))
+    result = measure(UniformPolicy(4), env, **budget)
+    assert result.episodes is not None
+    counted, before = env.seeds[-result.episodes :], env.seeds[: -result.episodes]
+    assert counted == [episode_seed(0, "evaluation", 0, k) for k in range(result.episodes)]
+    assert before
+    assert not set(before) & set(counted)
+
+
+def test_precision_is_reached(maps: Path) -> None:
     name = str(maps / "goal.txt")
     for seed in range(3):
         result = measure(UniformPolicy(4), name, precision=0.1, seed=seed)
@@ -368,8 +384,8 @@ def test_a_policy_is_anything_that_predicts() -> None:
     result = measure(remembering, "RussellNorvig4x3", episodes=30)
     assert result.exact is None
     assert "no exact value: this policy does not tell its action probabilities" in result.notes
-    starts = np.concatenate(remembering.starts[-result.decisions :])
-    assert 30 <= starts.sum() < len(starts)
+    starts = np.concatenate([told for told in remembering.starts if len(told) == ENVS])
+    assert 30 <= starts.sum() - ENVS < len(starts)  # after the first ones
 
 
 def test_a_policy_that_draws_within_itself_has_no_exact_value() -> None:

@@ -484,6 +484,7 @@ def test_a_run_that_was_removed_is_trained_to_its_budget(
         return train(**given)
 
     with _begun(session), monkeypatch.context() as patched:
+        patched.setattr("gridcade.task.PULSE", 0.0)  # it asks at every decision
         patched.setattr(training, "train", interrupted)
         attempt(task, session)
     assert Run(session.run(task)).last_checkpoint() < 3000
@@ -721,6 +722,19 @@ def dask_cluster() -> Iterator[str]:
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as cluster:
         yield cluster.scheduler_address
+
+
+def test_the_slurm_workers_of_the_docs_have_one_thread_and_no_limit_to_memory() -> None:
+    """The last of an option counts; dask-jobqueue gives a limit of its own before ours."""
+    slurm: Any = pytest.importorskip("dask_jobqueue.slurm")
+    docs = (Path(__file__).parents[1] / "docs/studies.md").read_text(encoding="utf-8")
+    call = docs.partition("cluster = SLURMCluster(")[2].partition("\n    )")[0]
+    given = eval(f"dict({call})")
+    script = slurm.SLURMJob(scheduler="tcp://head:1", name="worker", **given).job_script()
+    options = script.splitlines()[-1].split()
+    limits = [value for key, value in pairwise(options) if key == "--memory-limit"]
+    assert limits[-1] == "0"
+    assert options[options.index("--nthreads") + 1] == "1"
 
 
 @pytest.mark.timeout(180)

@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import gridcade
@@ -27,7 +28,7 @@ from gridcade.evaluation import measure
 from gridcade.experience import TOTALS, Experience, Step, make_vector
 from gridcade.run import Run, RunConfig
 from gridcade.trainer import GymnasiumLoop, Progress
-from gridcade.training import EPOCH_BY_TIME, EPOCHS, SHORTEST_EPOCH, resume, settle, train
+from gridcade.training import EPOCH_BY_TIME, EPOCHS, SHORTEST_EPOCH, resume, settle, train, tried
 
 WALL_CLOCK = ("seconds", "decisions_per_second", "epoch_seconds")
 Q_LEARNING = agents.find("q-learning")
@@ -825,6 +826,18 @@ def test_a_bound_below_what_was_done_is_refused(tmp_path: Path) -> None:
     assert (run.path / "config.toml").read_bytes() == before
 
 
+def test_another_game_begins_with_the_layers_of_one_that_comes_trained() -> None:
+    """README's transfer: all but the last layer, which has another game's actions."""
+    kind, given = agents.find("dqn"), {"init_from": "breakout-dqn"}
+    agent, left = tried(settle(kind, "Pong", None, None, given, {"freeze": "conv"}))
+    assert left == ["7 (Output)"]
+    learnt = api.load("breakout-dqn", "Breakout").q.state_dict()
+    same = {k for k, w in agent.q.state_dict().items() if torch.equal(w, learnt[k])}
+    assert same == {k for k in learnt if not k.startswith("7.")}
+    frozen = {k.partition(".")[0] for k, w in agent.q.named_parameters() if not w.requires_grad}
+    assert frozen == {"0", "2"}
+
+
 def test_values_that_diverge_are_told_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
     wild = {"criterion": "average", "rate_step_ratio": 100.0, "step_size": {"initial": 1.0}}
     with pytest.raises(InputError, match="the values have diverged"):
@@ -839,6 +852,8 @@ def test_a_replay_that_leaves_too_little_memory_is_told(
 ) -> None:
     sizes = {"SC_PHYS_PAGES": 2_000_000, "SC_PAGE_SIZE": 4096}  # 8 GB
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    sparse = lambda file, at, size: os.ftruncate(file, at + size)  # noqa: E731 - not 10 GB of disk
+    monkeypatch.setattr(os, "posix_fallocate", sparse, raising=False)
     for capacity, told in ((1_000_000, 1), (200_000, 0)):
         notes: list[str] = []
         out, end = tmp_path / str(capacity), after(1)

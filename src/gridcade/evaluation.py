@@ -140,7 +140,10 @@ def measure(
             raise InputError(f"{label} is a continuing task: it takes no time limit")
         exact, notes = None, [*getattr(single.unwrapped, "notes", ())]
         if model is not None and (table := actor.table(single, model)) is not None:
-            exact, said = exact_values(model, table, limit, discount)
+            try:
+                exact, said = exact_values(model, table, limit, discount)
+            except InputError as error:
+                said = [f"no exact value: {error}"]
             notes += said
         elif model is not None:
             notes.append("no exact value: this policy does not tell its action probabilities")

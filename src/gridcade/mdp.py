@@ -63,7 +63,7 @@ class Solution:
     discount: float | None  # of the discounted criterion
     policy: Floats  # [states, actions]: probabilities, here 0 or 1
     values: Floats  # [states]; nan where no policy ends (return). For the gain: each state's gain
-    bias: Floats | None  # [states]: of the gain criterion, the lead over the average
+    bias: Floats | None  # [states]: of the gain criterion, relative values: see `gain_and_bias`
     value: float  # expected over starts
     gain: float  # of this policy, from the start
 
@@ -96,6 +96,9 @@ def evaluate_policy(
     discounted = _solve(chain.transitions * discount, chain.rewards)
     gains, _ = gain_and_bias(*_restarted(model, chain))
     gain = float(gains[-1])
+    slack = TOLERANCE * np.abs(chain.rewards).max()
+    if not chain.rewards.min() - slack <= gain <= chain.rewards.max() + slack:
+        raise InputError(TOO_LONG)  # states that are left as rarely as numbers are rounded
     expected_return, length = (None, None) if model.continuing else _totals(model, chain, gain)
     return PolicyValue(
         expected_return=expected_return,
@@ -207,10 +210,6 @@ def gain_and_bias(
         gains[passing] = arriving[:, 0] / arriving[:, 1]  # by 1 but for rounding
         lead = rewards[passing] - gains[passing] * durations[passing]
         bias[passing] = lu.solve(lead + outward @ bias[rest])
-    paid = rewards[durations > 0]
-    slack = TOLERANCE * np.abs(paid).max()
-    if gains.min() < paid.min() - slack or gains.max() > paid.max() + slack:
-        raise InputError(TOO_LONG)  # states that are left as rarely as numbers are rounded
     return gains, bias
 
 

@@ -363,7 +363,8 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
             raise InputError(f"there is no checkpoint '{path}'")
         return Run(path.parent.parent), int(path.name)
     if not os.path.exists(path):  # Path.exists raises on long names, and where it may not look
-        beside = [str(file.parent) for file in path.parent.glob("*/config.toml")]
+        near = path.parent.glob("*/config.toml") if os.path.isdir(path.parent) else ()
+        beside = [str(file.parent) for file in near]
         error = unknown("policy", str(path), [*others, *beside])
         if "did you mean" in str(error):
             raise error

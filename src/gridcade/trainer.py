@@ -287,10 +287,8 @@ class Trainer:
 
         Exact where the model is known, else by a few episodes.
         """
-        model, table = self.model, None
-        if model is not None:
-            table = policy_table(self.agent, self.env, model)
-        if model is None or table is None:
+        value = self._exact_value()
+        if value is None:
             measured = measure(
                 self.agent,
                 self.run.env,
@@ -305,8 +303,6 @@ class Trainer:
             if measured.expected_return is not None:
                 entry |= _named("return", measured.expected_return)
             return entry | {"exact": False}
-        limit = lookup.time_limit(self.env)
-        value = mdp.evaluate_policy(model, table, time_limit=limit)
         entry = {}
         for name, number in (
             ("average_reward", value.average_reward),
@@ -315,6 +311,15 @@ class Trainer:
             if (exact := finite(number)) is not None:
                 entry |= {f"{name}_{part}": exact for part in ("mean", "low", "high")}
         return entry | {"exact": True}
+
+    def _exact_value(self) -> mdp.PolicyValue | None:
+        """None where it cannot be had, as of episodes that are too long to be solved."""
+        if self.model is None or (table := policy_table(self.agent, self.env, self.model)) is None:
+            return None
+        try:
+            return mdp.evaluate_policy(self.model, table, time_limit=lookup.time_limit(self.env))
+        except InputError:
+            return None
 
 
 def _named(name: str, estimate: statistics.Estimate) -> dict[str, Any]:

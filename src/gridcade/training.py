@@ -246,7 +246,7 @@ def check_memory(needed: Sequence[int]) -> None:
         needed: bytes, by each of them.
     """
     total, memory = sum(needed), _memory()
-    if total and memory is not None and total + MEMORY_BESIDE > memory:
+    if memory is not None and total > max(memory - MEMORY_BESIDE, memory // 2):
         several = len(needed) > 1
         replays = f"{len(needed)} replays side by side" if several else "the replay or rollout"
         raise InputError(

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from importlib import import_module
@@ -78,6 +79,7 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     if address is not None and address != "auto":
         _reach(address, "Ray cluster")  # Ray itself would try for minutes
     local = {"num_cpus": jobs or cpu_count(), "include_dashboard": False}
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address or "local",
@@ -88,6 +90,8 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     except (ConnectionError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"no Ray cluster at '{address or 'local'}': {reason}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # which Ray has made an exit at once
     try:
         # retried without end: whether an item that kills its workers is worth it, it knows itself
         task = ray.remote(num_cpus=1, max_retries=-1)(_call)

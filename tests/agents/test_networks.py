@@ -99,8 +99,8 @@ def test_images_are_taken_with_their_channels_first_or_last() -> None:
     last.q.load_state_dict(first.q.state_dict())
     pictures = np.random.default_rng(0).integers(0, 256, (5, 36, 36, 3), dtype=np.uint8)
     turned = np.ascontiguousarray(np.moveaxis(pictures, -1, 1))
-    expected = first.probabilities(turned)
-    np.testing.assert_array_equal(last.probabilities(pictures), expected)
+    expected = first._values(first._seen(turned))
+    np.testing.assert_array_equal(last._values(last._seen(pictures)), expected)
 
 
 def test_first_weights_lie_within_one_over_root_fan_in() -> None:

@@ -189,6 +189,15 @@ def test_each_decision_is_learnt_from_once_an_epoch(
             assert sorted(passed) == [*range(2 * rollout)]
 
 
+def test_what_is_learnt_already_is_not_kept() -> None:
+    """A checkpoint holds a rollout, and the next one as far as it is played, until it is learnt."""
+    agent, experience = started(SMALL, SHORT, 2)
+    for decisions, kept in ((128, (0, 8)), (130, (8, 1)), (142, (8, 7)), (144, (0, 8))):
+        go_on(agent, experience, decisions)
+        state = agent.state_dict()
+        assert (len(state["batch.actions"]), len(state["played.actions"])) == kept
+
+
 def test_more_minibatches_than_decisions_are_told(tmp_path: Path) -> None:
     wrong = {"rollout": 2, "minibatches": 5}
     with pytest.raises(InputError, match="minibatches is 5; it takes 4 or less here"):

@@ -343,6 +343,53 @@ def test_schedules_count_absolute_decisions_if_told(total: int) -> None:
         assert model.lr_schedule(1 - done / total) == 0.1
 
 
+class Pair(gym.Env[Any, Any]):
+    """Pictures and numbers together: an observation of two parts."""
+
+    observation_space = gym.spaces.Dict(
+        {
+            "picture": gym.spaces.Box(0, 255, (36, 36, 1), np.uint8),
+            "numbers": gym.spaces.Box(-1, 1, (3,), np.float32),
+        }
+    )
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.left = 7
+        return self.seen(), {}
+
+    def step(self, action: Any) -> Any:
+        self.left -= 1
+        return self.seen(), float(action), self.left == 0, False, {}
+
+    def seen(self) -> dict[str, Any]:
+        picture = self.np_random.integers(256, size=(36, 36, 1)).astype(np.uint8)
+        return {"picture": picture, "numbers": np.full(3, self.left / 7, np.float32)}
+
+
+def test_observations_of_several_parts_are_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gym.registry, "Pair-v0", gym.envs.registration.EnvSpec("Pair-v0", Pair))
+    run = train(
+        "sb3-ppo", "Pair-v0", steps=64, hyperparameters=SMALL["sb3-ppo"], out=tmp_path / "r"
+    )
+    policy: Any = api.load(run)
+    assert type(policy.model.policy).__name__ == "MultiInputActorCriticPolicy"
+    assert run.metrics()[-1]["updates"] > 0
+    result = gridcade.evaluate(run, episodes=3)
+    assert result.decisions == 21
+
+
+def test_updates_may_come_by_the_episode(tmp_path: Path) -> None:
+    given = SMALL["sb3-dqn"] | {"train_freq": [1, "episode"], "gradient_steps": 3}
+    run = train("sb3-dqn", SHORT, steps=200, envs=1, hyperparameters=given, out=tmp_path / "run")
+    updates = run.metrics()[-1]["updates"]
+    assert updates % 3 == 0
+    assert 3 * 10 <= updates <= 3 * 20  # episodes of 10 decisions or fewer, but for the first 50
+
+
 def test_every_preset_makes_a_model() -> None:
     envs = {"vector": lookup.make("CartPole"), "image": lookup.make("Breakout")}
     envs["state"] = lookup.make("FourRooms")

@@ -462,5 +462,8 @@ def test_a_world_without_a_render_mode_draws_nothing() -> None:
 
 def test_the_model_of_a_drawing_needs_no_environment() -> None:
     env = GridWorld("CliffWalk")
-    assert grid_model(env.world).table() == env.P
+    table = grid_model(env.world).table()
+    (step,) = table[36][0]  # up from the start, in the lower left corner of 4 rows of 12
+    assert step == (1.0, 24, -1.0, False)
+    assert sum(len(outcomes) for actions in table.values() for outcomes in actions.values()) == 152
     assert env.moves == FOUR_MOVES

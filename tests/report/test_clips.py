@@ -9,12 +9,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from comparisons import evaluation, real
+from comparisons import evaluation
 from PIL import Image
 
 from gridcade.comparison import Outcome
 from gridcade.report import replay as replays
 from gridcade.report.replay import LARGEST, MOST_BYTES, SECONDS, replay
+from gridcade.training import train
 from gridcade.watch.show import END_PAUSE
 
 RANDOM = Outcome(None, evaluation(1.0), policy="random")
@@ -33,8 +34,10 @@ def film(uri: str) -> tuple[int, float, tuple[int, int]]:
 
 
 def test_a_runs_replay_is_of_the_run(tmp_path: Path) -> None:
-    run = real(tmp_path, seeds=1).outcomes["FourRooms"]["q-learning"][0]
-    made = replay(run, "FourRooms")
+    """On the cliff a return tells the policy: the shortest way is one of 13 moves."""
+    run = train("q-learning", "CliffWalk", steps=100_000, out=tmp_path / "run")
+    made = replay(Outcome(0, evaluation(1.0), run=run.path), "CliffWalk")
+    assert made.words == "Returns -13, -13, -13."
     assert made.moves
     size, seconds, _ = film(made.uri)
     assert size <= MOST_BYTES
@@ -75,7 +78,8 @@ def test_a_film_that_was_cut_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     cut = replay(RANDOM, "CartPole-v1")
     seconds = film(cut.uri)[1]
     assert seconds < film(whole.uri)[1]
-    assert cut.words == f"{whole.words} The film is cut after {seconds:.0f} seconds."
+    told = f"Of the film only the first {seconds:.0f} seconds are shown."
+    assert cut.words == f"{whole.words} {told}"
 
 
 def test_without_pyav_it_is_an_animated_picture(monkeypatch: pytest.MonkeyPatch) -> None:

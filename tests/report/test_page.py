@@ -113,11 +113,13 @@ def test_the_page_can_be_navigated(page: Page) -> None:
 
 
 def test_every_runs_numbers_are_there(studied: Comparison, page: Page) -> None:
-    for runs in studied.outcomes["FourRooms"].values():
+    for label, runs in studied.outcomes["FourRooms"].items():
         for run in runs:
-            for name in ("expected_return", "average_reward"):
-                assert number(run.evaluation[name]["mean"]) in page.text
-            assert number(run.evaluation["exact"]["expected_return"]) in page.text
+            told = run.evaluation
+            means = [told[name]["mean"] for name in ("expected_return", "average_reward")]
+            cells = map(number, [*means, told["exact"]["expected_return"]])
+            seed = "-" if run.seed is None else str(run.seed)
+            assert " ".join([label, seed, *cells]) in page.text
 
 
 def test_verdicts_stand_in_the_page(page: Page) -> None:

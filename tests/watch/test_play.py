@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -13,6 +14,7 @@ from gridcade.envs import lookup
 from gridcade.errors import InputError
 from gridcade.evaluation import measure
 from gridcade.policy import optimal_policy
+from gridcade.streams import episode_seed
 from gridcade.watch import play
 from gridcade.watch.play import keys_of
 
@@ -233,6 +235,22 @@ def test_a_person_meets_the_episodes_of_every_policy(monkeypatch: pytest.MonkeyP
     assert (score.decisions, score.seed) == (wanted.decisions, 3)
     assert score.exact is None
     assert score.policy == "you"
+
+
+def test_a_person_begins_where_every_policy_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two starts the episode's seed chooses one, and the shortest way from there is known."""
+    file = tmp_path / "two.txt"
+    file.write_text("map:\nS.G...S\n")
+    env, starts = lookup.make(str(file)), set()
+    for seed in range(8):
+        start, _ = env.reset(seed=episode_seed(seed, "evaluation", 0, 0))
+        starts.add(start)
+        way = ["right"] * 2 if start == 0 else ["left"] * 4
+        monkeypatch.setattr(play, "TerminalScreen", Scripted([way, []]))
+        assert play.play(str(file), 1, seed, 0.95).decisions == len(way)
+    assert len(starts) == 2
 
 
 def test_keys_stand_for_the_actions_of_a_world() -> None:

@@ -329,7 +329,7 @@ def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
             return heard[-1][1]
 
     monkeypatch.setattr(show, "TerminalScreen", Slow)
-    watch(UniformPolicy(4), "CliffWalk?time_limit=100", where="terminal", fps=1000)
+    watch(UniformPolicy(4), "CliffWalk?time_limit=100", where="terminal", fps=50)
     assert [decision for decision, _ in heard] == [0, 1, 2, 3, 3, 3, 4, 4]
 
 
@@ -443,7 +443,8 @@ def test_a_terminal_shows_decisions_at_a_steady_rate(terminal: Any) -> None:
             seen.setdefault(int(found[1]), moment)
     stretches = [(seen[n + 15] - seen[n]) / 15 for n in range(2, 25) if {n, n + 15} <= set(seen)]
     assert len(stretches) > 10
-    assert min(stretches) == pytest.approx(1 / 25, rel=0.15)  # a busy machine may be slower
+    assert min(stretches) < 1.15 / 25  # a busy machine may be slower
+    assert np.median(stretches) > 0.85 / 25
     watched.press("\x1b")
     assert watched.end() == 0
 

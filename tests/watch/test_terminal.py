@@ -4,7 +4,6 @@ import io
 import os
 import pty
 import re
-import statistics
 import subprocess
 import sys
 import termios
@@ -636,7 +635,7 @@ def test_the_pace_is_that_of_the_real_clock() -> None:
     for _ in range(26):
         pace.wait()
         moments.append(time.monotonic())
-    assert statistics.median(np.diff(moments)) == pytest.approx(0.02, abs=0.005)
+    assert moments[-1] - moments[0] >= 24 * 0.02  # 25 of them, the first one maybe late
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan")])

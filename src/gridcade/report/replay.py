@@ -54,7 +54,7 @@ def replay(outcome: Outcome, env: str) -> Replay:
         frames, fps, words = _played(contender.policy, str(contender.env))
         uri, moves, shown = _encoded(frames, fps)
         if shown < len(frames):
-            words += f" The film is cut after {shown / fps:.0f} seconds."
+            words += f" Of the film only the first {shown / fps:.0f} seconds are shown."
     except Exception as error:  # whatever a renderer raises: the report is not lost over it
         return Replay(f"No replay: {str(error).partition(chr(10))[0] or type(error).__name__}.")
     return Replay(words, uri, moves)

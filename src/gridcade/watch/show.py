@@ -264,6 +264,7 @@ def _in_terminal(
                     while tempo.paused:
                         show(moment)
                         listen(REDRAW)
+                    show(moment)
                     pace = Pace(tempo.fps)
                     pace.wait(listen)  # so that space, pressed twice, is a step
                 if time.monotonic() >= until:

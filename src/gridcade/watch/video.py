@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -31,14 +32,15 @@ def check_video(path: str | Path, fps: float | None = None) -> None:
     if fps is not None and not 0.1 <= fps <= 1000:
         raise InputError(f"fps is {fps}; a video takes 0.1 to 1000")
     try:
-        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(path)
     except OSError as error:  # a name that is too long, a folder that one may not look into
         raise InputError(f"cannot write {path}: {error.strerror}") from None
-    if is_folder:
+    if path.is_dir():
         raise InputError(f"{path} is a folder; a video is a file, such as {path / 'video.mp4'}")
     if kind not in SUFFIXES:
         raise InputError(f"cannot write a video to '{path}': it takes {', '.join(SUFFIXES)}")
-    if not has_folder:
+    if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write {path}: the folder {path.parent} is not yours to write in")
@@ -69,7 +71,8 @@ def save_video(path: str | Path, frames: Iterable[Frame], fps: float) -> None:
     """
     path = Path(path)
     check_video(path, fps)
-    frames = _same_size(frames)
+    failed: list[OSError] = []
+    frames = _same_size(frames, failed)
     first = next(frames, None)
     if first is None:
         raise InputError(f"there are no frames to write to {path}")
@@ -83,18 +86,25 @@ def save_video(path: str | Path, frames: Iterable[Frame], fps: float) -> None:
             _save_animation(part, frames, fps, kind[1:])
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+        if failed:
+            raise
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
 
 
-def _same_size(frames: Iterable[Frame]) -> Iterator[Frame]:
+def _same_size(frames: Iterable[Frame], failed: list[OSError]) -> Iterator[Frame]:
+    """The frames; an error that making one raises is noted: it is not the file's."""
     shape = None
-    for number, frame in enumerate(frames):
-        shape = shape or frame.shape
-        if frame.shape != shape:
-            raise ValueError(f"frame {number} is {frame.shape}; the first one is {shape}")
-        yield frame
+    try:
+        for number, frame in enumerate(frames):
+            shape = shape or frame.shape
+            if frame.shape != shape:
+                raise ValueError(f"frame {number} is {frame.shape}; the first one is {shape}")
+            yield frame
+    except OSError as error:
+        failed.append(error)
+        raise
 
 
 def _save_mp4(path: Path, frames: Iterable[Frame], shape: tuple[int, ...], fps: float) -> None:
