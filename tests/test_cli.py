@@ -421,7 +421,7 @@ def test_an_evaluation_says_what_it_was_measured_with(gridcade: Call) -> None:
 def test_the_time_left_is_that_of_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What learns nothing is soon done, or plays for long: no measure of the others."""
     now = iter([0.0, 10.0, 20.0, 90.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("gridcade.console.time.monotonic", lambda: next(now))
     display = console.StudyDisplay(lambda: False)
 
     def left(*shares: float) -> str:

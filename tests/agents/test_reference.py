@@ -355,7 +355,7 @@ class Pair(gym.Env[Any, Any]):
     action_space = gym.spaces.Discrete(2)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
+        super().reset(seed=seed, options=options)
         self.left = 7
         return self.seen(), {}
 
@@ -371,7 +371,8 @@ class Pair(gym.Env[Any, Any]):
 def test_observations_of_several_parts_are_learnt_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(gym.registry, "Pair-v0", gym.envs.registration.EnvSpec("Pair-v0", Pair))
+    spec = gym.envs.registration.EnvSpec("Pair-v0", lambda **_: Pair())
+    monkeypatch.setitem(gym.registry, "Pair-v0", spec)
     run = train(
         "sb3-ppo", "Pair-v0", steps=64, hyperparameters=SMALL["sb3-ppo"], out=tmp_path / "r"
     )
