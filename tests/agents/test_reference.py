@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import stable_baselines3
 import torch
+from gymnasium.envs.registration import EnvSpec
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
@@ -371,7 +372,7 @@ class Pair(gym.Env[Any, Any]):
 def test_observations_of_several_parts_are_learnt_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = gym.envs.registration.EnvSpec("Pair-v0", lambda **_: Pair())
+    spec = EnvSpec("Pair-v0", lambda **_: Pair())
     monkeypatch.setitem(gym.registry, "Pair-v0", spec)
     run = train(
         "sb3-ppo", "Pair-v0", steps=64, hyperparameters=SMALL["sb3-ppo"], out=tmp_path / "r"
