@@ -221,7 +221,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         return np.array(observations), info
 
     def step(self, actions: NDArray[np.int64]) -> Any:
-        """Observations, raw rewards, terminated, truncated, and info."""
+        """Observations [n, 4, 84, 84], raw rewards, terminated, truncated, [n] each, and info."""
         played = self._games.step(np.asarray(actions, dtype=np.int64))
         observations, rewards, terminated, truncated, info = played
         lives = np.array(info["lives"])

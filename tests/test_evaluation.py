@@ -385,7 +385,7 @@ def test_a_policy_is_anything_that_predicts() -> None:
     assert result.exact is None
     assert "no exact value: this policy does not tell its action probabilities" in result.notes
     starts = np.concatenate([told for told in remembering.starts if len(told) == ENVS])
-    assert 30 <= starts.sum() - ENVS < len(starts)  # after the first ones
+    assert 20 <= starts.sum() - ENVS < (len(starts) - ENVS) / 2  # after the first ones
 
 
 def test_a_policy_that_draws_within_itself_has_no_exact_value() -> None:

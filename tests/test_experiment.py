@@ -236,11 +236,13 @@ def test_what_train_would_refuse_is_told_before_anything_is_made(
     by_steps = replace(by_time, steps=1000)
     (one, *_) = plan(by_steps)
     assert one.memory == 2 * 4 * 4 * 1000  # two observations of four numbers, four bytes each
-    monkeypatch.setattr(training, "_memory", lambda: training.MEMORY_BESIDE + 2 * one.memory)
+    monkeypatch.setattr(training, "_memory", lambda: 4 * one.memory)  # half of it is for others
     with pytest.raises(InputError, match=r"3 replays side by side would take .*, or fewer --jobs"):
         run(by_steps, tmp_path / "out", jobs=3)
-    monkeypatch.setattr(training, "_memory", lambda: training.MEMORY_BESIDE)
-    with pytest.raises(InputError, match=r"the replay would take .* a smaller buffer_size$"):
+    monkeypatch.setattr(training, "_memory", lambda: one.memory)
+    with pytest.raises(
+        InputError, match=r"replay or rollout would take .* buffer_size or rollout$"
+    ):
         run(by_steps, tmp_path / "out", jobs=1)
     assert not (tmp_path / "out").exists()
 
@@ -484,7 +486,7 @@ def test_a_run_that_was_removed_is_trained_to_its_budget(
         return train(**given)
 
     with _begun(session), monkeypatch.context() as patched:
-        patched.setattr("gridcade.task.PULSE", 0.0)  # it asks at every decision
+        patched.setattr("gridcade.task.PULSE", 0.0)  # it asks whenever the loop does
         patched.setattr(training, "train", interrupted)
         attempt(task, session)
     assert Run(session.run(task)).last_checkpoint() < 3000

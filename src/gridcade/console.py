@@ -343,7 +343,7 @@ def show_solution(
         values = solution.values
         if solution.bias is not None:
             values = solution.bias
-            print("values: how much more a state is worth than the first that is come back to")
+            print("relative values: how much more a state is worth than the first that recurs")
         width, height = world.world.width, world.world.height
         columns = out.width if out.is_terminal else max(100, 2 * width)
         rows = max(out.height - 4 if out.is_terminal else 60, 20, height)  # what is long scrolls

@@ -142,8 +142,8 @@ def measure(
         if model is not None and (table := actor.table(single, model)) is not None:
             try:
                 exact, said = exact_values(model, table, limit, discount)
-            except InputError as error:
-                said = [f"no exact value: {error}"]
+            except mdp.UnsolvableError as error:
+                said = [f"no exact value: without a time limit {error}"]
             notes += said
         elif model is not None:
             notes.append("no exact value: this policy does not tell its action probabilities")

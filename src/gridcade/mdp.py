@@ -36,7 +36,12 @@ UNBOUNDED = (
     "the expected return has no bound: rewards can be collected for ever. "
     "Ask for the gain or for a discounted return"
 )
-TOO_LONG = "the episodes are too long to be solved. Ask for a discounted return"
+TOO_LONG = "the episodes are too long to be solved"
+UNSETTLED = "policy iteration did not settle: the model's numbers are too far apart"
+
+
+class UnsolvableError(InputError):
+    """The model's numbers are beyond what can be solved for, or there is no finite answer."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ def evaluate_policy(
     Raises:
         InputError: the policy is not a table of probabilities that fits the model; a discount
             outside [0, 1); a time limit on a continuing model.
+        UnsolvableError: episodes are too long.
     """
     chain = Chain.of(model, policy)
     check_discount(discount)
@@ -96,9 +102,8 @@ def evaluate_policy(
     discounted = _solve(chain.transitions * discount, chain.rewards)
     gains, _ = gain_and_bias(*_restarted(model, chain))
     gain = float(gains[-1])
-    slack = TOLERANCE * np.abs(chain.rewards).max()
-    if not chain.rewards.min() - slack <= gain <= chain.rewards.max() + slack:
-        raise InputError(TOO_LONG)  # states that are left as rarely as numbers are rounded
+    reached = _reached(chain.transitions, np.flatnonzero(model.start))
+    _check_gains(gains[:-1][reached], chain.rewards)
     expected_return, length = (None, None) if model.continuing else _totals(model, chain, gain)
     return PolicyValue(
         expected_return=expected_return,
@@ -185,6 +190,7 @@ def gain_and_bias(
 
     Solves h + g d = r + P h with P g = g, and h = 0 in the first state of each recurrent class
     (Puterman 1994, section 8.2.3; `durations` d are 1, or 0 for a state passed through at once).
+    Transitions are [states, states], rewards and durations [states]; so are gain and bias.
     """
     size = len(rewards)
     gains, bias = np.zeros(size), np.zeros(size)
@@ -211,6 +217,13 @@ def gain_and_bias(
         lead = rewards[passing] - gains[passing] * durations[passing]
         bias[passing] = lu.solve(lead + outward @ bias[rest])
     return gains, bias
+
+
+def _check_gains(gains: Floats, rewards: Floats) -> None:
+    """Raise UnsolvableError where a gain cannot be: of states left as rarely as 1 is rounded."""
+    slack = TOLERANCE * np.abs(rewards).max()
+    if gains.min() < rewards.min() - slack or gains.max() > rewards.max() + slack:
+        raise UnsolvableError(TOO_LONG)
 
 
 def _classes(transitions: sparse.csr_array) -> tuple[Ints, NDArray[np.bool_]]:
@@ -241,7 +254,7 @@ def _factor(system: Any) -> SuperLU:
     try:
         return splu(sparse.csc_array(system))
     except RuntimeError:  # singular, by rounding
-        raise InputError(TOO_LONG) from None
+        raise UnsolvableError(TOO_LONG) from None
 
 
 def _restarted(model: Model, chain: Chain) -> tuple[sparse.csr_array, Floats, Floats]:
@@ -381,7 +394,7 @@ def _policy_iteration(
         if discount == 1.0:
             ends = np.unique(states[picked & model.terminated])
             if not _reached(chain.T.tocsr(), ends)[inside].all():
-                raise InputError(UNBOUNDED if rewards.max() > 0 else TOO_LONG)
+                raise UnsolvableError(UNBOUNDED if rewards.max() > 0 else TOO_LONG)
         expected = _sums(states, weights * rewards, model.num_states)
         values = _solve(chain * discount, expected)
         scores = np.where(allowed, _backup(model, rewards, values, discount), -np.inf)
@@ -391,7 +404,7 @@ def _policy_iteration(
         if (better == actions).all():
             return values, actions
         actions = better
-    raise InputError("policy iteration did not settle: the model's numbers are too far apart")
+    raise UnsolvableError(UNSETTLED)
 
 
 def _best_discounted(model: Model, discount: float) -> tuple[Floats, Ints]:
@@ -421,7 +434,7 @@ def _best_return(model: Model) -> tuple[Floats, Ints]:
     best[np.arange(len(actions)), actions] |= inside
     lengths, actions = _policy_iteration(model, steps, actions, best)
     if not (-lengths[model.start > 0] <= LONGEST).all():
-        raise InputError(TOO_LONG)
+        raise UnsolvableError(TOO_LONG)
     return np.where(inside, values, np.nan), actions
 
 
@@ -482,6 +495,7 @@ def _best_gain(model: Model) -> tuple[Floats, Floats, Ints]:
             ).reshape(shape)
             better = _switch(np.where(keeping, lead, -np.inf), actions, stakes)
         if (better == actions).all():
+            _check_gains(gains, chain.rewards)
             return gains[:-1], bias[:-1], actions
         actions = better
-    raise InputError("policy iteration did not settle: the model's numbers are too far apart")
+    raise UnsolvableError(UNSETTLED)

@@ -131,12 +131,13 @@ def batch_means(rewards: ArrayLike, batches: int, confidence: float) -> Estimate
     correlation = float((offsets[:, 1:] * offsets[:, :-1]).mean() / (offsets**2).mean())
     if correlation * math.sqrt(streams * (batches - 1)) < 2.33:  # above by chance 1 time in 100
         return estimate
-    note = f"neighbouring batches are correlated ({correlation:.2f}): take longer ones"
+    note = f"neighbouring batches are correlated ({correlation:.2f}): "
     if streams == 1:
-        return replace(estimate, note=note)
-    note += f"; the interval is over the means of {streams} streams"
+        return replace(estimate, note=note + "take longer ones")
     over_streams = mean_interval(means.mean(axis=1), confidence, "streams")
-    return replace(over_streams, method="stream means", note=note)
+    note += f"the interval is over the means of {streams} streams"
+    notes = filter(None, (note, over_streams.note))
+    return replace(over_streams, method="stream means", note="; ".join(notes))
 
 
 def two_valued_interval(

@@ -289,10 +289,11 @@ class Trainer:
         """
         value = self._exact_value()
         if value is None:
+            continuing = self.model is not None and self.model.continuing
             measured = measure(
                 self.agent,
                 self.run.env,
-                episodes=self.config.evaluation_episodes,
+                episodes=None if continuing else self.config.evaluation_episodes,
                 seed=self.config.seed,
                 confidence=CONFIDENCE,
                 purpose="validation",
@@ -318,7 +319,7 @@ class Trainer:
             return None
         try:
             return mdp.evaluate_policy(self.model, table, time_limit=lookup.time_limit(self.env))
-        except InputError:
+        except mdp.UnsolvableError:
             return None
 
 

@@ -242,6 +242,8 @@ def memory_of(agent: Any) -> int:
 def check_memory(needed: Sequence[int]) -> None:
     """Raise InputError where agents side by side would outgrow this machine's memory, hours later.
 
+    A system of MEMORY_BESIDE is supposed, or on small machines of half the memory.
+
     Args:
         needed: bytes, by each of them.
     """

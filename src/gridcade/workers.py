@@ -79,7 +79,7 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     if address is not None and address != "auto":
         _reach(address, "Ray cluster")  # Ray itself would try for minutes
     local = {"num_cpus": jobs or cpu_count(), "include_dashboard": False}
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM)  # which Ray makes an exit at once
     try:
         ray.init(
             address or "local",
@@ -90,8 +90,9 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     except (ConnectionError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"no Ray cluster at '{address or 'local'}': {reason}") from None
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # which Ray has made an exit at once
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     try:
         # retried without end: whether an item that kills its workers is worth it, it knows itself
         task = ray.remote(num_cpus=1, max_retries=-1)(_call)

@@ -219,19 +219,24 @@ def test_rewards_are_raw() -> None:
 
 
 def test_the_picture_is_the_games_own_at_the_same_moment() -> None:
-    """In colour, to the pixel; the protocol of 2013 takes the emulator's frames as they are."""
+    """In colour, to the pixel; the protocol of 2013 takes the emulator's frames as they are.
+
+    And it is what the agent sees, grey and small.
+    """
     game = AtariGame("Breakout", "mnih2013", render_mode="rgb_array")
     gym.register_envs(ale_py)
     raw: Any = gym.make("BreakoutNoFrameskip-v4", frameskip=4)
-    game.reset(seed=4)
+    warped = WarpFrame(raw)
+    seen, _ = game.reset(seed=4)
     frame, _ = raw.reset(seed=4)
     rng = np.random.default_rng(1)
     shown = 0
     for _ in range(200):
         np.testing.assert_array_equal(game.render(), frame)
+        np.testing.assert_array_equal(seen[-1], warped.observation(frame)[..., 0])
         action = int(rng.integers(4))
         frame, _, terminated, _, _ = raw.step(action)
-        _, _, ended, _, _ = game.step(action)
+        seen, _, ended, _, _ = game.step(action)
         assert ended == terminated
         shown += 1
         if ended:

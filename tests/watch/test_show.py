@@ -305,7 +305,7 @@ def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
 ) -> None:
     """And two presses of space are a step: one picture, shown for a decision's time."""
     script = iter([[], [], ["-"], ["space"], ["space"], ["space"], [], ["q"]])
-    heard: list[tuple[int, list[str]]] = []
+    heard: list[tuple[int, bool, list[str]]] = []  # decision and pause on the screen, keys
 
     class Slow:
         """A terminal behind a line that takes 50 ms a picture."""
@@ -320,17 +320,18 @@ def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
             return 80, 24
 
         def show(self, lines: list[str]) -> None:
-            self.shown = int(re.findall(r"decision (\d+)", lines[1])[0])
+            self.shown = int(re.findall(r"decision (\d+)", lines[1])[0]), "paused" in lines[1]
             time.sleep(0.05)
 
         def keys(self, timeout: float) -> list[str]:
             time.sleep(timeout)
-            heard.append((self.shown, next(script)))
-            return heard[-1][1]
+            heard.append((*self.shown, next(script)))
+            return heard[-1][-1]
 
     monkeypatch.setattr(show, "TerminalScreen", Slow)
     watch(UniformPolicy(4), "CliffWalk?time_limit=100", where="terminal", fps=50)
-    assert [decision for decision, _ in heard] == [0, 1, 2, 3, 3, 3, 4, 4]
+    assert [decision for decision, *_ in heard] == [0, 1, 2, 3, 3, 3, 4, 4]
+    assert [paused for _, paused, _ in heard] == [False] * 4 + [True, False, True, True]
 
 
 def screen(output: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Watching and playing: in a terminal, as a video file, in a window and in the browser."""
+"""Watching and playing: in a terminal, in a window and as a video file."""
