@@ -405,24 +405,24 @@ def test_the_cut_of_what_has_no_limit_is_allowed_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From one start in a hundred a policy goes nowhere for ever: of 100 episodes maybe none."""
-    monkeypatch.setattr(evaluation, "LONGEST_EPISODE", 2000)
+    monkeypatch.setattr(evaluation, "LONGEST_EPISODE", 1000)
     file = tmp_path / "rare.txt"
     file.write_text(f"time limit: none\nmap:\n{'S' * 99}G\n{'#' * 99}#\nS{'#' * 99}")
     model, limit = known(str(file))
     assert limit is None
     right = TabularPolicy(np.eye(4)[np.ones(model.num_states, dtype=int)])
-    seeds = range(40)
+    seeds = range(10)
     found = [measure(right, str(file), episodes=100, seed=seed) for seed in seeds]
     unlucky = [r for r in found if r.truncated == 0]
     assert 0 < len(unlucky) < len(found)
-    # as played: 99 of 100 episodes of 1 to 99 decisions pay 1, the others are cut at 2,000
-    truth = 0.99 / (0.99 * 50 + 0.01 * 2000)
+    # as played: 99 of 100 episodes of 1 to 99 decisions pay 1, the others are cut at 1,000
+    truth = 0.99 / (0.99 * 50 + 0.01 * 1000)
     for result in unlucky:
         assert result.average_reward.low < truth < result.average_reward.high
     for result in found:
-        cut = "episodes were cut after 2000 decisions" in result.notes
+        cut = "episodes were cut after 1000 decisions" in result.notes
         assert cut == (result.truncated != 0)
-    limited = measure(right, f"{file}?time_limit=3000", episodes=300)
+    limited = measure(right, f"{file}?time_limit=1500", episodes=300)
     assert limited.truncated
     assert not [note for note in limited.notes if "cut" in note]
 
