@@ -739,7 +739,7 @@ def test_the_slurm_workers_of_the_docs_have_one_thread_and_no_limit_to_memory() 
     assert options[options.index("--nthreads") + 1] == "1"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)  # guards against hanging only
 @pytest.mark.parametrize(
     ("backend", "cluster"), [("loky", no_cluster), ("ray", ray_cluster), ("dask", dask_cluster)]
 )
