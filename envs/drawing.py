@@ -35,13 +35,6 @@ class Overlay:
     policy: Any = None  # [states, actions]: probabilities
 
 
-def scale_colours(shares: Any, anchors: tuple[Colour, ...]) -> NDArray[np.uint8]:
-    """Colours at shares 0 to 1 of a scale.  [n] -> [n, 3]."""
-    at = np.linspace(0, 1, len(anchors))
-    channels = [np.interp(shares, at, [a[c] for a in anchors]) for c in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
-
-
 def value_colours(values: Any) -> NDArray[np.uint8]:
     """Heat-map colours of values, lowest to highest.  [states] -> [states, 3]."""
     values = np.asarray(values, dtype=np.float64)
@@ -49,7 +42,10 @@ def value_colours(values: Any) -> NDArray[np.uint8]:
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     apart = high - low > 1e-9 * max(abs(low), abs(high))  # more than rounding errors
     shares = (values - low) / (high - low) if apart else np.full(values.shape, 0.5)
-    return scale_colours(np.nan_to_num(shares, nan=0.0, posinf=1.0, neginf=0.0), VALUE_SCALE)
+    shares = np.nan_to_num(shares, nan=0.0, posinf=1.0, neginf=0.0)
+    at = np.linspace(0, 1, len(VALUE_SCALE))
+    channels = [np.interp(shares, at, channel) for channel in zip(*VALUE_SCALE, strict=True)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 class Picture:

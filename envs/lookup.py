@@ -131,6 +131,12 @@ def map_file(name: str) -> Path | None:
     return Path(base) if base.endswith(".txt") or os.path.isfile(base) else None
 
 
+def map_text(name: str) -> str | None:
+    """The text of a world that was drawn by hand; None for names of environments."""
+    file = map_file(name)
+    return file.read_text(encoding="utf-8") if file else None
+
+
 def with_arguments(name: str, arguments: dict[str, Any]) -> str:
     """A name with its arguments inside: `Maze`, {"size": 9} -> `Maze?size=9`."""
     base, _, query = name.partition("?")

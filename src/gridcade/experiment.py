@@ -146,8 +146,7 @@ def plan(study: Study) -> list[Task]:
                 fixed = [] if entry.kind else [_check_fixed(entry, env)]
             except InputError as error:
                 raise InputError(f"{entry.label} on {env}: {error}") from None
-            map_ = lookup.map_file(env)  # which can be read: the environment was made
-            world = map_.read_text(encoding="utf-8") if map_ else None
+            world = lookup.map_text(env)  # which can be read: the environment was made
             depends = (env, world, study.episodes, study.evaluation_seed, study.confidence)
             started = [_digest(configs[0].init_from)] if configs and configs[0].init_from else []
             tasks += [
@@ -249,8 +248,7 @@ def _check_folder(session: Session, tasks: Sequence[Task]) -> None:
             continue
         kept = Run(path)
         found = config_differences(kept.config, task.config)
-        map_ = lookup.map_file(task.env)
-        if kept.world != (map_.read_text(encoding="utf-8") if map_ else None):
+        if kept.world != lookup.map_text(task.env):
             found.append("the map differs")
         if found:
             raise InputError(

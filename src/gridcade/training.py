@@ -106,8 +106,7 @@ def train(
     if note is not None and (warning := _tight_memory(getattr(made, "replay_bytes", 0))):
         note(warning)
     check_memory([memory_of(made)])
-    map_ = lookup.map_file(env)
-    world = map_.read_text(encoding="utf-8") if map_ else None
+    world = lookup.map_text(env)
     path = Path(out) if out is not None else _free_folder(settled)
     if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
         raise _taken(Run(path), settled, world)
