@@ -121,8 +121,7 @@ class DQN(DeepAgent):
     @property
     def replay_bytes(self) -> int:
         """What the frames of a full replay take."""
-        size = int(np.prod(self._frame, dtype=np.int64)) * int(np.dtype(self._dtype).itemsize)
-        return self.config.replay_capacity * size
+        return self.config.replay_capacity * np.empty(self._frame, self._dtype).nbytes
 
     @property
     def full(self) -> bool:

@@ -44,7 +44,7 @@ class PQNConfig(DeepConfig):
     """Probability of a random action."""
     learning_rate: Schedule = field(default_factory=lambda: Schedule(0.00025))
     """Of RAdam."""
-    most_gradient: float = 10.0
+    max_grad_norm: float = 10.0
     """Norm that longer gradients are cut to."""
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class PQNConfig(DeepConfig):
         self.check(
             least={"rollout": 1, "epochs": 1, "minibatches": 1},
             shares=["trace_decay"],
-            positive=["most_gradient"],
+            positive=["max_grad_norm"],
             schedules=["epsilon", "learning_rate"],
         )
 
@@ -115,8 +115,7 @@ class PQN(DeepAgent):
         """Raise InputError unless each minibatch of a rollout has a decision."""
         if (given := self.config.minibatches) > (most := self.config.rollout * envs):
             raise InputError(f"minibatches is {given}; it takes {most} or less here")
-        size = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize  # of an observation
-        self.memory_bytes = 2 * most * size
+        self.memory_bytes = 2 * most * self._played.observations[0, 0].nbytes
 
     def attach(self, envs: int, slack: int = 0, storage: Any = None) -> None:
         """Make room for two rollouts: the one that is played, and the one that is learnt from."""
@@ -201,7 +200,7 @@ class PQN(DeepAgent):
         loss = 0.5 * nn.functional.mse_loss(q, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         self._gather_gradients()
-        nn.utils.clip_grad_norm_(self.q.parameters(), self.config.most_gradient)
+        nn.utils.clip_grad_norm_(self.q.parameters(), self.config.max_grad_norm)
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate.at(self.decisions)
         self._optimiser.step()

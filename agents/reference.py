@@ -332,8 +332,8 @@ class Reference:
         if not hasattr(self._config, "buffer_size") or not space.shape:
             return 0
         copies = 1 if getattr(self._config, "optimize_memory_usage", False) else 2
-        size = int(np.prod(space.shape, dtype=np.int64)) * int(np.dtype(space.dtype).itemsize)
-        return copies * size * int(self._config.buffer_size)
+        observation = np.empty(space.shape, space.dtype)
+        return copies * observation.nbytes * int(self._config.buffer_size)
 
     @property
     def _config(self) -> Any:

@@ -225,7 +225,7 @@ def test_rollouts_beyond_this_machines_memory_are_refused(
 
 def test_an_update_is_a_cut_step_of_radam() -> None:
     """Down the gradient of half the squared error, no longer than the norm allowed."""
-    agent, experience = started(changed(most_gradient=0.01), SHORT, 2)
+    agent, experience = started(changed(max_grad_norm=0.01), SHORT, 2)
     go_on(agent, experience, 2 * (SMALL.rollout + 3))
     rows = np.array([0, 3, 5, 9])
     q, moments = copy.deepcopy(agent.q), copy.deepcopy(agent._optimiser.state_dict())
@@ -438,7 +438,7 @@ def test_the_papers_preset_has_its_values() -> None:
         minibatches=32,
         epsilon=Schedule(1.0, 0.001, 5_000_000),
         learning_rate=Schedule(0.00025),
-        most_gradient=10.0,
+        max_grad_norm=10.0,
         clip_rewards=True,
     )
     preset = tomllib.loads(kind.preset("gallici2024").read_text())
@@ -452,7 +452,7 @@ def test_the_papers_preset_has_its_values() -> None:
         ({"trace_decay": -0.1}, "trace_decay is -0.1"),
         ({"rollout": 0}, "rollout is 0"),
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
-        ({"most_gradient": 0.0}, "most_gradient is 0.0"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0"),
         ({"learning_rate": Schedule(2.0)}, "learning_rate.initial is 2.0"),
         ({"epsilon": Schedule(1.0, power=0.5)}, "a network has none"),
     ],

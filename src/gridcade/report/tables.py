@@ -26,7 +26,6 @@ SAME = {  # stable-baselines3's names for what our agents call otherwise and cou
     "exploration_final_eps": "epsilon.final",
     "gamma": "discount",
     "learning_starts": "learn_start",
-    "max_grad_norm": "most_gradient",
     "n_epochs": "epochs",
     "policy_kwargs.net_arch": "hidden",
     "target_update_interval": "target_every",

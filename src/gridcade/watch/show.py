@@ -56,14 +56,6 @@ class Moment:
     end: str  # "", "ended", "cut by the time limit", "cut after 500 decisions"
 
 
-@dataclass(frozen=True)
-class Mind:
-    """What a tabular policy thinks of a drawn world."""
-
-    values: Any  # [states], or None
-    table: Any  # [states, actions]
-
-
 class Tempo:
     """Decisions a second, and the keys that govern them.
 
@@ -194,20 +186,20 @@ def drawable(name: str) -> Env:
     return env
 
 
-def read_mind(actor: Actor, env: Env) -> Mind | None:
+def read_mind(actor: Actor, env: Env) -> Overlay | None:
     """Values and probabilities by state, where the world is drawn and the policy can tell them."""
     world = env.unwrapped
     if not isinstance(world, TabularEnv):
         return None
     table = policy_table(actor.policy, env, world.model)
-    return None if table is None else Mind(state_values(actor.policy), table)
+    return None if table is None else Overlay(state_values(actor.policy), table)
 
 
 def panel(
     picture: NDArray[np.uint8],
     place: tuple[int, int] | None,
     env: Env,
-    mind: Mind | None,
+    mind: Overlay | None,
     columns: int,
     rows: int,
 ) -> list[str]:
@@ -221,7 +213,7 @@ def panel(
         world.world,
         world.places,
         mind.values,
-        mind.table,
+        mind.policy,
         world.moves,
         place,
         half,
@@ -232,7 +224,7 @@ def panel(
 
 
 def _in_terminal(
-    seen: Iterator[Moment], env: Env, mind: Mind | None, heading: str, fps: float, episodes: int
+    seen: Iterator[Moment], env: Env, mind: Overlay | None, heading: str, fps: float, episodes: int
 ) -> None:
     first = next(seen)
     tempo, pace = Tempo(fps), Pace(fps)
@@ -271,7 +263,9 @@ def _in_terminal(
                     break
 
 
-def _in_window(seen: Iterator[Moment], env: Env, mind: Mind | None, title: str, fps: float) -> None:
+def _in_window(
+    seen: Iterator[Moment], env: Env, mind: Overlay | None, title: str, fps: float
+) -> None:
     from gridcade.envs.window import Window
 
     frames = _frames(seen, env, mind, fps)
@@ -292,14 +286,14 @@ def _in_window(seen: Iterator[Moment], env: Env, mind: Mind | None, title: str, 
 
 
 def _frames(
-    seen: Iterator[Moment], env: Env, mind: Mind | None, fps: float
+    seen: Iterator[Moment], env: Env, mind: Overlay | None, fps: float
 ) -> Iterator[NDArray[np.uint8]]:
     """Pictures, with what a tabular policy thinks beside them; ends stay in sight for a while."""
     world = env.unwrapped
     for moment in seen:
         frame = moment.picture
         if mind is not None and isinstance(world, TabularEnv):
-            world.overlay = Overlay(mind.values, mind.table)
+            world.overlay = mind
             thoughts = picture(env)
             world.overlay = None
             gap = np.full((frame.shape[0], 8, 3), 255, dtype=np.uint8)
