@@ -213,7 +213,10 @@ class DeepAgent(ByProbabilities):
         return found
 
     def _put_back(self, tensors: Tensors, optimiser: Any, **modules: nn.Module) -> None:
-        """Undo `_kept`; ValueError if a tensor is missing, or of another shape."""
+        """Undo `_kept`; ValueError if a tensor is missing, or of another shape.
+
+        Moments are there for every weight that is learnt, once there were `self.updates`.
+        """
         for name, module in modules.items():
             for key, present in module.state_dict().items():
                 given = tensors.get(f"{name}.{key}")
@@ -230,6 +233,11 @@ class DeepAgent(ByProbabilities):
             if key.startswith("optimiser."):
                 _, i, name = key.split(".")
                 moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(given))
+        kinds = sorted({name for state in moments.values() for name in state}) or ["step"]
+        for i, weight in enumerate(self.q.parameters()):
+            for name in kinds if self.updates and weight.requires_grad else ():
+                if name not in moments.get(i, {}):
+                    raise ValueError(f"it lacks the tensor 'optimiser.{i}.{name}'")
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
         unpack(self._rng, tensors["agent_stream"])

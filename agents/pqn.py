@@ -45,7 +45,7 @@ class PQNConfig(DeepConfig):
     learning_rate: Schedule = field(default_factory=lambda: Schedule(0.00025))
     """Of RAdam."""
     max_grad_norm: float = 10.0
-    """Norm that longer gradients are cut to."""
+    """Norm that longer gradients are clipped to."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -55,6 +55,8 @@ class PQNConfig(DeepConfig):
             positive=["max_grad_norm"],
             schedules=["epsilon", "learning_rate"],
         )
+        if not (given := self.learning_rate.initial):
+            raise InputError(f"learning_rate.initial is {given}; it takes more than 0")
 
 
 def lambda_returns(
@@ -87,7 +89,7 @@ class Rollout:
     rewards: Numbers
     discounts: Numbers  # 0 after an end
     next_values: Numbers  # max_a Q of what the decision led to
-    cut: NDArray[np.bool_]  # truncated: what follows is another episode
+    truncated: NDArray[np.bool_]  # what follows is another episode
 
 
 class PQN(DeepAgent):
@@ -146,8 +148,10 @@ class PQN(DeepAgent):
         values = self._values(seen)
         random = self._rng.random(len(values)) < self.epsilon
         drawn = self._rng.integers(self._num_actions, size=len(values))
-        if self._t:  # here the last decisions led, but for those that an episode was cut after
-            going = ~self._played.cut[self._t - 1]
+        if (
+            self._t
+        ):  # here the last decisions led, but for those that an episode was truncated after
+            going = ~self._played.truncated[self._t - 1]
             self._played.next_values[self._t - 1, going] = values.max(axis=1)[going]
         if self._t == self.config.rollout:
             self._close()
@@ -157,13 +161,14 @@ class PQN(DeepAgent):
     def observe(self, step: Step) -> None:
         """Take in a decision of each environment. A lost life ends bootstrapping, not the game."""
         rewards, terminated = self._learnable(step, self.config.clip_rewards)
-        played, t, cut = self._played, self._t, step.truncated & ~terminated
-        played.actions[t], played.rewards[t], played.cut[t] = step.actions, rewards, cut
+        played, t, truncated = self._played, self._t, step.truncated & ~terminated
+        played.actions[t], played.rewards[t] = step.actions, rewards
+        played.truncated[t] = truncated
         played.discounts[t] = np.where(terminated, 0, self.config.discount)
         played.next_values[t] = 0  # until it is acted on, if it is
-        if cut.any():
-            ends = self._values(self._seen(np.asarray(step.next_observations)[cut]))
-            played.next_values[t, cut] = ends.max(axis=1)
+        if truncated.any():
+            last = self._values(self._seen(np.asarray(step.next_observations)[truncated]))
+            played.next_values[t, truncated] = last.max(axis=1)
         self._t += 1
         self.decisions += len(rewards)
 
@@ -171,7 +176,7 @@ class PQN(DeepAgent):
         """Turn the rollout into the batch that is learnt from during the next one."""
         batch = self._played
         self._batch, self._played = batch, self._batch
-        decays = np.where(batch.cut, 0, self.config.trace_decay).astype(np.float32)
+        decays = np.where(batch.truncated, 0, self.config.trace_decay).astype(np.float32)
         terms = (batch.rewards, batch.discounts, batch.next_values)
         self._returns = lambda_returns(*terms, decays)
         shuffled = [self._rng.permutation(decays.size) for _ in range(self.config.epochs)]
@@ -242,8 +247,8 @@ class PQN(DeepAgent):
         """
         if missing := self.state_dict().keys() - tensors.keys():
             raise ValueError(f"it lacks the tensor '{min(missing)}'")
-        self._put_back(tensors, self._optimiser, q=self.q)
         self.decisions, self.updates, t, learnt = (int(n) for n in tensors["counters"])
+        self._put_back(tensors, self._optimiser, q=self.q)
         self._sums[:] = tensors["sums"]
         if tensors["returns"].shape[1] != self._returns.shape[1]:
             return  # of other environments than these: fit to act, not to go on

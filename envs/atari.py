@@ -19,6 +19,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+from joblib import cpu_count
 from numpy.typing import NDArray
 
 from gridcade.errors import InputError, unknown
@@ -176,7 +177,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         from ale_py.vector_env import AtariVectorEnv
 
         if threads is None:
-            threads = max(min(count // GAMES_A_THREAD, os.cpu_count() or 1), 1)
+            threads = max(min(count // GAMES_A_THREAD, cpu_count()), 1)
         height, width, stack = (*SCREEN, 1) if native else (84, 84, STACK)
         self._games = _giving_way(
             AtariVectorEnv,

@@ -74,7 +74,7 @@ def demo(out: Path | None = None) -> None:
 
     video = out / f"{GAME}.webp"
     _step(
-        "The arcade: an agent that came trained, by PQN on two cores, sees nothing of Breakout but "
+        "The arcade: an agent that came trained, by PQN, sees nothing of Breakout but "
         "the screen. One game of it, with one decision in twenty at random:",
         f"gridcade watch {GAME} --video {video} --episodes 1",
     )

@@ -53,15 +53,35 @@ def go_on(agent: PQN, experience: Experience, until: int) -> None:
         next(steps)
 
 
+FRAMES = np.random.default_rng(0).integers(0, 256, (31, 2, 4, 36, 36), dtype=np.uint8)
+
+
+def pictured(seed: int = 0, **fields: Any) -> PQN:
+    """An agent of two environments that are seen as images, with passes in bfloat16."""
+    config = changed(network="2013", bfloat16=True, **fields)
+    agent = PQN(Form((4, 36, 36), np.uint8, 4, 3), config, seed)
+    agent.attach(2)
+    return agent
+
+
+def play(agent: PQN, begin: int, end: int) -> None:
+    """Go through some of FRAMES."""
+    no = np.zeros(2, bool)
+    for t in range(begin, end):
+        actions = agent.act(FRAMES[t])
+        agent.update()
+        agent.observe(Step(FRAMES[t], actions, np.ones(2), FRAMES[t + 1], no, no, FRAMES[t + 1]))
+
+
 # ---- targets
 
 
 def naive_return(t: int, decay: float, episode: dict[str, NDArray[Any]]) -> float:
     """G_t of one environment by its recursion, written as Gallici et al. do."""
-    r, gamma, v, cut = (episode[key] for key in ("r", "gamma", "v", "cut"))
+    r, gamma, v, truncated = (episode[key] for key in ("r", "gamma", "v", "truncated"))
     if gamma[t] == 0:
         return float(r[t])
-    if cut[t] or t == len(r) - 1:
+    if truncated[t] or t == len(r) - 1:
         return float(r[t] + gamma[t] * v[t])
     following = naive_return(t + 1, decay, episode)
     return float(r[t] + gamma[t] * (decay * following + (1 - decay) * v[t]))
@@ -79,11 +99,12 @@ def test_targets_are_the_papers(seed: int, length: int, envs: int, decay: float)
     shape = (length, envs)
     r, v = rng.normal(size=(2, *shape)).astype(np.float32)
     gamma = np.where(rng.random(shape) < 0.2, 0, 0.9).astype(np.float32)
-    cut = rng.random(shape) < 0.2
-    carried = np.where(cut, 0, decay).astype(np.float32)
+    truncated = rng.random(shape) < 0.2
+    carried = np.where(truncated, 0, decay).astype(np.float32)
     found = lambda_returns(r, gamma, v, carried)
     for env in range(envs):
-        episode = {"r": r[:, env], "gamma": gamma[:, env], "v": v[:, env], "cut": cut[:, env]}
+        terms = {"r": r, "gamma": gamma, "v": v, "truncated": truncated}
+        episode = {name: term[:, env] for name, term in terms.items()}
         expected = [naive_return(t, decay, episode) for t in range(length)]
         np.testing.assert_allclose(found[:, env], expected, rtol=1e-4, atol=1e-5)
 
@@ -106,7 +127,8 @@ def test_a_rollout_is_what_happened(env: str, envs: int, monkeypatch: pytest.Mon
     agent, experience = started(changed(trace_decay=0.7), env, envs)
 
     def values(seen: Any) -> Any:  # that stand still, so that targets can be told afterwards
-        x = np.asarray(seen, np.float64).reshape(len(seen), -1)[:, :500]
+        x = np.asarray(seen, np.float64).reshape(len(seen), -1)
+        x = x[:, :: max(x.shape[1] // 500, 1)]  # from all over the screen
         weights = np.random.default_rng(0).normal(size=(x.shape[1], agent._num_actions))
         return (x @ weights).astype(np.float32)
 
@@ -131,15 +153,15 @@ def test_a_rollout_is_what_happened(env: str, envs: int, monkeypatch: pytest.Mon
             episode = {
                 "r": np.array([step.rewards[i] for step in past]),
                 "v": np.array([values(agent._seen(s.next_observations))[i].max() for s in past]),
-                "cut": np.array([s.truncated[i] and not s.terminated[i] for s in past]),
+                "truncated": np.array([s.truncated[i] and not s.terminated[i] for s in past]),
                 "gamma": np.array([0 if ends(s)[i] else 0.99 for s in past]),
             }
             expected = [naive_return(t, 0.7, episode) for t in range(SMALL.rollout)]
             ours = agent._returns[:, i]
             np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
     assert rollouts == (many - 1) // SMALL.rollout
-    cut, lost = (np.any([getattr(s, k) for s in met]) for k in ("truncated", "life_lost"))
-    assert lost if env == "Breakout" else cut
+    happens = "life_lost" if env == "Breakout" else "truncated"
+    assert np.any([getattr(step, happens) for step in met])
 
 
 def test_a_lost_life_ends_bootstrapping_and_not_the_game() -> None:
@@ -152,7 +174,7 @@ def test_a_lost_life_ends_bootstrapping_and_not_the_game() -> None:
         agent.observe(Step(zeros, np.array([1]), np.array([7.0]), zeros, no, no, zeros, life))
     assert agent._played.discounts[:, 0].tolist() == pytest.approx([0, 0.99])
     assert agent._played.rewards[:, 0].tolist() == [1, 1]
-    assert not agent._played.cut.any()
+    assert not agent._played.truncated.any()
 
 
 # ---- learning
@@ -223,7 +245,7 @@ def test_rollouts_beyond_this_machines_memory_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_an_update_is_a_cut_step_of_radam() -> None:
+def test_an_update_is_a_clipped_step_of_radam() -> None:
     """Down the gradient of half the squared error, no longer than the norm allowed."""
     agent, experience = started(changed(max_grad_norm=0.01), SHORT, 2)
     go_on(agent, experience, 2 * (SMALL.rollout + 3))
@@ -254,16 +276,9 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32(
 ) -> None:
     """Where the processor has no units for it, passes are in float32 too. Frozen layers stay."""
     monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: has_units)
-    config = changed(network="2013", bfloat16=True, freeze=freeze)
-    agent = PQN(Form((4, 36, 36), np.uint8, 4, 3), config)
-    agent.attach(2)
-    rng, no = np.random.default_rng(0), np.zeros(2, bool)
-    frames = rng.integers(0, 256, (20, 2, 4, 36, 36), dtype=np.uint8)
+    agent = pictured(freeze=freeze)
     before = copy.deepcopy(agent.q)
-    for t in range(19):
-        actions = agent.act(frames[t])
-        agent.update()
-        agent.observe(Step(frames[t], actions, np.ones(2), frames[t + 1], no, no, frames[t + 1]))
+    play(agent, 0, 19)
     assert agent.updates
     assert (agent._passes is agent.q) is not has_units
     lower = {w.dtype for layer in [*agent._passes][:-1] for w in layer.parameters()}
@@ -274,6 +289,58 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32(
             assert weight.dtype == torch.float32
             assert torch.equal(weight, then) is stays
             assert torch.equal(weight.to(copied.dtype), copied)
+
+
+def test_an_update_in_bfloat16_is_a_clipped_step_down_the_gradient_of_the_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
+    agent = pictured(max_grad_norm=0.01)
+    play(agent, 0, 12)
+    rows = np.array([0, 3, 5, 9])
+    q, moments = copy.deepcopy(agent.q), copy.deepcopy(agent._optimiser.state_dict())
+    passes = copy.deepcopy(agent._passes)
+    agent._learn(rows)
+
+    batch = (agent._batch.observations, agent._batch.actions, agent._returns)
+    seen, actions, targets = (torch.as_tensor(a.reshape(-1, *a.shape[2:])[rows]) for a in batch)
+    values = passes(seen)[np.arange(4), actions]
+    (0.5 * (values - targets).square().mean()).backward()
+    for weight, low in zip(q.parameters(), passes.parameters(), strict=True):
+        assert low.grad is not None
+        weight.grad = low.grad.float()
+    assert torch.nn.utils.clip_grad_norm_(q.parameters(), 0.01) > 0.01
+    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
+    reference.load_state_dict(moments)
+    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
+    reference.step()
+    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
+        np.testing.assert_allclose(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_layers_that_are_taken_are_those_that_it_acts_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """--init-from, and agents that come trained: in bfloat16 the passes are another network."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
+    learnt, fresh = pictured(), pictured(seed=1)
+    play(learnt, 0, 19)
+    seen = learnt._seen(FRAMES[0])
+    assert not np.allclose(fresh._values(seen), learnt._values(seen), atol=1e-3)
+    assert fresh.take_layers(learnt.state_dict()) == []
+    np.testing.assert_array_equal(fresh._values(seen), learnt._values(seen))
+
+
+def test_a_share_of_epsilon_acts_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evenly over all actions, the best included; and the share falls as its schedule says."""
+    agent = PQN(Form((2,), np.float32, 0, 4), changed(epsilon=Schedule(0.8, 0.4, 100), rollout=2))
+    agent.attach(8000)
+    best = np.array([0.0, 3, 1, 2], np.float32)
+    monkeypatch.setattr(agent, "_values", lambda seen: np.tile(best, (len(seen), 1)))
+    for decisions, epsilon in ((0, 0.8), (50, 0.6), (1000, 0.4)):
+        agent.decisions, agent._t = decisions, 0
+        assert agent.epsilon == pytest.approx(epsilon)
+        shares = np.bincount(agent.act(np.zeros((8000, 2), np.float32)), minlength=4) / 8000
+        expected = np.array([0, 1 - epsilon, 0, 0]) + epsilon / 4
+        np.testing.assert_allclose(shares, expected, atol=0.025)  # over four standard errors
 
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
@@ -339,6 +406,21 @@ def test_values_approach_the_exact_ones(
 # ---- state
 
 
+@pytest.mark.parametrize("freeze", ["nothing", "conv"])
+def test_learning_in_bfloat16_goes_on_bit_for_bit(
+    freeze: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
+    agent, again = pictured(freeze=freeze), pictured(freeze=freeze, seed=1)
+    play(agent, 0, 13)
+    again.load_state_dict({k: v.copy() for k, v in agent.state_dict().items()})
+    for each in (agent, again):
+        play(each, 13, 30)
+    assert set(again.state_dict()) == set(agent.state_dict())
+    for key, tensor in again.state_dict().items():
+        np.testing.assert_array_equal(tensor, agent.state_dict()[key], err_msg=key)
+
+
 @pytest.mark.parametrize("decisions", [10, 100, 128, 130])
 def test_state_comes_out_and_goes_back_in(decisions: int) -> None:
     """In the first rollout, within one, between two: learning goes on bit for bit."""
@@ -384,19 +466,33 @@ def test_a_state_of_another_form_is_told(fields: dict[str, Any], message: str) -
         other.load_state_dict(agent.state_dict())
     for key in agent.state_dict():
         part = {k: v for k, v in agent.state_dict().items() if k != key}
-        if not key.startswith("optimiser."):
-            with pytest.raises(ValueError, match=f"it lacks the tensor '{key}'"):
-                agent.load_state_dict(part)
+        with pytest.raises(ValueError, match=f"it lacks the tensor '{key}'"):
+            agent.load_state_dict(part)
+    no_moments = {k: v for k, v in agent.state_dict().items() if not k.startswith("optimiser.")}
+    with pytest.raises(ValueError, match="it lacks the tensor 'optimiser"):
+        agent.load_state_dict(no_moments)
 
 
 def test_metrics_tell_of_learning() -> None:
     agent, experience = started(SMALL, "CartPole-v1", 2)
     go_on(agent, experience, 10)
     assert set(agent.metrics()) == {"epsilon", "learning_rate", "updates"}
+    learnt, losses, means = agent._learn, [], []
+
+    def learn(rows: Any) -> None:
+        q = agent._passes(torch.as_tensor(agent._batch.observations.reshape(-1, 4)[rows]))
+        taken = q.detach().numpy()[np.arange(len(rows)), agent._batch.actions.reshape(-1)[rows]]
+        losses.append(0.5 * np.mean((taken - agent._returns.reshape(-1)[rows]) ** 2))
+        if not agent._learnt:  # the rollout's first
+            means.append(agent._batch.next_values[agent._batch.discounts > 0].mean())
+        learnt(rows)
+
+    agent._learn = learn  # type: ignore[method-assign]
     go_on(agent, experience, 100)
     found = agent.metrics()
     assert found["updates"] == agent.updates > 0
-    assert np.isfinite([found["loss"], found["mean_max_q"]]).all()
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert found["mean_max_q"] == pytest.approx(np.mean(means), rel=1e-4)
     assert found["learning_rate"] == pytest.approx(0.01 - 0.009 * agent.decisions / 400)
 
 
@@ -454,6 +550,7 @@ def test_the_papers_preset_has_its_values() -> None:
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0"),
         ({"learning_rate": Schedule(2.0)}, "learning_rate.initial is 2.0"),
+        ({"learning_rate": Schedule(0.0)}, "learning_rate.initial is 0.0; it takes more than 0"),
         ({"epsilon": Schedule(1.0, power=0.5)}, "a network has none"),
     ],
 )
