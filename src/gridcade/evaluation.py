@@ -172,6 +172,8 @@ def measure(
             envs.close()
             single.close()
     notes += [e.note for e in (expected, gain, discounted, length) if e is not None and e.note]
+    if getattr(policy, "precision", "") == "bfloat16":
+        notes.append("it acted in bfloat16: without units for it the same games end otherwise")
     return Evaluation(
         env=label,
         policy=name or type(policy).__name__,

@@ -23,6 +23,7 @@ from gridcade.agents.pqn import PQN, PQNConfig, lambda_returns, make
 from gridcade.agents.schedule import Schedule
 from gridcade.envs import lookup
 from gridcade.errors import InputError
+from gridcade.evaluation import measure
 from gridcade.experience import Experience, Step, make_vector
 
 SMALL = PQNConfig(
@@ -327,6 +328,16 @@ def test_layers_that_are_taken_are_those_that_it_acts_by(monkeypatch: pytest.Mon
     assert not np.allclose(fresh._values(seen), learnt._values(seen), atol=1e-3)
     assert fresh.take_layers(learnt.state_dict()) == []
     np.testing.assert_array_equal(fresh._values(seen), learnt._values(seen))
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_an_evaluation_tells_of_bfloat16(has_units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights play other games where a processor has no units for it."""
+    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: has_units)
+    env = "FourRooms?observation=pixels&pixels=36&time_limit=5"
+    agent = make(lookup.make(env), changed(network="2013", bfloat16=True), 0)
+    notes = measure(agent, env, episodes=2).notes
+    assert any("it acted in bfloat16" in note for note in notes) is has_units
 
 
 def test_a_share_of_epsilon_acts_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
