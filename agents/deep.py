@@ -234,10 +234,11 @@ class DeepAgent(ByProbabilities):
                 _, i, name = key.split(".")
                 moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(given))
         kinds = sorted({name for state in moments.values() for name in state}) or ["step"]
-        for i, weight in enumerate(self.q.parameters()):
-            for name in kinds if self.updates and weight.requires_grad else ():
-                if name not in moments.get(i, {}):
-                    raise ValueError(f"it lacks the tensor 'optimiser.{i}.{name}'")
+        learnt = [n for n, weight in enumerate(self.q.parameters()) if weight.requires_grad]
+        for number in learnt if self.updates else []:
+            for name in kinds:
+                if name not in moments.get(number, {}):
+                    raise ValueError(f"it lacks the tensor 'optimiser.{number}.{name}'")
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
         unpack(self._rng, tensors["agent_stream"])
