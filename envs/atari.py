@@ -19,7 +19,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from joblib import cpu_count
 from numpy.typing import NDArray
 
 from gridcade.errors import InputError, unknown
@@ -175,6 +174,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         rom = rom_name(game)
         self.frames_per_decision = self.protocol.frames.get(rom, FRAMES_PER_DECISION)
         from ale_py.vector_env import AtariVectorEnv
+        from joblib import cpu_count  # of those that the process may use
 
         if threads is None:
             threads = max(min(count // GAMES_A_THREAD, cpu_count()), 1)
