@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
@@ -66,7 +68,7 @@ class DeepConfig:
         Args:
             least: fields and the least that they take.
             shares: fields of 0 to 1.
-            positive: fields of more than 0.
+            positive: fields of more than 0; `learning_rate.initial` is a field of a field.
             schedules: fields that are schedules of a number from 0 to 1.
         """
         for name, low in least.items():
@@ -75,9 +77,6 @@ class DeepConfig:
         for name in ("discount", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it takes 0 to 1")
-        for name in positive:
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name} is {getattr(self, name)}; it takes more than 0")
         if any(units < 1 for units in self.hidden):
             raise InputError(f"hidden is {self.hidden}; a layer takes 1 unit or more")
         for name in schedules:
@@ -85,6 +84,9 @@ class DeepConfig:
             schedule.check(name)
             if schedule.power:
                 raise InputError(f"{name}.power takes a table of visits: a network has none")
+        for name in positive:
+            if not 0 < (value := attrgetter(name)(self)) < float("inf"):
+                raise InputError(f"{name} is {value}; it takes more than 0")
 
 
 class Form(NamedTuple):
@@ -213,10 +215,11 @@ class DeepAgent(ByProbabilities):
         return found
 
     def _put_back(self, tensors: Tensors, optimiser: Any, **modules: nn.Module) -> None:
-        """Undo `_kept`; ValueError if a tensor is missing, or of another shape.
+        """Undo `_kept`, and set the counters; ValueError if a tensor is missing, or misshapen.
 
-        Moments are there for every weight that is learnt, once there were `self.updates`.
+        Once there were updates, every weight that is learnt has its moments.
         """
+        self.decisions, self.updates = (int(n) for n in tensors["counters"][:2])
         for name, module in modules.items():
             for key, present in module.state_dict().items():
                 given = tensors.get(f"{name}.{key}")
@@ -235,10 +238,9 @@ class DeepAgent(ByProbabilities):
                 moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(given))
         kinds = sorted({name for state in moments.values() for name in state}) or ["step"]
         learnt = [n for n, weight in enumerate(self.q.parameters()) if weight.requires_grad]
-        for number in learnt if self.updates else []:
-            for name in kinds:
-                if name not in moments.get(number, {}):
-                    raise ValueError(f"it lacks the tensor 'optimiser.{number}.{name}'")
+        for number, name in product(learnt, kinds) if self.updates else ():
+            if name not in moments.get(number, {}):
+                raise ValueError(f"it lacks the tensor 'optimiser.{number}.{name}'")
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
         unpack(self._rng, tensors["agent_stream"])

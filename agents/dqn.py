@@ -237,7 +237,6 @@ class DQN(DeepAgent):
         for key in ("counters", "losses", "agent_stream", "replay.written"):
             if key not in tensors:
                 raise ValueError(f"it lacks the tensor '{key}'")
-        self.decisions, self.updates = (int(n) for n in tensors["counters"])
         self._put_back(tensors, self._optimiser, **self._networks())
         if len(self.replay.written) == len(tensors["replay.written"]):
             self.replay.load_state_dict({"written": tensors["replay.written"]})

@@ -52,11 +52,9 @@ class PQNConfig(DeepConfig):
         self.check(
             least={"rollout": 1, "epochs": 1, "minibatches": 1},
             shares=["trace_decay"],
-            positive=["max_grad_norm"],
+            positive=["max_grad_norm", "learning_rate.initial"],
             schedules=["epsilon", "learning_rate"],
         )
-        if not (given := self.learning_rate.initial):
-            raise InputError(f"learning_rate.initial is {given}; it takes more than 0")
 
 
 def lambda_returns(
@@ -148,9 +146,7 @@ class PQN(DeepAgent):
         values = self._values(seen)
         random = self._rng.random(len(values)) < self.epsilon
         drawn = self._rng.integers(self._num_actions, size=len(values))
-        if (
-            self._t
-        ):  # here the last decisions led, but for those that an episode was truncated after
+        if self._t:  # here the last decisions led, but for those that ended a truncated episode
             going = ~self._played.truncated[self._t - 1]
             self._played.next_values[self._t - 1, going] = values.max(axis=1)[going]
         if self._t == self.config.rollout:
@@ -247,7 +243,6 @@ class PQN(DeepAgent):
         """
         if missing := self.state_dict().keys() - tensors.keys():
             raise ValueError(f"it lacks the tensor '{min(missing)}'")
-        self.decisions, self.updates, t, learnt = (int(n) for n in tensors["counters"])
         self._put_back(tensors, self._optimiser, q=self.q)
         self._sums[:] = tensors["sums"]
         if tensors["returns"].shape[1] != self._returns.shape[1]:
@@ -255,7 +250,7 @@ class PQN(DeepAgent):
         for key, present in (("order", self._order), ("returns", self._returns)):
             if (rows := len(tensors[key])) != len(present):
                 raise ValueError(f"'{key}' has {rows} rows, not {len(present)}")
-        self._t, self._learnt = t, learnt
+        self._t, self._learnt = (int(n) for n in tensors["counters"][2:])
         self._order, self._returns = np.array(tensors["order"]), np.array(tensors["returns"])
         for name, rollout in (("played", self._played), ("batch", self._batch)):
             for key, array in vars(rollout).items():

@@ -246,6 +246,17 @@ def test_rollouts_beyond_this_machines_memory_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+def has_made_a_clipped_step(agent: PQN, q: torch.nn.Module, moments: dict[str, Any]) -> None:
+    """Of PyTorch's RAdam, from the weights and moments before, on the gradients that q has."""
+    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
+    reference.load_state_dict(moments)
+    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
+    assert torch.nn.utils.clip_grad_norm_(q.parameters(), 0.01) > 0.01
+    reference.step()
+    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
+        np.testing.assert_allclose(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-6)
+
+
 def test_an_update_is_a_clipped_step_of_radam() -> None:
     """Down the gradient of half the squared error, no longer than the norm allowed."""
     agent, experience = started(changed(max_grad_norm=0.01), SHORT, 2)
@@ -260,14 +271,8 @@ def test_an_update_is_a_clipped_step_of_radam() -> None:
         seen = torch.as_tensor(agent._batch.observations[t, env])[None]
         error = q(seen)[0, agent._batch.actions[t, env]] - float(agent._returns[t, env])
         total = total + 0.5 * error**2 / len(rows)
-    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
-    reference.load_state_dict(moments)
-    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
     torch.autograd.backward(total)
-    assert torch.nn.utils.clip_grad_norm_(q.parameters(), 0.01) > 0.01
-    reference.step()
-    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
-        np.testing.assert_allclose(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-6)
+    has_made_a_clipped_step(agent, q, moments)
 
 
 @pytest.mark.parametrize("has_units", [True, False])
@@ -310,13 +315,7 @@ def test_an_update_in_bfloat16_is_a_clipped_step_down_the_gradient_of_the_passes
     for weight, low in zip(q.parameters(), passes.parameters(), strict=True):
         assert low.grad is not None
         weight.grad = low.grad.float()
-    assert torch.nn.utils.clip_grad_norm_(q.parameters(), 0.01) > 0.01
-    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
-    reference.load_state_dict(moments)
-    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
-    reference.step()
-    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
-        np.testing.assert_allclose(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-6)
+    has_made_a_clipped_step(agent, q, moments)
 
 
 def test_layers_that_are_taken_are_those_that_it_acts_by(monkeypatch: pytest.MonkeyPatch) -> None:
