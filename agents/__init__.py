@@ -1,4 +1,8 @@
-"""Agents: policies that learn, by name. Each is loaded when it is asked for."""
+"""Agents: policies that learn from the steps that they are handed.
+
+`base.py` is the contract, and every algorithm is one file. An agent is found by its name and loaded
+when it is used. This package may import `envs` and `experience`.
+"""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from gridcade.envs import lookup
+from gridcade.envs import registry
 from gridcade.errors import unknown
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from gridcade.agents.pqn import PQNConfig as PQNConfig
     from gridcade.agents.q_learning import QLearning as QLearning
     from gridcade.agents.q_learning import QLearningConfig as QLearningConfig
-    from gridcade.agents.schedule import Schedule as Schedule
+    from gridcade.agents.schedules import Schedule as Schedule
 
 PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
@@ -54,7 +58,7 @@ class AgentKind:
         """The default preset for an environment of a name."""
         if not self.image_preset:
             return self.default_preset
-        with closing(lookup.make(env)) as single:
+        with closing(registry.make(env)) as single:
             space = single.observation_space
         if self.state_preset and isinstance(space, gym.spaces.Discrete):
             return self.state_preset
@@ -124,7 +128,7 @@ AGENTS = {
             AgentKind(
                 name=f"{SB3}{algorithm.lower()}",
                 about=f"stable-baselines3's {algorithm}, as a reference",
-                module="reference",
+                module="sb3",
                 config_name=f"{algorithm}Config",
                 default_preset="vector",
                 image_preset="two-core",
@@ -150,14 +154,14 @@ def find(name: str) -> AgentKind:
         return AGENTS[name]
     others: dict[str, Any] = {}
     if name.startswith(SB3):
-        others = import_module("gridcade.agents.reference").algorithms()
+        others = import_module("gridcade.agents.sb3").algorithms()
     if name not in others:
         raise unknown("agent", name, {**AGENTS, **others})
     algorithm = others[name].__name__
     return AgentKind(
         name=name,
         about=f"stable-baselines3's {algorithm}, as a reference",
-        module="reference",
+        module="sb3",
         config_name=f"{algorithm}Config",
         default_preset="defaults",
         presets_folder="sb3",

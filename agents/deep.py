@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gridcade.agents.base import SamplingPolicy
 from gridcade.agents.networks import (
     ChannelNorm,
     FirstLayer,
@@ -26,11 +27,11 @@ from gridcade.agents.networks import (
     take_layers,
     to_blocks,
 )
-from gridcade.agents.schedule import Schedule
+from gridcade.agents.probabilities import greedy, with_epsilon
+from gridcade.agents.schedules import Schedule
 from gridcade.errors import InputError, unknown
-from gridcade.experience import Step
-from gridcade.probabilities import ByProbabilities, greedy, with_epsilon
-from gridcade.streams import pack, stream, unpack
+from gridcade.experience.step import Step
+from gridcade.seeding import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Tensors = dict[str, NDArray[Any]]
@@ -45,7 +46,7 @@ class DeepConfig:
     hidden: tuple[int, ...] = (128, 128)
     """Units of the mlp's layers."""
     discount: float = 0.99
-    """Gamma, a decision."""
+    """Gamma, a step."""
     clip_rewards: bool = True
     """Rewards to [-1, 1], for the learner only."""
     bfloat16: bool = False
@@ -98,7 +99,7 @@ class Form(NamedTuple):
     num_actions: int
 
 
-class DeepAgent(ByProbabilities):
+class DeepAgent(SamplingPolicy):
     """An agent whose greedy action maximises a network's Q(s, a).
 
     Args:
@@ -115,7 +116,7 @@ class DeepAgent(ByProbabilities):
         keep_freed_memory()
         shape, dtype = form.shape, np.dtype(form.dtype)
         self.device = find_device(config.device)
-        self.decisions = self.updates = 0
+        self.steps = self.updates = 0
         self._shape, self._dtype, self._stack, self._num_actions = form
         self._observation_axes = len(shape)
         self._rng = stream(seed, "agent")
@@ -138,7 +139,7 @@ class DeepAgent(ByProbabilities):
             raise InputError(f"the convolutions take bytes (uint8); {given}")
         asked = config.bfloat16 and self._blocks
         low = asked and _has_bfloat16(self.device)
-        self._passes = in_bfloat16(self.q) if low else self.q  # what the passes run on
+        self._compute_network = in_bfloat16(self.q) if low else self.q  # what the passes run on
         self.precision = "bfloat16" if low else "float32"  # of the passes
         # so that it is slower than its preset was made for
         self.lacks_units = asked and not low and self.device.type == "cpu"
@@ -168,7 +169,7 @@ class DeepAgent(ByProbabilities):
         self._follow_weights()
         return left
 
-    def _learnable(
+    def _clip_and_mask(
         self, step: Step, clip_rewards: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Rewards as they are learnt from, and where nothing is bootstrapped from, [n] each.
@@ -188,16 +189,18 @@ class DeepAgent(ByProbabilities):
 
     def _gather_gradients(self) -> None:
         """Give the learnt weights the gradients of those that the passes ran on."""
-        if self._passes is self.q:
+        if self._compute_network is self.q:
             return
-        for weight, copied in zip(self.q.parameters(), self._passes.parameters(), strict=True):
+        for weight, copied in zip(
+            self.q.parameters(), self._compute_network.parameters(), strict=True
+        ):
             if copied is not weight and copied.grad is not None:
                 weight.grad, copied.grad = copied.grad.float(), None
 
     def _follow_weights(self) -> None:
         """Let the passes know that the weights were set."""
-        if self._passes is not self.q:
-            copy_weights(self.q, self._passes)
+        if self._compute_network is not self.q:
+            copy_weights(self.q, self._compute_network)
 
     def _check_weights(self) -> None:
         """Raise InputError if an update has spoilt them, so that no checkpoint holds such."""
@@ -214,12 +217,12 @@ class DeepAgent(ByProbabilities):
             found |= {f"optimiser.{i}.{k}": _array(v) for k, v in state.items()}
         return found
 
-    def _put_back(self, tensors: Tensors, optimiser: Any, **modules: nn.Module) -> None:
+    def _load(self, tensors: Tensors, optimiser: Any, **modules: nn.Module) -> None:
         """Undo `_kept`, and set the counters; ValueError if a tensor is missing, or misshapen.
 
         Once there were updates, every weight that is learnt has its moments.
         """
-        self.decisions, self.updates = (int(n) for n in tensors["counters"][:2])
+        self.steps, self.updates = (int(n) for n in tensors["counters"][:2])
         for name, module in modules.items():
             for key, present in module.state_dict().items():
                 given = tensors.get(f"{name}.{key}")
@@ -254,7 +257,7 @@ class DeepAgent(ByProbabilities):
     def _values(self, observations: Any) -> NDArray[np.float32]:
         """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
         with torch.no_grad():
-            values = self._passes(self._tensor(np.asarray(observations)))
+            values = self._compute_network(self._tensor(np.asarray(observations)))
         return np.asarray(values.cpu().numpy())
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from gridcade.agents.deep import DeepAgent, DeepConfig, Floats, Form, Tensors, fitting
 from gridcade.agents.networks import copy_weights
-from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
+from gridcade.agents.optimisers import MnihRMSProp, OverlappedAdam
 from gridcade.agents.replay import Batch, Replay, Storage, in_memory
-from gridcade.agents.schedule import Schedule
+from gridcade.agents.schedules import Schedule
 from gridcade.errors import InputError
-from gridcade.experience import Step
+from gridcade.experience.step import Step
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class DQNConfig(DeepConfig):
     replay_capacity: int = 1_000_000
     """N, frames in the replay, over all environments."""
     learn_start: int = 50_000
-    """Decisions before the first update."""
+    """Steps before the first update."""
     update_every: int = 4
-    """Decisions for each update."""
+    """Steps for each update."""
     batch_size: int = 32
     """Transitions in a minibatch."""
     target_every: int = 10_000
-    """Decisions from one copy of the target network to the next, in whole updates; 0: none."""
+    """Steps from one copy of the target network to the next, in whole updates; 0: none."""
     epsilon: Schedule = field(default_factory=lambda: Schedule(1.0, 0.1, 1_000_000))
-    """Probability of a random action; its decisions count from learn_start on."""
+    """Probability of a random action; its steps count from learn_start on."""
     optimiser: Literal["adam", "mnih"] = "adam"
     """Adam, or the RMSProp of Mnih et al."""
     learning_rate: float = 0.00025
@@ -47,7 +47,7 @@ class DQNConfig(DeepConfig):
     loss: Literal["huber", "squared"] = "huber"
     """Huber: the error is clipped to [-1, 1]."""
     n_step: int = 1
-    """Decisions whose rewards are summed before bootstrapping."""
+    """Steps whose rewards are summed before bootstrapping."""
     held_out: int = 100
     """Observations, taken at learn_start, over which max Q is reported (Mnih et al. 2013)."""
 
@@ -78,14 +78,16 @@ class DQN(DeepAgent):
     def __init__(self, form: Form, config: DQNConfig | None = None, seed: int = 0):
         self.config = config = config or DQNConfig()
         super().__init__(form, config, seed)
-        self.q_target = copy.deepcopy(self._passes) if config.target_every else self._passes
+        self.q_target = (
+            copy.deepcopy(self._compute_network) if config.target_every else self._compute_network
+        )
         self._beside = ThreadPoolExecutor(1)  # for the target network, and large weights' updates
         self._optimiser: Any
         if config.optimiser == "mnih":
             self._optimiser = MnihRMSProp(self.q.parameters(), config.learning_rate)
         elif self._blocks and self.device.type == "cpu":
-            given = (self.q, self._passes, config.learning_rate, self._beside)
-            self._optimiser = AdamBeside(*given)
+            given = (self.q, self._compute_network, config.learning_rate, self._beside)
+            self._optimiser = OverlappedAdam(*given)
         else:
             rate = config.learning_rate
             self._optimiser = torch.optim.Adam(self.q.parameters(), rate, fused=True)
@@ -131,7 +133,7 @@ class DQN(DeepAgent):
     @property
     def epsilon(self) -> float:
         """The probability of a random action, now."""
-        return self.config.epsilon.at(max(self.decisions - self.config.learn_start, 0))
+        return self.config.epsilon.at(max(self.steps - self.config.learn_start, 0))
 
     def act(self, observations: Any) -> NDArray[np.int64]:
         """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
@@ -144,19 +146,19 @@ class DQN(DeepAgent):
 
     def observe(self, step: Step) -> None:
         """Store the transitions in the replay. A lost life ends bootstrapping, not the game."""
-        rewards, terminated = self._learnable(step, self.config.clip_rewards)
+        rewards, terminated = self._clip_and_mask(step, self.config.clip_rewards)
         self.replay.add(step, rewards, terminated)
-        before, self.decisions = self.decisions, self.decisions + len(rewards)
-        if before < self.config.learn_start <= self.decisions:
+        before, self.steps = self.steps, self.steps + len(rewards)
+        if before < self.config.learn_start <= self.steps:
             drawn = self.replay.sample(len(self._held_out), self._rng)
             self._held_out[:] = drawn.observations
 
     def update(self) -> None:
-        """The updates that are due: one for every `update_every` decisions since learn_start."""
+        """The updates that are due: one for every `update_every` steps since learn_start."""
         config = self.config
-        if self.decisions < config.learn_start:
+        if self.steps < config.learn_start:
             return
-        due = (self.decisions - config.learn_start) // config.update_every + 1
+        due = (self.steps - config.learn_start) // config.update_every + 1
         every = config.target_every
         copies = max(every // config.update_every, 1) if every else 0  # updates from copy to copy
         while self.updates < due:
@@ -164,7 +166,7 @@ class DQN(DeepAgent):
             ahead = min(due - self.updates, copies - self.updates % copies) if copies else 1
             self._learn(ahead)
             if copies and self.updates % copies == 0:
-                copy_weights(self._passes, self.q_target)
+                copy_weights(self._compute_network, self.q_target)
 
     def _sample(self) -> Batch:
         config = self.config
@@ -199,7 +201,7 @@ class DQN(DeepAgent):
         rows = torch.arange(config.batch_size, device=self.device)
         a, r = self._tensor(batch.actions), self._tensor(batch.returns)
         gamma = self._tensor(batch.discounts)  # 0 after an end: there y = r
-        q = self._passes(self._tensor(batch.observations))[rows, a]
+        q = self._compute_network(self._tensor(batch.observations))[rows, a]
         with torch.no_grad():
             y = r + gamma * next_values.result().amax(dim=1)
         if config.loss == "huber":
@@ -207,7 +209,7 @@ class DQN(DeepAgent):
         return 0.5 * nn.functional.mse_loss(q, y, reduction=self._sum)
 
     def metrics(self) -> dict[str, float]:
-        """Of the decisions since the last call: epsilon, updates, mean loss, held-out max Q."""
+        """Of the steps since the last call: epsilon, updates, mean loss, held-out max Q."""
         self._check_weights()
         found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
         if self._losses[1]:
@@ -219,12 +221,12 @@ class DQN(DeepAgent):
     def take_layers(self, tensors: Tensors) -> list[str]:
         """Start from another agent's layers, where they fit; the names of those that do not."""
         left = super().take_layers(tensors)
-        copy_weights(self._passes, self.q_target)
+        copy_weights(self._compute_network, self.q_target)
         return left
 
     def state_dict(self) -> Tensors:
         """Everything that learning depends on, but for what the replay's storage holds."""
-        found = {"counters": np.array([self.decisions, self.updates]), "losses": self._losses}
+        found = {"counters": np.array([self.steps, self.updates]), "losses": self._losses}
         found |= {f"replay.{k}": v for k, v in self.replay.state_dict().items()}
         return found | self._kept(self._optimiser, **self._networks())
 
@@ -237,7 +239,7 @@ class DQN(DeepAgent):
         for key in ("counters", "losses", "agent_stream", "replay.written"):
             if key not in tensors:
                 raise ValueError(f"it lacks the tensor '{key}'")
-        self._put_back(tensors, self._optimiser, **self._networks())
+        self._load(tensors, self._optimiser, **self._networks())
         if len(self.replay.written) == len(tensors["replay.written"]):
             self.replay.load_state_dict({"written": tensors["replay.written"]})
         self._losses[:] = tensors["losses"]

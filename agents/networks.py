@@ -85,7 +85,7 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalisation of each place of a feature map over its channels (Ba et al. 2016).
 
     So a ball of two pixels weighs as much at its place as a wall does at its own. Normalised over
-    the whole map, PQN had learnt next to nothing of Breakout after a million decisions.
+    the whole map, PQN had learnt next to nothing of Breakout after a million steps.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it

@@ -55,7 +55,7 @@ class MnihRMSProp(torch.optim.Optimizer):
                 parameter.addcdiv_(g, root, value=-group["lr"])
 
 
-class AdamBeside:
+class OverlappedAdam:
     """Adam (Kingma and Ba 2015, Algorithm 1) beside the backward pass.
 
     A weight changes as soon as its gradient is known. Large ones change on another thread, while

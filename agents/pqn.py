@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gridcade.agents.deep import DeepAgent, DeepConfig, Form, Tensors, fitting
-from gridcade.agents.schedule import Schedule
+from gridcade.agents.schedules import Schedule
 from gridcade.errors import InputError
-from gridcade.experience import Step
+from gridcade.experience.step import Step
 
 Numbers = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ class PQNConfig(DeepConfig):
     trace_decay: float = 0.65
     """Lambda: 0 gives one-step targets, 1 Monte Carlo's."""
     rollout: int = 32
-    """T, decisions in each environment between two rounds of learning."""
+    """T, steps in each environment between two rounds of learning."""
     epochs: int = 2
     """Passes over a rollout."""
     minibatches: int = 32
@@ -67,7 +67,7 @@ def lambda_returns(
     Args:
         rewards: r_t.
         discounts: gamma_t, 0 after an end.
-        next_values: max_a Q(s_{t+1}, a), of the observation that the decision led to.
+        next_values: max_a Q(s_{t+1}, a), of the observation that the step led to.
         trace_decays: lambda_t, 0 where an episode was truncated: what follows is another one.
     """
     returns = np.empty_like(rewards)
@@ -80,13 +80,13 @@ def lambda_returns(
 
 @dataclass
 class Rollout:
-    """T decisions in each of n environments, [T, n, …]."""
+    """T steps in each of n environments, [T, n, …]."""
 
     observations: NDArray[Any]
     actions: NDArray[np.int64]
     rewards: Numbers
     discounts: Numbers  # 0 after an end
-    next_values: Numbers  # max_a Q of what the decision led to
+    next_values: Numbers  # max_a Q of what the step led to
     truncated: NDArray[np.bool_]  # what follows is another episode
 
 
@@ -112,7 +112,7 @@ class PQN(DeepAgent):
         self.attach(1)
 
     def check_envs(self, envs: int) -> None:
-        """Raise InputError unless each minibatch of a rollout has a decision."""
+        """Raise InputError unless each minibatch of a rollout has a step."""
         if (given := self.config.minibatches) > (most := self.config.rollout * envs):
             raise InputError(f"minibatches is {given}; it takes {most} or less here")
         self.memory_bytes = 2 * most * self._played.observations[0, 0].nbytes
@@ -120,7 +120,7 @@ class PQN(DeepAgent):
     def attach(self, envs: int, slack: int = 0, storage: Any = None) -> None:
         """Make room for two rollouts: the one that is played, and the one that is learnt from."""
         del slack, storage  # all of it goes into checkpoints
-        self._t = self._learnt = 0  # decisions of the one, minibatches of the other
+        self._t = self._learnt = 0  # steps of the one, minibatches of the other
         try:
             self._played, self._batch = self._rollout(envs), self._rollout(envs)
         except (MemoryError, ValueError) as error:
@@ -138,7 +138,7 @@ class PQN(DeepAgent):
     @property
     def epsilon(self) -> float:
         """The probability of a random action, now."""
-        return self.config.epsilon.at(self.decisions)
+        return self.config.epsilon.at(self.steps)
 
     def act(self, observations: Any) -> NDArray[np.int64]:
         """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
@@ -146,7 +146,7 @@ class PQN(DeepAgent):
         values = self._values(seen)
         random = self._rng.random(len(values)) < self.epsilon
         drawn = self._rng.integers(self._num_actions, size=len(values))
-        if self._t:  # here the last decisions led, but for those that ended a truncated episode
+        if self._t:  # here the last steps led, but for those that ended a truncated episode
             going = ~self._played.truncated[self._t - 1]
             self._played.next_values[self._t - 1, going] = values.max(axis=1)[going]
         if self._t == self.config.rollout:
@@ -155,8 +155,8 @@ class PQN(DeepAgent):
         return np.asarray(np.where(random, drawn, values.argmax(axis=1)))
 
     def observe(self, step: Step) -> None:
-        """Take in a decision of each environment. A lost life ends bootstrapping, not the game."""
-        rewards, terminated = self._learnable(step, self.config.clip_rewards)
+        """Take in a step of each environment. A lost life ends bootstrapping, not the game."""
+        rewards, terminated = self._clip_and_mask(step, self.config.clip_rewards)
         played, t, truncated = self._played, self._t, step.truncated & ~terminated
         played.actions[t], played.rewards[t] = step.actions, rewards
         played.truncated[t] = truncated
@@ -166,7 +166,7 @@ class PQN(DeepAgent):
             last = self._values(self._seen(np.asarray(step.next_observations)[truncated]))
             played.next_values[t, truncated] = last.max(axis=1)
         self._t += 1
-        self.decisions += len(rewards)
+        self.steps += len(rewards)
 
     def _close(self) -> None:
         """Turn the rollout into the batch that is learnt from during the next one."""
@@ -193,17 +193,17 @@ class PQN(DeepAgent):
         self._learnt = due
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
-        """A gradient step on some decisions of the last rollout, [batch]."""
+        """A gradient step on some steps of the last rollout, [batch]."""
         given = (self._batch.observations, self._batch.actions, self._returns)
         flat = (array.reshape(-1, *array.shape[2:])[rows] for array in given)
         observations, actions, targets = map(self._tensor, flat)
-        q = self._passes(observations).gather(1, actions[:, None])[:, 0]
+        q = self._compute_network(observations).gather(1, actions[:, None])[:, 0]
         loss = 0.5 * nn.functional.mse_loss(q, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         self._gather_gradients()
         nn.utils.clip_grad_norm_(self.q.parameters(), self.config.max_grad_norm)
         for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate.at(self.decisions)
+            group["lr"] = self.config.learning_rate.at(self.steps)
         self._optimiser.step()
         self._optimiser.zero_grad()
         self._follow_weights()
@@ -211,11 +211,11 @@ class PQN(DeepAgent):
         self.updates += 1
 
     def metrics(self) -> dict[str, float]:
-        """Of the decisions since the last call: epsilon, updates, mean loss, mean max Q."""
+        """Of the steps since the last call: epsilon, updates, mean loss, mean max Q."""
         self._check_weights()
         losses, updates, values, rollouts = self._sums.tolist()
         found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
-        found["learning_rate"] = self.config.learning_rate.at(self.decisions)
+        found["learning_rate"] = self.config.learning_rate.at(self.steps)
         if updates:
             found["loss"] = losses / updates
         if rollouts:
@@ -225,7 +225,7 @@ class PQN(DeepAgent):
 
     def state_dict(self) -> Tensors:
         """Everything that learning depends on."""
-        counters = np.array([self.decisions, self.updates, self._t, self._learnt])
+        counters = np.array([self.steps, self.updates, self._t, self._learnt])
         found = {"counters": counters, "sums": self._sums}
         found |= {"order": self._order, "returns": self._returns}
         done = not self._order.size or self._learnt == self.config.epochs * self.config.minibatches
@@ -243,7 +243,7 @@ class PQN(DeepAgent):
         """
         if missing := self.state_dict().keys() - tensors.keys():
             raise ValueError(f"it lacks the tensor '{min(missing)}'")
-        self._put_back(tensors, self._optimiser, q=self.q)
+        self._load(tensors, self._optimiser, q=self.q)
         self._sums[:] = tensors["sums"]
         if tensors["returns"].shape[1] != self._returns.shape[1]:
             return  # of other environments than these: fit to act, not to go on

@@ -1,11 +1,11 @@
 """Tabular Q-learning: Watkins' (1989), and differential Q-learning for the average reward.
 
 The update is written once, in `learn`, and so is the choice of an action, in `choose`. Two loops
-call them: gridcade.experience on any Gymnasium environment, and the compiled one of
+call them: gridcade.experience.loop on any Gymnasium environment, and the compiled one of
 q_learning_loop.py on a world whose model is known. Fed the same random numbers, they agree bit for
 bit.
 
-Draws, in order: the agent draws one uniform number a decision, which decides both whether to
+Draws, in order: the agent draws one uniform number a step, which decides both whether to
 explore and which action to take; the environment draws one for its outcome, and after an end one
 for the next start.
 """
@@ -17,13 +17,14 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from gridcade.agents.base import SamplingPolicy
 from gridcade.agents.compiled import compiled
-from gridcade.agents.schedule import Schedule, ScheduleNumbers
-from gridcade.envs.lookup import known_model, time_limit
+from gridcade.agents.probabilities import greedy, with_epsilon
+from gridcade.agents.schedules import Schedule, ScheduleNumbers
+from gridcade.envs.registry import known_model, time_limit
 from gridcade.errors import InputError
-from gridcade.experience import Step
-from gridcade.probabilities import ByProbabilities, greedy, with_epsilon
-from gridcade.streams import pack, stream, unpack
+from gridcade.experience.step import Step
+from gridcade.seeding import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,7 +48,7 @@ class QLearningConfig:
         InputError: a field is out of its range.
     """
 
-    criterion: Literal["discounted", "average"] = "discounted"
+    criterion: Literal["discounted", "average-reward"] = "discounted"
     """discounted: Watkins & Dayan (1992). average: differential, Wan, Naik & Sutton (2021)."""
     discount: float = 0.99
     """Discount of the discounted criterion, 0 to 1."""
@@ -74,7 +75,7 @@ class QLearningConfig:
 
     def numbers(self) -> Numbers:
         """For the compiled code."""
-        differential = self.criterion == "average"
+        differential = self.criterion == "average-reward"
         return Numbers(
             differential,
             1.0 if differential else float(self.discount),
@@ -86,10 +87,10 @@ class QLearningConfig:
 
 @compiled
 def scheduled(schedule: ScheduleNumbers, t: int, count: int) -> float:
-    """A schedule's value at absolute decision t (from 0), for the N-th visit."""
+    """A schedule's value at absolute step t (from 0), for the N-th visit."""
     value = schedule.final
-    if t < schedule.decisions:
-        value = schedule.initial + (schedule.final - schedule.initial) * (t / schedule.decisions)
+    if t < schedule.steps:
+        value = schedule.initial + (schedule.final - schedule.initial) * (t / schedule.steps)
     return value if schedule.power == 0.0 else value / float(count) ** schedule.power
 
 
@@ -121,7 +122,7 @@ def choose(q: Any, s: int, epsilon: float, u: float) -> int:
 
 @compiled
 def epsilon_at(epsilon: ScheduleNumbers, visits: Any, s: int, t: int) -> float:
-    """Epsilon in state s at decision t."""
+    """Epsilon in state s at step t."""
     seen = 1
     if epsilon.power != 0.0:
         for a in range(visits.shape[1]):
@@ -143,12 +144,12 @@ def learn(
     terminated: bool,
     s_start: int,
 ) -> None:
-    """One update, from decision t.
+    """One update, from step t.
 
     Discounted, Watkins: delta = r + gamma max Q(s', .) - Q(s, a), where an end is worth 0.
     Average, Wan et al. (2021), eqs. 3 and 4: delta = r - rate + max Q(s', .) - Q(s, a), where after
     an end s' is the start of the next episode: the reward rate counts over episodes.
-    A truncated decision is not terminated: it bootstraps from where it led.
+    A truncated step is not terminated: it bootstraps from where it led.
     """
     visits[s, a] += 1
     alpha = scheduled(numbers.step_size, t, visits[s, a])
@@ -179,15 +180,15 @@ def run(
     rate: Any,
     numbers: Numbers,
     model: Any,  # offsets, next states, cumulative, rewards, terminated, start's cumulative
-    limit: int,  # decisions; 0: none
-    place: Any,  # [3] int: decision, state, decisions since the start
+    limit: int,  # steps; 0: none
+    place: Any,  # [3] int: step, state, steps since the start
     returned: Any,  # [1] float: rewards since the start
     agent_rng: Any,
     env_rng: Any,
-    until: int,  # decision
+    until: int,  # step
     totals: Any,  # [len(TOTALS)] float, in the order of their names: added to
 ) -> None:
-    """Q-learning on a known model from decision place[0] until `until`."""
+    """Q-learning on a known model from step place[0] until `until`."""
     offsets, next_states, cumulative, rewards, ends, start_cumulative = model
     num_actions, num_states = q.shape[1], q.shape[0]
     t, s, elapsed = place
@@ -217,7 +218,7 @@ def run(
     returned[0] = total
 
 
-class QLearning(ByProbabilities):
+class QLearning(SamplingPolicy):
     """A Q-learning agent on Discrete observations and actions.
 
     Args:
@@ -237,17 +238,17 @@ class QLearning(ByProbabilities):
         self.config = config or QLearningConfig()
         self.q: Floats = np.full((num_states, num_actions), float(self.config.initial_value))
         self.visits: Ints = np.zeros((num_states, num_actions), dtype=np.int64)
-        self.rate: Floats = np.zeros(1)  # reward a decision, of the average criterion
-        self.decisions = 0
+        self.rate: Floats = np.zeros(1)  # reward a step, of the average criterion
+        self.steps = 0
         self.numbers = self.config.numbers()
         self.rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
 
     def act(self, observations: Any) -> Ints:
-        """Epsilon-greedy actions for states [n], at the present decision."""
+        """Epsilon-greedy actions for states [n], at the present step."""
         actions = np.empty(len(observations), dtype=np.int64)
         for i, s in enumerate(observations):
-            epsilon = epsilon_at(self.numbers.epsilon, self.visits, int(s), self.decisions + i)
+            epsilon = epsilon_at(self.numbers.epsilon, self.visits, int(s), self.steps + i)
             actions[i] = choose(self.q, int(s), epsilon, self.rng.random())
         return actions
 
@@ -259,7 +260,7 @@ class QLearning(ByProbabilities):
                 self.visits,
                 self.rate,
                 self.numbers,
-                self.decisions,
+                self.steps,
                 int(step.observations[i]),
                 int(step.actions[i]),
                 float(step.rewards[i]),
@@ -267,7 +268,7 @@ class QLearning(ByProbabilities):
                 bool(step.terminated[i]),
                 int(step.current[i]),
             )
-            self.decisions += 1
+            self.steps += 1
 
     def update(self) -> None:
         """Nothing: a table learns at once, in `observe`."""
@@ -278,8 +279,8 @@ class QLearning(ByProbabilities):
             raise InputError("the values have diverged: take smaller step sizes")
         values = {}
         if self.config.epsilon.power == 0:
-            values["epsilon"] = scheduled(self.numbers.epsilon, self.decisions, 1)
-        if self.config.criterion == "average":
+            values["epsilon"] = scheduled(self.numbers.epsilon, self.steps, 1)
+        if self.config.criterion == "average-reward":
             values["reward_rate"] = float(self.rate[0])
         return values
 
@@ -297,9 +298,7 @@ class QLearning(ByProbabilities):
         table = greedy(self.q[states])
         if deterministic:
             return table
-        rows = [
-            epsilon_at(self.numbers.epsilon, self.visits, int(s), self.decisions) for s in states
-        ]
+        rows = [epsilon_at(self.numbers.epsilon, self.visits, int(s), self.steps) for s in states]
         return with_epsilon(table, np.array(rows)[:, None])
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
@@ -308,7 +307,7 @@ class QLearning(ByProbabilities):
             "q": self.q,
             "visits": self.visits,
             "rate": self.rate,
-            "decisions": np.array([self.decisions]),
+            "steps": np.array([self.steps]),
             "agent_stream": pack(self.rng),
         }
 
@@ -326,7 +325,7 @@ class QLearning(ByProbabilities):
         self.q[:] = tensors["q"]
         self.visits[:] = tensors["visits"]
         self.rate[:] = tensors["rate"]
-        self.decisions = int(tensors["decisions"][0])
+        self.steps = int(tensors["steps"][0])
         unpack(self.rng, tensors["agent_stream"])
 
 
@@ -347,7 +346,7 @@ def make(env: gym.Env[Any, Any], config: QLearningConfig, seed: int) -> QLearnin
 
 def compiled_loop(agent: QLearning, env: gym.Env[Any, Any], seed: int) -> Any:
     """The compiled loop, where the environment's model is known; else None."""
-    from gridcade.agents.q_learning_loop import CompiledLoop
+    from gridcade.agents.tabular_loop import CompiledLoop
 
     model = known_model(env)
     return None if model is None else CompiledLoop(agent, model, time_limit(env), seed)

@@ -1,7 +1,7 @@
 """Experience replay (Lin 1992; Mnih et al. 2013, 2015): a frame a slot, stacked when sampled.
 
 Every environment has a ring of its own. An episode fills successive slots: the frames of its first
-observation, then a frame a decision, the last one of which no decision follows. A slot holds the
+observation, then a frame a step, the last one of which no step follows. A slot holds the
 frame that was seen, and the action, the reward and the end that came of it. So each frame is held
 once, where stored stacks would hold it 2 x stack times.
 
@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.compiled import compiled
-from gridcade.experience import Step
+from gridcade.experience.step import Step
 
 Storage = Callable[[str, tuple[int, ...], Any], NDArray[Any]]
 
-DECIDED, TERMINATED, LAST = 1, 2, 4  # bits of a slot's marks
-ROOM = 110  # per cent of the slack's decisions: each episode begins with slots of its own
+HAS_STEP, TERMINATED, LAST = 1, 2, 4  # bits of a slot's marks
+ROOM = 110  # per cent of the slack's steps: each episode begins with slots of its own
 MOST_DRAWS = 1000  # until every transition of a batch is one; a few are enough
 
 
@@ -37,7 +37,7 @@ class Batch:
 
     observations: NDArray[Any]  # [batch, stack, …], or [batch, …] where nothing is stacked
     actions: NDArray[np.int64]
-    returns: NDArray[np.float32]  # discounted rewards of up to n decisions
+    returns: NDArray[np.float32]  # discounted rewards of up to n steps
     discounts: NDArray[np.float32]
     gather_next: Callable[[], NDArray[Any]]
 
@@ -59,7 +59,7 @@ class Replay:
     Args:
         envs: environments, each with an equal share.
         capacity: frames that are sampled from, over all environments.
-        slack: decisions from one checkpoint to the next, over all environments, as a rule; where
+        slack: steps from one checkpoint to the next, over all environments, as a rule; where
             more slots are written, as by many short episodes, it is `full` earlier.
         shape: of one frame.
         dtype: of frames.
@@ -117,7 +117,7 @@ class Replay:
         envs, now = np.arange(len(self.written)), (self.written - 1) % self.ring
         self.actions[envs, now] = step.actions
         self.rewards[envs, now] = rewards
-        self.marks[envs, now] = DECIDED | np.where(terminated, TERMINATED, 0)
+        self.marks[envs, now] = HAS_STEP | np.where(terminated, TERMINATED, 0)
         ended = step.terminated | step.truncated
         after = np.asarray(step.next_observations)
         self._write(envs, after[:, -1] if self.stack else after, np.where(ended, LAST, 0))
@@ -134,7 +134,7 @@ class Replay:
         Args:
             size: of the batch.
             rng: the stream to draw from.
-            steps: n, decisions whose rewards are summed.
+            steps: n, steps whose rewards are summed.
             discount: gamma.
         """
         envs, slots = self._draw(size, rng, steps)
@@ -184,9 +184,9 @@ class Replay:
     def _draw(
         self, size: int, rng: np.random.Generator, steps: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Environments and slots (counted since the beginning) from which a decision was made."""
+        """Environments and slots (counted since the beginning) from which a step was made."""
         low = np.maximum(self.written - self.window, 0) + self._depth - 1
-        high = self.written - steps  # the newest slot has no decision yet
+        high = self.written - steps  # the newest slot has no step yet
         counts = np.maximum(high - low, 0)
         ends = np.cumsum(counts)
         if not ends[-1]:
@@ -201,7 +201,7 @@ class Replay:
             envs[missing] = np.searchsorted(ends, drawn, side="right")
             env = envs[missing]
             slots[missing] = low[env] + drawn - (ends[env] - counts[env])
-            decided = (self.marks[env, slots[missing] % self.ring] & DECIDED) > 0
+            decided = (self.marks[env, slots[missing] % self.ring] & HAS_STEP) > 0
             missing = missing[~decided]
         raise ValueError("the replay holds hardly any transition")
 

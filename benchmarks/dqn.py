@@ -2,7 +2,7 @@
 
     python benchmarks/dqn.py [--network 2013|2015] [--rounds N] [--sb3-envs N] [--json]
 
-Both have the same network, Adam, Huber loss, batches of 32, one update every 4 decisions, a target
+Both have the same network, Adam, Huber loss, batches of 32, one update every 4 steps, a target
 network and a replay of 100,000 frames, act with epsilon 0.1, and have 8 emulators, with which
 stable-baselines3 is faster than with the one that it usually has (`--sb3-envs 1`). Each lives in a
 process of its own, on two processors, and waits while the other has its round; medians over the
@@ -22,8 +22,8 @@ import numpy as np
 import tyro
 from side_by_side import (
     GAME,
+    EpisodeRunner,
     Parts,
-    Player,
     clock,
     compare,
     emulators_alone,
@@ -37,20 +37,20 @@ from side_by_side import ours as round_of_ours
 FRAMES = 100_000  # of replay
 ENVS = 8  # emulators of ours
 BATCH = 32
-EVERY = 4  # decisions an update
-WARM = 2_000  # decisions before the first round
-DECISIONS = 4_000  # a round
+EVERY = 4  # steps an update
+WARM = 2_000  # steps before the first round
+STEPS = 4_000  # a round
 EPSILON = 0.1
 ACTIONS = 4
 
 
-def ours(network: Any) -> Player:
+def ours(network: Any) -> EpisodeRunner:
     """Our DQN in its emulators."""
     from gridcade.agents.deep import Form
     from gridcade.agents.dqn import DQN, DQNConfig
     from gridcade.agents.replay import in_memory
-    from gridcade.agents.schedule import Schedule
-    from gridcade.experience import make_vector
+    from gridcade.agents.schedules import Schedule
+    from gridcade.experience.vector import make_vector
 
     config = DQNConfig(
         network=network,
@@ -67,7 +67,7 @@ def ours(network: Any) -> Player:
     agent.attach(ENVS, 0, in_memory)
     for array in (agent.replay.frames, agent.replay.actions, agent.replay.rewards):
         array[:] = 1
-    play = round_of_ours(agent, envs, DECISIONS, WARM)
+    play = round_of_ours(agent, envs, STEPS, WARM)
 
     def parts() -> Parts:
         spent: dict[str, float] = {}
@@ -84,19 +84,19 @@ def ours(network: Any) -> Player:
         clock(spent, agent._optimiser, "_change_large", large)
         clock(spent, agent, "_step", rest)
         rate = play()
-        shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
+        shares = {name: seconds / STEPS * 1000 for name, seconds in spent.items()}
         shares[rest] -= shares[forward]
         alone = products(network, BATCH, agent.precision)
         limits = {
             "emulators alone": emulators_alone(ENVS),
             "matrix products alone": (2 * alone["forward"] + alone["backward"]) / EVERY,
         }
-        return {"ms_a_decision": shares | {"all": 1000 / rate}, "limits_ms_a_decision": limits}
+        return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
 
-    return Player(play, parts)
+    return EpisodeRunner(play, parts)
 
 
-def theirs(network: Any, envs: int) -> Player:
+def theirs(network: Any, envs: int) -> EpisodeRunner:
     """stable-baselines3's DQN in as many emulators."""
     from stable_baselines3 import DQN
 
@@ -118,7 +118,7 @@ def theirs(network: Any, envs: int) -> Player:
     assert model.replay_buffer is not None
     for array in (model.replay_buffer.observations, model.replay_buffer.next_observations):
         array[:] = 1
-    return Player(sb3(model, DECISIONS, WARM))
+    return EpisodeRunner(sb3(model, STEPS, WARM))
 
 
 def main(

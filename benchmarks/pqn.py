@@ -2,7 +2,7 @@
 
     python benchmarks/pqn.py [--rounds N] [--json]
 
-Both have the network of 2013 (ours layer-normalised), 64 emulators, rollouts of 32 decisions, two
+Both have the network of 2013 (ours layer-normalised), 64 emulators, rollouts of 32 steps, two
 epochs of minibatches of 128. PPO is what stable-baselines3 has for many emulators; it has no PQN.
 Each lives in a process of its own, on two processors, and waits while the other has its round. Ours
 runs PyTorch on one thread, in bfloat16 where there are units for it, and the emulators beside it on
@@ -20,8 +20,8 @@ import numpy as np
 import tyro
 from side_by_side import (
     GAME,
+    EpisodeRunner,
     Parts,
-    Player,
     clock,
     compare,
     emulators_alone,
@@ -37,17 +37,17 @@ ROLLOUT = 32
 EPOCHS = 2
 MINIBATCHES = 16  # an epoch
 BATCH = ENVS * ROLLOUT // MINIBATCHES
-WARM = 3 * ENVS * ROLLOUT  # decisions before the first round
-DECISIONS = 8 * ENVS * ROLLOUT  # a round
+WARM = 3 * ENVS * ROLLOUT  # steps before the first round
+STEPS = 8 * ENVS * ROLLOUT  # a round
 ACTIONS = 4
 
 
-def ours() -> Player:
+def ours() -> EpisodeRunner:
     """Our PQN in its emulators."""
     from gridcade.agents.deep import Form
     from gridcade.agents.pqn import PQN, PQNConfig
-    from gridcade.agents.schedule import Schedule
-    from gridcade.experience import make_vector
+    from gridcade.agents.schedules import Schedule
+    from gridcade.experience.vector import make_vector
 
     config = PQNConfig(
         network="2013",
@@ -60,7 +60,7 @@ def ours() -> Player:
     envs = make_vector(GAME, ENVS)
     agent = PQN(Form((4, 84, 84), np.uint8, 4, ACTIONS), config)
     agent.attach(ENVS)
-    play = round_of_ours(agent, envs, DECISIONS, WARM)
+    play = round_of_ours(agent, envs, STEPS, WARM)
 
     def parts() -> Parts:
         spent: dict[str, float] = {}
@@ -71,7 +71,7 @@ def ours() -> Player:
         clock(spent, agent, "update", "learning")
         clock(spent, agent._optimiser, "step", "  of it the optimiser")
         rate = play()
-        shares = {name: seconds / DECISIONS * 1000 for name, seconds in spent.items()}
+        shares = {name: seconds / STEPS * 1000 for name, seconds in spent.items()}
         batch = products("2013", BATCH, agent.precision)
         once = {name: spent / BATCH for name, spent in batch.items()}
         limits = {
@@ -79,12 +79,12 @@ def ours() -> Player:
             "matrix products of acting alone": once["forward"],
             "matrix products of learning alone": EPOCHS * (once["forward"] + once["backward"]),
         }
-        return {"ms_a_decision": shares | {"all": 1000 / rate}, "limits_ms_a_decision": limits}
+        return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
 
-    return Player(play, parts)
+    return EpisodeRunner(play, parts)
 
 
-def theirs() -> Player:
+def theirs() -> EpisodeRunner:
     """stable-baselines3's PPO in as many emulators."""
     from stable_baselines3 import PPO
 
@@ -97,7 +97,7 @@ def theirs() -> Player:
         policy_kwargs=sb3_policy("2013"),
         seed=0,
     )
-    return Player(sb3(model, DECISIONS, WARM))
+    return EpisodeRunner(sb3(model, STEPS, WARM))
 
 
 def main(

@@ -3,7 +3,7 @@
     python benchmarks/q_learning.py [--rounds N] [--json]
 
 One core each: the compiled loop; the same agent through the Gymnasium loop; and a plain NumPy
-Q-learning as textbooks have it, through Gymnasium. Then 1,000 seeds x 50,000 decisions of FourRooms
+Q-learning as textbooks have it, through Gymnasium. Then 1,000 seeds x 50,000 steps of FourRooms
 with learning curves, on two threads. Rounds are interleaved; medians and ranges are given.
 """
 
@@ -22,13 +22,14 @@ import tyro
 
 import gridcade.envs  # noqa: F401 - registers the worlds
 from gridcade.agents.q_learning import QLearning, QLearningConfig
-from gridcade.agents.q_learning_loop import CompiledLoop, train_many
+from gridcade.agents.tabular_loop import CompiledLoop, train_many
 from gridcade.envs.gridworld import GridWorld
-from gridcade.experience import Experience, make_vector
+from gridcade.experience.loop import Experience
+from gridcade.experience.vector import make_vector
 
 WORLD = "FourRooms"
-SEEDS, DECISIONS, WINDOWS, THREADS = 1000, 50_000, 50, 2
-COMPILED, THROUGH_GYMNASIUM = 20_000_000, 20_000  # decisions a round
+SEEDS, STEPS, WINDOWS, THREADS = 1000, 50_000, 50, 2
+COMPILED, THROUGH_GYMNASIUM = 20_000_000, 20_000  # steps a round
 
 world = GridWorld(WORLD)
 model, limit = world.model, world.time_limit
@@ -44,7 +45,7 @@ def compiled() -> float:
 
 
 def gymnasium_loop() -> float:
-    """Updates a second of the same agent in gridcade.experience."""
+    """Updates a second of the same agent in gridcade.experience.loop."""
     agent = QLearning(model.num_states, model.num_actions, QLearningConfig())
     steps = Experience(make_vector(WORLD, 1), seed=0).steps(agent)
     began = time.perf_counter()
@@ -75,7 +76,7 @@ def textbook() -> float:
 def many_seeds() -> float:
     """Seconds for all seeds."""
     began = time.perf_counter()
-    train_many(model, QLearningConfig(), range(SEEDS), DECISIONS, WINDOWS, limit, THREADS)
+    train_many(model, QLearningConfig(), range(SEEDS), STEPS, WINDOWS, limit, THREADS)
     return time.perf_counter() - began
 
 
@@ -108,7 +109,7 @@ def main(
         print(f"  {name:<16} {r['median']:>13,.0f}   {r['low']:>13,.0f} to {r['high']:>13,.0f}")
     r = result["many_seeds_seconds"]
     print(
-        f"{SEEDS:,} seeds x {DECISIONS:,} decisions, {WINDOWS} windows each, {THREADS} threads: "
+        f"{SEEDS:,} seeds x {STEPS:,} steps, {WINDOWS} windows each, {THREADS} threads: "
         f"{r['median']:.1f} s   ({r['low']:.1f} to {r['high']:.1f})"
     )
 

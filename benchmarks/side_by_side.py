@@ -1,6 +1,6 @@
 """Two programs measured in one run: each in a process of its own, waiting while the other plays.
 
-What is measured is a `Maker`: called in its process, it gives a `Player`. Decisions a second are
+What is measured is a `Maker`: called in its process, it gives a `EpisodeRunner`. Steps a second are
 medians over interleaved rounds, the ratio is the median of the pairs', memory each process's peak.
 """
 
@@ -20,18 +20,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import numpy as np
 
 GAME = "Breakout"
-Parts = dict[str, dict[str, float]]  # milliseconds a decision, table by table
+Parts = dict[str, dict[str, float]]  # milliseconds a step, table by table
 
 
 @dataclass(frozen=True)
-class Player:
+class EpisodeRunner:
     """A learner in its environments."""
 
-    play: Callable[[], float]  # a round; decisions a second
+    play: Callable[[], float]  # a round; steps a second
     parts: Callable[[], Parts] = dict  # a further round, timed part by part
 
 
-Maker = Callable[[], Player]
+Maker = Callable[[], EpisodeRunner]
 
 
 def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
         for which, found in rates.items():
             found.append(ask(which, "round"))
         shown = ", ".join(f"{which} {found[-1]:.0f}" for which, found in rates.items())
-        print(f"round {number + 1}: {shown} decisions/s", file=sys.stderr)
+        print(f"round {number + 1}: {shown} steps/s", file=sys.stderr)
     parts = ask("ours", "parts")
     memory = {which: ask(which, "end") for which in rates}
     for process in processes:
@@ -71,7 +71,7 @@ def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
     for which, found in rates.items():
         span = f"{min(found):.0f} to {max(found):.0f}"
         gib = memory[which] / 2**30
-        print(f"{which:5s} {medians[which]:6.0f} decisions/s ({span})   {gib:.2f} GiB at its peak")
+        print(f"{which:5s} {medians[which]:6.0f} steps/s ({span})   {gib:.2f} GiB at its peak")
     print(f"ratio {statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
     for title, table in parts.items():
         print(title.replace("_", " "))
@@ -90,27 +90,27 @@ def _live(pipe: Any, maker: Maker) -> None:
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
-def ours(agent: Any, envs: Any, decisions: int, warm: int) -> Callable[[], float]:
+def ours(agent: Any, envs: Any, steps: int, warm: int) -> Callable[[], float]:
     """A round of an agent of ours."""
     import torch
 
-    from gridcade.experience import Experience
+    from gridcade.experience.loop import Experience
 
     torch.set_num_threads(1)
-    steps = Experience(envs, seed=0).steps(agent)
+    transitions = Experience(envs, seed=0).steps(agent)
 
     def play(count: int) -> float:
-        end = agent.decisions + count
+        end = agent.steps + count
         began = time.perf_counter()
-        while agent.decisions < end:
-            next(steps)
+        while agent.steps < end:
+            next(transitions)
         return count / (time.perf_counter() - began)
 
     play(warm)
-    return lambda: play(decisions)
+    return lambda: play(steps)
 
 
-def sb3(model: Any, decisions: int, warm: int) -> Callable[[], float]:
+def sb3(model: Any, steps: int, warm: int) -> Callable[[], float]:
     """A round of a model of stable-baselines3, on two threads."""
     import torch
 
@@ -122,7 +122,7 @@ def sb3(model: Any, decisions: int, warm: int) -> Callable[[], float]:
         return float((model.num_timesteps - before) / (time.perf_counter() - began))
 
     play(warm)
-    return lambda: play(decisions)
+    return lambda: play(steps)
 
 
 def sb3_game(envs: int) -> Any:
@@ -140,7 +140,7 @@ def sb3_policy(network: str) -> dict[str, Any]:
     """Keywords that give stable-baselines3 the same convolutions and hidden layer, on pixels."""
     from stable_baselines3.common.torch_layers import NatureCNN
 
-    from gridcade.agents.reference import Mnih2013CNN
+    from gridcade.agents.sb3 import Mnih2013CNN
 
     extractor = {"2013": Mnih2013CNN, "2015": NatureCNN}[network]
     return {"features_extractor_class": extractor, "net_arch": []}
@@ -160,8 +160,8 @@ def clock(spent: dict[str, float], owner: Any, method: str, part: str) -> None:
 
 
 def emulators_alone(count: int, steps: int = 200) -> float:
-    """Milliseconds a decision of so many emulators, on their own threads, resets left out."""
-    from gridcade.experience import make_vector, reset
+    """Milliseconds a step of so many emulators, on their own threads, resets left out."""
+    from gridcade.experience.vector import make_vector, reset
 
     envs = make_vector(GAME, count)
     reset(envs, list(range(count)))

@@ -1,8 +1,13 @@
-"""Gridcade's environments, registered with Gymnasium under `gridcade/`."""
+"""Environments, registered with Gymnasium under `gridcade/`.
+
+Gridworlds that are drawn in text or from a seed have an exact model; Atari games run in the Arcade
+Learning Environment with the preprocessing of Mnih et al. The registry finds an environment by its
+name. This package imports no other package of Gridcade.
+"""
 
 import gymnasium as gym
 
-from gridcade.envs.worldfile import MAPS
+from gridcade.envs.maps import MAPS
 
 for _map in sorted(MAPS.glob("*.txt")):
     gym.register(

@@ -1,7 +1,7 @@
 """Atari games through the Arcade Learning Environment, seen as Mnih et al. saw them.
 
-One decision is four frames of the emulator, but for three in the Space Invaders of 2013.
-Observations are the last four decisions' frames, grey and 84 x 84, the oldest first; rewards are
+One step is four frames of the emulator, but for three in the Space Invaders of 2013.
+Observations are the last four steps' frames, grey and 84 x 84, the oldest first; rewards are
 raw. The picture for people is the game's own.
 
 The whole screen is resized, in the protocol of 2013 as well (which cropped the playing area).
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gridcade.errors import InputError, unknown
 
-FRAMES_PER_DECISION = 4  # unless the protocol has others for a game
+FRAME_SKIP = 4  # unless the protocol has others for a game
 STACK = 4  # frames in an observation
 SCREEN = (210, 160)  # of most games; some differ by a few rows
 MNIHS_GAMES = (  # of 2013
@@ -35,8 +35,8 @@ MNIHS_GAMES = (  # of 2013
     "Seaquest",
     "SpaceInvaders",
 )
-GAMES_A_SEED = 64
-GAMES_A_THREAD = 8
+EPISODES_PER_SEED = 64
+GAMES_PER_THREAD = 8
 ACTION_SETS = ("minimal", "full")
 LOWER_PRIORITY = 5  # at 19 they would starve beside any other program
 INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
@@ -48,19 +48,19 @@ class Protocol:
 
     about: str
     two_frame_max: bool  # against flicker: the brighter of the last two frames, both grey
-    most_noops: int  # idle frames at the start, drawn from the game's seed
+    noop_max: int  # idle frames at the start, drawn from the game's seed
     sticky: float  # probability that the emulator repeats the previous action, each frame
     full_actions: bool  # all 18, or the game's own
     life_loss: bool  # ends bootstrapping
-    most_frames: int = 18_000  # of a game: five minutes
-    frames: Mapping[str, int] = field(default_factory=dict)  # a decision, of games (ROM names)
+    max_frames: int = 18_000  # of a game: five minutes
+    frames: Mapping[str, int] = field(default_factory=dict)  # a step, of games (ROM names)
 
 
 PROTOCOLS = {
     "mnih2013": Protocol(
         about="Mnih et al. (2013): no two-frame maximum, no idle start, Space Invaders by 3 frames",
         two_frame_max=False,
-        most_noops=0,
+        noop_max=0,
         sticky=0.0,
         full_actions=False,
         life_loss=True,
@@ -69,7 +69,7 @@ PROTOCOLS = {
     "nature2015": Protocol(
         about="Mnih et al. (2015): two-frame maximum, up to 30 idle frames at the start",
         two_frame_max=True,
-        most_noops=30,
+        noop_max=30,
         sticky=0.0,
         full_actions=False,
         life_loss=True,
@@ -77,7 +77,7 @@ PROTOCOLS = {
     "machado2018": Protocol(
         about="Machado et al. (2018): sticky actions, all 18 actions, a life is not an episode",
         two_frame_max=True,
-        most_noops=0,
+        noop_max=0,
         sticky=0.25,
         full_actions=True,
         life_loss=False,
@@ -145,9 +145,9 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
     itself. `info["life_lost"]` tells, where the protocol cares, whose life was lost without the
     game's end, [n].
 
-    An emulator takes a seed by loading its cartridge again, 90 ms or 200 decisions; a reset without
+    An emulator takes a seed by loading its cartridge again, 90 ms or 200 steps; a reset without
     one takes 6. Without sticky actions all that a seed decides is how many idle frames each of the
-    games after it has, however they are played: so `games_a_seed` of them may follow one seed.
+    games after it has, however they are played: so `episodes_per_seed` of them may follow one seed.
 
     Args:
         game: its title, such as `Breakout`.
@@ -172,27 +172,27 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
     ):
         self.protocol = settled(protocol, actions, sticky)
         rom = rom_name(game)
-        self.frames_per_decision = self.protocol.frames.get(rom, FRAMES_PER_DECISION)
+        self.frame_skip = self.protocol.frames.get(rom, FRAME_SKIP)
         from ale_py.vector_env import AtariVectorEnv
         from joblib import cpu_count  # of those that the process may use
 
         if threads is None:
-            threads = max(min(count // GAMES_A_THREAD, cpu_count()), 1)
+            threads = max(min(count // GAMES_PER_THREAD, cpu_count()), 1)
         height, width, stack = (*SCREEN, 1) if native else (84, 84, STACK)
-        self._games = _giving_way(
+        self._games = with_low_priority(
             AtariVectorEnv,
             rom,
             count,
             num_threads=threads,
-            max_num_frames_per_episode=self.protocol.most_frames,
+            max_num_frames_per_episode=self.protocol.max_frames,
             repeat_action_probability=self.protocol.sticky,
             full_action_space=self.protocol.full_actions,
             # a masked reset comes before the step that would reset an ended game by itself
             autoreset_mode=AutoresetMode.NEXT_STEP,
             grayscale=not native,
-            frameskip=self.frames_per_decision,
+            frameskip=self.frame_skip,
             maxpool=self.protocol.two_frame_max,
-            noop_max=self.protocol.most_noops,
+            noop_max=self.protocol.noop_max,
             episodic_life=False,
             reward_clipping=False,
             use_fire_reset=False,
@@ -200,7 +200,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             img_width=width,
             stack_num=stack,
         )
-        self.games_a_seed = 1 if self.protocol.sticky else GAMES_A_SEED
+        self.episodes_per_seed = 1 if self.protocol.sticky else EPISODES_PER_SEED
         self.num_envs = count
         self.single_observation_space = self._games.single_observation_space
         self.observation_space = self._games.observation_space
@@ -237,7 +237,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         )
 
 
-def _giving_way(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+def with_low_priority(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Make something whose threads give way to those that learn.
 
     A learner that computes beside its emulators would be held up by them; it waits for them anyway
@@ -283,9 +283,9 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self.render_mode = render_mode
         self.observation_space = self._games.single_observation_space
         self.action_space = self._games.single_action_space
-        self.frames_per_decision = self._games.frames_per_decision
-        self.time_limit = self._games.protocol.most_frames // self.frames_per_decision
-        self.metadata = {**self.metadata, "render_fps": 60 / self.frames_per_decision}
+        self.frame_skip = self._games.frame_skip
+        self.time_limit = self._games.protocol.max_frames // self.frame_skip
+        self.metadata = {**self.metadata, "render_fps": 60 / self.frame_skip}
         self.notes = []
         now, its = self._games.protocol, find_protocol(protocol)
         if now.sticky != its.sticky:
@@ -309,7 +309,7 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         return observations[0], {}
 
     def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Take one decision."""
+        """Take one step."""
         actions = np.array([int(action)])
         observations, rewards, terminated, truncated, info = self._games.step(actions)
         if self._shown is not None:

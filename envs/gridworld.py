@@ -9,9 +9,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.envs.drawing import Overlay, Picture, as_text
-from gridcade.envs.model import Model, Outcome
-from gridcade.envs.worldfile import World, load_world
+from gridcade.envs.maps import World, load_world
+from gridcade.envs.rendering import Overlay, Picture, as_text
+from gridcade.envs.tabular import Model, Outcome
 from gridcade.errors import InputError, unknown
 
 Observation = Literal["state", "coordinates", "one_hot", "pixels"]
@@ -32,7 +32,7 @@ class TabularEnv(gym.Env[Any, Any]):
     Random numbers: a reset draws one from `np_random`, which picks the start; a step draws one,
     which picks the outcome. Both pick by `Model.cumulative`.
 
-    The time limit is no part of the model: after `time_limit` decisions `truncated` is set.
+    The time limit is no part of the model: after `time_limit` steps `truncated` is set.
     `P`, in toy_text's form, `model`, as arrays, and `world`, the drawing, are there to be read.
 
     Args:
@@ -41,7 +41,7 @@ class TabularEnv(gym.Env[Any, Any]):
         moves: the direction of each action, for pictures.
         observation: what the agent sees.
         pixels: side of a `pixels` observation.
-        time_limit: decisions; None: the drawing's own.
+        time_limit: steps; None: the drawing's own.
         render_mode: `ansi`, `rgb_array` or `human` (needs pygame-ce).
 
     Raises:
@@ -71,7 +71,7 @@ class TabularEnv(gym.Env[Any, Any]):
         if observation == "pixels" and not (isinstance(pixels, int) and pixels >= longest):
             raise InputError(f"pixels is {pixels}; a picture of {world.title} takes {longest}")
         if time_limit is not None and not (isinstance(time_limit, int) and time_limit > 0):
-            raise InputError(f"time_limit is {time_limit}; it takes 1 decision or more")
+            raise InputError(f"time_limit is {time_limit}; it takes 1 step or more")
         if time_limit is not None and model.continuing:
             raise InputError(f"{world.title} is a continuing world: it takes no time limit")
         self.world = world
@@ -83,7 +83,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self.overlay: Overlay | None = None
         self.state = 0
-        self.elapsed = 0  # decisions since the reset
+        self.elapsed = 0  # steps since the reset
         self.action_space = gym.spaces.Discrete(model.num_actions)
         self.observation_space = self._space(pixels)
         self._pixels = pixels
@@ -138,7 +138,7 @@ class TabularEnv(gym.Env[Any, Any]):
         return self.encode(self.state), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take one decision.
+        """Take one step.
 
         Raises:
             InputError: no such action.

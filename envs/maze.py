@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from gridcade.envs.gridworld import GridWorld
-from gridcade.envs.worldfile import DEFAULT_LEGEND, Cell, World
+from gridcade.envs.maps import DEFAULT_LEGEND, Cell, World
 from gridcade.errors import InputError
 
-LIMIT_PER_CELL = 10  # decisions
+LIMIT_PER_CELL = 10  # steps
 ABOUT = "Drawn from a seed, at any size, always solvable; each move costs 1. size=, seed=, loops="
 
 

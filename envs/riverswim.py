@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.model import Model, Outcome
-from gridcade.envs.worldfile import World
+from gridcade.envs.maps import World
+from gridcade.envs.tabular import Model, Outcome
 from gridcade.errors import InputError
 
 LEFT, RIGHT = 0, 1

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import gridcade
-from gridcade import agents, api, mdp
+from gridcade import agents, api
 from gridcade.agents import QLearning, QLearningConfig, Schedule
-from gridcade.console import show_evaluation
-from gridcade.envs import lookup
+from gridcade.cli.output import show_evaluation
+from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.policy import TabularPolicy, UniformPolicy
-from gridcade.run import Run
-from gridcade.streams import episode_seed
-from gridcade.trainer import Progress
+from gridcade.evaluation.policies import TabularPolicy, UniformPolicy
+from gridcade.exact import solver
+from gridcade.seeding import episode_seed
+from gridcade.training.run_folder import Run
+from gridcade.training.trainer import Progress
 
 SMALL = "RussellNorvig4x3"
 MOVES = [0, *[1] * 11, 2]  # up, right, down: along the cliff
@@ -26,7 +27,7 @@ KEYS = {
     "env",
     "policy",
     "episodes",
-    "decisions",
+    "steps",
     "confidence",
     "seed",
     "epsilon",
@@ -48,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return gridcade.train("q-learning", SMALL, steps=20_000, epoch=5_000, seed=2, out=path)
 
 
-class Counting(lookup.Onlooker):
+class Counting(registry.TransparentWrapper):
     """An environment that knows how often it was closed."""
 
     closed = 0
@@ -99,7 +100,7 @@ def test_everything_is_at_the_top() -> None:
 
 def test_make_takes_names_and_arguments() -> None:
     by_name, by_keyword = gridcade.make("Maze?size=9&seed=3"), gridcade.make("Maze", size=9, seed=3)
-    assert lookup.known_model(by_name) is not None
+    assert registry.known_model(by_name) is not None
     first: Any = by_name.unwrapped
     second: Any = by_keyword.unwrapped
     assert first.world == second.world
@@ -124,8 +125,8 @@ def test_train_makes_a_run_and_tells_how_far_it_is(tmp_path: Path) -> None:
     assert run.path == tmp_path / "run"
     assert (run.config.seed, run.config.steps, run.last_checkpoint()) == (5, 3000, 3000)
     assert run.config.hyperparameters["epsilon"]["initial"] == 0.3
-    assert [p.decisions for p in seen if p.metrics is not None] == [1000, 2000, 3000]
-    assert [p.decisions for p in seen] == sorted(p.decisions for p in seen)
+    assert [p.steps for p in seen if p.metrics is not None] == [1000, 2000, 3000]
+    assert [p.steps for p in seen] == sorted(p.steps for p in seen)
     with pytest.raises(InputError, match="resume"):
         gridcade.train(
             "q-learning",
@@ -147,7 +148,7 @@ def test_hyperparameters_given_as_a_mapping_lie_over_the_preset(tmp_path: Path) 
         hyperparameters={"epsilon": {"final": 0.5}},
         out=tmp_path / "run",
     )
-    epsilon = {"initial": 1.0, "final": 0.5, "decisions": 1_000_000, "power": 0.0}
+    epsilon = {"initial": 1.0, "final": 0.5, "steps": 1_000_000, "power": 0.0}
     assert run.config.hyperparameters["epsilon"] == epsilon
     assert run.config.hyperparameters["step_size"]["power"] == 0.7
     with pytest.raises(InputError, match="did you mean epsilon"):
@@ -196,9 +197,9 @@ def test_a_policy_is_named_in_many_ways(trained: Run) -> None:
 def test_an_older_checkpoint_is_another_policy(trained: Run) -> None:
     first, last = trained.checkpoints()[0], trained.last_checkpoint()
     tables = []
-    for decisions in (first, last):
-        loaded: Any = gridcade.load(trained.path / "checkpoints" / str(decisions))
-        np.testing.assert_array_equal(loaded.q, trained.load_checkpoint(decisions)[0]["q"])
+    for steps in (first, last):
+        loaded: Any = gridcade.load(trained.path / "checkpoints" / str(steps))
+        np.testing.assert_array_equal(loaded.q, trained.load_checkpoint(steps)[0]["q"])
         tables.append(loaded.q)
     assert not np.array_equal(*tables)
 
@@ -263,7 +264,7 @@ def test_a_recurrent_policy_has_its_state_and_is_told_of_starts() -> None:
     for env in ("CliffWalk", gridcade.make("CliffWalk")):
         result = gridcade.evaluate(Memorised(), env, episodes=20)
         assert result.expected_return is not None
-        assert (result.expected_return.mean, result.decisions) == (-13, 260)
+        assert (result.expected_return.mean, result.steps) == (-13, 260)
         assert result.exact is None  # what it does depends on more than the state of the world
         assert any("no exact value" in note for note in result.notes)
 
@@ -272,7 +273,7 @@ def test_an_environment_object_is_left_open_and_usable() -> None:
     env = Counting(gridcade.make("FourRooms"))
     for policy in ("random", "optimal", UniformPolicy(4), Still()):
         gridcade.evaluate(policy, env, episodes=3)
-    gridcade.solve(env, "gain")
+    gridcade.solve(env, "average-reward")
     assert env.closed == 0
     observation, _ = env.reset(seed=episode_seed(0, "evaluation", 0, 0))
     same, _ = gridcade.make("FourRooms").reset(seed=episode_seed(0, "evaluation", 0, 0))
@@ -292,13 +293,13 @@ def test_progress_is_reported_up_to_the_end() -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-@pytest.mark.parametrize("criterion", ["return", "discounted", "gain", None])
-def test_solve_takes_names_and_objects(criterion: mdp.Criterion | None) -> None:
+@pytest.mark.parametrize("criterion", ["return", "discounted", "average-reward", None])
+def test_solve_takes_names_and_objects(criterion: solver.Criterion | None) -> None:
     by_name = gridcade.solve(SMALL, criterion, 0.9)
     by_object = gridcade.solve(gridcade.make(SMALL), criterion, discount=0.9)
-    model = lookup.known_model(gridcade.make(SMALL))
+    model = registry.known_model(gridcade.make(SMALL))
     assert model is not None
-    direct = mdp.solve(model, criterion, 0.9)
+    direct = solver.solve(model, criterion, 0.9)
     for solution in (by_name, by_object):
         assert solution.value == direct.value
         np.testing.assert_array_equal(solution.policy, direct.policy)
@@ -314,7 +315,7 @@ def test_solve_says_what_it_cannot() -> None:
     with pytest.raises(InputError, match="continuing"):
         gridcade.solve("RiverSwim", "return")
     wrong: Any = "gian"
-    with pytest.raises(InputError, match="did you mean gain"):
+    with pytest.raises(InputError, match="did you mean average-reward"):
         gridcade.solve(SMALL, wrong)
 
 

@@ -11,11 +11,11 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 STUBS = """
 from functools import partial
-from side_by_side import Player, compare
+from side_by_side import EpisodeRunner, compare
 
 def steady(rates):
     rounds = iter([0.0, *rates])  # the first one is to get warm
-    return Player(lambda: next(rounds), lambda: {"ms_a_decision": {"all": 1 / PARTS}})
+    return EpisodeRunner(lambda: next(rounds), lambda: {"ms_a_step": {"all": 1 / PARTS}})
 
 PARTS = %s
 if __name__ == "__main__":
@@ -43,7 +43,7 @@ def test_figures_are_medians_over_rounds(tmp_path: Path) -> None:
     found = json.loads(run(tmp_path, parts=5).stdout)
     memory = [found.pop(f"{which}_memory") for which in ("ours", "sb3")]
     assert min(memory) > 1_000_000  # bytes, of a Python with NumPy
-    parts = {"ms_a_decision": {"all": 0.2}}
+    parts = {"ms_a_step": {"all": 0.2}}
     assert found == {"ours": 500.0, "sb3": 200.0, "ratio": 3.0, "parts": parts}
 
 

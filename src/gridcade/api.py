@@ -10,21 +10,17 @@ from typing import Any
 
 import gymnasium as gym
 
-from gridcade import agents, mdp
-from gridcade.envs import lookup
-from gridcade.envs.lookup import make
+from gridcade import agents
+from gridcade.agents.base import Policy
+from gridcade.envs import registry
+from gridcade.envs.registry import make
 from gridcade.errors import InputError
-from gridcade.evaluation import Evaluation, Progress, measure
-from gridcade.policy import Policy, optimal_policy, random_policy
-from gridcade.run import (
-    Run,
-    RunConfig,
-    Tensors,
-    convert,
-    find_learnt,
-    write_text,
-)
-from gridcade.training import resume, train
+from gridcade.evaluation.evaluate import Evaluation, Progress, evaluate_policy
+from gridcade.evaluation.policies import optimal_policy, random_policy
+from gridcade.exact import solver
+from gridcade.training.config import RunConfig, from_dict
+from gridcade.training.run_folder import Run, Tensors, find_learnt, write_text
+from gridcade.training.sessions import resume, train
 
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
 
@@ -80,7 +76,7 @@ def find(policy: Any, env: str | Env | None = None, *, trust: bool = False) -> C
     learnt_on = config.env if run is None else run.env
     where = learnt_on if env is None else env
     if isinstance(where, str):
-        where = lookup.with_actions_of(where, learnt_on)
+        where = registry.with_actions_of(where, learnt_on)
     name = str(policy.path if isinstance(policy, Run) else policy)
     agent = _agent(name, config, tensors, make(where) if isinstance(where, str) else where)
     return Contender(agent, name, where, run)
@@ -108,9 +104,9 @@ def evaluate(
     trust: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a policy; see `find` for the names and `gridcade.evaluation.measure` for the rest."""
+    """Measure a policy; see `find` for the names and `gridcade.evaluation.evaluate.measure` for the rest."""
     contender = find(policy, env, trust=trust)
-    return measure(
+    return evaluate_policy(
         contender.policy,
         contender.env,
         episodes=episodes,
@@ -140,21 +136,21 @@ def keep(run: Run, result: Evaluation) -> Path:
 
 
 def solve(
-    env: str | Env, criterion: mdp.Criterion | None = None, discount: float = 0.99
-) -> mdp.Solution:
-    """An optimal policy of an environment whose model is known; see `gridcade.mdp.solve`.
+    env: str | Env, criterion: solver.Criterion | None = None, discount: float = 0.99
+) -> solver.Solution:
+    """An optimal policy of an environment whose model is known; see `gridcade.exact.solver.solve`.
 
     Raises:
         InputError: the model is not known, the criterion has no optimum there, or the discount is
             out of its range, whether or not the criterion takes one.
     """
-    mdp.check_discount(discount)
+    solver.check_discount(discount)
     single = make(env) if isinstance(env, str) else env
-    model = lookup.known_model(single)
+    model = registry.known_model(single)
     if model is None:
         label = single.spec.id if single.spec else type(single.unwrapped).__name__
         raise InputError(f"the model of '{label}' is not known: it cannot be solved exactly")
-    return mdp.solve(model, criterion, discount)
+    return solver.solve(model, criterion, discount)
 
 
 def _saved_model(path: str, env: str | Env | None, trust: bool) -> Contender:
@@ -166,7 +162,7 @@ def _saved_model(path: str, env: str | Env | None, trust: bool) -> Contender:
         )
     if env is None:
         raise InputError(f"'{path}' needs an environment: --env ENV")
-    from gridcade.agents.reference import load_zip
+    from gridcade.agents.sb3 import load_zip
 
     single = make(env) if isinstance(env, str) else env
     return Contender(load_zip(path, single), path, env)
@@ -177,14 +173,14 @@ def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Any:
     kind = agents.find(config.agent)
     given = dict(config.hyperparameters)
     given |= {key: value for key, value in AS_IT_PLAYS.items() if key in given}
-    agent = kind.make(env, convert(given, kind.config, "config"), config.seed)
+    agent = kind.make(env, from_dict(given, kind.config, "config"), config.seed)
     try:
         if "counters" in tensors or not hasattr(agent, "take_layers"):
             agent.load_state_dict(tensors)
         elif left := agent.take_layers(tensors):  # weights alone
             raise ValueError(f"these layers differ: {', '.join(left)}")
         else:
-            agent.decisions = sys.maxsize  # it explores as little as it did in the end
+            agent.steps = sys.maxsize  # it explores as little as it did in the end
     except ValueError as error:
         if isinstance(error, InputError):
             raise

@@ -12,15 +12,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridcade import agents, training
+from gridcade import agents
 from gridcade.agents.deep import Form
 from gridcade.agents.dqn import DQN, DQNConfig, make
 from gridcade.agents.optimisers import MnihRMSProp
 from gridcade.agents.replay import Storage, in_memory
-from gridcade.agents.schedule import Schedule
-from gridcade.envs import lookup
+from gridcade.agents.schedules import Schedule
+from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.experience import Experience, Step, make_vector
+from gridcade.experience.loop import Experience
+from gridcade.experience.step import Step
+from gridcade.experience.vector import make_vector
+from gridcade.training import sessions
 
 SMALL = DQNConfig(
     hidden=(8,),
@@ -42,23 +45,23 @@ def changed(**fields: Any) -> DQNConfig:
 
 def trained(
     config: DQNConfig,
-    decisions: int,
+    steps: int,
     envs: int = 1,
     seed: int = 0,
     storage: Storage = in_memory,
     env: str = "CartPole-v1",
 ) -> tuple[DQN, Experience]:
     vector = make_vector(env, envs)
-    agent = make(lookup.make(env), config, seed)
+    agent = make(registry.make(env), config, seed)
     agent.attach(envs, 1000, storage)
     experience = Experience(vector, seed)
-    go_on(agent, experience, decisions)
+    go_on(agent, experience, steps)
     return agent, experience
 
 
 def go_on(agent: DQN, experience: Experience, until: int) -> None:
     steps = experience.steps(agent)
-    while agent.decisions < until:
+    while agent.steps < until:
         next(steps)
 
 
@@ -107,26 +110,26 @@ def test_an_update_is_the_papers(optimiser: Any, loss: Any, target_every: int) -
     start=st.integers(20, 60),
     every=st.integers(1, 7),
 )
-def test_updates_are_counted_in_decisions(envs: int, start: int, every: int) -> None:
-    """One for every `update_every` decisions since learn_start, however many emulators run."""
+def test_updates_are_counted_in_steps(envs: int, start: int, every: int) -> None:
+    """One for every `update_every` steps since learn_start, however many emulators run."""
     agent, experience = trained(changed(learn_start=start, update_every=every), 1, envs)
     steps = experience.steps(agent)
-    while agent.decisions < 120:
-        seen = agent.decisions  # when `update` is called
+    while agent.steps < 120:
+        seen = agent.steps  # when `update` is called
         next(steps)
         expected = (seen - start) // every + 1 if seen >= start else 0
         assert agent.updates == expected
 
 
-def test_the_target_network_is_copied_every_so_many_decisions() -> None:
+def test_the_target_network_is_copied_every_so_many_steps() -> None:
     agent, experience = trained(SMALL, 39)
     steps = experience.steps(agent)
     copies, last = [], [p.clone() for p in agent.q_target.parameters()]
-    while agent.decisions < 200:
+    while agent.steps < 200:
         next(steps)
         now = list(agent.q_target.parameters())
         if any((a != b).any() for a, b in zip(last, now, strict=True)):
-            copies.append(agent.decisions)
+            copies.append(agent.steps)
             last = [p.clone() for p in now]
     assert np.diff(copies).tolist() == [SMALL.target_every] * (len(copies) - 1)
     assert len(copies) >= 5
@@ -138,7 +141,7 @@ def test_without_a_target_network_the_learnt_one_gives_the_targets() -> None:
     assert agent.q_target is agent.q
 
 
-def test_a_target_network_of_fewer_decisions_than_an_update_is_copied_each_time() -> None:
+def test_a_target_network_of_fewer_steps_than_an_update_is_copied_each_time() -> None:
     agent, _ = trained(changed(target_every=1, update_every=4), 80)
     pairs = zip(agent.q.parameters(), agent.q_target.parameters(), strict=True)
     assert all(torch.equal(weight, copied) for weight, copied in pairs)
@@ -147,8 +150,8 @@ def test_a_target_network_of_fewer_decisions_than_an_update_is_copied_each_time(
 def test_epsilon_falls_from_the_first_update_on() -> None:
     agent = make(gym.make("CartPole-v1"), SMALL, 0)
     found = []
-    for decisions in (0, 39, 40, 90, 140, 10_000):
-        agent.decisions = decisions
+    for steps in (0, 39, 40, 90, 140, 10_000):
+        agent.steps = steps
         found.append(agent.epsilon)
     assert found == pytest.approx([1.0, 1.0, 1.0, 0.55, 0.1, 0.1])
 
@@ -312,7 +315,7 @@ BOTH = {
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_presets_of_the_papers_have_their_values(name: str) -> None:
     """Mnih et al. (2013), section 5; Mnih et al. (2015), Extended Data Table 1."""
-    config = training.hyperparameters_of(agents.find("dqn"), name, None)
+    config = sessions.hyperparameters_of(agents.find("dqn"), name, None)
     wanted = BOTH | PAPERS[name]
     assert {key: getattr(config, key) for key in wanted} == wanted
     constants = signature(MnihRMSProp).parameters
@@ -390,6 +393,6 @@ def test_environments_that_do_not_fit_are_told() -> None:
         DQN(floats, changed(network="2013"))
     assert DQN(floats, changed(network="auto")).layers == 2  # an mlp takes them
     with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
-        make(lookup.make("FourRooms"), SMALL, 0)
+        make(registry.make("FourRooms"), SMALL, 0)
     with pytest.raises(InputError, match="dqn takes Discrete actions"):
         make(gym.make("Pendulum-v1"), SMALL, 0)

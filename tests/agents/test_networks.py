@@ -17,7 +17,7 @@ from gridcade.agents.networks import (
     network,
     to_blocks,
 )
-from gridcade.agents.optimisers import AdamBeside, MnihRMSProp
+from gridcade.agents.optimisers import MnihRMSProp, OverlappedAdam
 from gridcade.agents.pqn import PQN
 from gridcade.errors import InputError
 
@@ -185,7 +185,7 @@ def test_adam_beside_the_backward_pass_is_adam(resumed: bool, form: Any) -> None
     plain = copy.deepcopy(passes)  # to differentiate as PyTorch does
     reference = torch.optim.Adam(first.parameters(), 0.001)
     with ThreadPoolExecutor(1) as beside:
-        ours = AdamBeside(weights, passes, 0.001, beside)
+        ours = OverlappedAdam(weights, passes, 0.001, beside)
         for number in range(6):
             frames = torch.randint(0, 256, (8, 21, 21, 64), dtype=torch.uint8)
             copy_weights(weights, plain)
@@ -205,7 +205,7 @@ def test_adam_beside_the_backward_pass_is_adam(resumed: bool, form: Any) -> None
             if resumed and number == 2:
                 kept = copy.deepcopy(ours.state_dict())
                 weights = copy.deepcopy(weights)
-                ours = AdamBeside(weights, passes := form(weights), 0.001, beside)
+                ours = OverlappedAdam(weights, passes := form(weights), 0.001, beside)
                 ours.load_state_dict(kept)
 
 

@@ -16,15 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gridcade import agents, mdp, training
+from gridcade import agents
 from gridcade.agents.deep import Form
 from gridcade.agents.networks import ChannelNorm
 from gridcade.agents.pqn import PQN, PQNConfig, lambda_returns, make
-from gridcade.agents.schedule import Schedule
-from gridcade.envs import lookup
+from gridcade.agents.schedules import Schedule
+from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation import measure
-from gridcade.experience import Experience, Step, make_vector
+from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.exact import solver
+from gridcade.experience.loop import Experience
+from gridcade.experience.step import Step
+from gridcade.experience.vector import make_vector
+from gridcade.training import sessions
 
 SMALL = PQNConfig(
     hidden=(16,),
@@ -43,14 +47,14 @@ def changed(**fields: Any) -> PQNConfig:
 
 
 def started(config: PQNConfig, env: str, envs: int, seed: int = 0) -> tuple[PQN, Experience]:
-    agent = make(lookup.make(env), config, seed)
+    agent = make(registry.make(env), config, seed)
     agent.attach(envs)
     return agent, Experience(make_vector(env, envs), seed)
 
 
 def go_on(agent: PQN, experience: Experience, until: int) -> None:
     steps = experience.steps(agent)
-    while agent.decisions < until:
+    while agent.steps < until:
         next(steps)
 
 
@@ -141,7 +145,7 @@ def test_a_rollout_is_what_happened(env: str, envs: int, monkeypatch: pytest.Mon
     met: list[Step] = []
     steps, rollouts, many = experience.steps(agent), 0, 400 if env == "Breakout" else 60
     for _ in range(many):
-        closed = agent._t == SMALL.rollout  # the next decision makes it the batch
+        closed = agent._t == SMALL.rollout  # the next step makes it the batch
         past = met[-SMALL.rollout :]
         met.append(next(steps))
         if not closed:
@@ -183,7 +187,7 @@ def test_a_lost_life_ends_bootstrapping_and_not_the_game() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(rollout=st.integers(1, 9), epochs=st.integers(1, 3), minibatches=st.integers(1, 12))
-def test_each_decision_is_learnt_from_once_an_epoch(
+def test_each_step_is_learnt_from_once_an_epoch(
     rollout: int, epochs: int, minibatches: int
 ) -> None:
     """Minibatches are spread over the next rollout, and are done when it ends."""
@@ -215,22 +219,22 @@ def test_each_decision_is_learnt_from_once_an_epoch(
 def test_what_is_learnt_already_is_not_kept() -> None:
     """A checkpoint holds a rollout, and the next one as far as it is played, until it is learnt."""
     agent, experience = started(SMALL, SHORT, 2)
-    for decisions, kept in ((128, (0, 8)), (130, (8, 1)), (142, (8, 7)), (144, (0, 8))):
-        go_on(agent, experience, decisions)
+    for steps, kept in ((128, (0, 8)), (130, (8, 1)), (142, (8, 7)), (144, (0, 8))):
+        go_on(agent, experience, steps)
         state = agent.state_dict()
         assert (len(state["batch.actions"]), len(state["played.actions"])) == kept
 
 
-def test_more_minibatches_than_decisions_are_told(tmp_path: Path) -> None:
+def test_more_minibatches_than_steps_are_told(tmp_path: Path) -> None:
     wrong = {"rollout": 2, "minibatches": 5}
     with pytest.raises(InputError, match="minibatches is 5; it takes 4 or less here"):
-        training.train("pqn", "CartPole", envs=2, hyperparameters=wrong, out=tmp_path / "run")
+        sessions.train("pqn", "CartPole", envs=2, hyperparameters=wrong, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("rollout", "said"),
-    [  # two rollouts in each of 64 environments, 28,224 bytes a decision
+    [  # two rollouts in each of 64 environments, 28,224 bytes a step
         (5_000, r"rollout would take 18\.1 GB .* 16\.0 GB .* smaller .* rollout"),
         (10**13, "rollout is 10000000000000: Unable to allocate"),
         (10**18, "rollout is 1000000000000000000: "),
@@ -239,18 +243,18 @@ def test_more_minibatches_than_decisions_are_told(tmp_path: Path) -> None:
 def test_rollouts_beyond_this_machines_memory_are_refused(
     rollout: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_memory", lambda: 16_000_000_000)
+    monkeypatch.setattr(sessions, "_memory", lambda: 16_000_000_000)
     given = {"rollout": rollout}
     with pytest.raises(InputError, match=said):
-        training.train("pqn", "Breakout", hyperparameters=given, out=tmp_path / "run")
+        sessions.train("pqn", "Breakout", hyperparameters=given, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def has_made_a_clipped_step(agent: PQN, q: torch.nn.Module, moments: dict[str, Any]) -> None:
     """Of PyTorch's RAdam, from the weights and moments before, on the gradients that q has."""
-    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.decisions))
+    reference = torch.optim.RAdam(q.parameters(), SMALL.learning_rate.at(agent.steps))
     reference.load_state_dict(moments)
-    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.decisions)
+    reference.param_groups[0]["lr"] = SMALL.learning_rate.at(agent.steps)
     assert torch.nn.utils.clip_grad_norm_(q.parameters(), 0.01) > 0.01
     reference.step()
     for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
@@ -286,10 +290,10 @@ def test_passes_in_bfloat16_teach_the_weights_in_float32(
     before = copy.deepcopy(agent.q)
     play(agent, 0, 19)
     assert agent.updates
-    assert (agent._passes is agent.q) is not has_units
-    lower = {w.dtype for layer in [*agent._passes][:-1] for w in layer.parameters()}
+    assert (agent._compute_network is agent.q) is not has_units
+    lower = {w.dtype for layer in [*agent._compute_network][:-1] for w in layer.parameters()}
     assert lower == {torch.bfloat16 if has_units else torch.float32}
-    for layers in zip(agent.q, agent._passes, before, strict=True):
+    for layers in zip(agent.q, agent._compute_network, before, strict=True):
         stays = freeze == "conv" and isinstance(layers[0], torch.nn.Conv2d | ChannelNorm)
         for weight, copied, then in zip(*(layer.parameters() for layer in layers), strict=True):
             assert weight.dtype == torch.float32
@@ -305,7 +309,7 @@ def test_an_update_in_bfloat16_is_a_clipped_step_down_the_gradient_of_the_passes
     play(agent, 0, 12)
     rows = np.array([0, 3, 5, 9])
     q, moments = copy.deepcopy(agent.q), copy.deepcopy(agent._optimiser.state_dict())
-    passes = copy.deepcopy(agent._passes)
+    passes = copy.deepcopy(agent._compute_network)
     agent._learn(rows)
 
     batch = (agent._batch.observations, agent._batch.actions, agent._returns)
@@ -334,8 +338,8 @@ def test_an_evaluation_tells_of_bfloat16(has_units: bool, monkeypatch: pytest.Mo
     """The same weights play other games where a processor has no units for it."""
     monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: has_units)
     env = "FourRooms?observation=pixels&pixels=36&time_limit=5"
-    agent = make(lookup.make(env), changed(network="2013", bfloat16=True), 0)
-    notes = measure(agent, env, episodes=2).notes
+    agent = make(registry.make(env), changed(network="2013", bfloat16=True), 0)
+    notes = evaluate_policy(agent, env, episodes=2).notes
     assert any("it acted in bfloat16" in note for note in notes) is has_units
 
 
@@ -345,8 +349,8 @@ def test_a_share_of_epsilon_acts_at_random(monkeypatch: pytest.MonkeyPatch) -> N
     agent.attach(8000)
     best = np.array([0.0, 3, 1, 2], np.float32)
     monkeypatch.setattr(agent, "_values", lambda seen: np.tile(best, (len(seen), 1)))
-    for decisions, epsilon in ((0, 0.8), (50, 0.6), (1000, 0.4)):
-        agent.decisions, agent._t = decisions, 0
+    for steps, epsilon in ((0, 0.8), (50, 0.6), (1000, 0.4)):
+        agent.steps, agent._t = steps, 0
         assert agent.epsilon == pytest.approx(epsilon)
         shares = np.bincount(agent.act(np.zeros((8000, 2), np.float32)), minlength=4) / 8000
         expected = np.array([0, 1 - epsilon, 0, 0]) + epsilon / 4
@@ -362,7 +366,7 @@ def test_what_is_no_picture_for_convolutions_is_learnt_in_float32(
     monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
     preset = agents.find(agent).preset_for("Breakout")
     small = {"rollout": 4} if agent == "pqn" else {"learn_start": 64, "replay_capacity": 500}
-    run = training.train(
+    run = sessions.train(
         agent, env, preset=preset, steps=600, hyperparameters=small, out=tmp_path / "run"
     )
     assert run.config.hyperparameters["bfloat16"]
@@ -404,10 +408,10 @@ def test_values_approach_the_exact_ones(
     name = f"{world}?observation=one_hot"
     agent, experience = started(config, name, 16)
     go_on(agent, experience, 60_000)
-    env: Any = lookup.make(name)
-    model = lookup.known_model(env)
+    env: Any = registry.make(name)
+    model = registry.known_model(env)
     assert model is not None
-    best = mdp.solve(model, "discounted", 0.95).values
+    best = solver.solve(model, "discounted", 0.95).values
     seen = np.array([env.unwrapped.encode(s) for s in range(model.num_states)])
     ours, inside = agent._values(seen).max(axis=1), best != 0
     np.testing.assert_allclose(ours[inside], best[inside], atol=0.06)
@@ -431,11 +435,11 @@ def test_learning_in_bfloat16_goes_on_bit_for_bit(
         np.testing.assert_array_equal(tensor, agent.state_dict()[key], err_msg=key)
 
 
-@pytest.mark.parametrize("decisions", [10, 100, 128, 130])
-def test_state_comes_out_and_goes_back_in(decisions: int) -> None:
+@pytest.mark.parametrize("steps", [10, 100, 128, 130])
+def test_state_comes_out_and_goes_back_in(steps: int) -> None:
     """In the first rollout, within one, between two: learning goes on bit for bit."""
     agent, experience = started(SMALL, SHORT, 2, 3)
-    go_on(agent, experience, decisions)
+    go_on(agent, experience, steps)
     state = {k: v.copy() for k, v in agent.state_dict().items()}
     place = experience.state()
     go_on(agent, experience, 260)
@@ -490,7 +494,7 @@ def test_metrics_tell_of_learning() -> None:
     learnt, losses, means = agent._learn, [], []
 
     def learn(rows: Any) -> None:
-        q = agent._passes(torch.as_tensor(agent._batch.observations.reshape(-1, 4)[rows]))
+        q = agent._compute_network(torch.as_tensor(agent._batch.observations.reshape(-1, 4)[rows]))
         taken = q.detach().numpy()[np.arange(len(rows)), agent._batch.actions.reshape(-1)[rows]]
         losses.append(0.5 * np.mean((taken - agent._returns.reshape(-1)[rows]) ** 2))
         if not agent._learnt:  # the rollout's first
@@ -503,7 +507,7 @@ def test_metrics_tell_of_learning() -> None:
     assert found["updates"] == agent.updates > 0
     assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
     assert found["mean_max_q"] == pytest.approx(np.mean(means), rel=1e-4)
-    assert found["learning_rate"] == pytest.approx(0.01 - 0.009 * agent.decisions / 400)
+    assert found["learning_rate"] == pytest.approx(0.01 - 0.009 * agent.steps / 400)
 
 
 def test_a_loss_that_diverges_is_told() -> None:
@@ -528,13 +532,13 @@ def test_what_is_seen_decides_the_preset(env: str, preset: str, clips: bool) -> 
     """Rewards are clipped in the arcade only: a fall off a cliff is worse than a step."""
     kind = agents.find("pqn")
     assert kind.preset_for(env) == preset
-    assert training.hyperparameters_of(kind, preset, None).clip_rewards is clips
+    assert sessions.hyperparameters_of(kind, preset, None).clip_rewards is clips
 
 
 def test_the_papers_preset_has_its_values() -> None:
     """Gallici et al. (2024), the authors' Atari settings."""
     kind = agents.find("pqn")
-    config = training.hyperparameters_of(kind, "gallici2024", None)
+    config = sessions.hyperparameters_of(kind, "gallici2024", None)
     assert config == PQNConfig(
         network="2015",
         discount=0.99,
@@ -571,4 +575,4 @@ def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> 
 
 def test_environments_that_do_not_fit_are_told() -> None:
     with pytest.raises(InputError, match=r"pqn takes arrays.*observation=one_hot"):
-        make(lookup.make("FourRooms"), SMALL, 0)
+        make(registry.make("FourRooms"), SMALL, 0)

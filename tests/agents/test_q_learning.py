@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridcade import mdp
 from gridcade.agents.q_learning import (
     QLearning,
     QLearningConfig,
@@ -17,15 +16,16 @@ from gridcade.agents.q_learning import (
     make,
     scheduled,
 )
-from gridcade.agents.q_learning_loop import CompiledLoop, train_many
-from gridcade.agents.schedule import Schedule
-from gridcade.envs import lookup
+from gridcade.agents.schedules import Schedule
+from gridcade.agents.tabular_loop import CompiledLoop, train_many
+from gridcade.envs import registry
 from gridcade.envs.gridworld import GridWorld, TabularEnv
-from gridcade.envs.model import Model
-from gridcade.envs.worldfile import parse_world
+from gridcade.envs.maps import parse_world
+from gridcade.envs.tabular import Model
 from gridcade.errors import InputError
-from gridcade.experience import TOTALS, Step
-from gridcade.streams import pack, stream
+from gridcade.exact import solver
+from gridcade.experience.step import TOTALS, Step
+from gridcade.seeding import pack, stream
 
 ANNEALED = QLearningConfig(
     step_size=Schedule(0.5, 0.02, 700), epsilon=Schedule(1.0, 0.1, 500), initial_value=0.3
@@ -34,7 +34,7 @@ HARMONIC = QLearningConfig(
     step_size=Schedule(1.0, power=0.7), epsilon=Schedule(0.9, power=0.3), discount=0.95
 )
 DIFFERENTIAL = QLearningConfig(
-    criterion="average", step_size=Schedule(0.3, 0.1, 900), epsilon=Schedule(0.4)
+    criterion="average-reward", step_size=Schedule(0.3, 0.1, 900), epsilon=Schedule(0.4)
 )
 
 
@@ -42,17 +42,17 @@ SMALL_LAKE = "slip: 2/3\nlegend:\n    o: end\nmap:\nS...\n.o.o\n...o\no..G"
 
 
 def world(name: str, **arguments: Any) -> tuple[TabularEnv, Model]:
-    env = lookup.make(name, **arguments).unwrapped
+    env = registry.make(name, **arguments).unwrapped
     assert isinstance(env, TabularEnv)
     return env, env.model
 
 
-def through_gymnasium(agent: QLearning, env: TabularEnv, decisions: int) -> dict[str, float]:
+def through_gymnasium(agent: QLearning, env: TabularEnv, steps: int) -> dict[str, float]:
     """The plain loop, with an environment that draws from one stream through all episodes."""
     totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
     observation, _ = env.reset()
     gain, length = 0.0, 0
-    for _ in range(decisions):
+    for _ in range(steps):
         action = agent.act(np.array([observation]))
         after, reward, terminated, truncated, _ = env.step(action[0])
         gain, length = gain + reward, length + 1
@@ -142,7 +142,7 @@ def test_update_follows_the_formulas(data: st.DataObject) -> None:
     differential = data.draw(st.booleans())
     rate = rate if differential else 0.0
     config = QLearningConfig(
-        criterion="average" if differential else "discounted",
+        criterion="average-reward" if differential else "discounted",
         discount=gamma,
         step_size=Schedule(alpha),
         rate_step_ratio=0.5,
@@ -165,22 +165,22 @@ def test_update_follows_the_formulas(data: st.DataObject) -> None:
 @given(
     initial=st.floats(0, 1),
     final=st.floats(0, 1),
-    decisions=st.integers(1, 10**9),
+    steps=st.integers(1, 10**9),
     power=st.floats(0, 1),
     count=st.integers(1, 10**9),
 )
 def test_schedules_run_from_one_value_to_the_other_and_stay(
-    initial: float, final: float, decisions: int, power: float, count: int
+    initial: float, final: float, steps: int, power: float, count: int
 ) -> None:
-    numbers = Schedule(initial, final, decisions).numbers()
+    numbers = Schedule(initial, final, steps).numbers()
     assert scheduled(numbers, 0, 1) == initial
-    assert scheduled(numbers, decisions // 2, 1) == pytest.approx(
-        initial + (final - initial) * (decisions // 2) / decisions
+    assert scheduled(numbers, steps // 2, 1) == pytest.approx(
+        initial + (final - initial) * (steps // 2) / steps
     )
-    for t in (decisions, decisions * 2):
+    for t in (steps, steps * 2):
         assert scheduled(numbers, t, 1) == final
     decaying = Schedule(initial, power=power).numbers()
-    assert scheduled(decaying, decisions, count) == pytest.approx(initial / count**power)
+    assert scheduled(decaying, steps, count) == pytest.approx(initial / count**power)
 
 
 def exact_q(model: Model, discount: float) -> Any:
@@ -194,7 +194,7 @@ def exact_q(model: Model, discount: float) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "config", "decisions", "within"),
+    ("name", "config", "steps", "within"),
     [
         # deterministic: large steps, and exact to rounding
         (
@@ -238,11 +238,11 @@ def exact_q(model: Model, discount: float) -> Any:
     ],
 )
 def test_discounted_values_converge_to_the_exact_ones(
-    name: str, config: QLearningConfig, decisions: int, within: float
+    name: str, config: QLearningConfig, steps: int, within: float
 ) -> None:
     env = GridWorld(parse_world(SMALL_LAKE)) if name == "small lake" else world(name)[0]
     model = env.model
-    values, _ = train_many(model, config, [0], decisions, 1, env.time_limit)
+    values, _ = train_many(model, config, [0], steps, 1, env.time_limit)
     ends = np.array([env.world.cell(*place).end for place in env.world.places()])
     error = np.abs(values[0] - exact_q(model, config.discount))[~ends]
     assert error.max() < within
@@ -253,23 +253,23 @@ def test_differential_learning_finds_the_best_gain(name: str) -> None:
     """On continuing worlds, and on episodic ones that start again after each end."""
     env, model = world(name)
     config = QLearningConfig(
-        criterion="average",
+        criterion="average-reward",
         step_size=Schedule(0.2, 0.002, 4_000_000),
         epsilon=Schedule(1.0, 0.2, 4_000_000),
     )
-    best = mdp.solve(model, "gain").gain
+    best = solver.solve(model, "average-reward").average_reward
     values, _ = train_many(model, config, [0, 1], 5_000_000, 1, env.time_limit)
     for q in values:
         greedy = np.eye(model.num_actions)[q.argmax(axis=1)]
-        value = mdp.evaluate_policy(model, greedy)
+        value = solver.policy_value(model, greedy)
         assert value.average_reward == pytest.approx(best, rel=0.02)
 
 
 def test_the_reward_rate_is_the_gain_over_episodes() -> None:
-    """One way to the goal, of two moves: a reward of 1 every 2 decisions, ends and all."""
+    """One way to the goal, of two moves: a reward of 1 every 2 steps, ends and all."""
     model = GridWorld(parse_world("S.G")).model
     config = QLearningConfig(
-        criterion="average",
+        criterion="average-reward",
         step_size=Schedule(0.1, 0.001, 400_000),
         epsilon=Schedule(0.05, 0.0, 200_000),
     )
@@ -279,7 +279,7 @@ def test_the_reward_rate_is_the_gain_over_episodes() -> None:
 
 
 def test_a_time_limit_does_not_change_what_is_learnt() -> None:
-    """A truncated decision bootstraps: values are those of the world without a limit."""
+    """A truncated step bootstraps: values are those of the world without a limit."""
     model = GridWorld(parse_world("step reward: -1\nmap:\nS....G")).model
     config = QLearningConfig(step_size=Schedule(1.0), epsilon=Schedule(1.0), discount=0.9)
     learnt = []
@@ -297,7 +297,7 @@ def test_optimism_explores_without_random_actions() -> None:
     )
     values, _ = train_many(model, config, [0], 50_000, 1, env.time_limit)
     greedy = np.eye(4)[values[0].argmax(axis=1)]
-    assert mdp.evaluate_policy(model, greedy).episode_length == pytest.approx(14)
+    assert solver.policy_value(model, greedy).episode_length == pytest.approx(14)
 
 
 def test_many_seeds_at_once_are_each_what_one_alone_is() -> None:
@@ -354,7 +354,7 @@ def test_predictions_follow_the_probabilities() -> None:
         ({"discount": 1.5}, "discount is 1.5"),
         ({"step_size": Schedule(2.0)}, "step_size.initial is 2.0"),
         ({"epsilon": Schedule(0.1, final=-1.0)}, "epsilon.final is -1.0"),
-        ({"epsilon": Schedule(0.1, decisions=-1)}, "epsilon.decisions is -1"),
+        ({"epsilon": Schedule(0.1, steps=-1)}, "epsilon.steps is -1"),
         ({"step_size": Schedule(0.1, power=2.0)}, "step_size.power is 2.0"),
         ({"initial_value": float("nan")}, "initial_value is nan"),
         ({"rate_step_ratio": 0.0}, "rate_step_ratio is 0.0"),
@@ -369,4 +369,4 @@ def test_only_discrete_environments_fit() -> None:
     with pytest.raises(InputError, match="Discrete observations from 0 on; these are a Box"):
         make(gym.make("CartPole-v1"), QLearningConfig(), 0)
     with pytest.raises(InputError, match="Discrete observations"):
-        make(lookup.make("FourRooms", observation="pixels"), QLearningConfig(), 0)
+        make(registry.make("FourRooms", observation="pixels"), QLearningConfig(), 0)

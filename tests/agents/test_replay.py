@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gridcade.agents.networks import to_blocks
 from gridcade.agents.replay import Replay
-from gridcade.experience import Step
+from gridcade.experience.step import Step
 
 
 class Naive:
@@ -211,7 +211,7 @@ def test_stacks_of_blocks_are_those_of_the_frames() -> None:
 
 @pytest.mark.parametrize(("envs", "slack"), [(1, 1), (8, 32), (64, 256)])
 @pytest.mark.parametrize("stack", [0, 4])
-def test_there_is_room_for_the_decisions_between_two_checkpoints(
+def test_there_is_room_for_the_steps_between_two_checkpoints(
     envs: int, slack: int, stack: int
 ) -> None:
     """However few: a memory that is always full would make checkpoints, and no step."""

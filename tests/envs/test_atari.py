@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
 
-from gridcade.envs import atari, lookup
+from gridcade.envs import atari, registry
 from gridcade.envs.atari import AtariGame, AtariGames, Protocol
 from gridcade.errors import InputError
 
@@ -69,7 +69,7 @@ def test_shapes_and_actions() -> None:
     assert note == "played with 18 actions, where nature2015 has 4"
     assert AtariGame("Breakout", actions="minimal").notes == []
     assert AtariGame("Boxing", actions="full").notes == []  # which are its own
-    (note,) = lookup.make("Breakout?sticky=0.25").notes  # type: ignore[attr-defined]
+    (note,) = registry.make("Breakout?sticky=0.25").notes  # type: ignore[attr-defined]
     assert note == "sticky actions 0.25, where nature2015 has 0"
     assert AtariGame("Breakout", "machado2018", sticky=0.25).notes == []
 
@@ -94,12 +94,12 @@ def test_a_game_is_its_seed_and_the_actions_since() -> None:
             break
 
 
-@pytest.mark.parametrize("most_frames", [80, 18_000])
+@pytest.mark.parametrize("max_frames", [80, 18_000])
 def test_the_first_action_after_a_game_is_played_in_the_next(
-    most_frames: int, monkeypatch: pytest.MonkeyPatch
+    max_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emulators that reset an ended game in a step of its own would pass over it."""
-    short = Protocol("", True, 0, 0.0, False, True, most_frames)
+    short = Protocol("", True, 0, 0.0, False, True, max_frames)
     monkeypatch.setitem(atari.PROTOCOLS, "short", short)
     games, fresh = (AtariGames("Breakout", 1, "short") for _ in range(2))
     rng = np.random.default_rng(1)
@@ -107,7 +107,7 @@ def test_the_first_action_after_a_game_is_played_in_the_next(
     _, _, terminated, truncated, _ = games.step(rng.integers(0, 4, 1))
     while not terminated[0] | truncated[0]:
         _, _, terminated, truncated, _ = games.step(rng.integers(0, 4, 1))
-    assert truncated[0] == (most_frames == 80)
+    assert truncated[0] == (max_frames == 80)
     mask = {"reset_mask": np.array([True])}
     (start, _), (wanted, _) = games.reset(seed=[7], options=mask), fresh.reset(seed=[7])
     np.testing.assert_array_equal(start, wanted)
@@ -121,7 +121,7 @@ def test_the_first_action_after_a_game_is_played_in_the_next(
 def test_protocols_are_those_of_the_papers() -> None:
     """Mnih et al. (2013); (2015), Extended Data Table 1; Machado et al. (2018), section 5."""
     told = {
-        name: (p.two_frame_max, p.most_noops, p.sticky, p.full_actions, p.life_loss)
+        name: (p.two_frame_max, p.noop_max, p.sticky, p.full_actions, p.life_loss)
         for name, p in atari.PROTOCOLS.items()
     }
     assert told == {
@@ -182,7 +182,7 @@ def test_losing_a_life_is_told_and_does_not_end_the_game() -> None:
 
 
 def test_games_are_cut_at_the_frame_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = Protocol("", True, 0, 0.0, full_actions=False, life_loss=True, most_frames=80)
+    short = Protocol("", True, 0, 0.0, full_actions=False, life_loss=True, max_frames=80)
     monkeypatch.setitem(atari.PROTOCOLS, "short", short)
     games = AtariGames("Breakout", 1, "short")
     games.reset(seed=[0])
@@ -195,7 +195,7 @@ def test_games_are_cut_at_the_frame_cap(monkeypatch: pytest.MonkeyPatch) -> None
     ("game", "protocol", "frames"),
     [("SpaceInvaders", "mnih2013", 3), ("SpaceInvaders", "nature2015", 4), ("Pong", "mnih2013", 4)],
 )
-def test_a_decision_is_four_frames_but_for_the_space_invaders_of_2013(
+def test_a_step_is_four_frames_but_for_the_space_invaders_of_2013(
     game: str, protocol: str, frames: int
 ) -> None:
     """By the emulator's own count; frames of a game, cap and pace are told accordingly."""
@@ -204,7 +204,7 @@ def test_a_decision_is_four_frames_but_for_the_space_invaders_of_2013(
     _, before = single._games._games.reset(seed=np.array([0]))
     *_, after = single._games._games.step(np.array([0]))
     assert after["episode_frame_number"] - before["episode_frame_number"] == frames
-    assert single.frames_per_decision == frames
+    assert single.frame_skip == frames
     assert single.time_limit == 18_000 // frames
     assert single.metadata["render_fps"] == 60 / frames
 
@@ -251,10 +251,10 @@ def test_wrong_names_and_a_missing_library_are_told(monkeypatch: pytest.MonkeyPa
         AtariGame("Breakout", protocol="nature2016")
     for number in ("2015", "none", "[1]"):  # which are no words to who reads them
         with pytest.raises(InputError, match=r"unknown protocol '.*'"):
-            lookup.make(f"Breakout?protocol={number}")
+            registry.make(f"Breakout?protocol={number}")
     for number in ("1", "-0.1", "nan", "often", "true"):
         with pytest.raises(InputError, match=r"sticky is .*; it is a probability, 0 or more"):
-            lookup.make(f"Breakout?sticky={number}")
+            registry.make(f"Breakout?sticky={number}")
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[atari\]'"):
         AtariGame("Breakout")

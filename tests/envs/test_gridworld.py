@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import gridcade.envs  # noqa: F401 - registers them
-from gridcade.envs.drawing import Picture
 from gridcade.envs.gridworld import FOUR_MOVES, GridWorld, TabularEnv, grid_model
+from gridcade.envs.maps import MAPS, parse_world
 from gridcade.envs.maze import Maze
-from gridcade.envs.model import Model
+from gridcade.envs.rendering import Picture
 from gridcade.envs.riverswim import RiverSwim
-from gridcade.envs.worldfile import MAPS, parse_world
+from gridcade.envs.tabular import Model
 from gridcade.errors import InputError
 
 IDS = [id_ for id_ in gym.registry if id_.startswith("gridcade/")]
@@ -250,7 +250,7 @@ def test_a_time_limit_truncates_exactly_then() -> None:
         assert signs == [(False, False)] * 6 + [(False, True)]
 
 
-def test_an_end_on_the_last_decision_is_no_truncation() -> None:
+def test_an_end_on_the_last_step_is_no_truncation() -> None:
     env = GridWorld(parse_world("S.G"), time_limit=2)
     env.reset(seed=0)
     assert env.step(RIGHT)[2:4] == (False, False)
@@ -360,7 +360,7 @@ def test_pixels_are_as_large_as_asked_for(pixels: int) -> None:
         ({"render_mode": "rgb"}, "unknown render mode 'rgb'; did you mean rgb_array?"),
         ({"observation": "pixels", "pixels": 12}, "pixels is 12; a picture of Four rooms takes 13"),
         ({"observation": "pixels", "pixels": 84.0}, "pixels is 84.0"),
-        ({"time_limit": 0}, "time_limit is 0; it takes 1 decision or more"),
+        ({"time_limit": 0}, "time_limit is 0; it takes 1 step or more"),
         ({"time_limit": -1}, "time_limit is -1"),
         ({"time_limit": 2.5}, "time_limit is 2.5"),
         ({"world": "FourRoms"}, "did you mean FourRooms?"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gridcade.envs.maps import World
 from gridcade.envs.maze import Maze, draw_maze
-from gridcade.envs.worldfile import World
 from gridcade.errors import InputError
 
 SIZES = st.integers(2, 9)

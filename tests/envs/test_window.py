@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gridcade.envs import lookup
+from gridcade.envs import registry
 from gridcade.envs.window import Window
 from gridcade.errors import InputError
 
@@ -25,10 +25,10 @@ def run(program: str, driver: str = "dummy") -> list[str]:
 SHOW = """
 import numpy as np
 import pygame
-from gridcade.envs import lookup
+from gridcade.envs import registry
 
-human = lookup.make("FourRooms", render_mode="human")
-drawn = lookup.make("FourRooms", render_mode="rgb_array")
+human = registry.make("FourRooms", render_mode="human")
+drawn = registry.make("FourRooms", render_mode="rgb_array")
 for env in (human, drawn):
     env.unwrapped.metadata = {**env.unwrapped.metadata, "render_fps": 1000}
     env.reset(seed=4)
@@ -92,6 +92,6 @@ def test_a_missing_pygame_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "pygame", nothing)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[window\]'"):
         Window("x", 10, 10)
-    env = lookup.make("FourRooms", render_mode="human")
+    env = registry.make("FourRooms", render_mode="human")
     with pytest.raises(InputError, match="a window needs pygame-ce"):
         env.reset(seed=0)

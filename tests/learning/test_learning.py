@@ -1,7 +1,7 @@
 """Deep agents learn: minutes, not seconds, so these run with `pytest -m slow`.
 
 What is scored is the checkpoint with a run's best evaluation. The last one may be a bad moment: a
-policy that balances for 500 decisions falls below 200 and recovers, and when it does so depends on
+policy that balances for 500 steps falls below 200 and recovers, and when it does so depends on
 how a processor rounds.
 """
 
@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 import gridcade
-from gridcade.run import Run
+from gridcade.training.run_folder import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # an old processor takes thrice as long
 
 
 def best(run: Run) -> Path:
     """The checkpoint with the best evaluation."""
-    decisions = run.best()
-    assert decisions is not None
-    return run.checkpoint(decisions)
+    steps = run.best()
+    assert steps is not None
+    return run.checkpoint(steps)
 
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
 def test_deep_agents_balance_the_pole(agent: str, tmp_path: Path) -> None:
-    """475 is what Gymnasium calls solved: DQN within 60,000 decisions, PQN within 200,000."""
+    """475 is what Gymnasium calls solved: DQN within 60,000 steps, PQN within 200,000."""
     run = gridcade.train(agent, "CartPole", out=tmp_path / "run")
     assert run.last_checkpoint() == {"dqn": 60_000, "pqn": 200_000}[agent]
     found = gridcade.evaluate(best(run), episodes=100)
@@ -33,7 +33,7 @@ def test_deep_agents_balance_the_pole(agent: str, tmp_path: Path) -> None:
     assert found.expected_return.mean >= 475
 
 
-EXPLORING = {"epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000}}
+EXPLORING = {"epsilon": {"initial": 1.0, "final": 0.1, "steps": 20_000}}
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ BREAKOUT: dict[str, dict[str, Any]] = {
         "hyperparameters": {
             "replay_capacity": 40_000,
             "learn_start": 2_000,
-            "epsilon": {"initial": 1.0, "final": 0.1, "decisions": 20_000},
+            "epsilon": {"initial": 1.0, "final": 0.1, "steps": 20_000},
         },
     },
     "pqn": {
         "steps": 150_000,
         "envs": 32,
-        "hyperparameters": {"epsilon": {"initial": 1.0, "final": 0.05, "decisions": 100_000}},
+        "hyperparameters": {"epsilon": {"initial": 1.0, "final": 0.05, "steps": 100_000}},
     },
 }
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import gridcade
-from gridcade.comparison import Comparison, Failure, Outcome
-from gridcade.run import plain
-from gridcade.study import Criterion, Entry, Study
+from gridcade.study.comparison import Comparison, Failure, Outcome
+from gridcade.study.study import Criterion, Entry, Study
+from gridcade.training.config import to_dict
 
 Runs = Sequence[float] | float  # of seeds 0, 1, …; a number alone is a fixed policy's
 
@@ -49,7 +49,7 @@ def epochs(values: Sequence[float | None], seconds: float = 1.0) -> tuple[dict[s
     made = []
     for number, value in enumerate(values, 1):
         entry: dict[str, Any] = {
-            "decisions": 1000 * number,
+            "steps": 1000 * number,
             "seconds": seconds * number,
             "training_return_mean": float(number),
             "training_average_reward": float(number),
@@ -91,7 +91,7 @@ def made_up(
 
 
 def real(folder: Path, env: str = "FourRooms", seeds: int = 2) -> Comparison:
-    """Q-learning after a few thousand decisions, random play and the optimum."""
+    """Q-learning after a few thousand steps, random play and the optimum."""
     study = Study(
         (Entry("q-learning"), *map(Entry, FIXED)), (env,), steps=4000, seeds=seeds, episodes=10
     )
@@ -102,7 +102,9 @@ def real(folder: Path, env: str = "FourRooms", seeds: int = 2) -> Comparison:
         sessions = json.loads((run.path / "provenance.json").read_bytes())["sessions"]
         found = gridcade.evaluate(run, **about).as_dict()
         learnt.append(
-            Outcome(seed, found, tuple(run.metrics()), plain(run.config), tuple(sessions), run.path)
+            Outcome(
+                seed, found, tuple(run.metrics()), to_dict(run.config), tuple(sessions), run.path
+            )
         )
     outcomes = {"q-learning": tuple(learnt)} | {
         name: (Outcome(None, gridcade.evaluate(name, env, **about).as_dict(), policy=name),)

@@ -12,11 +12,11 @@ import pytest
 from comparisons import evaluation
 from PIL import Image
 
-from gridcade.comparison import Outcome
+from gridcade.recording.frames import END_PAUSE
 from gridcade.report import replay as replays
 from gridcade.report.replay import LARGEST, MOST_BYTES, SECONDS, replay
-from gridcade.training import train
-from gridcade.watch.show import END_PAUSE
+from gridcade.study.comparison import Outcome
+from gridcade.training.sessions import train
 
 RANDOM = Outcome(None, evaluation(1.0), policy="random")
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gridcade.across_seeds import Band
+from gridcade.evaluation.intervals import Estimate
 from gridcade.report.figures import (
     LONGEST_LABEL,
     PALETTE,
@@ -24,7 +24,7 @@ from gridcade.report.figures import (
     strip,
 )
 from gridcade.report.findings import Aggregate
-from gridcade.statistics import Estimate
+from gridcade.study.seed_statistics import Band
 
 Floats = NDArray[np.float64]
 

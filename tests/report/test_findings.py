@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from comparisons import epochs, evaluation, made_up
 
-from gridcade import mdp
-from gridcade.comparison import Comparison, Outcome
-from gridcade.envs import lookup
+from gridcade.envs import registry
+from gridcade.exact import solver
 from gridcade.report import findings
-from gridcade.study import Entry, Study
+from gridcade.study.comparison import Comparison, Outcome
+from gridcade.study.study import Entry, Study
 
 
 def test_exact_values_are_the_scores_only_where_all_contenders_have_them() -> None:
@@ -56,11 +56,11 @@ def test_a_gridworlds_scale_runs_from_random_play_to_the_optimum() -> None:
     (found,) = findings.find(made_up({"FourRooms": {"A": [1.0]}}, exact=1.0, optimum=1.0))
     scale = findings.scale(found)
     assert scale is not None
-    env = lookup.make("FourRooms")
-    model = lookup.known_model(env)
+    env = registry.make("FourRooms")
+    model = registry.known_model(env)
     assert model is not None
     uniform = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
-    value = mdp.evaluate_policy(model, uniform, time_limit=lookup.time_limit(env))
+    value = solver.policy_value(model, uniform, time_limit=registry.time_limit(env))
     assert (scale.zero, scale.one) == (value.expected_return, 1.0)
 
 
@@ -100,7 +100,7 @@ def test_curves_leave_out_what_was_not_evaluated() -> None:
         assert x.tolist() == [2 / 60, 4 / 60]
         assert y.tolist() == [0.5, 0.7]
     assert curves.band.mean[-1] == pytest.approx(0.7)
-    assert findings.curves(found, "decisions", "no_such_metric", 0.95) == ()
+    assert findings.curves(found, "steps", "no_such_metric", 0.95) == ()
 
 
 def test_epochs_that_took_no_time_are_one_point() -> None:

@@ -14,11 +14,11 @@ import pytest
 from comparisons import made_up, real
 
 from gridcade import report
-from gridcade.comparison import Comparison, Failure, Outcome
 from gridcade.errors import InputError
-from gridcade.numbers import number
+from gridcade.formatting import number
 from gridcade.report import findings, pictures
-from gridcade.study import Entry, Study, read_study
+from gridcade.study.comparison import Comparison, Failure, Outcome
+from gridcade.study.study import Entry, Study, read_study
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "source"}
 LOADING = {"src", "href", "xlink:href", "poster", "data", "srcset", "action", "background"}

@@ -7,10 +7,10 @@ import pytest
 from comparisons import made_up
 from scipy import stats
 
-from gridcade.comparison import Failure
 from gridcade.report import findings, words
 from gridcade.report.findings import Findings
-from gridcade.study import Entry, Study
+from gridcade.study.comparison import Failure
+from gridcade.study.study import Entry, Study
 
 HIGH, LOW = [0.90, 0.92, 0.91, 0.93], [0.50, 0.52, 0.49, 0.51]
 
@@ -35,9 +35,7 @@ def test_runs_that_failed_are_not_passed_over() -> None:
     assert sentence.endswith(", 4 seeds; 2 of 6 seeds of A failed and are left out.")
     assert words.absent(found[0]) == ["C has no score on E: 3 runs failed."]
     assert [words.seeds(s) for s in found[0].scores] == ["4 of 6", "4"]
-    assert "with 4 seeds, 3,000 decisions a run; 5 more runs failed" in words.lede(
-        comparison, found
-    )
+    assert "with 4 seeds, 3,000 steps a run; 5 more runs failed" in words.lede(comparison, found)
     together = words.aggregated(findings.aggregate(found, 0.95), found)
     assert together == [
         "A counts by the runs that are left: 2 runs of it failed.",
@@ -153,7 +151,7 @@ def test_a_continuing_task_is_decided_by_the_average_reward() -> None:
 
 
 def test_the_criterion_decides() -> None:
-    """Who dies soon has a small return, and may yet have had much of it a decision."""
+    """Who dies soon has a small return, and may yet have had much of it a step."""
     scores: dict[str, dict[str, list[float] | float]] = {"E": {"A": HIGH, "B": LOW}}
     (by_return,) = said(scores, reward=-1.0)
     assert by_return.startswith("A is better than B on E: difference 0.41, ")
@@ -165,7 +163,7 @@ def test_names_and_numbers_for_people() -> None:
     assert words.listing(["a"]) == "a"
     assert words.listing(["a", "b", "c"]) == "a, b and c"
     assert words.count(1, "seed") == "1 seed"
-    assert words.count(2_000_000, "decision") == "2,000,000 decisions"
+    assert words.count(2_000_000, "step") == "2,000,000 steps"
     assert words.count(0.5, "minute") == "0.5 minutes"
     assert words.percent(0.95) == "95 %"
     assert words.percent(1 - 0.95) == "5 %"
@@ -177,7 +175,7 @@ def test_the_lede_says_what_was_done() -> None:
     found = findings.find(comparison)
     study = Study((Entry("A"),), ("E",), steps=20_000, minutes=5, seeds=4)
     assert words.lede(replace(comparison, study=study), found) == (
-        "A learnt with 4 seeds, 20,000 decisions or 5 minutes a run. All policies were measured "
+        "A learnt with 4 seeds, 20,000 steps or 5 minutes a run. All policies were measured "
         "alike; the expected return decides."
     )
     assert "clock" in words.again(study)

@@ -10,11 +10,11 @@ from typing import Any
 import pexpect
 import pytest
 
-from gridcade.envs import lookup
+from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation import measure
-from gridcade.policy import optimal_policy
-from gridcade.streams import episode_seed
+from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.evaluation.policies import optimal_policy
+from gridcade.seeding import episode_seed
 from gridcade.watch import play
 from gridcade.watch.play import keys_of
 
@@ -29,7 +29,7 @@ class Person:
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.child: Any = pexpect.spawn(
             sys.executable,
-            ["-m", "gridcade.cli", "play", *words],
+            ["-m", "gridcade.cli.main", "play", *words],
             env=env,
             dimensions=(30, 100),
             timeout=60,
@@ -67,34 +67,34 @@ def person() -> Iterator[Any]:
 def test_a_game_by_arrow_keys_is_scored(person: Any) -> None:
     someone = person("CliffWalk", "--episodes", "1")
     someone.sees("You on CliffWalk")
-    someone.sees("decision 0   return 0")
+    someone.sees("step 0   return 0")
     someone.sees("arrow keys move, q ends the game")
     for number, key in enumerate([UP, *[RIGHT] * 11, DOWN], 1):
         someone.types(key)
-        someone.sees(f"decision {number}   return -{number} ")
+        someone.sees(f"step {number}   return -{number} ")
     someone.sees("ended")
     code, text = someone.score()
     assert code == 0
-    assert re.search(r"you on \S*CliffWalk\S*: 1 episodes, 13 decisions, seed 0", text)
+    assert re.search(r"you on \S*CliffWalk\S*: 1 episodes, 13 steps, seed 0", text)
     assert re.search(r"\nreturn +-13 ", text)
     assert re.search(r"\nepisode length +13 ", text)
 
 
 def test_who_leaves_early_is_scored_by_what_was_finished(person: Any) -> None:
     someone = person("CliffWalk")
-    someone.sees("decision 0 ")
+    someone.sees("step 0 ")
     someone.types("ZX" + CLIFF)  # typed ahead; what is no move is none
     someone.sees("return -13   ended")
     someone.types("q")  # while the end is in sight
     code, text = someone.score()
     assert code == 0
-    assert "1 episodes, 13 decisions" in text
+    assert "1 episodes, 13 steps" in text
     assert "3 episodes were to be played" in text
 
 
 def test_who_leaves_at_once_has_no_score(person: Any) -> None:
     someone = person("FourRooms")
-    someone.sees("decision 0 ")
+    someone.sees("step 0 ")
     someone.types("q")
     code, text = someone.score()
     assert code == 2
@@ -106,27 +106,27 @@ def test_digits_choose_where_there_are_no_directions(person: Any) -> None:
     someone = person("FrozenLake?is_slippery=false", "--episodes", "1")
     someone.sees("0 to 3 choose the action, q ends the game")
     someone.types("221112")
-    someone.sees("decision 6   return 1 ")
+    someone.sees("step 6   return 1 ")
     code, text = someone.score()
     assert code == 0
     assert re.search(r"\nreturn +1 ", text)
-    assert "1 episodes, 6 decisions" in text
+    assert "1 episodes, 6 steps" in text
 
 
-def test_a_game_without_end_is_scored_by_its_decisions(person: Any) -> None:
+def test_a_game_without_end_is_scored_by_its_steps(person: Any) -> None:
     someone = person("RiverSwim")
-    someone.sees("decision 0 of 200 ")
-    someone.types("a" * 200)  # to the left, where 0.005 a decision is paid
-    someone.sees("decision 200 of 200")
+    someone.sees("step 0 of 200 ")
+    someone.types("a" * 200)  # to the left, where 0.005 a step is paid
+    someone.sees("step 200 of 200")
     code, text = someone.score()
     assert code == 0
     assert re.search(r"\naverage reward +0.005 ", text)
-    assert "200 decisions" in text
+    assert "200 steps" in text
 
 
 def test_ctrl_c_gives_the_terminal_back(person: Any) -> None:
     someone = person("FourRooms")
-    someone.sees("decision 0 ")
+    someone.sees("step 0 ")
     someone.child.sendintr()
     code, text = someone.score()
     assert code == 130
@@ -171,7 +171,7 @@ def test_no_key_is_lost_and_none_is_carried_into_the_next_episode(
     )
     monkeypatch.setattr(play, "TerminalScreen", screen)
     result = play.play("CliffWalk", 2, 0, 0.95)
-    assert (result.episodes, result.decisions) == (2, 26)
+    assert (result.episodes, result.steps) == (2, 26)
     assert result.expected_return is not None
     assert result.expected_return.mean == -13
     assert all(len(lines) <= 24 for lines in screen.shown)
@@ -179,7 +179,7 @@ def test_no_key_is_lost_and_none_is_carried_into_the_next_episode(
 
 def test_a_game_without_end_that_is_left_has_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(play, "TerminalScreen", Scripted([["a"] * 199, ["q"]]))
-    with pytest.raises(InputError, match="200 decisions are scored: you left before"):
+    with pytest.raises(InputError, match="200 steps are scored: you left before"):
         play.play("RiverSwim", 1, 0, 0.95)
 
 
@@ -218,7 +218,7 @@ def test_a_terminal_that_changes_its_size_is_drawn_anew(monkeypatch: pytest.Monk
 
 def test_a_person_meets_the_episodes_of_every_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does what the optimal policy does, on the same seed, has the same score."""
-    env = lookup.make("Maze")
+    env = registry.make("Maze")
     policy = optimal_policy(env)
     names = dict(enumerate(("up", "right", "down", "left")))
     state, _ = env.reset()
@@ -230,9 +230,9 @@ def test_a_person_meets_the_episodes_of_every_policy(monkeypatch: pytest.MonkeyP
     screen = Scripted([moves, []])
     monkeypatch.setattr(play, "TerminalScreen", screen)
     score = play.play("Maze", 1, 3, 0.95)
-    wanted = measure(policy, "Maze", episodes=1, seed=3)
+    wanted = evaluate_policy(policy, "Maze", episodes=1, seed=3)
     assert score.expected_return == wanted.expected_return
-    assert (score.decisions, score.seed) == (wanted.decisions, 3)
+    assert (score.steps, score.seed) == (wanted.steps, 3)
     assert score.exact is None
     assert score.policy == "you"
 
@@ -243,30 +243,30 @@ def test_a_person_begins_where_every_policy_does(
     """Of two starts the episode's seed chooses one, and the shortest way from there is known."""
     file = tmp_path / "two.txt"
     file.write_text("map:\nS.G...S\n")
-    env, starts = lookup.make(str(file)), set()
+    env, starts = registry.make(str(file)), set()
     for seed in range(8):
         start, _ = env.reset(seed=episode_seed(seed, "evaluation", 0, 0))
         starts.add(start)
         way = ["right"] * 2 if start == 0 else ["left"] * 4
         monkeypatch.setattr(play, "TerminalScreen", Scripted([way, []]))
-        assert play.play(str(file), 1, seed, 0.95).decisions == len(way)
+        assert play.play(str(file), 1, seed, 0.95).steps == len(way)
     assert len(starts) == 2
 
 
 def test_keys_stand_for_the_actions_of_a_world() -> None:
-    keys, _ = keys_of(lookup.make("FourRooms"))
+    keys, _ = keys_of(registry.make("FourRooms"))
     assert [keys[name] for name in ("up", "right", "down", "left")] == [0, 1, 2, 3]
     assert [keys[name] for name in "wdsa"] == [0, 1, 2, 3]
-    keys, _ = keys_of(lookup.make("RiverSwim"))
+    keys, _ = keys_of(registry.make("RiverSwim"))
     assert keys == {"left": 0, "right": 1, "a": 0, "d": 1}
-    keys, help_ = keys_of(lookup.make("Taxi"))
+    keys, help_ = keys_of(registry.make("Taxi"))
     assert keys == {str(a): a for a in range(6)}
     assert help_.startswith("0 to 5 ")
 
 
 def test_what_no_key_stands_for_is_told() -> None:
     with pytest.raises(InputError, match="discrete"):
-        keys_of(lookup.make("Pendulum"))
+        keys_of(registry.make("Pendulum"))
 
 
 def test_playing_takes_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,14 +16,25 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from gridcade import mdp
-from gridcade.envs import lookup
+from gridcade.envs import registry
 from gridcade.envs.gridworld import GridWorld
 from gridcade.errors import InputError
-from gridcade.evaluation import Actor
-from gridcade.policy import Quit, TabularPolicy, UniformPolicy, optimal_policy, random_policy
+from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.policies import (
+    Quit,
+    TabularPolicy,
+    UniformPolicy,
+    optimal_policy,
+    random_policy,
+)
+from gridcade.exact import solver
+from gridcade.recording.frames import Frame, drawable, picture, play_frames, read_value_overlay
 from gridcade.watch import show
-from gridcade.watch.show import Moment, Tempo, drawable, moments, panel, read_mind, watch
+from gridcade.watch.show import (
+    Playback,
+    panel,
+    watch,
+)
 
 SMALL = "RussellNorvig4x3"
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -33,21 +44,21 @@ def greedy(policy: Any, env: gym.Env[Any, Any]) -> Actor:
     return Actor(policy, env, None, deterministic=True)
 
 
-def told(name: str, policy: Any, episodes: int, seed: int = 0) -> list[Moment]:
+def told(name: str, policy: Any, episodes: int, seed: int = 0) -> list[Frame]:
     env = drawable(name)
-    return list(moments(greedy(policy, env), env, episodes, seed))
+    return list(play_frames(greedy(policy, env), env, episodes, seed))
 
 
 # Moments
 
 
 def test_the_moments_of_known_episodes() -> None:
-    seen = told("CliffWalk", optimal_policy(lookup.make("CliffWalk")), 2)
+    seen = told("CliffWalk", optimal_policy(registry.make("CliffWalk")), 2)
     assert len(seen) == 2 * 14
     path = [(3, 0), *((2, column) for column in range(12)), (3, 11)]
     for episode in (1, 2):
         part = [m for m in seen if m.episode == episode]
-        assert [m.decisions for m in part] == list(range(14))
+        assert [m.steps for m in part] == list(range(14))
         assert [m.total for m in part] == [-float(n) for n in range(14)]
         assert [m.end for m in part] == [""] * 13 + ["ended"]
         assert [m.place for m in part] == path
@@ -60,7 +71,7 @@ def test_a_time_limit_and_a_task_without_end(monkeypatch: pytest.MonkeyPatch) ->
     assert not any(m.end for m in seen[:-1])
     monkeypatch.setattr(show, "ENDLESS", 12)
     seen = told("NearAndFar", UniformPolicy(4), 2)
-    assert [m.end for m in seen if m.end] == ["cut after 12 decisions"] * 2
+    assert [m.end for m in seen if m.end] == ["cut after 12 steps"] * 2
     assert len(seen) == 26
 
 
@@ -85,9 +96,9 @@ def test_the_return_is_the_sum_of_the_rewards_and_the_picture_that_of_the_place(
             return received
 
     noted = Noted(env)
-    stream = moments(greedy(random_policy(env), noted), noted, 4, seed=5)
+    stream = play_frames(greedy(random_policy(env), noted), noted, 4, seed=5)
     for moment in stream:
-        if moment.decisions == 0:
+        if moment.steps == 0:
             rewards.clear()
             continue
         assert moment.total == pytest.approx(sum(rewards))
@@ -107,8 +118,8 @@ def test_observations_of_every_kind_are_handed_on_in_batches_of_one(name: str) -
 
     actions: Any = env.action_space
     policy = Asserting(int(actions.n), observation_space=env.observation_space)
-    seen = list(islice(moments(greedy(policy, env), env, 2, 0), 30))
-    assert seen[-1].decisions > 0 or seen[-1].episode == 2
+    seen = list(islice(play_frames(greedy(policy, env), env, 2, 0), 30))
+    assert seen[-1].steps > 0 or seen[-1].episode == 2
 
 
 # Videos
@@ -127,12 +138,12 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.uint8]]:
     return frames
 
 
-def test_a_video_has_a_frame_a_decision_and_a_pause_at_each_end(
+def test_a_video_has_a_frame_a_step_and_a_pause_at_each_end(
     saved: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
-    policy = optimal_policy(lookup.make("CliffWalk"))
+    policy = optimal_policy(registry.make("CliffWalk"))
     watch(policy, "CliffWalk", video=tmp_path / "film.gif", episodes=2, fps=10)
-    assert len(saved) == 2 * (14 + 10)  # a start, 13 decisions, and a second more of the end
+    assert len(saved) == 2 * (14 + 10)  # a start, 13 steps, and a second more of the end
     for episode in (saved[:24], saved[24:]):
         changes = [not np.array_equal(a, b) for a, b in pairwise(episode)]
         assert changes == [True] * 13 + [False] * 10
@@ -144,7 +155,7 @@ def test_beside_the_world_stands_what_a_tabular_policy_thinks_of_it(
     env = drawable(SMALL)
     policy = optimal_policy(env)
     watch(policy, SMALL, video=tmp_path / "film.gif", episodes=1)
-    seen = list(moments(greedy(policy, env), env, 1, 0))
+    seen = list(play_frames(greedy(policy, env), env, 1, 0))
     plain = seen[0].picture
     height, width = plain.shape[:2]
     assert saved[0].shape == (height, 2 * width + 8, 3)
@@ -156,7 +167,7 @@ def test_beside_the_world_stands_what_a_tabular_policy_thinks_of_it(
     saved.clear()
     watch(random_policy(env), SMALL, video=tmp_path / "film.gif", episodes=1)
     other = saved[0][:, width + 8 :]
-    assert (other != thoughts).any()  # another mind
+    assert (other != thoughts).any()  # another value_overlay
 
 
 def test_a_world_without_a_drawing_shows_only_its_picture(
@@ -166,11 +177,11 @@ def test_a_world_without_a_drawing_shows_only_its_picture(
     env = drawable("CartPole")
     watch(random_policy(env), "CartPole", video=tmp_path / "film.gif", episodes=1)
     assert {frame.shape for frame in saved} == {(400, 600, 3)}
-    assert read_mind(greedy(random_policy(env), env), env) is None
+    assert read_value_overlay(greedy(random_policy(env), env), env) is None
 
 
 def test_a_video_lasts_as_long_as_its_frames(tmp_path: Path) -> None:
-    policy = optimal_policy(lookup.make("CliffWalk"))
+    policy = optimal_policy(registry.make("CliffWalk"))
     path = tmp_path / "film.webp"
     watch(policy, "CliffWalk", video=path, episodes=1, fps=20)
     with Image.open(path) as film:
@@ -222,24 +233,24 @@ def test_wrong_arguments_are_told(wrong: dict[str, Any], message: str, tmp_path:
 
 
 def test_keys_change_the_tempo() -> None:
-    tempo = Tempo(8)
-    tempo.hear(["+", "x", "up"])
-    assert tempo.fps == 12
-    tempo.hear(["-", "-"])
-    assert tempo.fps == pytest.approx(8 / 1.5)
-    tempo.hear(["="] * 50)  # the key of +, without shift
-    assert tempo.fps == 1000
-    tempo.hear(["-"] * 50)
-    assert tempo.fps == 0.5
-    slow = Tempo(0.2)  # asked for: slower than keys would make it
+    playback = Playback(8)
+    playback.hear(["+", "x", "up"])
+    assert playback.fps == 12
+    playback.hear(["-", "-"])
+    assert playback.fps == pytest.approx(8 / 1.5)
+    playback.hear(["="] * 50)  # the key of +, without shift
+    assert playback.fps == 1000
+    playback.hear(["-"] * 50)
+    assert playback.fps == 0.5
+    slow = Playback(0.2)  # asked for: slower than keys would make it
     slow.hear(["-"])
     assert slow.fps == 0.2
     for paused in (True, False):
-        tempo.hear(["space"])
-        assert tempo.paused == paused
+        playback.hear(["space"])
+        assert playback.paused == paused
     for key in ("q", "escape"):
         with pytest.raises(Quit):
-            tempo.hear([key])
+            playback.hear([key])
 
 
 def test_a_window_shows_every_frame_and_heeds_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +274,7 @@ def test_a_window_shows_every_frame_and_heeds_keys(monkeypatch: pytest.MonkeyPat
             return next(pressed)
 
     monkeypatch.setattr(window, "Window", Scripted)
-    watch(optimal_policy(lookup.make("CliffWalk")), "CliffWalk", where="window", fps=10)
+    watch(optimal_policy(registry.make("CliffWalk")), "CliffWalk", where="window", fps=10)
     same = [np.array_equal(a[0], b[0]) for a, b in pairwise(shown)]
     assert same == [False, True, True, True, False, False, False]  # it stood while paused
     assert [fps for _, fps in shown] == [10] * 6 + [15] * 2
@@ -290,7 +301,7 @@ def test_the_window_of_a_small_screen_is_larger(monkeypatch: pytest.MonkeyPatch)
         env = drawable(name)
         watch(UniformPolicy(4), env, where="window")
         env.reset(seed=0)
-        height, width = show.picture(env).shape[:2]
+        height, width = picture(env).shape[:2]
         (last,) = sizes[-1:]
         beside = (2 * width + 8, height)  # the world, and what the policy thinks of it
         assert last == ((480, 630) if name == "Breakout" else beside)
@@ -303,9 +314,9 @@ def test_the_window_of_a_small_screen_is_larger(monkeypatch: pytest.MonkeyPatch)
 def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And two presses of space are a step: one picture, shown for a decision's time."""
+    """And two presses of space are a step: one picture, shown for a step's time."""
     script = iter([[], [], ["-"], ["space"], ["space"], ["space"], [], ["q"]])
-    heard: list[tuple[int, bool, list[str]]] = []  # decision and pause on the screen, keys
+    heard: list[tuple[int, bool, list[str]]] = []  # step and pause on the screen, keys
 
     class Slow:
         """A terminal behind a line that takes 50 ms a picture."""
@@ -320,7 +331,7 @@ def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
             return 80, 24
 
         def show(self, lines: list[str]) -> None:
-            self.shown = int(re.findall(r"decision (\d+)", lines[1])[0]), "paused" in lines[1]
+            self.shown = int(re.findall(r"step (\d+)", lines[1])[0]), "paused" in lines[1]
             time.sleep(0.05)
 
         def keys(self, timeout: float) -> list[str]:
@@ -330,7 +341,7 @@ def test_keys_are_heard_where_pictures_take_longer_than_there_is_time(
 
     monkeypatch.setattr(show, "TerminalScreen", Slow)
     watch(UniformPolicy(4), "CliffWalk?time_limit=100", where="terminal", fps=50)
-    assert [decision for decision, *_ in heard] == [0, 1, 2, 3, 3, 3, 4, 4]
+    assert [step for step, *_ in heard] == [0, 1, 2, 3, 3, 3, 4, 4]
     assert [paused for _, paused, _ in heard] == [False] * 4 + [True, False, True, True]
 
 
@@ -347,7 +358,7 @@ class Watched:
 
     def __init__(self, *words: str, columns: int = 100, rows: int = 30):
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        command = ["-m", "gridcade.cli", "watch", *words]
+        command = ["-m", "gridcade.cli.main", "watch", *words]
         self.child: Any = pexpect.spawn(
             sys.executable,
             command,
@@ -408,15 +419,15 @@ def terminal() -> Iterator[Any]:
 
 def test_a_terminal_shows_a_policy_and_heeds_keys(terminal: Any) -> None:
     watched = terminal("random", "--env", "FourRooms?time_limit=50", "--fps", "20")
-    watched.until("decision [5-9] ")
+    watched.until("step [5-9] ")
     lines = screen(watched.output)
     assert lines[0] == "random on FourRooms?time_limit=50"
-    assert re.match(r"episode 1 of 3   decision \d+   return 0", lines[1])
+    assert re.match(r"episode 1 of 3   step \d+   return 0", lines[1])
     assert "q quits, space pauses, + and - change the speed (20 a second)" in lines
 
     watched.press(" ")
     watched.until("paused")
-    status = watched.until("decision .* paused")
+    status = watched.until("step .* paused")
     watched.read(0.4)
     assert screen(watched.output)[1].startswith("episode 1 of 3   " + status)  # it stands still
     watched.press("+")
@@ -425,7 +436,7 @@ def test_a_terminal_shows_a_policy_and_heeds_keys(terminal: Any) -> None:
     watched.until(r"\(8.89 a second\)")
     watched.press("++ ")
     watched.until(r"\(20 a second\)")
-    watched.until("decision [1-4][0-9] ")
+    watched.until("step [1-4][0-9] ")
     watched.press("q")
     began = time.monotonic()
     assert watched.end() == 0
@@ -435,12 +446,12 @@ def test_a_terminal_shows_a_policy_and_heeds_keys(terminal: Any) -> None:
     assert "\x1b[?25h" in watched.output
 
 
-def test_a_terminal_shows_decisions_at_a_steady_rate(terminal: Any) -> None:
+def test_a_terminal_shows_steps_at_a_steady_rate(terminal: Any) -> None:
     watched = terminal("random", "--env", "FourRooms?time_limit=500", "--fps", "25")
-    watched.until("decision 4[0-9] ")
-    seen: dict[int, float] = {}  # decision -> clock
+    watched.until("step 4[0-9] ")
+    seen: dict[int, float] = {}  # step -> clock
     for moment, status in zip(watched.times, watched.statuses, strict=True):
-        if found := re.search(r"decision (\d+)", status):
+        if found := re.search(r"step (\d+)", status):
             seen.setdefault(int(found[1]), moment)
     stretches = [(seen[n + 15] - seen[n]) / 15 for n in range(2, 25) if {n, n + 15} <= set(seen)]
     assert len(stretches) > 10
@@ -452,13 +463,13 @@ def test_a_terminal_shows_decisions_at_a_steady_rate(terminal: Any) -> None:
 
 def test_values_and_arrows_stand_beside_the_world(terminal: Any) -> None:
     watched = terminal("optimal", "--env", SMALL, "--fps", "4", columns=120, rows=40)
-    watched.until("decision [1-3] ")
+    watched.until("step [1-3] ")
     watched.press(" ")
     watched.until("paused")
     watched.read(0.3)  # the whole picture
-    env = lookup.make(SMALL).unwrapped
+    env = registry.make(SMALL).unwrapped
     assert isinstance(env, GridWorld)
-    solution = mdp.solve(env.model, "return")
+    solution = solver.solve(env.model, "return")
     lines = screen(watched.output)
     right = [line[61:] for line in lines[3:]]
     assert "▀" in "".join(line[:58] for line in lines)
@@ -479,7 +490,7 @@ def test_values_and_arrows_stand_beside_the_world(terminal: Any) -> None:
 def test_a_world_without_a_drawing_is_shown_as_its_picture(terminal: Any) -> None:
     pytest.importorskip("pygame")
     watched = terminal("random", "--env", "CartPole", "--episodes", "1", "--fps", "20")
-    watched.until("decision [2-9] ")
+    watched.until("step [2-9] ")
     body = screen(watched.output)[3:29]
     assert set("".join(body)) == {" ", "▀"}
     assert max(len(line.rstrip()) for line in body) <= 100
@@ -489,10 +500,10 @@ def test_a_world_without_a_drawing_is_shown_as_its_picture(terminal: Any) -> Non
 def test_a_panel_fits_every_terminal() -> None:
     env = drawable("FourRooms")
     env.reset(seed=0)
-    mind = read_mind(greedy(optimal_policy(env), env), env)
+    value_overlay = read_value_overlay(greedy(optimal_policy(env), env), env)
     picture = np.asarray(env.render(), np.uint8)
     for columns, rows in ((10, 3), (40, 10), (80, 20), (120, 36), (300, 100)):
-        for thoughts in (mind, None):
+        for thoughts in (value_overlay, None):
             lines = panel(picture, (1, 1), env, thoughts, columns, rows)
             assert len(lines) <= rows
             assert all(len(STYLE.sub("", line)) <= columns for line in lines)

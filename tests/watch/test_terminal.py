@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gridcade import mdp
-from gridcade.envs import drawing
+from gridcade.envs import rendering
 from gridcade.envs.gridworld import FOUR_MOVES
-from gridcade.envs.lookup import make
-from gridcade.envs.worldfile import World, load_world
+from gridcade.envs.maps import World, load_world
+from gridcade.envs.registry import make
 from gridcade.errors import InputError
+from gridcade.exact import solver
 from gridcade.watch import terminal
 from gridcade.watch.terminal import (
     Pace,
@@ -286,9 +286,9 @@ def test_side_by_side_aligns_whatever_the_colours(
             assert line == first
 
 
-def optimal(world: World, discount: float = 0.95) -> tuple[Any, mdp.Solution]:
+def optimal(world: World, discount: float = 0.95) -> tuple[Any, solver.Solution]:
     env: Any = make("GridWorld", world=world).unwrapped
-    return env, mdp.solve(env.model, "discounted", discount)
+    return env, solver.solve(env.model, "discounted", discount)
 
 
 @pytest.mark.parametrize("depth", ["none", "256", "true"])
@@ -306,23 +306,23 @@ def test_the_panel_shows_the_optimal_policy_of_four_rooms(
     high = len(lines) // world.height
     assert (wide, high) == {39: (3, 1), 80: (3, 1), 26: (2, 1), 200: (7, 3)}[columns]
     screen = seen(lines, wide * world.width)
-    colours = drawing.value_colours(best.values)
+    colours = rendering.value_colours(best.values)
     for r in range(world.height):
         for c in range(world.width):
             character, ink, ground = screen.cells[r * high + high // 2][c * wide + (wide - 1) // 2]
             cell = world.cell(r, c)
-            expected = drawing.WALL
+            expected = rendering.WALL
             if (r, c) == agent:
                 assert character == "@"
-                expected = drawing.AGENT
+                expected = rendering.AGENT
             elif cell.wall:
                 assert character == ("█" if depth == "none" else " ")
             elif cell.end:
                 assert character == "G"
-                expected = drawing.GOAL
+                expected = rendering.GOAL
             else:
                 s = world.places().index((r, c))
-                assert character == drawing.ARROWS[env.moves[best.policy[s].argmax()]]
+                assert character == rendering.ARROWS[env.moves[best.policy[s].argmax()]]
                 expected = tuple(colours[s].tolist())
                 if high == 3:
                     label = screen.text()[r * high + 2][c * wide : (c + 1) * wide]
@@ -346,7 +346,7 @@ def test_the_panel_shows_the_surroundings_of_the_agent_in_a_large_world() -> Non
         for r in range(9):
             for c in range(10):
                 wall = env.world.cell(agent[0] + r - row, agent[1] + c - column).wall
-                assert (screen.cells[r][2 * c][2] == drawing.WALL) == wall
+                assert (screen.cells[r][2 * c][2] == rendering.WALL) == wall
         # the agent is in the middle, unless an edge of the world is seen
         assert row == 4 or agent[0] - row in (0, env.world.height - 9)
         assert column == 5 or agent[1] - column in (0, env.world.width - 10)
@@ -376,11 +376,11 @@ def test_the_panel_tells_ties_from_no_preference_and_ends_from_pits() -> None:
     screen = seen(arrow_panel(world, places, values, policy, FOUR_MOVES, None, 12, 3, "true"), 12)
     assert screen.text() == [" ·  ·  ·  P ", " ·     ·  N ", " +  +  ←  · "]
     grounds = [[screen.cells[r][3 * c][2] for c in range(4)] for r in range(3)]
-    floor, wall = drawing.FLOOR, drawing.WALL
+    floor, wall = rendering.FLOOR, rendering.WALL
     assert grounds == [
-        [floor, floor, floor, drawing.GOAL],
-        [floor, wall, floor, drawing.PIT],
-        [drawing.START, floor, floor, floor],
+        [floor, floor, floor, rendering.GOAL],
+        [floor, wall, floor, rendering.PIT],
+        [rendering.START, floor, floor, floor],
     ]
 
 

@@ -1,8 +1,12 @@
-"""The report of a comparison: one page that opens anywhere, and its figures as files."""
+"""The report of a comparison: sentences, tables, figures, and one HTML file that holds them all.
 
-from gridcade.comparison import Comparison
+Everything in it follows from the comparison alone, so the same study gives the same report. This
+package may import `study`, `recording` and what lies below them.
+"""
+
 from gridcade.report import findings, words
 from gridcade.report.page import write as write
+from gridcade.study.comparison import Comparison
 
 __all__ = ["verdicts", "write"]
 

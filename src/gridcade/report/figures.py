@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter
 from numpy.typing import NDArray
 
+from gridcade.evaluation.intervals import Estimate
 from gridcade.report.findings import Aggregate, Curves
-from gridcade.statistics import Estimate
 
 Floats = NDArray[np.float64]
 
@@ -159,7 +159,7 @@ def learning(
     _levels(axes, lines, vertical=False)
     axes.set_xlim(left=0)
     axes.set_ylim(*_with_margin(reach))
-    if x == "decisions":
+    if x == "steps":
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel(x)
     axes.set_ylabel(y)

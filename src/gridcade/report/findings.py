@@ -11,8 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade import atari_scores, mdp
-from gridcade.across_seeds import (
+from gridcade.envs import registry
+from gridcade.errors import InputError
+from gridcade.evaluation.evaluate import BATCHES
+from gridcade.evaluation.intervals import TOLERANCE, Estimate, mean_interval
+from gridcade.evaluation.policies import UniformPolicy
+from gridcade.exact import solver
+from gridcade.report import atari_scores
+from gridcade.report.atari_scores import AtariScores
+from gridcade.study.comparison import Comparison, Outcome
+from gridcade.study.seed_statistics import (
     Band,
     Side,
     curve,
@@ -24,14 +32,7 @@ from gridcade.across_seeds import (
     seeds_needed,
     stratified_bootstrap,
 )
-from gridcade.atari_scores import AtariScores
-from gridcade.comparison import Comparison, Outcome
-from gridcade.envs import lookup
-from gridcade.errors import InputError
-from gridcade.evaluation import BATCHES
-from gridcade.policy import UniformPolicy
-from gridcade.statistics import TOLERANCE, Estimate, mean_interval
-from gridcade.study import Criterion
+from gridcade.study.study import Criterion
 
 Floats = NDArray[np.float64]
 Lines = tuple[tuple[Floats, Floats], ...]  # x and y, [points] each
@@ -282,7 +283,7 @@ def _verdict(a: Scores, b: Scores, confidence: float) -> Verdict:
 
 def _published(env: str) -> AtariScores | None:
     try:
-        title = lookup.atari_title(lookup.parse(env)[0])
+        title = registry.atari_title(registry.parse(env)[0])
     except InputError:  # a map that has gone, a package that is not installed here
         return None
     return atari_scores.scores(title) if title else None
@@ -296,14 +297,14 @@ def scale(found: Findings) -> Scale | None:
     if found.optimum is None:
         return None
     try:
-        with closing(lookup.make(found.env)) as env:
-            model, limit = lookup.known_model(env), lookup.time_limit(env)
+        with closing(registry.make(found.env)) as env:
+            model, limit = registry.known_model(env), registry.time_limit(env)
     except InputError:
         return None
     if model is None:
         return None
     table = UniformPolicy(model.num_actions).probabilities(np.zeros(model.num_states))
-    value = mdp.evaluate_policy(model, table, time_limit=limit)
+    value = solver.policy_value(model, table, time_limit=limit)
     random = value.expected_return if found.criterion == "return" else value.average_reward
     if random is None or not math.isfinite(random) or random == found.optimum:
         return None
@@ -389,7 +390,7 @@ def curves(
 
     Args:
         found: on an environment.
-        x: a metric that grows: `decisions` or `seconds`.
+        x: a metric that grows: `steps` or `seconds`.
         y: another; epochs without it are left out.
         confidence: of the intervals.
         unit: what x is counted in, such as 60 for minutes.

@@ -9,7 +9,6 @@ import tomli_w
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gridcade.comparison import Comparison
 from gridcade.errors import InputError
 from gridcade.report import findings, pictures, tables, words
 from gridcade.report.figures import PALETTE, Picture, look
@@ -17,8 +16,9 @@ from gridcade.report.findings import Findings
 from gridcade.report.pictures import Looks
 from gridcade.report.replay import Replay, replay
 from gridcade.report.tables import Table
-from gridcade.run import write_text
-from gridcade.study import Study
+from gridcade.study.comparison import Comparison
+from gridcade.study.study import Study
+from gridcade.training.run_folder import write_text
 
 HERE = Path(__file__).parent
 FIGURE = re.compile(  # that a report has written

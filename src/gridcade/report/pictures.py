@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from gridcade.numbers import number
+from gridcade.evaluation.intervals import Estimate
+from gridcade.formatting import number
 from gridcade.report import findings, words
 from gridcade.report.figures import (
     FEW_SEEDS,
@@ -20,7 +21,6 @@ from gridcade.report.figures import (
     strip,
 )
 from gridcade.report.findings import Aggregate, Findings, Improvement
-from gridcade.statistics import Estimate
 
 Looks = Mapping[str, Look]
 
@@ -30,7 +30,7 @@ CLOCK = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
 def curves(name: str, found: Findings, confidence: float, looks: Looks) -> Iterator[Picture]:
-    """Learning curves against decisions and against the clock.
+    """Learning curves against steps and against the clock.
 
     Of the greedy policy as it was evaluated; and of the training itself, where that was measured
     more often.
@@ -55,11 +55,11 @@ def _learning(
     confidence: float,
     looks: Looks,
 ) -> Iterator[Picture]:
-    """A metric against decisions and against the clock, where there is any of it."""
+    """A metric against steps and against the clock, where there is any of it."""
     greedy = metric == found.names.greedy
     what = found.names.words
     label = what if greedy else f"{what.removeprefix('expected ')} in training"
-    for x, (size, unit) in (("decisions", (1.0, "decisions")), ("seconds", clock)):
+    for x, (size, unit) in (("steps", (1.0, "steps")), ("seconds", clock)):
         made = findings.curves(found, x, metric, confidence, size)
         if not made:
             return

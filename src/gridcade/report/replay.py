@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gridcade import api
-from gridcade.comparison import Outcome
+from gridcade.agents.base import Policy
 from gridcade.errors import InputError
-from gridcade.evaluation import Actor
-from gridcade.numbers import number
-from gridcade.policy import Policy
-from gridcade.watch.show import DEFAULT_FPS, END_PAUSE, drawable, moments
-from gridcade.watch.video import check_video, save_video
+from gridcade.evaluation.evaluate import Actor
+from gridcade.formatting import number
+from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, drawable, play_frames
+from gridcade.recording.video import check_video, save_video
+from gridcade.study.comparison import Outcome
 
-Frame = NDArray[np.uint8]  # [height, width, 3]
+Pixels = NDArray[np.uint8]  # [height, width, 3]
 
 SECONDS = 15.0  # at most
 MOST_BYTES = 400_000
-MOST_FPS = 25.0  # of faster tasks every second decision is shown, or every third …
+MOST_FPS = 25.0  # of faster tasks every second step is shown, or every third …
 LARGEST = 420  # pixels, of the longer side
 EPISODES = 3
 SEED = 0
@@ -60,23 +60,23 @@ def replay(outcome: Outcome, env: str) -> Replay:
     return Replay(words, uri, moves)
 
 
-def _played(policy: Policy, env: str) -> tuple[list[Frame], float, str]:
+def _played(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
     """Frames, how many of them a second, and what they show."""
-    frames: list[Frame] = []
+    frames: list[Pixels] = []
     returns: list[str] = []
     with closing(drawable(env)) as shown:
         pace = float(shown.metadata.get("render_fps") or DEFAULT_FPS)
         stride = ceil(pace / MOST_FPS)
         fps = pace / stride
         most = int(SECONDS * fps)
-        for moment in moments(
+        for frame in play_frames(
             Actor(policy, shown, None, deterministic=True), shown, EPISODES, SEED
         ):
-            if moment.end:
-                returns.append(number(moment.total))
-                frames += [_small(moment.picture)] * round(1 + END_PAUSE * fps)
-            elif moment.decisions % stride == 0:
-                frames.append(_small(moment.picture))
+            if frame.end:
+                returns.append(number(frame.total))
+                frames += [_small(frame.picture)] * round(1 + END_PAUSE * fps)
+            elif frame.steps % stride == 0:
+                frames.append(_small(frame.picture))
             if len(frames) >= most:
                 break
     words = f"The first {most / fps:.0f} seconds of an episode."
@@ -85,13 +85,13 @@ def _played(policy: Policy, env: str) -> tuple[list[Frame], float, str]:
     return frames[:most], fps, words
 
 
-def _small(picture: Frame) -> Frame:
+def _small(picture: Pixels) -> Pixels:
     image = Image.fromarray(picture)
     image.thumbnail((LARGEST, LARGEST))  # never enlarges
     return np.array(image)
 
 
-def _encoded(frames: list[Frame], fps: float) -> tuple[str, bool, int]:
+def _encoded(frames: list[Pixels], fps: float) -> tuple[str, bool, int]:
     """A data URI, cut short until it fits into a page; whether it is a film; of how many frames."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "replay.mp4"

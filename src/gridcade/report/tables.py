@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridcade.agents import SB3
-from gridcade.atari_scores import published
-from gridcade.comparison import Failure, Outcome
-from gridcade.numbers import number
+from gridcade.formatting import number
 from gridcade.report import words
+from gridcade.report.atari_scores import published
 from gridcade.report.findings import NAMES, Findings
+from gridcade.study.comparison import Failure, Outcome
 
 # What else a run's config tells is the same for all contenders, or the run's own.
 SHOWN = (

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gridcade.across_seeds import MOST_SEEDS
-from gridcade.comparison import Comparison, Outcome
-from gridcade.numbers import number
+from gridcade.evaluation.intervals import Estimate
+from gridcade.formatting import number
 from gridcade.report.findings import Aggregate, Findings, Scores, Verdict, learners, tests
-from gridcade.statistics import Estimate
-from gridcade.study import Study
+from gridcade.study.comparison import Comparison, Outcome
+from gridcade.study.seed_statistics import MOST_SEEDS
+from gridcade.study.study import Study
 
 MOST_NAMES = 5  # in a title
 
@@ -22,7 +22,7 @@ def listing(names: Sequence[str]) -> str:
 
 
 def count(many: float, what: str) -> str:
-    """`1 seed`, `2,000,000 decisions`, `0.5 minutes`."""
+    """`1 seed`, `2,000,000 steps`, `0.5 minutes`."""
     plain = f"{int(many):,}" if many == int(many) else f"{many:g}"
     return f"{plain} {what}{'' if many == 1 else 's'}"
 
@@ -80,7 +80,7 @@ def lede(comparison: Comparison, found: Sequence[Findings]) -> str:
     """What was done, and what decides."""
     study = comparison.study
     trained = dict.fromkeys(s.contender for f in found for s in f.scores if s.learns)
-    budget = [count(study.steps, "decision")] if study.steps else []
+    budget = [count(study.steps, "step")] if study.steps else []
     budget += [count(study.minutes, "minute")] if study.minutes else []
     said = ""
     if trained:
@@ -215,7 +215,7 @@ def _basis(a: Scores, b: Scores) -> str:
     for many in seeds:
         return count(many, "seed")
     episodes = a.outcomes[0].evaluation["episodes"]
-    return count(episodes, "episode") if episodes else "one stream of decisions each"
+    return count(episodes, "episode") if episodes else "one stream of steps each"
 
 
 def absent(found: Findings) -> list[str]:
@@ -247,7 +247,7 @@ def introduction(found: Findings, episodes: int) -> str:
     elif all(e["episodes"] for e in evaluations):
         said = f"Scores are estimates from {count(episodes, 'episode')}, the same for all policies."
     else:
-        said = "Scores are estimates from long streams of decisions, the same for all policies."
+        said = "Scores are estimates from long streams of steps, the same for all policies."
     continuing = any(e["expected_return"] is None for e in evaluations)
     if found.optimum is not None:
         limit = "" if continuing else " without a time limit"

@@ -1,1 +1,5 @@
-"""Watching and playing: in a terminal, in a window and as a video file."""
+"""Watching a policy and playing oneself, in a terminal or a window.
+
+Shows the frames that `recording` yields; a person at the keyboard is a policy like any other. This
+package may import `recording` and what lies below it.
+"""

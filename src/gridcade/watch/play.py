@@ -6,11 +6,12 @@ from typing import Any
 import gymnasium as gym
 
 from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.lookup import Onlooker, known_model
+from gridcade.envs.registry import TransparentWrapper, known_model
 from gridcade.errors import InputError
-from gridcade.evaluation import Evaluation, measure
-from gridcade.policy import Human, Quit
-from gridcade.watch.show import drawable, panel, picture
+from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.policies import Human, Quit
+from gridcade.recording.frames import drawable, picture
+from gridcade.watch.show import panel
 from gridcade.watch.terminal import TerminalScreen
 
 KEY_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
@@ -18,10 +19,10 @@ LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
 QUIT = {"q", "escape"}
 END_PAUSE = 1.0  # seconds
 REDRAW = 1.0  # seconds
-CONTINUING_STEPS = 200  # decisions, of a game that never ends
+CONTINUING_STEPS = 200  # steps, of a game that never ends
 
 
-class Shown(Onlooker):
+class Shown(TransparentWrapper):
     """An environment that is drawn in the terminal at every reset and step.
 
     Args:
@@ -29,7 +30,7 @@ class Shown(Onlooker):
         screen: to draw it on, and to hear keys from.
         title: the first line.
         help_: the last line.
-        last: decisions after which the game is over; None: as the environment has it.
+        last: steps after which the game is over; None: as the environment has it.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Shown(Onlooker):
         super().__init__(env)
         self._screen, self._title, self._help = screen, title, help_
         self._last = f" of {last}" if last else ""
-        self._episode, self._decisions, self._total, self._end = 0, 0, 0.0, ""
+        self._episode, self._steps, self._total, self._end = 0, 0, 0.0, ""
         self._pressed: deque[str] = deque()  # and not heeded yet
 
     def key(self) -> str:
@@ -56,14 +57,14 @@ class Shown(Onlooker):
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         """Reset, and draw."""
         received = self.env.reset(**options)
-        self._episode, self._decisions, self._total, self._end = self._episode + 1, 0, 0.0, ""
+        self._episode, self._steps, self._total, self._end = self._episode + 1, 0, 0.0, ""
         self._draw()
         return received
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step, and draw; an end stays in sight for a moment."""
         received = self.env.step(action)
-        self._decisions += 1
+        self._steps += 1
         self._total += float(received[1])
         if received[2] or received[3]:
             self._end = "ended" if received[2] else "cut by the time limit"
@@ -79,7 +80,7 @@ class Shown(Onlooker):
         columns, rows = self._screen.size()
         body = panel(picture(self.env), None, self.env, None, columns, rows - 4)
         status = (
-            f"episode {self._episode}   decision {self._decisions}{self._last}   "
+            f"episode {self._episode}   step {self._steps}{self._last}   "
             f"return {self._total:.6g}   {self._end}"
         )
         lines = [self._title[:columns], status[:columns], "", *body]
@@ -113,7 +114,7 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
                         raise Quit
                 return actions[key]
 
-            return measure(
+            return evaluate_policy(
                 Human(choose),
                 shown,
                 episodes=None if steps else episodes,
@@ -124,7 +125,7 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
                 name="you",
             )
     except Quit:
-        raise InputError(f"{CONTINUING_STEPS} decisions are scored: you left before") from None
+        raise InputError(f"{CONTINUING_STEPS} steps are scored: you left before") from None
     finally:
         env.close()
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gridcade.envs import drawing
-from gridcade.envs.worldfile import Cell, World
+from gridcade.envs import rendering
+from gridcade.envs.maps import Cell, World
 from gridcade.errors import InputError
 
 Depth = Literal["none", "256", "true"]
@@ -91,7 +91,7 @@ def arrow_panel(
     places: Any,
     values: Any,
     policy: Any,
-    moves: drawing.Moves,
+    moves: rendering.Moves,
     place: tuple[int, int] | None,
     columns: int,
     rows: int,
@@ -122,7 +122,7 @@ def arrow_panel(
     states[tuple(np.asarray(places).T)] = np.arange(len(places))
     arrows = _arrows(np.asarray(policy), moves) if policy is not None else None
     values = np.asarray(np.full(len(places), np.nan) if values is None else values, np.float64)
-    heat = drawing.value_colours(values)
+    heat = rendering.value_colours(values)
     drawn = [world.legend[symbol] for symbol in set("".join(world.rows))]
     best_end = max((cell.reward for cell in drawn if cell.end), default=0.0)
     grounds = np.zeros((len(down), len(right), 3), dtype=np.uint8)
@@ -137,7 +137,7 @@ def arrow_panel(
             grounds[i, j] = heat[s]
             label = f"{values[s]:.2f}" if abs(values[s]) < 1000 else f"{values[s]:.0e}"
         if at == place:
-            mark, grounds[i, j] = "@", drawing.AGENT
+            mark, grounds[i, j] = "@", rendering.AGENT
         elif acts and arrows is not None:
             mark = arrows[s]
         elif depth != "none" and not (cell.end or cell.to):
@@ -146,7 +146,7 @@ def arrow_panel(
         if cell.wall and depth == "none":
             lines = ["█" * wide] * high
         texts.append([text.center(wide) for text in lines])
-    inks = np.where((grounds @ LUMINANCE > 120)[..., None], drawing.INK, drawing.WHITE)
+    inks = np.where((grounds @ LUMINANCE > 120)[..., None], rendering.INK, rendering.WHITE)
     ink, ground = _colours(inks, depth).tolist(), _colours(grounds, depth).tolist()
     return [
         _line(zip((text[k] for text in row), ink[i], ground[i], strict=True), depth)
@@ -286,23 +286,23 @@ def _window(size: int, room: int, at: int) -> range:
     return range(first, min(size, first + room))
 
 
-def _arrows(policy: NDArray[np.float64], moves: drawing.Moves) -> NDArray[np.str_]:
+def _arrows(policy: NDArray[np.float64], moves: rendering.Moves) -> NDArray[np.str_]:
     """The sign of each state's likeliest move.  [states, actions] -> [states]."""
     best = policy >= policy.max(axis=1, keepdims=True) - 1e-6
-    signs = np.array([drawing.ARROWS.get(move, "+") for move in moves])[best.argmax(axis=1)]
+    signs = np.array([rendering.ARROWS.get(move, "+") for move in moves])[best.argmax(axis=1)]
     ties = best.sum(axis=1)
     return np.where(ties == 1, signs, np.where(ties == len(moves), "·", "+"))
 
 
-def _ground(cell: Cell, best_end: float) -> drawing.Colour:
+def _ground(cell: Cell, best_end: float) -> rendering.Colour:
     """The colour of a cell that shows no value."""
     if cell.wall:
-        return drawing.WALL
+        return rendering.WALL
     if cell.end:
-        return drawing.GOAL if cell.reward >= best_end else drawing.PIT
+        return rendering.GOAL if cell.reward >= best_end else rendering.PIT
     if cell.reward:
-        return drawing.GOLD if cell.reward > 0 else drawing.PIT
-    return drawing.PORTAL if cell.to else drawing.START if cell.start else drawing.FLOOR
+        return rendering.GOLD if cell.reward > 0 else rendering.PIT
+    return rendering.PORTAL if cell.to else rendering.START if cell.start else rendering.FLOOR
 
 
 def _colours(rgb: NDArray[Any], depth: Depth) -> NDArray[np.int64]:

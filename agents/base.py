@@ -1,0 +1,264 @@
+"""The contract of an agent: what every agent does, and what some agents do besides.
+
+A policy is a function from what is seen to what is done. An agent is a policy that learns from the
+steps that it is handed, and whose whole state can be saved and loaded. It never steps an
+environment, opens a file or prints: the loop in `gridcade.experience` steps the environments, and
+`gridcade.training` keeps the run folder.
+
+The smallest agent implements `act`, `observe`, `probabilities`, `state_dict` and
+`load_state_dict`; `agents/q_learning.py` is an example. Everything else has a default.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import DTypeLike, NDArray
+
+from gridcade.agents.probabilities import sample_actions
+from gridcade.envs.tabular import Model
+from gridcade.experience.step import Step
+
+Floats = NDArray[np.float64]
+Observations = NDArray[Any]  # [n, ...]; n environments, or n observations of a batch
+Actions = NDArray[Any]  # [n, ...]
+Tensors = dict[str, NDArray[Any]]
+Envs = VectorEnv[Any, Any, Any]
+Callback = Callable[[Step], bool]  # called after each step; returns whether to continue
+
+
+class Storage(Protocol):
+    """Makes an array of zeros that survives the process, or not: see `Replay`."""
+
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array of this shape; the same one when it is called again in a resumed run."""
+        ...
+
+
+def in_memory(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Storage that does not outlive the process."""
+    del name
+    return np.zeros(shape, dtype=dtype)
+
+
+# ---- policies
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that predicts as stable-baselines3's models do."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Actions for one observation or a batch, and the policy's inner state (None: none)."""
+        ...
+
+
+@runtime_checkable
+class StochasticPolicy(Policy, Protocol):
+    """A policy whose action probabilities are known, so that its exact value can be computed."""
+
+    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, ...]: [n, actions]."""
+        ...
+
+
+class SamplingPolicy(ABC):
+    """A policy that predicts by sampling from its `probabilities`.
+
+    Samples come from a random stream of their own, `_prediction_rng`, so that prediction never
+    changes what an agent learns.
+    """
+
+    _prediction_rng: np.random.Generator
+    _observation_axes = 0  # axes of one observation, without the batch
+
+    @abstractmethod
+    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, ...]: [n, actions].
+
+        Deterministic: the greedy policy. Otherwise the policy that explores, as it acts now.
+        """
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Actions for one observation or a batch, with stable-baselines3's signature."""
+        del episode_start
+        single = np.ndim(observation) == self._observation_axes
+        batch = np.asarray(observation)[None] if single else np.asarray(observation)
+        table = self.probabilities(batch, deterministic)
+        actions = sample_actions(table, self._prediction_rng.random(len(table)))
+        return (actions[0] if single else actions), state
+
+
+# ---- agents
+
+
+class BaseAgent(ABC):
+    """What the run folder and the evaluation need of an agent, whoever runs its loop."""
+
+    steps: int = 0  # environment steps taken so far, over all environments
+    precision: str = ""  # number format of the network's passes; empty: no network
+    torch_threads: int = 1  # threads of PyTorch while the agent learns
+
+    @abstractmethod
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Actions for one observation or a batch; see `Policy`."""
+
+    @abstractmethod
+    def state_dict(self) -> Tensors:
+        """Everything that the agent's future depends on, as arrays."""
+
+    @abstractmethod
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: a tensor is missing, or has another shape.
+        """
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the steps since the last call, by name; they are written to metrics.jsonl.
+
+        Raises:
+            InputError: learning has diverged.
+        """
+        return {}
+
+    def warnings(self) -> list[str]:
+        """Sentences that the user should read before training starts."""
+        return []
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that the agent fills as it learns, in bytes, where it is much."""
+        return 0
+
+    @property
+    def storage_bytes(self) -> int:
+        """What the agent asks of `Storage`, in bytes, where it is much."""
+        return 0
+
+
+class Agent(SamplingPolicy, BaseAgent):
+    """A policy that learns from the steps that the loop hands it."""
+
+    @abstractmethod
+    def act(self, observations: Observations) -> Actions:
+        """Actions for the observations of n environments, exploring.  [n, ...] -> [n]."""
+
+    @abstractmethod
+    def observe(self, step: Step) -> None:
+        """Take in one step of every environment. Adds their number to `steps`."""
+
+    def update(self) -> None:
+        """Learn. The loop calls it once a step; it may run while the environments do."""
+
+    def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
+        """Make room for what the agent remembers. Called once, before the first step.
+
+        Args:
+            num_envs: environments that step side by side.
+            slack: steps from one checkpoint to the next, over all environments, at most.
+            storage: makes arrays that survive the process.
+
+        Raises:
+            InputError: the hyperparameters do not fit so many environments.
+        """
+        del num_envs, slack, storage
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether a checkpoint must be written before the next step, as a replay would wrap."""
+        return False
+
+
+class SelfTrainedAgent(BaseAgent):
+    """An agent that runs its own loop, as stable-baselines3's algorithms do. It cannot resume."""
+
+    @abstractmethod
+    def set_total_steps(self, steps: int | None) -> None:
+        """Set the number of steps that the schedules refer to; None: only time bounds the run.
+
+        Raises:
+            InputError: the schedules need a number.
+        """
+
+    @abstractmethod
+    def set_env(self, envs: Envs) -> None:
+        """Set the environments to learn in.
+
+        Raises:
+            InputError: the algorithm cannot learn in them.
+        """
+
+    @abstractmethod
+    def learn(self, callback: Callback) -> None:
+        """Learn until the callback returns False, or the total number of steps is reached.
+
+        Raises:
+            InputError: the algorithm cannot continue, for example because it has diverged.
+        """
+
+
+@runtime_checkable
+class Transferable(Protocol):
+    """An agent that can start from the layers of another one."""
+
+    def take_layers(self, tensors: Tensors) -> list[str]:
+        """Copy the layers that fit; returns the names of those that do not.
+
+        Raises:
+            InputError: no layer fits, or a layer that is to be frozen does not.
+        """
+        ...
+
+
+class CompiledLoop(Protocol):
+    """A loop that runs an agent on a known model in compiled code."""
+
+    def advance(self, until: int) -> dict[str, float]:
+        """Learn until `agent.steps` reaches `until`; returns sums by the names of TOTALS."""
+        ...
+
+    def state_dict(self) -> Tensors:
+        """The world's state and its random stream."""
+        ...
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned."""
+        ...
+
+
+@runtime_checkable
+class Compiled(Protocol):
+    """A tabular agent that runs in a compiled loop where the world's model is known."""
+
+    def compiled_loop(self, model: Model, time_limit: int | None, seed: int) -> CompiledLoop:
+        """The loop of one agent in one world. It makes the same updates as `observe`."""
+        ...
+
+
+def check_tensors(tensors: Tensors, names: Sequence[str]) -> None:
+    """Raise ValueError if one of these tensors is missing."""
+    for name in names:
+        if name not in tensors:
+            raise ValueError(f"it lacks the tensor '{name}'")

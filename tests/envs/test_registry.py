@@ -1,0 +1,251 @@
+"""Environments are found by what people type, and what is missing is named."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridcade.envs import registry
+from gridcade.envs.gridworld import TabularEnv
+from gridcade.envs.maps import MAPS
+from gridcade.envs.maze import Maze
+from gridcade.errors import InputError
+from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.evaluation.policies import UniformPolicy
+
+DRAWING = "title: Mine\nmap:\nS.G\n"
+
+
+def made(name: str, **arguments: Any) -> TabularEnv:
+    env = registry.make(name, **arguments).unwrapped
+    assert isinstance(env, TabularEnv)
+    return env
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("FourRooms", "gridcade/FourRooms-v0"),
+        ("gridcade/FourRooms", "gridcade/FourRooms-v0"),
+        ("gridcade/FourRooms-v0", "gridcade/FourRooms-v0"),
+        ("FrozenLake", "FrozenLake-v1"),
+        ("CartPole", "CartPole-v1"),  # the newest
+        ("CartPole-v0", "CartPole-v0"),
+        ("Maze?", "gridcade/Maze-v0"),
+    ],
+)
+def test_short_names_and_ids_are_found(name: str, id_: str) -> None:
+    assert registry.parse(name) == (id_, {})
+
+
+def test_every_environment_of_ours_has_a_short_name() -> None:
+    ours = [spec for spec in gym.registry.values() if spec.namespace == "gridcade"]
+    assert len(ours) == len(list(MAPS.glob("*.txt"))) + 3
+    shorts = registry.short_names()
+    for spec in ours:
+        assert shorts[spec.name] == shorts[f"gridcade/{spec.name}"] == spec.id
+        assert made(spec.name).world == gym.make(spec.id).unwrapped.world  # type: ignore[attr-defined]
+
+
+def test_arguments_in_a_name_are_read_as_what_they_are() -> None:
+    text = "Maze?size=9&loops=0.5&time_limit=none&observation=one_hot"
+    given = {"size": 9, "loops": 0.5, "time_limit": None, "observation": "one_hot"}
+    assert registry.parse(text) == ("gridcade/Maze-v0", given)
+    env, expected = made(text), Maze(size=9, loops=0.5, observation="one_hot")
+    assert env.world == expected.world
+    assert env.observation_space == expected.observation_space
+    _, given = registry.parse("FrozenLake?is_slippery=False&desc=['SG']")
+    assert given == {"is_slippery": False, "desc": ["SG"]}
+
+
+def test_keywords_win_over_the_name() -> None:
+    assert registry.parse("Maze?size=9&seed=1", size=4)[1] == {"size": 4, "seed": 1}
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "size": st.integers(2, 5),
+            "loops": st.floats(0, 1),
+            "observation": st.sampled_from(["state", "pixels"]),
+            "time_limit": st.none() | st.integers(1, 9),
+        },
+    )
+)
+def test_arguments_put_into_a_name_are_read_back(arguments: dict[str, Any]) -> None:
+    name = registry.with_arguments("Maze?seed=3", arguments)
+    assert registry.parse(name) == ("gridcade/Maze-v0", {"seed": 3, **arguments})
+
+
+def test_a_map_file_is_a_world(tmp_path: Path) -> None:
+    for file in (tmp_path / "mine.txt", tmp_path / "without_suffix"):
+        file.write_text(DRAWING, encoding="utf-8")
+        env = made(f"{file}?time_limit=7")
+        assert env.world.title == "Mine"
+        assert env.time_limit == 7
+        assert registry.map_file(f"{file}?time_limit=7") == file
+    assert registry.map_file("FourRooms") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("FourRoms", "unknown environment 'FourRoms'; did you mean FourRooms?"),
+        ("maze", "unknown environment 'maze'; did you mean Maze?"),
+        ("CartPoel", "unknown environment 'CartPoel'; did you mean CartPole?"),
+        ("qqqqqqqq", "known: CliffWalk, DynaMaze, FourRooms, GridWorld, Maze, NearAndFar,"),
+        ("", "unknown environment ''; known: CliffWalk"),
+        ("x" * 5000, "unknown environment"),
+        ("Maze?sise=9", "unknown argument of Maze 'sise'; did you mean size?"),
+        ("Maze?render_mode=human", "unknown argument of Maze 'render_mode'"),
+        ("FourRooms?world=Maze", "unknown argument of FourRooms 'world'"),
+        ("FrozenLake?map_nam=8x8", "unknown argument of FrozenLake 'map_nam'; did you mean map_"),
+        ("Maze?size=1", "size is 1; a maze takes 2 rooms a side or more"),
+        ("Maze?size", "size is ; a maze takes"),
+        ("Maze?size={[]}", "a maze takes"),
+        ("Maze?size=" + "-" * 9000 + "1", "a maze takes 2 rooms"),
+        ("RiverSwim?time_limit=9", "a continuing world"),
+        ("FrozenLake?map_name=9x9", "cannot make the environment 'FrozenLake?map_name=9x9'"),
+        ("FrozenLake?desc=3", "cannot make the environment"),
+        ("Maze?max_episode_steps=x", "cannot make the environment"),
+        ("GridWorld?world=FourRoms", "unknown world 'FourRoms'; did you mean FourRooms?"),
+        ("nowhere.txt", "cannot read the map nowhere.txt"),
+    ],
+)
+def test_what_cannot_be_made_is_told(name: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        registry.make(name)
+    assert told in str(caught.value)
+
+
+def test_a_mistake_in_a_map_file_is_told_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("S.?G", encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine\.txt, line 1, column 3: '\?' is not in the legend"):
+        registry.make(str(file))
+
+
+@pytest.mark.parametrize("name", ["LunarLander", "LunarLander?gravity=-9"])
+def test_a_missing_package_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    with pytest.raises(InputError, match=r"cannot make the environment 'LunarLander.*Box2D"):
+        registry.make(name)
+
+
+@pytest.mark.parametrize("name", ["FrozenLake", "CliffWalking", "Taxi", "FrozenLake?map_name=8x8"])
+def test_the_model_of_a_toy_text_world_is_its_table(name: str) -> None:
+    env = registry.make(name)
+    model = registry.known_model(env)
+    assert model is not None
+    bare: Any = env.unwrapped
+    np.testing.assert_allclose(model.start, bare.initial_state_distrib)
+    for s, row in model.table().items():
+        for a, outcomes in row.items():
+            theirs: dict[Any, float] = {}
+            for p, s_next, reward, terminated in bare.P[s][a]:
+                outcome = (int(s_next), float(reward), bool(terminated))
+                theirs[outcome] = theirs.get(outcome, 0.0) + p
+            assert {(s_next, r, end): p for p, s_next, r, end in outcomes} == theirs
+
+
+def test_our_model_is_the_environments_own() -> None:
+    env = registry.make("FourRooms")
+    assert registry.known_model(env) is env.unwrapped.model  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["CartPole", "Blackjack"])
+def test_an_environment_without_a_table_has_no_known_model(name: str) -> None:
+    assert registry.known_model(registry.make(name)) is None
+
+
+def test_a_table_that_is_no_model_is_an_input_error() -> None:
+    env = registry.make("FrozenLake")
+    bare: Any = env.unwrapped
+    bare.P[3][1] = [(0.5, 0, 0.0, False)]
+    with pytest.raises(InputError, match="no model: state 3, action 1: probabilities sum"):
+        registry.known_model(env)
+
+
+@pytest.mark.parametrize("limit", [7, 300])
+def test_the_time_limit_of_a_wrapper_counts(limit: int) -> None:
+    """An environment of one's own, without a spec or with another limit in it."""
+    for inner in (Maze(size=3), gym.make("FrozenLake-v1")):
+        env = TimeLimit(inner, limit)
+        shortest = min(limit, known) if (known := registry.time_limit(inner)) else limit
+        assert registry.time_limit(env) == shortest
+        assert registry.time_limit(env.unwrapped) == getattr(env.unwrapped, "time_limit", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("FourRooms", 500),
+        ("FourRooms?time_limit=7", 7),
+        ("FourRooms?max_episode_steps=7", 7),
+        ("FourRooms?max_episode_steps=7&time_limit=5", 5),
+        ("FourRooms?max_episode_steps=600", 500),
+        ("FrozenLake", 100),
+        ("FrozenLake?max_episode_steps=7", 7),
+        ("FrozenLake?max_episode_steps=-1", None),
+        ("RiverSwim", None),
+    ],
+)
+def test_the_time_limit_is_the_one_that_cuts_an_episode(name: str, limit: int | None) -> None:
+    env = registry.make(name)
+    assert registry.time_limit(env) == limit
+    if name.startswith(("FourRooms", "RiverSwim")) and limit:
+        env.reset(seed=0)
+        cuts = [bool(env.step(0)[3]) for _ in range(limit)]  # up, or left: no end that way
+        assert cuts == [False] * (limit - 1) + [True]
+
+
+class Doubled(gym.RewardWrapper[Any, Any]):
+    """Pays twice the reward."""
+
+    def reward(self, reward: Any) -> Any:
+        return 2 * reward
+
+
+def test_what_is_wrapped_has_no_exact_model_unless_nothing_changes() -> None:
+    """A model that forgets a wrapper would put wrong numbers beside right estimates."""
+    world = registry.make("CliffWalk")
+    assert registry.known_model(world) is not None
+    assert registry.known_model(RecordEpisodeStatistics(world)) is not None
+    assert registry.known_model(registry.TransparentWrapper(world)) is not None
+    assert registry.known_model(Doubled(world)) is None
+    assert registry.known_model(RecordEpisodeStatistics(Doubled(world))) is None
+    result = evaluate_policy(UniformPolicy(4), Doubled(world), episodes=5)
+    assert result.exact is None
+    assert result.expected_return is not None
+
+
+def test_a_table_that_leaves_something_out_is_no_model() -> None:
+    assert registry.known_model(registry.make("Taxi")) is not None
+    assert registry.known_model(registry.make("Taxi?fickle_passenger=true")) is None
+
+
+def test_a_file_does_not_hide_a_world_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FourRooms").write_text("S.G")
+    (tmp_path / "mine").write_text("S.G")
+    assert registry.map_file("FourRooms") is None
+    assert registry.map_file("mine") == Path("mine")
+    model = registry.known_model(registry.make("FourRooms"))
+    assert model is not None
+    assert model.num_states == 104
+
+
+def test_continuing_worlds_take_no_time_limit_of_gymnasiums_either() -> None:
+    with pytest.raises(InputError, match="is a continuing task: it takes no time limit"):
+        registry.make("RiverSwim?max_episode_steps=50")

@@ -1,0 +1,588 @@
+"""Intervals: against scipy, by their symmetries, and by how often they cover the truth."""
+
+import math
+from collections.abc import Callable, Iterable
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.signal import lfilter
+
+from gridcade.errors import InputError
+from gridcade.evaluation.intervals import (
+    Estimate,
+    average_reward_interval,
+    batch_means,
+    episodes_needed,
+    mean_interval,
+    rarely_paid_interval,
+    ratio_interval,
+    return_interval,
+    two_valued_interval,
+    two_valued_ratio_interval,
+)
+
+Floats = NDArray[np.float64]
+
+REPLICATIONS = 3000
+MIN, MAX = 0.93, 0.97  # coverage of an interval at 95 %
+
+numbers = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
+samples = st.lists(numbers, min_size=2, max_size=30)
+confidences = st.floats(0.5, 0.999)
+episodes = st.lists(st.tuples(numbers, st.integers(1, 500)), min_size=2, max_size=30)
+rare_episodes = st.lists(st.tuples(st.booleans(), st.integers(1, 500)), min_size=8, max_size=40)
+two_values = st.sampled_from([(0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (2.0, 5.0), (-3.0, -1.0)])
+
+
+def coverage(estimates: Iterable[Estimate], truth: float) -> float:
+    return float(np.mean([e.low <= truth <= e.high for e in estimates]))
+
+
+def close(estimate: Estimate, *expected: float) -> bool:
+    return [estimate.mean, estimate.low, estimate.high] == pytest.approx(
+        expected, rel=1e-9, abs=1e-12
+    )
+
+
+def counted(count: int, size: int) -> Floats:
+    return np.repeat([1.0, 0.0], [count, size - count])
+
+
+def exact_coverage(interval: Callable[[Floats], Estimate], probability: float, size: int) -> float:
+    """How often an interval of 0s and 1s covers, by summing over all the counts."""
+    covered = [
+        e.low <= probability <= e.high
+        for e in (interval(counted(count, size)) for count in range(size + 1))
+    ]
+    return float(stats.binom.pmf(np.arange(size + 1), size, probability) @ covered)
+
+
+def wilson(values: Floats) -> Estimate:
+    return two_valued_interval(values, 0, 1, 0.95)
+
+
+def t_interval(values: Floats) -> Estimate:
+    return mean_interval(values, 0.95)
+
+
+# ---- values
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize("size", [2, 3, 30])
+def test_the_mean_interval_is_students(size: int, confidence: float) -> None:
+    values = np.random.default_rng(size).normal(3, 2, size)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+    low, high = float(expected.low), float(expected.high)
+    estimate = mean_interval(values, confidence)
+    assert close(estimate, values.mean(), low, high)
+    assert estimate.half_width == pytest.approx((high - low) / 2)
+    assert estimate.method == "t"
+
+
+def test_the_ratio_interval_by_hand() -> None:
+    # rho = 6 / 12; Z = 1 - 1, 2 - 2, 0 - 1.5, 3 - 1.5; s^2 = 4.5 / 3; mean length 3
+    estimate = ratio_interval([1, 2, 0, 3], [2, 4, 3, 3], 0.95)
+    half = 3.182446305 * math.sqrt(1.5) / (3 * 2)
+    assert [estimate.mean, estimate.half_width] == pytest.approx([0.5, half])
+    assert estimate.method == "ratio"
+
+
+def test_episodes_of_one_step_make_the_ratio_a_mean() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    mean = mean_interval(values, 0.9)
+    assert close(ratio_interval(values, np.ones(40), 0.9), mean.mean, mean.low, mean.high)
+
+
+def test_batch_means_are_a_mean_of_means() -> None:
+    rewards = np.random.default_rng(1).normal(size=(2, 13))
+    means = [rewards[i, 1 + 4 * k : 5 + 4 * k].mean() for i in range(2) for k in range(3)]
+    expected = mean_interval(means, 0.9)
+    estimate = batch_means(rewards, 3, 0.9)
+    assert close(estimate, expected.mean, expected.low, expected.high)
+    assert estimate.method == "batch means"
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(
+    ("count", "size"), [(0, 9), (4, 9), (9, 9), (0, 100), (30, 100), (100, 100)]
+)
+def test_the_two_valued_interval_is_wilsons(count: int, size: int, confidence: float) -> None:
+    expected = stats.binomtest(count, size).proportion_ci(confidence, "wilson")
+    estimate = two_valued_interval(counted(count, size), 0, 1, confidence)
+    assert close(estimate, count / size, expected.low, expected.high)
+    assert estimate.method == "wilson"
+
+
+def test_next_to_the_smallest_counts_the_limit_is_poissons() -> None:
+    for count in 1, 2, 3:  # Brown, Cai & DasGupta 2001, section 4.1.1
+        poisson = stats.chi2.ppf(0.05, 2 * count) / 2 / 100
+        rare = two_valued_interval(counted(count, 100), 0, 1, 0.95)
+        common = two_valued_interval(counted(100 - count, 100), 0, 1, 0.95)
+        score = stats.binomtest(count, 100).proportion_ci(0.95, "wilson")
+        assert close(rare, count / 100, poisson, score.high)
+        assert close(common, 1 - count / 100, 1 - score.high, 1 - poisson)
+
+
+def test_episodes_of_equal_length_make_the_two_valued_ratio_wilsons() -> None:
+    returns = 3 * counted(7, 60) - 1
+    expected = two_valued_interval(returns, -1, 2, 0.95)
+    estimate = two_valued_ratio_interval(returns, np.full(60, 5), (-1, 2), 0.95)
+    assert close(estimate, expected.mean / 5, expected.low / 5, expected.high / 5)
+
+
+def test_episodes_of_equal_return_leave_only_their_lengths() -> None:
+    lengths = np.random.default_rng(2).geometric(0.1, 80)
+    expected = ratio_interval(np.full(80, 2.0), lengths, 0.95)
+    estimate = two_valued_ratio_interval(np.full(80, 2.0), lengths, (2, 2), 0.95)
+    assert close(estimate, expected.mean, expected.low, expected.high)
+
+
+def test_with_many_of_either_kind_both_ratio_intervals_agree() -> None:
+    rng = np.random.default_rng(3)
+    wins = rng.random(40_000) < 0.4
+    lengths = rng.geometric(np.where(wins, 0.05, 0.1))
+    plain = ratio_interval(wins, lengths, 0.95)
+    estimate = two_valued_ratio_interval(wins, lengths, (0, 1), 0.95)
+    assert estimate.mean == pytest.approx(plain.mean)
+    assert estimate.half_width == pytest.approx(plain.half_width, rel=0.01)
+
+
+# ---- edges
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        mean_interval([4], 0.95),
+        ratio_interval([8], [2], 0.95),
+        batch_means([[1, 7]], 1, 0.95),
+        return_interval([4], 0.95),
+        average_reward_interval([8], [2], 0.95),
+        two_valued_ratio_interval([8], [2], (0, 8), 0.95),
+    ],
+)
+def test_one_sample_has_a_mean_and_no_limits(estimate: Estimate) -> None:
+    assert (estimate.mean, estimate.low, estimate.high) == (4, -math.inf, math.inf)
+    assert estimate.half_width == math.inf
+
+
+def test_two_values_known_beforehand_limit_even_one_sample() -> None:
+    expected = stats.binomtest(1, 1).proportion_ci(0.95, "wilson")
+    assert two_valued_interval([1], 0, 1, 0.95).high == 1
+    assert two_valued_interval([1], 0, 1, 0.95).low == pytest.approx(
+        min(expected.low, 0.05129329438755058)
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e-300, 1e300])
+def test_equal_returns_have_an_interval_without_width_and_a_warning(value: float) -> None:
+    estimate = return_interval([value] * 100, 0.95)
+    assert estimate.low == estimate.mean == estimate.high == pytest.approx(value, rel=1e-12, abs=0)
+    assert estimate.note == (
+        "all 100 returns are equal: rarer ones may exist (up to 3 % at this confidence)"
+    )
+
+
+def test_the_share_never_seen_is_what_would_have_shown_itself() -> None:
+    share = 0.0295
+    assert (1 - share) ** 100 == pytest.approx(0.05, abs=1e-3)
+    assert "(up to 3 % at" in (return_interval([0] * 100, 0.95).note or "")
+    assert "(up to 0.3 % at" in (return_interval([0] * 1000, 0.95).note or "")
+
+
+def test_equal_returns_whose_value_is_known_have_no_warning() -> None:
+    assert return_interval([2] * 9, 0.95, (2, 2)) == Estimate(2, 2, 2, "wilson")
+    assert return_interval([0] * 100, 0.95, (0, 1)).high == pytest.approx(0.0369935)
+    assert return_interval([0] * 100, 0.95, (1, 0)).note is None
+
+
+def test_returns_that_differ_by_rounding_are_equal() -> None:
+    returns = [0.1 + 0.2, 0.3] * 20
+    assert "all 40 returns are equal" in (return_interval(returns, 0.95).note or "")
+    assert "all 40 returns are equal" in (
+        average_reward_interval(returns, [3] * 40, 0.95).note or ""
+    )
+
+
+def test_a_gain_that_never_varies_is_called_in_question() -> None:
+    estimate = ratio_interval([3, 6, 9], [1, 2, 3], 0.95)
+    assert estimate.low == estimate.mean == estimate.high == 3
+    assert "all 3 average rewards are equal" in (estimate.note or "")
+    assert "all 9 batches are equal" in (batch_means(np.ones((3, 30)), 3, 0.95).note or "")
+
+
+def test_two_values_seen_are_taken_for_all_with_a_warning() -> None:
+    returns, lengths = counted(3, 50), np.arange(1, 51)
+    known = return_interval(returns, 0.95, (0, 1))
+    guessed = return_interval(returns, 0.95)
+    assert known.method == guessed.method == "wilson"
+    assert (known.low, known.high) == (guessed.low, guessed.high)
+    assert known.note is None
+    assert "only two different returns" in (guessed.note or "")
+    gain = average_reward_interval(returns, lengths, 0.95)
+    assert gain.method == "wilson ratio"
+    assert "only two different returns" in (gain.note or "")
+    assert average_reward_interval(returns, lengths, 0.95, (0, 1)).note is None
+
+
+def test_a_few_returns_do_not_tell_how_many_values_there_are() -> None:
+    assert return_interval([1.5, 2.5], 0.95).method == "t"
+    assert average_reward_interval([1.5, 2.5, 2.5], [1, 2, 3], 0.95).method == "ratio"
+
+
+def test_equal_returns_after_different_times_have_a_gain_and_a_warning() -> None:
+    estimate = average_reward_interval(np.ones(30), np.arange(1, 31), 0.95)
+    assert estimate.method == "ratio"
+    assert estimate.half_width > 0
+    assert "all 30 returns are equal" in (estimate.note or "")
+
+
+def test_the_length_of_episodes_never_seen_is_allowed_for() -> None:
+    # 100 wins after 10 steps each: a loss might take as long as the time limit
+    wins, lengths = np.ones(100), np.full(100, 10.0)
+    estimate = average_reward_interval(wins, lengths, 0.95, (0, 1), longest=50)
+    share = 1 - 0.0369935  # Wilson's limit
+    assert estimate.low == pytest.approx(share / (10 * share + 50 * (1 - share)), rel=1e-4)
+    assert estimate.high == pytest.approx(1 / 10)
+    assert "no return of 0 was seen" in (estimate.note or "")
+    assert estimate.low < average_reward_interval(wins, lengths, 0.95, (0, 1)).low
+    # or no time at all, which matters if losses pay as well
+    paid = average_reward_interval(wins + 1, lengths, 0.95, (1, 2), longest=50)
+    assert paid.high == pytest.approx((1 + share) / (10 * share), rel=1e-4)
+
+
+def test_skewed_samples_are_noted() -> None:
+    rng = np.random.default_rng(4)
+    rare = np.where(rng.random(400) < 0.01, 50.0, rng.normal(size=400))
+    assert "the returns are skewed" in (return_interval(rare, 0.95).note or "")
+    assert "the average rewards are skewed" in (
+        average_reward_interval(rare, np.ones(400), 0.95).note or ""
+    )
+    assert return_interval(rng.normal(size=400), 0.95).note is None
+    tiny = return_interval(rare * 1e-120, 0.95).note
+    assert tiny == return_interval(rare * 1e120, 0.95).note == return_interval(rare, 0.95).note
+
+
+def test_skewed_lengths_are_noted_where_they_matter() -> None:
+    rng = np.random.default_rng(4)
+    won = rng.random(400) < 0.5
+    lengths = np.where(rng.random(400) < 0.02, 5000, rng.geometric(0.1, 400))
+    often = two_valued_ratio_interval(won, lengths, (0, 1), 0.95)
+    assert "the lengths are skewed" in (often.note or "")
+    lengths = np.minimum(lengths, 200)
+    rarely = two_valued_ratio_interval(rng.random(400) < 0.01, lengths, (0, 1), 0.95)
+    assert rarely.note is None
+
+
+def test_correlated_batches_are_noted() -> None:
+    walk = np.random.default_rng(5).normal(size=(2, 1000)).cumsum(axis=1)
+    assert "neighbouring batches are correlated" in (batch_means(walk, 10, 0.95).note or "")
+    assert "take longer ones" in (batch_means(walk[:1], 40, 0.95).note or "")
+    steps = np.random.default_rng(6).normal(size=(2, 1000))
+    assert batch_means(steps, 10, 0.95).note is None
+
+
+def test_streams_that_go_apart_for_good_are_each_one_sample() -> None:
+    """Eight of which each comes to 0 or to 1: batches would count one stream three times."""
+    rng = np.random.default_rng(8)
+    apart = (rng.random((REPLICATIONS, 8, 1)) < 0.5) + 1e-6 * rng.normal(size=(REPLICATIONS, 8, 30))
+    found = [batch_means(streams, 3, 0.95) for streams in apart]
+    as_batches = (mean_interval(streams[:, ::10].ravel(), 0.95) for streams in apart)
+    assert coverage(as_batches, 0.5) < 0.75
+    assert coverage(found, 0.5) > 0.92  # in 7 % of the cases all but one agree
+    told_apart = np.mean([estimate.method == "stream means" for estimate in found])
+    assert told_apart > 0.98  # where all eight agree they cannot be
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: mean_interval([], 0.95), "not empty"),
+        (lambda: mean_interval([[1, 2]], 0.95), r"shape is \(1, 2\)"),
+        (lambda: mean_interval([1, math.nan], 0.95), "sample 1 is not finite"),
+        (lambda: return_interval([math.inf], 0.95), "sample 0 is not finite"),
+        (lambda: mean_interval([1, 2], 0), "confidence is 0"),
+        (lambda: mean_interval([1, 2], 1), "confidence is 1"),
+        (lambda: mean_interval([1, 2], math.nan), "confidence is nan"),
+        (lambda: ratio_interval([], [], 0.95), "not empty"),
+        (lambda: ratio_interval([1, 2], [1], 0.95), "2 returns, but 1 lengths"),
+        (lambda: average_reward_interval([1, 2], [1, 0], 0.95), "episode 1 has length 0"),
+        (lambda: batch_means([1, 2], 1, 0.95), r"shape \(2,\)"),
+        (lambda: batch_means([[1, 2]], 3, 0.95), "do not make 3 batches"),
+        (lambda: batch_means([[1, 2]], 0, 0.95), "do not make 0 batches"),
+        (lambda: batch_means(np.ones((0, 5)), 1, 0.95), r"shape \(0, 5\)"),
+        (lambda: two_valued_interval([], 0, 1, 0.95), "not empty"),
+        (lambda: two_valued_interval([0, 0.5], 0, 1, 0.95), "0.5 is neither 0 nor 1"),
+        (lambda: two_valued_interval([0, 1], 1, 0, 0.95), "the low value, 1, is above"),
+        (lambda: average_reward_interval([0, 2], [1, 1], 0.95, (0, 1)), "2 is neither 0 nor 1"),
+        (lambda: episodes_needed([], 0.1, 0.95), "not empty"),
+        (lambda: episodes_needed([1, 2], 0, 0.95), "precision is 0"),
+    ],
+)
+def test_wrong_input_is_named(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        wrong()
+
+
+# ---- symmetries
+
+
+@given(samples, confidences, st.integers(-40, 40), st.sampled_from([-8.0, -1.0, 0.25, 2.0]))
+def test_mean_intervals_follow_their_samples(
+    values: list[float], confidence: float, shift: int, scale: float
+) -> None:
+    one = mean_interval(values, confidence)
+    other = mean_interval(scale * np.array(values) + shift, confidence)
+    ends = sorted((scale * one.low + shift, scale * one.high + shift))
+    tolerance = 1e-7 * max(1.0, np.abs(values).max())
+    assert [other.mean, other.low, other.high] == pytest.approx(
+        [scale * one.mean + shift, *ends], abs=tolerance
+    )
+
+
+@given(rare_episodes, two_values, confidences, st.sampled_from([-8.0, 0.25, 2.0]))
+def test_gains_follow_the_scale_of_rewards_and_time(
+    pairs: list[tuple[bool, int]], values: tuple[float, float], confidence: float, scale: float
+) -> None:
+    a, b = values
+    returns = np.array([b if won else a for won, _ in pairs])
+    lengths = np.array([float(length) for _, length in pairs])
+    scaled = (scale * a, scale * b)
+    for one, other in (
+        (
+            ratio_interval(returns, lengths, confidence),
+            ratio_interval(scale * returns, 2 * lengths, confidence),
+        ),
+        (
+            two_valued_ratio_interval(returns, lengths, values, confidence),
+            two_valued_ratio_interval(scale * returns, 2 * lengths, scaled, confidence),
+        ),
+    ):
+        ends = sorted((scale / 2 * one.low, scale / 2 * one.high))
+        assert close(other, scale / 2 * one.mean, *ends)
+
+
+@given(rare_episodes, two_values, confidences, st.randoms(use_true_random=False))
+def test_intervals_hold_the_mean_widen_with_confidence_and_ignore_order(
+    pairs: list[tuple[bool, int]],
+    values: tuple[float, float],
+    confidence: float,
+    shuffler: Random,
+) -> None:
+    def intervals(episodes: list[tuple[bool, int]], confidence: float) -> list[Estimate]:
+        returns = np.array([values[won] for won, _ in episodes])
+        lengths = np.array([length for _, length in episodes])
+        return [
+            mean_interval(lengths, confidence),
+            ratio_interval(returns, lengths, confidence),
+            two_valued_interval(returns, *values, confidence),
+            two_valued_ratio_interval(returns, lengths, values, confidence),
+            return_interval(returns, confidence),
+            average_reward_interval(returns, lengths, confidence),
+        ]
+
+    shuffled = list(pairs)
+    shuffler.shuffle(shuffled)
+    for estimate, wider, reordered in zip(
+        intervals(pairs, confidence),
+        intervals(pairs, (1 + confidence) / 2),
+        intervals(shuffled, confidence),
+        strict=True,
+    ):
+        assert estimate.low <= estimate.mean <= estimate.high
+        assert wider.low <= estimate.low + 1e-12
+        assert wider.high >= estimate.high - 1e-12
+        assert close(reordered, estimate.mean, estimate.low, estimate.high)
+
+
+@given(episodes, confidences)
+def test_the_gain_lies_within_its_interval(
+    pairs: list[tuple[float, int]], confidence: float
+) -> None:
+    returns, lengths = zip(*pairs, strict=True)
+    estimate = average_reward_interval(returns, lengths, confidence)
+    assert estimate.low <= estimate.mean <= estimate.high
+    assert estimate.mean == pytest.approx(sum(returns) / sum(lengths), abs=1e-6)
+
+
+# ---- coverage
+
+
+def test_the_mean_interval_covers() -> None:
+    values = np.random.default_rng(10).normal(2, 3, (REPLICATIONS, 12))
+    assert MIN < coverage((mean_interval(x, 0.95) for x in values), 2) < MAX
+    mixed = np.random.default_rng(11).integers(-20, 3, (REPLICATIONS, 40))
+    assert 0.88 < coverage((return_interval(x, 0.9) for x in mixed), -9) < 0.92
+
+
+def correlated_episodes(rng: np.random.Generator, size: int) -> tuple[Floats, Floats]:
+    """Geometric lengths of mean 10; a step pays 0.6 and noise, the last one 5 more: 1.1."""
+    lengths = np.asarray(rng.geometric(0.1, (REPLICATIONS, size)), dtype=np.float64)
+    return lengths * 0.6 + rng.normal(size=lengths.shape) * np.sqrt(lengths) + 5, lengths
+
+
+def test_the_ratio_interval_covers_where_lengths_and_returns_are_correlated() -> None:
+    returns, lengths = correlated_episodes(np.random.default_rng(12), 200)
+    pairs = list(zip(returns, lengths, strict=True))
+    assert MIN < coverage((ratio_interval(g, n, 0.95) for g, n in pairs), 1.1) < MAX
+    averaged = coverage((mean_interval(g / n, 0.95) for g, n in pairs), 1.1)
+    assert averaged < 0.1  # the mean of G / L is something else
+
+
+def test_batch_means_cover_an_autoregression() -> None:
+    rng = np.random.default_rng(13)
+    noise = rng.normal(size=(REPLICATIONS, 2, 2000))
+    noise[:, :, 0] /= math.sqrt(1 - 0.8**2)  # start in the stationary distribution
+    rewards = 1 + lfilter([1], [1, -0.8], noise)
+    assert MIN < coverage((batch_means(x, 10, 0.95) for x in rewards), 1) < MAX
+    naive = coverage((mean_interval(x.ravel(), 0.95) for x in rewards), 1)
+    assert naive < 0.6
+    noted = ["correlated" in (batch_means(x, 10, 0.95).note or "") for x in rewards]
+    assert np.mean(noted) < 0.04
+    short = ["correlated" in (batch_means(x, 200, 0.95).note or "") for x in rewards]
+    assert np.mean(short) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("probability", "size"),
+    [(0.014, 100), (0.014, 400), (0.05, 100), (0.3, 50), (0.5, 100)],
+)
+def test_the_two_valued_interval_covers(probability: float, size: int) -> None:
+    exact = exact_coverage(wilson, probability, size)
+    assert MIN < exact < MAX
+    drawn = np.random.default_rng(size).random((REPLICATIONS, size)) < probability
+    estimates = (two_valued_interval(5.0 * x - 4, -4, 1, 0.95) for x in drawn)
+    assert coverage(estimates, 5 * probability - 4) == pytest.approx(exact, abs=0.015)
+
+
+def test_the_figures_in_the_docstring() -> None:
+    assert exact_coverage(wilson, 0.014, 100) == pytest.approx(0.948, abs=5e-4)
+    assert exact_coverage(wilson, 0.014, 400) == pytest.approx(0.969, abs=5e-4)
+    assert exact_coverage(t_interval, 0.014, 100) == pytest.approx(0.755, abs=5e-4)
+    assert exact_coverage(t_interval, 0.014, 400) == pytest.approx(0.914, abs=5e-4)
+
+
+@pytest.mark.parametrize(("size", "least"), [(30, 0.915), (50, 0.915), (100, 0.926), (400, 0.929)])
+def test_the_two_valued_interval_covers_for_all_probabilities(size: int, least: float) -> None:
+    estimates = [wilson(counted(k, size)) for k in range(size + 1)]
+    probabilities = np.linspace(0, 1, 20_001)[:, None]
+    covered = (np.array([e.low for e in estimates]) <= probabilities) & (
+        probabilities <= np.array([e.high for e in estimates])
+    )
+    weights = stats.binom.pmf(np.arange(size + 1), size, probabilities)
+    covers = (weights * covered).sum(axis=1)
+    assert covers.min() > least
+    assert 0.95 < covers.mean() < 0.96
+
+
+def test_an_unknown_rare_value_is_missed() -> None:
+    # What a sample cannot tell: nearly a quarter of all samples of 100 hold no reward at all.
+    drawn = np.random.default_rng(14).random((REPLICATIONS, 100)) < 0.014
+    estimates = [return_interval(x, 0.95) for x in drawn]
+    assert 0.65 < coverage(estimates, 0.014) < 0.75
+    assert all(e.note for e in estimates)
+    assert MIN < coverage((return_interval(x, 0.95, (0, 1)) for x in drawn), 0.014) < MAX
+
+
+@pytest.mark.parametrize("size", [100, 400])
+@pytest.mark.parametrize(
+    ("probability", "values", "lengths"),
+    [
+        (0.014, (0, 1), (20, 60)),
+        (0.014, (0, 1), (20, 5)),
+        (0.014, (-1, 0), (20, 60)),
+        (0.014, (-1, 1), (20, 5)),
+        (0.3, (-1, 1), (20, 60)),
+        (0.986, (-1, 0), (20, 60)),
+    ],
+)
+def test_the_two_valued_ratio_interval_covers(
+    probability: float, values: tuple[float, float], lengths: tuple[float, float], size: int
+) -> None:
+    a, b = values
+    rng = np.random.default_rng(size)
+    high = rng.random((REPLICATIONS, size)) < probability
+    durations = rng.geometric(1 / np.where(high, lengths[1], lengths[0]))
+    returns = np.where(high, b, a)
+    truth = np.array([1 - probability, probability])
+    gain = float(truth @ values / (truth @ lengths))
+    pairs = list(zip(returns, durations, strict=True))
+    estimates = (average_reward_interval(g, n, 0.95, (a, b)) for g, n in pairs)
+    assert MIN < coverage(estimates, gain) < MAX
+    if (probability, values, size) == (0.014, (0, 1), 100):
+        assert coverage((ratio_interval(g, n, 0.95) for g, n in pairs), gain) < 0.8
+
+
+@pytest.mark.parametrize("size", [100, 400])
+@pytest.mark.parametrize("probability", [0.02, 0.3, 0.98])
+def test_the_two_valued_ratio_interval_covers_under_a_time_limit(
+    probability: float, size: int
+) -> None:
+    # Wins end an episode early, losses are cut after 50 steps.
+    rng = np.random.default_rng(size + 1)
+    won = rng.random((REPLICATIONS, size)) < probability
+    durations = np.where(won, 10 + rng.geometric(0.2, won.shape), 50)
+    gain = probability / (15 * probability + 50 * (1 - probability))
+    estimates = (
+        average_reward_interval(g, n, 0.95, (0, 1), longest=50)
+        for g, n in zip(won, durations, strict=True)
+    )
+    assert MIN < coverage(estimates, gain) < MAX
+
+
+# ---- planning
+
+
+@pytest.mark.parametrize("precision", [0.01, 0.05, 0.2])
+def test_the_planned_number_gives_the_precision(precision: float) -> None:
+    pilot = np.random.default_rng(15).normal(5, 2, 500)
+    number = episodes_needed(pilot, precision, 0.95)
+    assert number is not None
+    deviation = pilot.std(ddof=1)
+
+    def relative(n: int) -> float:
+        return float(stats.t.ppf(0.975, n - 1) * deviation / math.sqrt(n) / pilot.mean())
+
+    assert relative(number + 1) < precision < relative(number - 2)
+
+
+def test_the_planned_number_for_the_gain_follows_the_ratio() -> None:
+    returns, lengths = correlated_episodes(np.random.default_rng(16), 4000)
+    number = episodes_needed(returns[0], 0.02, 0.95, lengths[0])
+    assert number is not None
+    assert number < (episodes_needed(returns[0], 0.02, 0.95) or 0)
+    estimate = ratio_interval(returns[1, :number], lengths[1, :number], 0.95)
+    assert estimate.half_width / estimate.mean == pytest.approx(0.02, rel=0.15)
+
+
+@pytest.mark.parametrize("pilot", [[3], [3, 3, 3], [-1, 1], [0, 0], [0.1, 0.2, -0.3]])
+def test_a_pilot_that_cannot_tell(pilot: list[float]) -> None:
+    assert episodes_needed(pilot, 0.1, 0.95) is None
+    assert episodes_needed(pilot, 0.1, 0.95, [1] * len(pilot)) is None
+
+
+def test_the_planned_number_is_never_below_two() -> None:
+    assert episodes_needed([100, 100.1], 0.9, 0.5) == 2
+
+
+@pytest.mark.parametrize(("p", "size"), [(0.013, 100), (0.013, 400), (0.3, 50), (0.95, 100)])
+@pytest.mark.parametrize("most", [1.0, -2.0])
+def test_rare_pay_that_varies_is_covered(p: float, size: int, most: float) -> None:
+    """Discounted returns gamma^L of rare successes: a t interval covers 75 % of the time."""
+    rng = np.random.default_rng(1)
+    lengths = rng.geometric(0.2, (REPLICATIONS, size)) + 2
+    samples = most * np.where(rng.random((REPLICATIONS, size)) < p, 0.9**lengths, 0.0)
+    truth = most * p * 0.9**2 * (0.2 * 0.9 / (1 - 0.8 * 0.9))
+    found = [rarely_paid_interval(row, most, 0.95) for row in samples]
+    covered = np.mean([e.low <= truth <= e.high for e in found])
+    assert 0.93 <= covered <= 0.985
+    assert all(e.low <= e.mean <= e.high for e in found)
+    if size == 100 and p < 0.1:
+        plain = [mean_interval(row, 0.95) for row in samples]
+        assert np.mean([e.low <= truth <= e.high for e in plain]) < 0.85

@@ -1,0 +1,313 @@
+"""The loop: what agents are handed is what single environments tell, and it can be kept."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gridcade.envs.registry import make, time_limit
+from gridcade.experience.loop import Experience
+from gridcade.experience.step import Step
+from gridcade.experience.vector import make_vector, reset
+from gridcade.seeding import episode_seed
+
+MAP = """time limit: none
+map:
+S.G
+..S
+"""
+WORLDS = [
+    "FrozenLake-v1",
+    "FrozenLake-v1?max_episode_steps=7",
+    "CartPole-v1",
+    "CartPole-v1?max_episode_steps=15",
+    "Pendulum-v1?max_episode_steps=9",
+    "CliffWalking-v1",
+    "FourRooms?time_limit=13",
+    "SlipperyLake",
+    "WindyGrid?observation=coordinates&time_limit=20",
+    "RiverSwim",
+    "RiverSwim?observation=one_hot",
+    "open world",
+]
+
+
+@pytest.fixture(scope="module")
+def open_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world with ends but no time limit, which tells its state."""
+    file = tmp_path_factory.mktemp("worlds") / "open.txt"
+    file.write_text(MAP)
+    return file
+
+
+def name_of(world: str, open_world: Path) -> str:
+    return str(open_world) if world == "open world" else world
+
+
+def vector(name: str, count: int) -> SyncVectorEnv[Any, Any]:
+    envs = make_vector(name, count)
+    assert isinstance(envs, SyncVectorEnv)
+    return envs
+
+
+def script(env: gym.Env[Any, Any], steps: int, count: int, seed: int) -> NDArray[Any]:
+    """Actions to be taken, drawn beforehand.  [steps, count, …]."""
+    env.action_space.seed(seed)
+    return np.array([[env.action_space.sample() for _ in range(count)] for _ in range(steps)])
+
+
+class Scripted:
+    """Takes the actions that it was told to, and remembers everything."""
+
+    def __init__(self, actions: NDArray[Any]):
+        self.actions = iter(actions)
+        self.calls: list[str] = []
+        self.seen: list[Any] = []
+        self.steps: list[Step] = []
+
+    def act(self, observations: Any) -> NDArray[Any]:
+        self.calls.append("act")
+        self.seen.append(observations)
+        return np.asarray(next(self.actions))
+
+    def observe(self, step: Step) -> None:
+        self.calls.append("observe")
+        self.steps.append(step)
+
+    def update(self) -> None:
+        self.calls.append("update")
+
+
+def run(experience: Experience, agent: Scripted, steps: int) -> list[Step]:
+    taken = experience.steps(agent)
+    return [next(taken) for _ in range(steps)]
+
+
+def by_hand(name: str, seed: int, env: int, actions: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """One environment alone: observation, action, reward, next, terminated, truncated, current."""
+    with closing(make(name)) as single:
+        number = 0
+        current = single.reset(seed=episode_seed(seed, "training", env, number))[0]
+        for action in actions:
+            observation = current
+            following, reward, terminated, truncated, _ = single.step(action)
+            current = following
+            if terminated or truncated:
+                number += 1
+                current = single.reset(seed=episode_seed(seed, "training", env, number))[0]
+            yield observation, action, float(reward), following, terminated, truncated, current
+
+
+def parts(step: Step) -> list[Any]:
+    arrays = (step.observations, step.actions, step.rewards, step.next_observations)
+    return [*arrays, step.terminated, step.truncated, step.current]
+
+
+def same(one: list[Step], other: list[Step]) -> bool:
+    """To the bit, types included."""
+    ours, theirs = (
+        [np.asarray(part) for s in steps for part in parts(s)] for steps in (one, other)
+    )
+    pairs = zip(ours, theirs, strict=True)
+    return all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in pairs)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_agents_are_handed_what_single_environments_tell(
+    world: str, count: int, open_world: Path
+) -> None:
+    name, steps = name_of(world, open_world), 120
+    with closing(make(name)) as single:
+        actions = script(single, steps, count, seed=5)
+    with closing(vector(name, count)) as envs:
+        run(Experience(envs, seed=3), agent := Scripted(actions), steps)
+    for env in range(count):
+        expected = zip(*by_hand(name, 3, env, actions[:, env]), strict=True)
+        for handed, told in zip(zip(*map(parts, agent.steps), strict=True), expected, strict=True):
+            np.testing.assert_array_equal(np.array([part[env] for part in handed]), np.array(told))
+
+
+def ends(name: str, count: int = 4, steps: int = 300) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Where episodes were terminated, and where truncated.  Each [steps, count]."""
+    with closing(make(name)) as single:
+        actions = script(single, steps, count, seed=1)
+    with closing(vector(name, count)) as envs:
+        taken = run(Experience(envs, seed=0), Scripted(actions), steps)
+    return np.array([s.terminated for s in taken]), np.array([s.truncated for s in taken])
+
+
+@pytest.mark.parametrize(
+    "name", ["FrozenLake-v1?max_episode_steps=7", "CartPole-v1?max_episode_steps=15"]
+)
+def test_both_kinds_of_ends_are_told_apart_side_by_side(name: str) -> None:
+    """What the comparison above rests on: ends of both kinds, in one environment at a time."""
+    terminated, truncated = ends(name)
+    assert (terminated & ~truncated).any()
+    assert (truncated & ~terminated).any()
+    ended = terminated | truncated
+    assert (ended.any(axis=1) & ~ended.all(axis=1)).any()
+
+
+def test_a_time_limit_of_our_own_truncates_at_its_step() -> None:
+    terminated, truncated = ends("FourRooms?time_limit=13", count=2, steps=39)
+    assert not terminated.any()
+    assert np.flatnonzero(truncated.all(axis=1)).tolist() == [12, 25, 38]
+    assert truncated.sum() == 6
+
+
+def test_the_loop_acts_then_lets_the_agent_learn_then_hands_over_the_step() -> None:
+    with closing(vector("FrozenLake-v1", 2)) as envs:
+        agent = Scripted(np.zeros((40, 2), dtype=np.int64))
+        taken = run(Experience(envs, seed=0), agent, 40)
+    assert agent.calls == ["act", "update", "observe"] * 40
+    assert all(a is b for a, b in zip(taken, agent.steps, strict=True))
+    assert all(seen is step.observations for seen, step in zip(agent.seen, taken, strict=True))
+    assert all(a.current is b.observations for a, b in pairwise(taken))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@settings(max_examples=20)
+@given(
+    before=st.integers(0, 45),
+    elsewhere=st.integers(0, 20),
+    count=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+def test_a_restored_experience_goes_on_bit_for_bit(
+    open_world: Path, world: str, before: int, elsewhere: int, count: int, seed: int
+) -> None:
+    name, after = name_of(world, open_world), 25
+    with closing(vector(name, count)) as envs, closing(vector(name, count)) as others:
+        actions = script(envs.envs[0], before + after, count, seed)
+        experience, restored = Experience(envs, seed), Experience(others, seed)
+        run(experience, Scripted(actions), before)
+        state = experience.state()
+        text = json.dumps(state)
+        expected = run(experience, Scripted(actions[before:]), after)
+        assert json.dumps(state) == text  # what was kept stays as it was
+
+        agent = Scripted(np.concatenate([actions[:elsewhere], actions[before:]]))
+        taken = restored.steps(agent)
+        for _ in range(elsewhere):  # wherever it stood
+            next(taken)
+        restored.restore(json.loads(text))
+        assert json.dumps(restored.state()) == text
+        assert same([next(taken) for _ in range(after)], expected)
+        assert json.dumps(restored.state()) == json.dumps(experience.state())
+
+
+def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
+    """As another version of the environment's library may have it."""
+    with closing(vector("FourRooms", 2)) as envs:
+        experience = Experience(envs, seed=0)
+        run(experience, Scripted(np.ones((30, 2), dtype=np.int64)), 30)
+    with closing(vector("FourRooms?time_limit=13", 2)) as others:
+        elsewhere = Experience(others, seed=0)
+        with pytest.raises(ValueError, match="an episode that was going on ends"):
+            elsewhere.restore(experience.state())
+
+
+def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
+    sizes = []
+    for steps in (10, 2000):
+        with closing(vector("RiverSwim", 2)) as envs:
+            experience = Experience(envs, seed=0)
+            run(experience, Scripted(np.ones((steps, 2), dtype=np.int64)), steps)
+            sizes.append(len(json.dumps(experience.state())))
+    assert abs(sizes[1] - sizes[0]) < 20
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 1 << 40),
+    count=st.integers(1, 4),
+    purpose=st.sampled_from(["training", "evaluation"]),
+    script_seed=st.integers(0, 1 << 20),
+)
+def test_every_episode_has_its_own_seed_whatever_was_played_before(
+    seed: int, count: int, purpose: Any, script_seed: int
+) -> None:
+    with closing(vector("FrozenLake-v1?max_episode_steps=7", count)) as envs:
+        numbers = [0] * count
+        actions = script(envs.envs[0], 40, count, script_seed)
+        taken = Experience(envs, seed, purpose).steps(Scripted(actions))
+        for _ in range(40):
+            step = next(taken)
+            for env in np.flatnonzero(step.terminated | step.truncated):
+                numbers[env] += 1
+            seeds = [single.unwrapped.np_random_seed for single in envs.envs]
+            assert seeds == [episode_seed(seed, purpose, i, n) for i, n in enumerate(numbers)]
+
+
+def test_a_masked_reset_touches_no_other_environment() -> None:
+    with closing(vector("CartPole-v1", 3)) as envs:
+        first = reset(envs, [1, 2, 3])
+        mask = np.array([False, True, False])
+        second = reset(envs, [4, 5, 6], mask)
+        assert (first[[0, 2]] == second[[0, 2]]).all()
+        assert (second[1] == make("CartPole-v1").reset(seed=5)[0]).all()
+        assert mask.tolist() == [False, True, False]
+
+
+def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
+    told = {}
+    for name in ("RiverSwim", "NearAndFar", "FourRooms", "FrozenLake-v1", "CliffWalking-v1"):
+        with closing(vector(name, 1)) as envs:
+            told[name] = "states" in Experience(envs, seed=0).state()
+            assert not (told[name] and time_limit(envs.envs[0]))
+    assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
+
+
+@pytest.mark.parametrize("name", ["Pong", "Breakout?protocol=machado2018", "Pong?sticky=0.25"])
+def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was played before, in the games themselves and in those that came between."""
+    monkeypatch.setattr("gridcade.envs.atari.EPISODES_PER_SEED", 3)
+    rng = np.random.default_rng(0)
+
+    class Short(Experience):
+        """One step in ten ends a game."""
+
+        def _take(self, actions: Any) -> Any:
+            received = list(super()._take(actions))
+            ended = rng.random(len(actions)) < 0.1
+            self._current = self._restart(self._current, ended & ~(received[2] | received[3]))
+            return received
+
+    played = Short(make_vector(name, 3), 5)
+    steps = played.steps(Random(4))
+    for _ in range(40):
+        next(steps)
+    assert max(played.state()["numbers"]) > 3
+    elsewhere = Experience(make_vector(name, 3), 5)
+    others = elsewhere.steps(Random(4))
+    for _ in range(7):
+        next(others)
+    elsewhere.restore(played.state())
+    np.testing.assert_array_equal(elsewhere._current, played._current)
+
+
+class Random:
+    """Actions of a stream of its own; it learns nothing."""
+
+    def __init__(self, actions: int):
+        self.actions, self.rng = actions, np.random.default_rng(1)
+
+    def act(self, observations: Any) -> Any:
+        return self.rng.integers(self.actions, size=len(observations))
+
+    def observe(self, step: Step) -> None:
+        pass
+
+    def update(self) -> None:
+        pass

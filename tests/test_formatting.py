@@ -1,0 +1,35 @@
+"""Numbers are told as they are, in the room that there is."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridcade.formatting import number, short
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "-"),
+        (math.nan, "-"),
+        (-13.0, "-13"),
+        (0.0, "0"),
+        (0.045321, "0.04532"),
+        (12345.6, "12,345.6"),
+        (1e-5, "1.000e-05"),
+        (-2.5e9, "-2.500e+09"),
+    ],
+)
+def test_numbers_of_every_size(value: float | None, told: str) -> None:
+    assert number(value) == told
+
+
+@given(st.floats(-1e300, 1e300))
+def test_a_number_read_back_is_right_to_four_digits(value: float) -> None:
+    assert float(number(value).replace(",", "")) == pytest.approx(value, rel=5.1e-4, abs=0)
+
+
+def test_large_counts_in_little_room() -> None:
+    assert [short(n) for n in (950, 12_300, 143_300_000, 2e9)] == ["950", "12.3k", "143.3M", "2.0G"]

@@ -1,0 +1,218 @@
+"""Killed for real, by SIGKILL, again and again: the run ends as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from gridcade.training.run_folder import Run
+from gridcade.training.sessions import train
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="takes SIGKILL"),
+    pytest.mark.timeout(600),
+]
+
+EARLY = 3  # kills: while the program is loaded, or the folder made
+LOADING = 1.5  # seconds, about
+PATIENCE = 180.0  # seconds
+WALL_CLOCK = ("seconds", "steps_per_second")
+
+
+@dataclass(frozen=True)
+class Case:
+    env: str
+    envs: int
+    epoch: int
+    epochs: int
+    ahead: int  # epochs that a session gets done before it is killed, at most
+    pause: float  # seconds that it is given besides, at most
+    kills: int = 10
+    agent: str = "q-learning"
+    hyperparameters: dict[str, int] = field(default_factory=dict)
+
+
+SMALL = {"batch_size": 8, "target_every": 100, "held_out": 3}
+CASES = {
+    "compiled": Case("FourRooms", envs=1, epoch=2000, epochs=150, ahead=12, pause=0.02),
+    "gymnasium": Case("FrozenLake-v1", envs=2, epoch=1000, epochs=50, ahead=3, pause=0.05),
+    "dqn": Case(
+        "CartPole-v1",
+        envs=2,
+        epoch=250,
+        epochs=16,
+        ahead=2,
+        pause=0.3,
+        kills=7,
+        agent="dqn",
+        hyperparameters=SMALL | {"learn_start": 300, "replay_capacity": 1500, "hidden": 16},
+    ),
+    "pqn": Case(
+        "CartPole-v1",
+        envs=4,
+        epoch=400,
+        epochs=20,
+        ahead=2,
+        pause=0.3,
+        kills=7,
+        agent="pqn",
+        hyperparameters={"hidden": 16, "rollout": 32, "minibatches": 4},
+    ),
+    "frames": Case(
+        "FourRooms?observation=pixels&pixels=36",
+        envs=2,
+        epoch=200,
+        epochs=40,
+        ahead=2,
+        pause=0.1,
+        kills=7,
+        agent="dqn",
+        hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 1500, "update_every": 8},
+    ),
+    "breakout": Case(
+        "Breakout",
+        envs=2,
+        epoch=200,
+        epochs=12,
+        ahead=1,
+        pause=0.5,
+        kills=6,
+        agent="dqn",
+        hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 600, "update_every": 8},
+    ),
+    "breakout by pqn": Case(
+        "Breakout",
+        envs=4,
+        epoch=400,
+        epochs=12,
+        ahead=1,
+        pause=0.5,
+        kills=6,
+        agent="pqn",
+        hyperparameters={"rollout": 16, "minibatches": 4},
+    ),
+}
+
+
+def outcome(run: Run) -> tuple[Any, ...]:
+    """The last checkpoint's tensors, to the bit, and the metrics, but for the wall clock."""
+    agent, loop, state = run.load_checkpoint(run.last_checkpoint())
+    bits = [
+        {key: (value.dtype, value.shape, value.tobytes()) for key, value in tensors.items()}
+        for tensors in (agent, loop)
+    ]
+    metrics = [{k: v for k, v in m.items() if k not in WALL_CLOCK} for m in run.metrics()]
+    replay = {file.name: file.read_bytes() for file in run.path.glob("replay/*")}
+    return *bits, replay, state["steps"], state["totals"], state["position"], metrics
+
+
+def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
+    """Train, or go on where there is something to go on with."""
+    words = ["resume", str(out)]
+    if not out.exists():
+        words = ["train", case.agent, case.env, "--out", str(out), "--seed", "1"]
+        words += ["--steps", str(case.epoch * case.epochs), "--epoch", str(case.epoch)]
+        words += ["--envs", str(case.envs), "--evaluation-episodes", "1"]
+        words += ["--evaluation-every", "4"]
+        for key, value in case.hyperparameters.items():
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    with (out.parent / "stderr").open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gridcade.cli.main", *words],
+            cwd=out.parent,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+
+
+def sessions(out: Path) -> int:
+    """How many sessions came as far as training."""
+    file = out / "provenance.json"
+    return len(json.loads(file.read_text())["sessions"]) if file.is_file() else 0
+
+
+def last(out: Path) -> int:
+    """The last checkpoint, -1 for none."""
+    return max((int(f.name) for f in out.glob("checkpoints/*") if f.name.isdigit()), default=-1)
+
+
+def wait(
+    process: "subprocess.Popen[bytes]", out: Path, past: int, steps: int, patience: float
+) -> None:
+    """Wait until a session has begun to train and come to a checkpoint, or is over."""
+    latest = time.monotonic() + patience
+    while process.poll() is None and (sessions(out) <= past or last(out) < steps):
+        time.sleep(min(0.005, max(latest - time.monotonic(), 0)))
+        if time.monotonic() >= latest:
+            break
+
+
+def check_whole(out: Path) -> bool:
+    """That all there is can be read; whether it lies in the midst of an epoch."""
+    if not out.exists():
+        return False
+    run = Run(out)
+    for steps in run.checkpoints():
+        run.load_checkpoint(steps)
+    writing = any(out.glob("checkpoints/.new-*")) or any(out.glob(".*.tmp"))
+    entries = run.metrics()
+    return not writing and bool(entries) and entries[-1]["steps"] == last(out)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    case, rng, out = CASES[name], Random(name), tmp_path / "run"
+    alive = within = 0
+    kill = 0
+    while kill < case.kills or (within < 2 and kill < 2 * case.kills):
+        past, steps = sessions(out), last(out)
+        process = start(out, case)
+        if kill < EARLY:
+            wait(process, out, past, 0, patience=rng.uniform(0, LOADING))
+        else:
+            ahead = rng.randint(0, case.ahead) * case.epoch
+            wait(process, out, past, steps + ahead, PATIENCE)
+            time.sleep(rng.uniform(0, case.pause))
+        process.kill()
+        if process.wait() == -signal.SIGKILL:
+            alive += 1
+            within += check_whole(out) and sessions(out) > past
+        else:
+            assert process.returncode == 0, (tmp_path / "stderr").read_text()
+        kill += 1
+    assert alive >= case.kills - 2
+    assert within >= 2
+    assert last(out) < case.epoch * case.epochs
+
+    process = start(out, case)
+    assert process.wait(PATIENCE) == 0, (tmp_path / "stderr").read_text()
+    hyperparameters: dict[str, Any] = dict(case.hyperparameters)
+    if "hidden" in hyperparameters:
+        hyperparameters["hidden"] = (hyperparameters["hidden"],)
+    whole = train(
+        case.agent,
+        case.env,
+        hyperparameters=hyperparameters,
+        evaluation_episodes=1,
+        evaluation_every=4,
+        seed=1,
+        steps=case.epoch * case.epochs,
+        epoch=case.epoch,
+        envs=case.envs,
+        out=tmp_path / "whole",
+    )
+    run = Run(out)
+    assert run.config == whole.config
+    assert run.checkpoints() == whole.checkpoints()
+    assert outcome(run) == outcome(whole)
+    assert not any(out.rglob(".new-*"))
+    assert not any(out.rglob("*.tmp"))

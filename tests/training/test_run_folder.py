@@ -1,0 +1,609 @@
+"""The run folder: whole or absent, whatever happens, and readable again to the bit."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from gridcade.errors import InputError, WriteError
+from gridcade.seeding import SEEDS
+from gridcade.training import run_folder as run_module
+from gridcade.training.config import RunConfig, differences, from_dict, read_toml, to_dict
+from gridcade.training.run_folder import KEPT_CHECKPOINTS, Run, load_tensors, write_text
+
+Tensors = dict[str, NDArray[Any]]
+CONFIG = RunConfig("q-learning", "FourRooms", steps=1000)
+MAP = "S.G\n"
+STATE = {"totals": {"reward": 0.1 + 0.2}, "position": {"numbers": [1 << 100]}}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "runs" / "one", CONFIG, None)
+
+
+def tensors(number: int) -> Tensors:
+    return {"q": np.full((3, 2), number / 3), "visits": np.arange(6).reshape(2, 3).T + number}
+
+
+def save(run: Run, steps: int, number: int | None = None) -> None:
+    agent = tensors(steps if number is None else number)
+    loop = {"stream": np.array([steps, (1 << 64) - 1], dtype=np.uint64)}
+    run.save_checkpoint(steps, agent, loop, STATE | {"steps": steps})
+
+
+def holds(run: Run, steps: int, number: int | None = None) -> bool:
+    """Whether a checkpoint is there, whole, and what was saved."""
+    agent, loop, state = run.load_checkpoint(steps)
+    expected = tensors(steps if number is None else number)
+    same = all((agent[k] == v).all() and agent[k].dtype == v.dtype for k, v in expected.items())
+    stream = [int(n) for n in loop["stream"]]
+    return (
+        same
+        and set(agent) == set(expected)
+        and stream == [steps, (1 << 64) - 1]
+        and state == STATE | {"steps": steps}
+    )
+
+
+def names(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+# ---- making a folder
+
+
+def test_a_new_folder_holds_what_its_description_says(run: Run) -> None:
+    assert names(run.path) == {"config.toml", "metrics.jsonl", "checkpoints", "evaluation"}
+    assert names(run.path.parent) == {"one"}
+    assert run.world is None
+    assert run.env == "FourRooms"
+    assert run.metrics() == []
+    with pytest.raises(InputError, match="has no checkpoint"):
+        run.last_checkpoint()
+
+
+def test_a_folder_is_as_open_to_others_as_any(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    save(run, 1)
+    expected = (tmp_path / "plain").stat().st_mode
+    for folder in (run.path, run.path / "checkpoints" / "1"):
+        assert folder.stat().st_mode == expected
+
+
+def test_a_drawn_world_goes_into_the_folder(tmp_path: Path) -> None:
+    config = replace(CONFIG, env="somewhere/mine.txt?time_limit=5")
+    run = Run.create(tmp_path / "run", config, MAP)
+    assert run.world == MAP
+    assert run.env == f"{tmp_path / 'run' / 'world.txt'}?time_limit=5"
+
+
+def test_an_empty_folder_may_be_there_and_anything_else_not(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert Run.create(tmp_path / "empty", CONFIG, None).config == CONFIG
+    (tmp_path / "file").write_text("mine")
+    for taken in ("empty", "file"):
+        with pytest.raises(InputError, match="is there already, and is not an empty folder"):
+            Run.create(tmp_path / taken, replace(CONFIG, seed=1), None)
+    assert Run(tmp_path / "empty").config == CONFIG
+    assert (tmp_path / "file").read_text() == "mine"
+    assert names(tmp_path) == {"empty", "file"}
+
+
+@pytest.mark.parametrize("name", ["world.txt", "config.toml"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_folder_that_cannot_be_finished_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException
+) -> None:
+    def write(file: Path, text: str) -> None:
+        if file.name == name:
+            raise error
+        write_text(file, text)
+
+    monkeypatch.setattr(run_module, "write_text", write)
+    told = "cannot make the run folder '.*run': No space left on device"
+    with pytest.raises((WriteError, KeyboardInterrupt), match=told if error.args else None):
+        Run.create(tmp_path / "run", CONFIG, MAP)
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", ["file/run", "n" * 300])
+def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="cannot make the run folder"):
+        Run.create(tmp_path / name, CONFIG, None)
+    assert names(tmp_path) == {"file"}
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty", "file", "n" * 300])
+def test_what_is_no_run_folder_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="is no run folder: it holds no config"):
+        Run(tmp_path / name)
+
+
+# ---- the config
+
+scalars = st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+trees = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner)
+)
+configs = st.builds(
+    RunConfig,
+    agent=st.text(),
+    env=st.text(),
+    preset=st.text(),
+    seed=st.integers(0, SEEDS - 1),
+    steps=st.integers(1, 1 << 62),
+    minutes=st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    epoch=st.integers(1, 1 << 62),
+    evaluation_episodes=st.integers(1, 1000),
+    envs=st.integers(1, 1000),
+    hyperparameters=st.dictionaries(st.text(), trees, max_size=4),
+)
+
+
+@given(configs)
+def test_a_config_is_read_as_it_was_written(config: RunConfig) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", config, None)
+        assert run.config == config
+        assert differences(run.config, config) == []
+
+
+def test_what_is_none_is_left_out_and_read_as_none(tmp_path: Path) -> None:
+    config = RunConfig("q", "e", minutes=2.0, hyperparameters={"final": None, "power": {"a": None}})
+    run = Run.create(tmp_path / "run", config, None)
+    assert run.config == replace(config, hyperparameters={"power": {}})
+    assert run.config.steps is None
+    assert "None" not in (run.path / "config.toml").read_text()
+    assert differences(run.config, config) == []
+
+
+def test_a_rewritten_config_is_the_runs(run: Run) -> None:
+    run.rewrite_config(replace(CONFIG, steps=5000))
+    assert run.config.steps == 5000
+    assert Run(run.path).config == replace(CONFIG, steps=5000)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"steps": 0}, "steps is 0; it takes 1 or more"),
+        ({"epoch": 0}, "epoch is 0; it takes 1 or more"),
+        ({"envs": -1}, "envs is -1; it takes 1 or more"),
+        ({"evaluation_episodes": 0}, "evaluation_episodes is 0; it takes 1 or more"),
+        ({"minutes": 0.0}, "minutes is 0.0; it takes more than 0"),
+        ({"minutes": float("nan")}, "minutes is nan; it takes more than 0"),
+        ({"minutes": float("inf")}, "minutes is inf; it takes more than 0"),
+        ({"seed": -1}, "seed is -1; it takes a whole number, 0 or more"),
+        ({"steps": None}, "a run takes steps, minutes, or both"),
+    ],
+)
+def test_a_value_out_of_its_range_is_told(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        replace(CONFIG, **values)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a = = 3", r"config\.toml: Invalid value \(at line 1, column 5\)"),
+        ("agent = 'x'\nenv = 'y", r"config\.toml: .*\(at .*\)"),
+        (b"agent = '\xff'", r"config\.toml: .*can't decode byte"),
+        ("agent = 'x'\nenv = 'y'\nstesp = 3", r"config\.toml: unknown field 'stesp'; .* steps\?"),
+        ("agent = 'x'\nenv = 3\nsteps = 1", r"config\.toml: Expected `str`, got `int`.*env"),
+        ("agent = 'x'\nsteps = 1", r"config\.toml: .*missing required field `env`"),
+        ("agent = 'x'\nenv = 'y'\nsteps = 1.5", r"config\.toml: Expected `int.*steps"),
+        ("agent = 'x'\nenv = 'y'\nsteps = true", r"config\.toml: Expected `int.*steps"),
+        ("agent = 'x'\nenv = 'y'\nsteps = -1", r"config\.toml: steps is -1; it takes 1 or more"),
+        ("agent = 'x'\nenv = 'y'", r"config\.toml: a run takes steps, minutes, or both"),
+    ],
+)
+def test_a_mistake_in_a_config_file_is_told_with_its_place(
+    tmp_path: Path, text: str | bytes, told: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=told):
+        Run(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read '.*none\.toml': No such file"):
+        read_toml(tmp_path / "none.toml")
+    with pytest.raises(InputError, match=r"cannot read '.*': Is a directory"):
+        read_toml(tmp_path)
+
+
+@dataclass(frozen=True)
+class Inner:
+    power: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    rate: float = 0.5
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"raet": 1}, "^here: unknown field 'raet'; did you mean rate?"),
+        ({"inner": {"pover": 1}}, "^here, inner: unknown field 'pover'; did you mean power?"),
+        ({"zzz": 1}, "^here: unknown field 'zzz'; known: inner, rate"),
+        ({"inner": 3}, r"^here: Expected `object`, got `int` - at `\$\.inner`"),
+        ({"inner": {"power": "x"}}, r"^here: Expected `float`, got `str` - at `\$\.inner\.power`"),
+    ],
+)
+def test_an_unknown_or_misplaced_field_is_told(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        from_dict(values, Outer, "here")
+
+
+def test_values_become_a_dataclass_and_plain_again() -> None:
+    values = {"inner": {"power": 0.25}, "rate": 1}
+    made = from_dict(values, Outer, "here")
+    assert made == Outer(Inner(0.25), 1.0)
+    assert to_dict(made) == values
+
+
+def test_differences_name_each_field_and_both_values() -> None:
+    old = replace(CONFIG, hyperparameters={"discount": 0.9, "epsilon": {"initial": 0.1}})
+    new = replace(
+        CONFIG, seed=3, minutes=2.0, hyperparameters={"discount": 0.9, "epsilon": {"initial": 0.2}}
+    )
+    assert differences(old, old) == []
+    assert differences(old, new) == [
+        "hyperparameters.epsilon.initial: 0.1 -> 0.2",
+        "minutes: none -> 2.0",
+        "seed: 0 -> 3",
+    ]
+    assert differences(new, replace(new, hyperparameters={})) == [
+        "hyperparameters.discount: 0.9 -> none",
+        "hyperparameters.epsilon.initial: 0.2 -> none",
+    ]
+
+
+# ---- metrics
+
+ENTRIES = [{"steps": 10 * k, "return_mean": k / 3, "note": 'a "b" \u2028'} for k in range(1, 5)]
+
+
+def test_metrics_are_cut_back_wherever_the_last_line_was_torn(run: Run) -> None:
+    for entry in ENTRIES:
+        run.add_metrics(entry)
+    file = run.path / "metrics.jsonl"
+    whole = file.read_bytes()
+    ends = [0, *(i + 1 for i, byte in enumerate(whole) if byte == ord("\n"))]
+    for size in range(len(whole) + 1):
+        file.write_bytes(whole[:size])
+        lines = sum(end - 1 <= size for end in ends[1:])  # the line break may be what is missing
+        assert run.metrics() == ENTRIES[:lines]
+        run.cut_metrics(30)
+        kept = ENTRIES[: min(lines, 3)]
+        assert file.read_bytes() == whole[: ends[len(kept)]]
+        run.add_metrics({"steps": 50})
+        assert run.metrics() == [*kept, {"steps": 50}]
+
+
+def test_a_line_is_one_json_object_with_all_digits(run: Run) -> None:
+    run.add_metrics({"steps": 1, "x": 0.1 + 0.2, "y": 1e-300, "z": None})
+    lines = (run.path / "metrics.jsonl").read_text().split("\n")
+    assert json.loads(lines[0]) == {"steps": 1, "x": 0.1 + 0.2, "y": 1e-300, "z": None}
+    assert lines[1:] == [""]
+
+
+# ---- checkpoints
+
+
+def test_a_checkpoint_is_read_as_it_was_written(run: Run) -> None:
+    save(run, 7)
+    assert run.checkpoints() == [7]
+    assert names(run.path / "checkpoints" / "7") == {
+        "agent.safetensors",
+        "loop.safetensors",
+        "loop.json",
+    }
+    assert holds(run, 7)
+
+
+def test_a_checkpoint_of_the_same_step_takes_the_place_of_the_old_one(run: Run) -> None:
+    save(run, 7, number=1)
+    save(run, 7, number=2)
+    assert run.checkpoints() == [7]
+    assert holds(run, 7, number=2)
+    assert names(run.path / "checkpoints") == {"7"}
+
+
+@contextmanager
+def failing(monkeypatch: pytest.MonkeyPatch, operation: int) -> Iterator[list[str]]:
+    """Let the n-th writing or moving of files fail, after half of what it writes is written."""
+    done: list[str] = []
+
+    def counted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            done.append(name)
+            if len(done) == operation:
+                if name != "rename":
+                    (arguments[1] if name == "save_file" else arguments[0]).write_bytes(b"half")
+                raise OSError(28, "No space left on device")
+            return work(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "save_file", counted("save_file", save_file))
+        patch.setattr(Path, "write_text", counted("write_text", Path.write_text))
+        patch.setattr(Path, "rename", counted("rename", Path.rename))
+        yield done
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("operation", range(1, 8))
+def test_a_checkpoint_that_fails_halfway_leaves_whole_ones(
+    run: Run, monkeypatch: pytest.MonkeyPatch, operation: int, again: bool
+) -> None:
+    """Whatever fails: what is there is whole, and there is always one to go on from."""
+    for steps in (10, 20, 30, 40):  # 10 goes
+        save(run, steps)
+    steps = 40 if again else 50
+    with failing(monkeypatch, operation) as done:
+        try:
+            save(run, steps, number=steps)
+            failed = False
+        except InputError:
+            failed = True
+    assert failed == (operation <= 5)  # three files, the move, and the old one's moving away
+    assert len(done) == (operation if failed else 5)
+    found = run.checkpoints()
+    assert {20, 30} <= set(found) if again else {30, 40} <= set(found)
+    assert all(holds(run, n) for n in found)
+    assert names(run.path / "checkpoints") == {str(n) for n in found}
+
+
+def test_what_killed_sessions_left_is_ignored_and_cleared(run: Run) -> None:
+    save(run, 10)
+    half = run.path / "checkpoints" / ".new-abc" / "new"
+    half.mkdir(parents=True)
+    (half / "agent.safetensors").write_bytes(b"half")
+    (run.path / ".metrics.jsonl.123.tmp").write_text("half")
+    assert run.checkpoints() == [10]
+    assert run.last_checkpoint() == 10
+    before = names(run.path)
+    run.clear_leftovers()
+    assert names(run.path / "checkpoints") == {"10"}
+    assert names(run.path) == before - {".metrics.jsonl.123.tmp"}
+    assert holds(run, 10)
+
+
+def scored(run: Run, scores: list[dict[str, Any]]) -> list[int]:
+    """Save a checkpoint for each score, in the order of training; those that are left."""
+    for k, score in enumerate(scores, 1):
+        run.add_metrics({"steps": k, **score})
+        save(run, k)
+    return run.checkpoints()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9), st.booleans())
+def test_the_last_ones_and_the_best_are_kept(returns: list[int], continuing: bool) -> None:
+    key = "average_reward_mean" if continuing else "return_mean"
+    other = {} if continuing else {"average_reward_mean": 0.5}
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", CONFIG, None)
+        kept = scored(run, [{key: score} | other for score in returns])
+        best = returns.index(max(returns)) + 1
+        last = range(1, len(returns) + 1)[-KEPT_CHECKPOINTS:]
+        assert run.best() == best
+        assert kept == sorted({best, *last})
+        assert all(holds(run, n) for n in kept)
+
+
+def test_a_policy_that_never_ends_is_not_the_best_by_its_gain(run: Run) -> None:
+    """Where ends are a cost away, such a policy's return is minus infinity: told as none."""
+    endless = {"average_reward_mean": -1.0}
+    ending = [{"average_reward_mean": -1.5, "return_mean": -r} for r in (20.0, 13.0, 15.0)]
+    assert scored(run, [endless, *ending, endless, endless]) == [3, 4, 5, 6]
+    assert run.best() == 3
+
+
+def test_before_any_metrics_no_checkpoint_is_the_best(run: Run) -> None:
+    assert run.best() is None
+    for steps in range(5):
+        save(run, steps)
+    assert run.checkpoints() == [2, 3, 4]
+
+
+def test_checkpoints_are_ordered_by_number(run: Run) -> None:
+    for steps in (8, 9, 10, 100):
+        save(run, steps)
+    (run.path / "checkpoints" / "notes").mkdir()
+    assert run.checkpoints() == [9, 10, 100]
+    assert run.last_checkpoint() == 100
+
+
+# ---- files that are not what they should be
+
+
+def test_a_truncated_file_is_told_at_whatever_length(run: Run) -> None:
+    save(run, 5)
+    for name in ("agent.safetensors", "loop.safetensors", "loop.json"):
+        file = run.path / "checkpoints" / "5" / name
+        whole = file.read_bytes()
+        for size in range(len(whole)):
+            file.write_bytes(whole[:size])
+            with pytest.raises(InputError, match=name.replace(".", r"\.")):
+                run.load_checkpoint(5)
+        file.write_bytes(whole)
+    assert holds(run, 5)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_corrupt_file_is_read_or_told_and_never_worse(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "x.safetensors"
+        save_file({"q": np.eye(2), "n": np.arange(3)}, file)
+        content = bytearray(file.read_bytes())
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+            content[place] = data.draw(st.integers(0, 255))
+        file.write_bytes(content)
+        with suppress(InputError):
+            load_tensors(file)
+
+
+HEADER = b'{"q":{"dtype":"%s","shape":[2],"data_offsets":[0,%d]}}'
+
+
+def foreign(dtype: bytes, size: int) -> bytes:
+    """A safetensors file of a type that numpy may not know."""
+    header = HEADER % (dtype, size)
+    return len(header).to_bytes(8, "little") + header + bytes(size)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\x80\x04\x95 a pickle", id="pickle"),
+        pytest.param(b"PK\x03\x04" + bytes(100), id="zip"),
+        pytest.param(b"\xff" * 100, id="a header of 2**64 bytes"),
+        pytest.param(foreign(b"BF16", 4), id="bfloat16"),
+        pytest.param(foreign(b"F8_E4M3", 2), id="float8"),
+        pytest.param(foreign(b"WHAT", 4), id="no type"),
+    ],
+)
+def test_a_foreign_file_is_told(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "agent.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"agent\.safetensors' is no readable checkpoint: \w"):
+        load_tensors(file)
+
+
+def test_a_missing_file_or_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no .*none\.safetensors"):
+        load_tensors(tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match="is no readable checkpoint"):
+        load_tensors(tmp_path)
+
+
+# ---- sessions
+
+HOLD = """
+import sys
+from gridcade.training.run_folder import Run
+with Run(sys.argv[1]).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Run) -> None:
+    command = [sys.executable, "-c", HOLD, str(run.path)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match="is being trained just now"), run.locked():
+            pass
+        process.kill()  # a lock dies with its owner
+        process.wait()
+        with run.locked():
+            pass
+    with run.locked():
+        second = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+        assert "is being trained just now" in second.stderr
+        assert second.returncode == 1
+
+
+def test_sessions_are_noted_one_after_the_other(run: Run) -> None:
+    for number in range(3):
+        run.add_provenance({"number": number})
+    noted = json.loads((run.path / "provenance.json").read_text())
+    assert noted == {"sessions": [{"number": n} for n in range(3)]}
+    assert "provenance.json" in names(run.path)
+    assert not [name for name in names(run.path) if name.endswith(".tmp")]
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "x.json"
+    write_text(file, "old")
+    with failing(monkeypatch, 1), pytest.raises(OSError, match="No space left"):
+        write_text(file, "new")
+    assert file.read_text() == "old"
+
+
+def test_of_equal_returns_the_better_gain_is_best(tmp_path: Path) -> None:
+    """Rounding noise in the return does not decide."""
+    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    for steps, mean, gain in ((1, 1.0 - 1e-12, 0.04), (2, 1.0 + 1e-15, 0.03), (3, 0.9, 0.05)):
+        run.add_metrics({"steps": steps, "return_mean": mean, "average_reward_mean": gain})
+    assert run.best() == 1
+
+
+@pytest.mark.parametrize("spoilt", [b"[1, 2]\n", b"\xff\xfe\n", b'{"steps": "x"}\n', b"3\n"])
+def test_metrics_that_make_no_sense_are_left_out(tmp_path: Path, spoilt: bytes) -> None:
+    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    run.add_metrics({"steps": 1})
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(spoilt)
+    assert run.metrics() == [{"steps": 1}]
+
+
+def test_spoilt_provenance_is_told(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    (run.path / "provenance.json").write_text("no")
+    with pytest.raises(InputError, match=r"cannot read .*provenance\.json"):
+        run.add_provenance({})
+
+
+def test_storage_is_reserved_and_told_of_when_it_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", RunConfig("dqn", "CartPole-v1", steps=5), None)
+    array = run.storage("frames", (3, 4), np.float32)
+    array[1] = 7
+    file = run.path / "replay" / "frames.bin"
+    assert file.stat().st_blocks * 512 >= file.stat().st_size == 48
+    assert (run.storage("frames", (3, 4), np.float32)[1] == 7).all()
+    file.write_bytes(b"short")
+    with pytest.raises(InputError, match=r"frames\.bin' has 5 bytes, not 48"):
+        run.storage("frames", (3, 4), np.float32)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(InputError, match=r"No space left on device \(8\.0 GB are needed\)"):
+        run.storage("more", (10**9,), np.float64)
+    assert not [*(run.path / "replay").glob("more.*")]
+
+
+def test_space_is_reserved_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: every block of the file is there, none is left to be found missing later."""
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    monkeypatch.setattr(run_module, "BLOCK", 5000)
+    run = Run.create(tmp_path / "run", CONFIG, None)
+    array = run.storage("frames", (16_001,), np.uint8)
+    assert array.shape == (16_001,)
+    assert not array.any()
+    assert (run.path / "replay" / "frames.bin").stat().st_blocks * 512 >= 16_001
