@@ -23,6 +23,7 @@ from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 import gymnasium as gym
 import numpy as np
 import torch
+from gridcade.agents.optimisers import MnihRMSProp
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import Doc
@@ -30,7 +31,6 @@ from typing_extensions import Doc
 from gridcade import agents
 from gridcade.agents.base import SamplingPolicy
 from gridcade.agents.networks import network
-from gridcade.agents.optimisers import MnihRMSProp
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.errors import InputError, unknown
 from gridcade.experience.loop import Experience

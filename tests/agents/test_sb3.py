@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import stable_baselines3
 import torch
+from gridcade.agents.optimisers import MnihRMSProp
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -30,7 +31,6 @@ from gridcade.agents import dqn, sb3
 from gridcade.agents.base import StochasticPolicy
 from gridcade.agents.dqn import DQNConfig
 from gridcade.agents.networks import network, to_blocks
-from gridcade.agents.optimisers import MnihRMSProp
 from gridcade.envs import registry
 from gridcade.errors import InputError
 from gridcade.exact import solver

@@ -87,7 +87,9 @@ class TrainingDisplay:
             self._began = now, progress.steps
         if progress.metrics is not None:
             self._latest = progress.metrics
-        share = trainer.share(progress, progress.steps, progress.seconds)
+        share = trainer.budget_share(
+            progress.total_steps, progress.minutes, progress.steps, progress.seconds
+        )
         if not err.is_terminal:
             due = share >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
             if progress.metrics is not None and due:
@@ -213,7 +215,7 @@ def show_run(run: Run) -> bool:
     steps = run.last_checkpoint()
     metrics = run.metrics()
     seconds = run.load_checkpoint(steps)[2]["seconds"]
-    config = run.config
+    config = run.settings
     if not trainer.used_up(config, steps, seconds):
         print(f"stopped after {steps:,} steps, in a checkpoint")
         print(f"go on with:  gridcade resume {run.path}")
@@ -443,6 +445,6 @@ def _runs() -> Table:
             continue  # not ours, or not whole
         metrics = run.metrics()
         latest = _worth(metrics[-1], out) if metrics else ""
-        words = (run.config.agent, run.config.env, f"{steps:,}", latest)
+        words = (run.settings.agent, run.settings.env, f"{steps:,}", latest)
         table.add_row(str(run.path), *words)
     return table

@@ -51,7 +51,7 @@ from gridcade.study.workers import Backend, MapTasks, workers
 from gridcade.training import sessions, trainer
 from gridcade.training.config import RunConfig, to_dict
 from gridcade.training.config import differences as config_differences
-from gridcade.training.run_folder import PROVENANCE, Run, find_learnt, find_run, locked, write_text
+from gridcade.training.run_folder import PROVENANCE, Run, find_run, find_trained, locked, write_text
 
 STUDY, SESSIONS = "study.toml", "sessions.json"
 LOOK = 0.5  # seconds between two looks at all tasks
@@ -159,15 +159,21 @@ def plan(study: Study) -> list[Task]:
 def _configs(entry: Entry, env: str, study: Study) -> tuple[list[RunConfig], int]:
     """The runs of an agent, one a seed, and the memory of each; InputError if it does not fit."""
     kind = agents.find(entry.policy)
-    given: dict[str, Any] = {"steps": study.steps, "minutes": study.minutes, "envs": entry.envs}
-    given["evaluation_every"] = entry.evaluation_every
-    if entry.init_from:
-        given["init_from"] = _pinned(entry.init_from)
     alone = {"threads": 1} if "threads" in {field.name for field in fields(kind.config)} else {}
     hyperparameters = alone | entry.hyperparameters  # a preset may be for a whole machine
-    settled = sessions.settle(kind, env, entry.preset or None, None, given, hyperparameters)
-    agent, _ = sessions.tried(settled)
-    return [replace(settled, seed=seed) for seed in range(study.seeds)], sessions.memory_of(agent)
+    config, agent = sessions.dry_run(
+        kind.name,
+        env,
+        hyperparameters,
+        preset=entry.preset or None,
+        steps=study.steps,
+        minutes=study.minutes,
+        envs=entry.envs,
+        evaluation_every=entry.evaluation_every,
+        init_from=_pinned(entry.init_from) if entry.init_from else None,
+    )
+    configs = [replace(config, seed=seed) for seed in range(study.seeds)]
+    return configs, agent.memory_bytes(config.envs)
 
 
 def _check_fixed(entry: Entry, env: str) -> tuple[str, tuple[Any, ...]]:
@@ -207,7 +213,7 @@ def _pinned(policy: str) -> str:
 
 def _digest(policy: str) -> str:
     """What an agent that has learnt is known by, whatever its name."""
-    _, config, tensors = find_learnt(policy)
+    _, config, tensors = find_trained(policy)
     digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].tobytes())
@@ -377,7 +383,7 @@ def _status(task: Task, session: Session) -> TaskStatus:
         return TaskStatus(task.name, "done" if done else "waiting", float(done), learns)
     config, share = task.config, 1.0
     if state.phase == "training" and config is not None:
-        share = trainer.share(config, state.steps, state.seconds)
+        share = trainer.budget_share(config.steps, config.minutes, state.steps, state.seconds)
     told = state.steps, state.worth, state.reason
     return TaskStatus(task.name, state.phase, share, learns, *told)
 

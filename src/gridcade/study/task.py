@@ -14,7 +14,7 @@ import socket
 import time
 import traceback
 from contextlib import chdir, closing, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +189,7 @@ def _trained(config: RunConfig, path: Path, pulse: "_Pulse") -> Run:
     """A task's run, trained to its budget."""
     if not (path / "config.toml").is_file():
         pulse.tell(trained=False)  # where an earlier one was removed
-        wanted = {field.name: getattr(config, field.name) for field in fields(config)}
-        found = sessions.train(out=path, report=pulse.training, stop=pulse.stop, **wanted)
+        found = sessions.start(config, path, report=pulse.training, stop=pulse.stop)
     elif pulse.state.trained:
         found = Run(path)
     else:
