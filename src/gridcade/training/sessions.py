@@ -251,8 +251,8 @@ def check_memory(needed: Sequence[int]) -> None:
 def _make_agent(kind: AgentKind, env: gym.Env[Any, Any], config: RunConfig) -> Any:
     hyperparameters = from_dict(config.hyperparameters, kind.config, "hyperparameters")
     agent = kind.make(env, hyperparameters, config.seed)
-    if hasattr(agent, "plan"):
-        agent.plan(config.steps)
+    if hasattr(agent, "set_total_steps"):
+        agent.set_total_steps(config.steps)
     if hasattr(agent, "check_envs"):
         agent.check_envs(config.envs)
     return agent
@@ -344,7 +344,7 @@ def _session(
         loop: Loop | None = None
         if hasattr(agent, "learn"):
             session |= _start_over(run, config, note)
-            agent.enter(envs)
+            agent.set_env(envs)
         else:
             if hasattr(agent, "attach"):
                 agent.attach(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
@@ -362,7 +362,7 @@ def _session(
         run.clear_leftovers()
         run.cut_metrics(agent.steps)
         run.add_provenance(session)
-        threads = getattr(agent, "threads", 1)
+        threads = getattr(agent, "torch_threads", 1)
         with _torch_threads(threads), closing(TensorBoardLogger(run.path, agent.steps)) as board:
             trainer.go_on(report, stop, board)
     return run
