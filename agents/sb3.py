@@ -10,17 +10,16 @@ import os
 import sys
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
-import torch
-
 from gridcade.errors import InputError
 
-try:  # first, because the other sb3 modules import it without a check
+try:  # before the slow imports, and before the sb3 modules that import it without this check
     from stable_baselines3.common.base_class import BaseAlgorithm
 except ImportError:
     raise InputError("sb3 agents need stable-baselines3: pip install 'gridcade[sb3]'") from None
 
+import gymnasium as gym
+import numpy as np
+import torch
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.dqn import DQN
