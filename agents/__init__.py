@@ -36,7 +36,7 @@ _EXPORTS = {
     "PQNConfig": "pqn",
     "QLearning": "q_learning",
     "QLearningConfig": "q_learning",
-    "Schedule": "schedule",
+    "Schedule": "schedules",
 }
 
 
@@ -79,9 +79,10 @@ class AgentKind:
         return made
 
     def compiled_loop(self, agent: Any, env: Any, seed: int) -> Any:
-        """Its own loop for a world whose model is known; None where it has none."""
-        module = import_module(f"gridcade.agents.{self.module}")
-        return module.compiled_loop(agent, env, seed) if hasattr(module, "compiled_loop") else None
+        """The compiled loop of a tabular agent in a world whose model is known; otherwise None."""
+        base = import_module("gridcade.agents.base")
+        model = registry.known_model(env) if isinstance(agent, base.Compiled) else None
+        return model and agent.compiled_loop(model, registry.time_limit(env), seed)
 
     def presets(self) -> dict[str, Path]:
         """Its presets by name."""

@@ -370,7 +370,7 @@ def _session(
 
 def _precision(agent: Any, note: Callable[[str], None] | None) -> dict[str, Any]:
     """What a deep agent's passes run in, for the provenance: others give other bits."""
-    if not hasattr(agent, "precision"):
+    if not getattr(agent, "precision", ""):
         return {}
     if getattr(agent, "lacks_units", False) and note is not None:
         note("this processor has no units for bfloat16: passes run in float32, and slower")
