@@ -482,7 +482,7 @@ def test_a_whole_config_takes_the_place_of_all_layers() -> None:
         "step_size": {"initial": 0.1, "steps": 0, "power": 0.0},
         "epsilon": {"initial": 0.5, "steps": 0, "power": 0.0},
         "initial_value": 0.0,
-        "rate_step_ratio": 0.1,
+        "average_reward_step_ratio": 0.1,
     }
 
 
@@ -859,8 +859,12 @@ def test_another_game_begins_with_the_layers_of_one_that_comes_trained() -> None
 
 
 def test_values_that_diverge_are_told_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
-    wild = {"criterion": "average-reward", "rate_step_ratio": 100.0, "step_size": {"initial": 1.0}}
-    with pytest.raises(InputError, match="the values have diverged"):
+    wild = {
+        "criterion": "average-reward",
+        "average_reward_step_ratio": 100.0,
+        "step_size": {"initial": 1.0},
+    }
+    with pytest.raises(InputError, match="the action values have diverged"):
         train("q-learning", "RiverSwim", steps=100_000, hyperparameters=wild, out=tmp_path / "run")
     run = Run(tmp_path / "run")
     assert run.load_checkpoint(run.last_checkpoint())[0]["q"].shape == (6, 2)
