@@ -42,7 +42,7 @@ class DeepConfig:
     fast: bool = True
     """Compute with the shortcuts of agents/fast.py. Off: as PyTorch does, in float32."""
     bfloat16: bool = False
-    """Compute convolutions in bfloat16 on CPUs that support it; weights stay float32."""
+    """With fast, compute convolutions in bfloat16 on CPUs that support it; weights stay float32."""
     freeze: Literal["nothing", "conv"] = "nothing"
     """conv: the convolutions and their norms keep the weights that --init-from loads."""
     device: str = "cpu"
@@ -80,8 +80,6 @@ class DeepConfig:
         for name in positive:
             if not 0 < (value := attrgetter(name)(self)) < math.inf:
                 raise InputError(f"{name} is {value}; it must be more than 0")
-        if self.bfloat16 and not self.fast:
-            raise InputError("bfloat16 needs fast: without it, passes run in float32")
 
 
 class Spaces(NamedTuple):
@@ -135,7 +133,8 @@ class DeepAgent(Agent):
         self.q = self.backend.q
         self._frozen = _convolutions(self.q) if config.freeze == "conv" else []
         self.precision = self.backend.precision
-        self._lacks_bfloat16 = config.bfloat16 and has_convolutions and self.precision == "float32"
+        wants_bfloat16 = config.bfloat16 and config.fast and has_convolutions
+        self._lacks_bfloat16 = wants_bfloat16 and self.precision == "float32"
 
     @property
     @abstractmethod

@@ -209,9 +209,9 @@ class SB3Agent(SelfTrainedAgent):
         if isinstance(self.model, DQN) and "exploration_rate" in tensors:
             (self.model.exploration_rate,) = tensors["exploration_rate"].tolist()
 
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of the observations in a full replay buffer."""
+    def memory_bytes(self, num_envs: int) -> int:
+        """Bytes of the observations in a full replay buffer, however many environments share it."""
+        del num_envs
         config, space = self.config, self.model.observation_space
         capacity: int = getattr(config, "buffer_size", 0)
         if not space.shape:

@@ -131,6 +131,7 @@ def config_class(algorithm: type[BaseAlgorithm]) -> type[SB3Config]:
         "algorithm": algorithm,
         "schedulable": tuple(schedulable),
         "__doc__": SB3Config.__doc__,
+        "__module__": "gridcade.agents.sb3",  # which finds it by its name, for pickle
     }
     name = f"{algorithm.__name__}Config"
     return make_dataclass(name, added, bases=(SB3Config,), namespace=namespace, frozen=True)

@@ -285,7 +285,8 @@ def naive_pqn(
 
     first: Any = [episode_seed(seed, "training", i, 0) for i in range(num_envs)]
     s = envs.reset(seed=first)[0].copy()
-    steps, losses = 0, []
+    steps = 0
+    losses: list[float] = []
     while len(losses) < updates:
         rollout = []
         for _ in range(config.rollout):
@@ -297,7 +298,7 @@ def naive_pqn(
             following, r, terminated, truncated, _ = envs.step(a)
             rollout.append((s, a, r, following.copy(), terminated.copy(), truncated.copy()))
             s = following.copy()
-            for i in np.flatnonzero(terminated | truncated):
+            for i in np.flatnonzero(terminated | truncated).tolist():
                 numbers[i] += 1
                 s[i] = reset(i)
             steps += num_envs

@@ -192,7 +192,7 @@ def test_a_restored_experience_goes_on_bit_for_bit(
         actions = script(envs.envs[0], before + after, count, seed)
         experience, restored = Experience(envs, seed), Experience(others, seed)
         run(experience, Scripted(actions), before)
-        state = experience.state()
+        state = experience.env_state()
         text = json.dumps(state)
         expected = run(experience, Scripted(actions[before:]), after)
         assert json.dumps(state) == text  # what was kept stays as it was
@@ -201,10 +201,10 @@ def test_a_restored_experience_goes_on_bit_for_bit(
         taken = restored.steps(agent)
         for _ in range(elsewhere):  # wherever it stood
             next(taken)
-        restored.restore(json.loads(text))
-        assert json.dumps(restored.state()) == text
+        restored.load_env_state(json.loads(text))
+        assert json.dumps(restored.env_state()) == text
         assert same([next(taken) for _ in range(after)], expected)
-        assert json.dumps(restored.state()) == json.dumps(experience.state())
+        assert json.dumps(restored.env_state()) == json.dumps(experience.env_state())
 
 
 def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
@@ -215,7 +215,7 @@ def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
     with closing(vector("FourRooms?time_limit=13", 2)) as others:
         elsewhere = Experience(others, seed=0)
         with pytest.raises(ValueError, match="an episode that was going on ends"):
-            elsewhere.restore(experience.state())
+            elsewhere.load_env_state(experience.env_state())
 
 
 def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
@@ -224,7 +224,7 @@ def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
         with closing(vector("RiverSwim", 2)) as envs:
             experience = Experience(envs, seed=0)
             run(experience, Scripted(np.ones((steps, 2), dtype=np.int64)), steps)
-            sizes.append(len(json.dumps(experience.state())))
+            sizes.append(len(json.dumps(experience.env_state())))
     assert abs(sizes[1] - sizes[0]) < 20
 
 
@@ -264,7 +264,7 @@ def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
     told = {}
     for name in ("RiverSwim", "NearAndFar", "FourRooms", "FrozenLake-v1", "CliffWalking-v1"):
         with closing(vector(name, 1)) as envs:
-            told[name] = "states" in Experience(envs, seed=0).state()
+            told[name] = "states" in Experience(envs, seed=0).env_state()
             assert not (told[name] and time_limit(envs.envs[0]))
     assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
 
@@ -288,12 +288,12 @@ def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.Monkey
     steps = played.steps(Random(4))
     for _ in range(40):
         next(steps)
-    assert max(played.state()["numbers"]) > 3
+    assert max(played.env_state()["numbers"]) > 3
     elsewhere = Experience(make_vector(name, 3), 5)
     others = elsewhere.steps(Random(4))
     for _ in range(7):
         next(others)
-    elsewhere.restore(played.state())
+    elsewhere.load_env_state(played.env_state())
     np.testing.assert_array_equal(elsewhere._current, played._current)
 
 

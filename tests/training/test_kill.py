@@ -111,7 +111,7 @@ def outcome(run: Run) -> tuple[Any, ...]:
     ]
     metrics = [{k: v for k, v in m.items() if k not in WALL_CLOCK} for m in run.metrics()]
     replay = {file.name: file.read_bytes() for file in run.path.glob("replay/*")}
-    return *bits, replay, state["steps"], state["totals"], state["position"], metrics
+    return *bits, replay, state["steps"], state["totals"], state["env_state"], metrics
 
 
 def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":

@@ -10,7 +10,7 @@ from inspect import cleandoc
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import fill, indent
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
@@ -107,8 +107,6 @@ class Train:
     """Environment to learn in."""
     options: Annotated[TrainOptions, arg(name="")] = field(default_factory=lambda: TrainOptions())
 
-    recipe: ClassVar["Recipe | None"] = None  # of the agent, once it is known
-
     def __call__(self) -> None:
         """Train."""
         from gridcade.cli import output
@@ -116,7 +114,7 @@ class Train:
 
         with output.TrainingDisplay() as display:
             run = sessions.train(
-                self.recipe or self.agent,
+                self.recipe() or self.agent,
                 self.env,
                 hyperparameters=self.agent_config(),
                 report=display.report,
@@ -125,6 +123,10 @@ class Train:
                 **self.options,
             )
         _trained(run)
+
+    def recipe(self) -> "Recipe | None":
+        """The agent with its preset and config file, where its options are known."""
+        return None
 
     def agent_config(self) -> "AgentConfig | None":
         """The agent's hyperparameters, where its options are known."""
@@ -581,7 +583,7 @@ def _with_hyperparameters(
         bases=(Train,),
         namespace={
             "__doc__": Train.__doc__,
-            "recipe": recipe,
+            "recipe": lambda _: recipe,
             "agent_config": lambda self: self.hyperparameters,
         },
     )
