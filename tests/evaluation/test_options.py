@@ -21,7 +21,7 @@ def test_missing_options_and_none_take_the_default() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"episodes": 0}, "episodes is 0; it must be a whole number"),
+        ({"episodes": 0}, "episodes is 0; it must be an integer, 1 or greater"),
         ({"episodes": 2.5}, "episodes is 2.5"),
         ({"episodes": True}, "episodes is True"),
         ({"steps": -5}, "steps is -5"),

@@ -277,5 +277,5 @@ def test_wrong_time_limit_is_an_error() -> None:
     river, rooms = RiverSwim().model, GridWorld("FourRooms").model
     with pytest.raises(InputError, match="a continuing task cannot have a time limit"):
         solver.policy_value(river, uniform(river), time_limit=10)
-    with pytest.raises(InputError, match="time_limit is 0; it must be at least 1 step"):
+    with pytest.raises(InputError, match="time_limit is 0; it must be an integer, 1 or greater"):
         solver.policy_value(rooms, uniform(rooms), time_limit=0)

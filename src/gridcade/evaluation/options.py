@@ -69,9 +69,9 @@ class ResolvedOptions:
         if sum(size is not None for size in sizes) > 1:
             raise InputError("episodes, steps and precision exclude each other; set only one")
         for key, count in counts.items():
-            is_whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
-            if count is not None and not (is_whole and count >= 1):
-                raise InputError(f"{key} is {count}; it must be a whole number of at least 1")
+            is_integer = isinstance(count, int | np.integer) and not isinstance(count, bool)
+            if count is not None and not (is_integer and count >= 1):
+                raise InputError(f"{key} is {count}; it must be an integer, 1 or greater")
         if self.precision is not None and not 0 < self.precision < 1:
             raise InputError(
                 f"precision is {self.precision}; it must be greater than 0 and less than 1"

@@ -199,7 +199,7 @@ def _value_within_limit(
     if model.continuing:
         raise InputError("a continuing task cannot have a time limit")
     if time_limit < 1:
-        raise InputError(f"time_limit is {time_limit}; it must be at least 1 step")
+        raise InputError(f"time_limit is {time_limit}; it must be an integer, 1 or greater")
     forward = chain.transitions.T.tocsr()
     running = model.start  # [states]: probability that the episode is still running in each state
     total = discounted = length = 0.0
