@@ -89,7 +89,7 @@ def test_who_leaves_early_is_scored_by_what_was_finished(person: Any) -> None:
     code, text = someone.score()
     assert code == 0
     assert "1 episodes, 13 steps" in text
-    assert "3 episodes were to be played" in text
+    assert "only 1 of 3 episodes were finished" in text
 
 
 def test_who_leaves_at_once_has_no_score(person: Any) -> None:
@@ -98,7 +98,7 @@ def test_who_leaves_at_once_has_no_score(person: Any) -> None:
     someone.types("q")
     code, text = someone.score()
     assert code == 2
-    assert text.strip() == "gridcade: no episode was finished: nothing to measure"
+    assert text.strip() == "gridcade: no episode was finished; nothing can be evaluated"
 
 
 def test_digits_choose_where_there_are_no_directions(person: Any) -> None:

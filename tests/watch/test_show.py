@@ -19,7 +19,7 @@ from PIL import Image
 from gridcade.envs import registry
 from gridcade.envs.gridworld import GridWorld
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import (
     Quit,
     TabularPolicy,
@@ -40,8 +40,8 @@ SMALL = "RussellNorvig4x3"
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def greedy(policy: Any, env: gym.Env[Any, Any]) -> Actor:
-    return Actor(policy, env, None, deterministic=True)
+def greedy(policy: Any, env: gym.Env[Any, Any]) -> EvaluatedPolicy:
+    return EvaluatedPolicy(policy, env, None, deterministic=True)
 
 
 def told(name: str, policy: Any, episodes: int, seed: int = 0) -> list[Frame]:

@@ -14,7 +14,7 @@ from gridcade.envs import registry
 from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
 from gridcade.seeding import episode_seed, episode_stream
@@ -37,7 +37,7 @@ class Frame:
     end: str  # "", "ended", "cut by the time limit", "cut after 500 steps"
 
 
-def play_frames(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Frame]:
+def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> Iterator[Frame]:
     """Episode after episode, a frame a step."""
     longest = registry.time_limit(env) or ENDLESS
     for episode in range(episodes):
@@ -83,7 +83,7 @@ def drawable(name: str) -> Env:
     return env
 
 
-def read_value_overlay(actor: Actor, env: Env) -> Overlay | None:
+def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
     """Values and probabilities by state, where the world is drawn and the policy can tell them."""
     world = env.unwrapped
     if not isinstance(world, TabularEnv):

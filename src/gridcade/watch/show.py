@@ -16,7 +16,7 @@ from gridcade.agents.base import Policy
 from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
 from gridcade.errors import InputError, unknown
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import Quit
 from gridcade.recording.frames import (
     DEFAULT_FPS,
@@ -113,7 +113,7 @@ def watch(
     fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)
     if not 0 < fps <= FASTEST:
         raise InputError(f"fps is {fps}; it takes more than 0 and {FASTEST:g} at most")
-    actor = Actor(policy, shown, epsilon, deterministic=True)
+    actor = EvaluatedPolicy(policy, shown, epsilon, deterministic=True)
     value_overlay = read_value_overlay(actor, shown)
     try:
         seen = play_frames(actor, shown, episodes, seed)
