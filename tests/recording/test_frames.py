@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from gridcade.envs import registry
@@ -122,7 +123,7 @@ def test_environment_without_a_picture_is_an_error(monkeypatch: pytest.MonkeyPat
         del options
         return NoPicture()
 
-    spec = gym.envs.registration.EnvSpec("NoPicture-v0", entry_point=make)
+    spec = EnvSpec("NoPicture-v0", entry_point=make)
     monkeypatch.setitem(gym.registry, spec.id, spec)
     with pytest.raises(InputError, match="NoPicture-v0 has no picture to show"):
         make_rgb_env("NoPicture-v0")

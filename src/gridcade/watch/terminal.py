@@ -42,8 +42,10 @@ class Keyboard:
     def __enter__(self) -> Self:
         if self.connected:
             self._input = create_input(sys.stdin)
-            self._stack.enter_context(self._input.raw_mode())
-            self._runner = self._stack.enter_context(asyncio.Runner())
+            with ExitStack() as stack:
+                stack.enter_context(self._input.raw_mode())
+                self._runner = stack.enter_context(asyncio.Runner())
+                self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
