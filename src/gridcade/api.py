@@ -1,12 +1,13 @@
-"""What the command line does, from Python: policies and environments by object or by name."""
+"""The public Python API: make, solve, train, evaluate and load, by names or objects."""
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import Any, Protocol, Unpack, runtime_checkable
+from typing import Any, Protocol, TypeAlias, Unpack, runtime_checkable
 
 import gymnasium as gym
 
@@ -25,41 +26,48 @@ from gridcade.training.sessions import resume, train
 
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
 
-BUILT_IN = ("random", "optimal")
-ZIP = ".zip"  # ends the names of the files that stable-baselines3 saves
 Env = gym.Env[Any, Any]
+
+BUILT_IN: dict[str, Callable[[Env], Policy]] = {
+    "random": random_policy,
+    "optimal": optimal_policy,
+}
+ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
 @runtime_checkable
 class HasDevice(AgentConfig, Protocol):
-    """Hyperparameters that name a device."""
+    """Hyperparameters with a device."""
 
     device: str
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A policy, where it came from, and the environment it is for."""
+    """A policy with its name and its environment."""
 
     policy: Policy
     name: str
     env: str | Env
-    run: Run | None = None  # whose agent it is
+    run: Run | None = None  # the policy's run folder
 
 
-def find(policy: Any, env: str | Env | None = None, *, trust: bool = False) -> Contender:
-    """A policy by its name, with its environment.
+PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
+
+
+def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Contender:
+    """Find a policy by its name, and its environment.
 
     Args:
-        policy: an object that predicts, a run folder, a checkpoint, an agent that comes trained
-            (`breakout`), a model that stable-baselines3 has saved (`model.zip`), `random` or
-            `optimal`.
-        env: an environment or its name; None: the one that the agent was trained on. On another
-            protocol of an Atari game an agent keeps the actions that it knows.
-        trust: load what holds pickles, which may run any code: such a `model.zip`.
+        policy: a policy; a run or its folder (its last checkpoint); a checkpoint in one; a shipped
+            agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3
+            (`model.zip`).
+        env: an environment or its name; None: the one that the agent was trained in. Under another
+            protocol of its Atari game, an agent keeps its set of actions.
+        trust: load files that are unpickled, which can run any code. Only `model.zip` needs it.
 
     Raises:
-        InputError: no such policy or environment, or the two do not fit.
+        InputError: the policy or environment does not exist, or they do not fit.
     """
     if isinstance(policy, Contender):
         return policy
@@ -67,49 +75,39 @@ def find(policy: Any, env: str | Env | None = None, *, trust: bool = False) -> C
         raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
     if not isinstance(policy, str | os.PathLike | Run):
         if env is None:
-            raise InputError("a policy that is no run needs an environment")
+            raise InputError("a policy object needs an environment")
         if not isinstance(policy, Policy):
-            raise InputError(f"a policy has predict(observation, …); {policy!r} has not")
+            raise InputError(f"{policy!r} is not a policy; a policy has a method `predict`")
         return Contender(policy, type(policy).__name__, env)
     if isinstance(policy, str) and policy in BUILT_IN:
         if env is None:
             raise InputError(f"'{policy}' needs an environment: --env ENV")
         single = make(env) if isinstance(env, str) else env
-        made = random_policy(single) if policy == "random" else optimal_policy(single)
-        return Contender(made, policy, env)
+        return Contender(BUILT_IN[policy](single), policy, env)
     if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
-        return _saved_model(str(policy), env, trust)
-    run, config, tensors = find_trained(policy, BUILT_IN)
-    trained_on = config.env if run is None else run.env
-    where = trained_on if env is None else env
-    if isinstance(where, str):
-        where = registry.with_actions_of(where, trained_on)
-    name = str(policy.path if isinstance(policy, Run) else policy)
-    agent = _agent(name, config, tensors, make(where) if isinstance(where, str) else where)
-    return Contender(agent, name, where, run)
+        return _find_sb3_model(str(policy), env, trust)
+    return _find_trained_agent(policy, env)
 
 
-def load(
-    policy: str | os.PathLike[str] | Run, env: str | Env | None = None, *, trust: bool = False
-) -> Policy:
-    """A policy by its name; see `find`."""
+def load(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Policy:
+    """Load a policy by its name; see `find` for the arguments and errors."""
     return find(policy, env, trust=trust).policy
 
 
 def evaluate(
-    policy: Any,
+    policy: PolicyLike,
     env: str | Env | None = None,
     *,
     trust: bool = False,
     progress: ProgressCallback | None = None,
     **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
-    """Evaluate a policy, given by an object or by name.
+    """Evaluate a policy.
 
     Args:
-        policy: see `find`.
-        env: see `find`.
-        trust: see `find`.
+        policy: a policy or its name; see `find`.
+        env: an environment or its name; see `find`.
+        trust: load files that are unpickled; see `find`.
         progress: called during the evaluation; see `ProgressCallback`.
         **options: see `gridcade.evaluation.options.EvaluationOptions`.
 
@@ -122,11 +120,11 @@ def evaluate(
     )
 
 
-def keep(run: Run, result: Evaluation) -> Path:
-    """Write an evaluation into the folder of the run that was evaluated.
+def save_evaluation(run: Run, result: Evaluation) -> Path:
+    """Write the result of an evaluation into the run folder of its policy; returns the file.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: the file cannot be written.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     file = run.path / "evaluation" / f"{stamp}.json"
@@ -138,27 +136,31 @@ def keep(run: Run, result: Evaluation) -> Path:
 def solve(
     env: str | Env, criterion: solver.Criterion | None = None, discount: float = 0.99
 ) -> solver.Solution:
-    """An optimal policy of an environment whose model is known; see `gridcade.exact.solver.solve`.
+    """Compute an optimal policy of an environment whose model is known.
+
+    Args:
+        env: an environment or its name.
+        criterion: the objective to maximize; see `gridcade.exact.solver.solve`.
+        discount: discount factor of the `discounted` criterion, at least 0 and less than 1.
 
     Raises:
-        InputError: the model is not known, the criterion has no optimum there, or the discount is
-            out of its range, whether or not the criterion takes one.
+        InputError: the model is unknown, an argument is invalid, or no optimum exists.
     """
     solver.check_discount(discount)
     single = make(env) if isinstance(env, str) else env
     model = registry.known_model(single)
     if model is None:
         label = single.spec.id if single.spec else type(single.unwrapped).__name__
-        raise InputError(f"the model of '{label}' is not known: it cannot be solved exactly")
+        raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
     return solver.solve(model, criterion, discount)
 
 
-def _saved_model(path: str, env: str | Env | None, trust: bool) -> Contender:
-    """A model that stable-baselines3 has saved; its file says nothing of its environment."""
+def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
+    """Load a model saved by stable-baselines3, which does not name its environment."""
     if not trust:
         raise InputError(
-            f"'{path}' is a model of stable-baselines3, whose pickles may run any code when it is "
-            "loaded: --trust if you trust where it comes from"
+            f"'{path}' is a model of stable-baselines3; loading it unpickles data, which can run "
+            "any code: add --trust if you trust its author"
         )
     if env is None:
         raise InputError(f"'{path}' needs an environment: --env ENV")
@@ -168,8 +170,20 @@ def _saved_model(path: str, env: str | Env | None, trust: bool) -> Contender:
     return Contender(load_zip(path, single), path, env)
 
 
-def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgent:
-    """A trained agent, made for an environment. It acts on the CPU, whatever it learned with."""
+def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | None) -> Contender:
+    """Load a shipped agent, or the agent of a run."""
+    run, config, tensors = find_trained(policy, BUILT_IN)
+    trained_env = config.env if run is None else run.env
+    env = trained_env if env is None else env
+    if isinstance(env, str):
+        env = registry.with_actions_of(env, trained_env)
+    name = str(policy.path if isinstance(policy, Run) else policy)
+    single = make(env) if isinstance(env, str) else env
+    return Contender(_load_agent(name, config, tensors, single), name, env, run)
+
+
+def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgent:
+    """Make a trained agent for an environment. It acts on the CPU, wherever it was trained."""
     hyperparameters = config.hyperparameters
     if isinstance(hyperparameters, HasDevice):
         hyperparameters = replace(hyperparameters, device="cpu")
@@ -177,10 +191,10 @@ def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgen
     try:
         if "counters" in tensors or not isinstance(agent, Transferable):
             agent.load_state_dict(tensors)
-        elif left_out := agent.take_layers(tensors):  # weights alone
-            raise ValueError(f"these layers differ: {', '.join(left_out)}")
+        elif missing := agent.take_layers(tensors):  # a shipped agent has only weights
+            raise ValueError(f"these layers differ: {', '.join(missing)}")
         else:
-            agent.steps = sys.maxsize  # it explores as little as at the end of its training
+            agent.steps = sys.maxsize  # schedules are at their final values
     except ValueError as error:
         raise InputError(
             f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"

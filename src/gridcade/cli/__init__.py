@@ -1,5 +1,6 @@
-"""The command line: parses words, calls the API, prints the answers.
+"""The command line: parses arguments, calls the API, and prints the results.
 
-Each command is a dataclass whose field docstrings are its help. Nothing here computes. This package
-may import every other one, and none imports it.
+`main.py` finds the command, each file of `commands/` is one command, and `options.py` turns the
+API's option types into command-line options. Nothing here computes. This package may import every
+other one; no package imports it.
 """

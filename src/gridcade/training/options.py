@@ -1,40 +1,45 @@
-"""Options of a training run, for the Python API and the command line alike."""
+"""Options of a training run, shared by the Python API and the command line."""
 
 from pathlib import Path
 from typing import TypedDict
 
 
 class ResumeOptions(TypedDict, total=False):
-    """Options of `resume`; an option that is None counts as not given."""
+    """Options of `resume`. A missing option, or None, means the default."""
 
     steps: int | None
-    """New bound on environment steps, including those already taken. Replaces both old bounds."""
+    """New budget of environment steps, including those taken already. Replaces the old budget of
+    steps and minutes."""
     minutes: float | None
-    """New bound on minutes of training, including those already spent. Replaces both old bounds."""
+    """New budget of minutes of training, including those spent already. Replaces the old budget of
+    steps and minutes."""
 
 
 class TrainOptions(TypedDict, total=False):
-    """Options of `train`; an option that is None counts as not given."""
+    """Options of `train`. A missing option, or None, means the default."""
 
     preset: str | None
     """Preset of hyperparameters: see `gridcade list presets AGENT`. Default: the agent's own."""
     config: str | Path | None
-    """TOML file like a run's config.toml, laid over the preset."""
+    """TOML file in the format of a run's config.toml. Its values override the preset's."""
     steps: int | None
-    """Environment steps, over all environments. Schedules, such as epsilon's, keep their length."""
+    """Budget of environment steps, over all environments. Schedules, such as epsilon's, do not
+    depend on it."""
     minutes: float | None
-    """Minutes of training. With --steps, training ends when either is used up."""
+    """Budget of minutes of training. With --steps, training ends when either is used up."""
     seed: int | None
     """Random seed (0 or greater). Default: 0."""
     out: str | Path | None
-    """Run folder to create. Default: one under runs/, named by environment, agent and seed."""
+    """Run folder to create. Default: runs/ENV-AGENT-sSEED."""
     epoch: int | None
-    """Steps from one checkpoint and line of metrics to the next. Default: 1/50 of the steps."""
+    """Environment steps per epoch, which ends with a line of metrics and a checkpoint. Default:
+    1/50 of --steps, at least 1000; 1,000,000 with --minutes alone."""
     envs: int | None
-    """Environments that step side by side. Default: 1."""
+    """Number of environments that step side by side. Default: 1."""
     init_from: str | Path | None
-    """Start from the layers of another agent that fit: a run folder, a checkpoint or a name."""
+    """Initialize the layers that fit from another agent: a run folder, a checkpoint or a shipped
+    agent."""
     evaluation_every: int | None
-    """Epochs from one evaluation to the next. Default: 1."""
+    """Epochs per evaluation. Default: 1."""
     evaluation_episodes: int | None
-    """Episodes per evaluation, where no exact value is known. Default: 20."""
+    """Episodes per evaluation, where the policy's exact value is not known. Default: 20."""

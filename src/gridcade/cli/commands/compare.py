@@ -1,0 +1,104 @@
+"""`gridcade compare`."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from gridcade import report
+from gridcade.cli.command import Command, disable_sdl_window
+from gridcade.cli.options import optional
+from gridcade.cli.output import show_comparison
+from gridcade.cli.progress import StudyDisplay
+from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
+from gridcade.errors import InputError
+from gridcade.study import runner
+from gridcade.study.study import from_words
+from gridcade.study.task import Stopped
+
+
+class StudyOptions(TypedDict, total=False):
+    """Options that a study file sets too."""
+
+    steps: int
+    """Steps of training per run."""
+    minutes: float
+    """Minutes of training per run. With --steps, training ends when either is used up."""
+    seeds: int
+    """Runs of each agent on each environment. Default: 5."""
+    episodes: int
+    """Episodes of the evaluation after each run. Default: 100."""
+    criterion: Literal["return", "average-reward"]
+    """Criterion that ranks the contenders. Default: return. average-reward separates them better
+    where only the goal gives a reward."""
+
+
+class RunnerOptions(TypedDict, total=False):
+    """Options of how a study is run."""
+
+    backend: Literal["loky", "ray", "dask"]
+    """Runs the tasks: loky on this machine; ray or dask here or on a cluster. Default: loky."""
+    address: str
+    """Address of a running cluster. Default: ray and dask start one on this machine."""
+    jobs: int
+    """Number of tasks that run at the same time. Default: one per core."""
+
+
+@dataclass
+class Compare(Command):
+    """Arguments and options of `gridcade compare`.
+
+    $ gridcade compare q-learning optimal --env FourRooms --criterion average-reward --steps 100_000
+    $ gridcade compare dqn:nature2015 dqn:two-core --env Breakout --minutes 60 --seeds 3
+    $ gridcade compare study.toml --backend dask --address tcp://head:8786
+
+    CONTENDER is an agent, which is trained once per seed, with its default preset or another one
+    (dqn:two-core); or a policy. A study file holds contenders, environments, budgets and seeds.
+
+    Ctrl-C stops all runs at checkpoints; press it again to stop immediately. The same command
+    continues the study.
+    """
+
+    contenders: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="CONTENDER [CONTENDER ...]", help_behavior_hint=""),
+    ]
+    """Agents and policies to compare; or one study file, NAME.toml."""
+    environments: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(name="env", metavar="ENV", help_behavior_hint="")
+    ] = ()
+    """Environment; can be given several times."""
+    preset: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(metavar="[CONTENDER=]NAME", help_behavior_hint="")
+    ] = ()
+    """Preset of hyperparameters of one agent, or of all; can be given several times."""
+    study: Annotated[StudyOptions, arg(name="")] = field(default_factory=lambda: StudyOptions())
+    out: Annotated[Path | None, arg(help_behavior_hint=""), optional(Path, "DIR")] = None
+    """Folder of the study. Default: one under studies/, named after the study."""
+    runner: Annotated[RunnerOptions, arg(name="")] = field(default_factory=lambda: RunnerOptions())
+
+    def add_env_arguments(self, arguments: dict[str, str]) -> None:
+        """Refuse arguments: there can be several environments."""
+        del arguments
+        raise InputError("compare takes arguments with the name: --env 'Maze?size=9'")
+
+    def run(self) -> None:
+        """Compare the contenders, print the results, and write the report."""
+        study, name = from_words(self.contenders, self.environments, self.preset, **self.study)
+        out = self.out or Path("studies") / name
+        stop = stop_on_signal()
+        try:
+            with StudyDisplay(stop) as display:
+                comparison = runner.run(study, out, report=display.report, stop=stop, **self.runner)
+        except (Stopped, KeyboardInterrupt):
+            print("gridcade: stopped; the same command continues from here", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        interrupt_on_signal()
+        disable_sdl_window()
+        show_comparison(comparison)
+        print(f"results: {out}/results.json")
+        print(f"report:  {report.write(comparison, out)}")
+        if comparison.failures:
+            sys.exit(1)

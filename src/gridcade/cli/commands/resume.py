@@ -1,0 +1,30 @@
+"""`gridcade resume`."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from gridcade.cli.command import Command
+from gridcade.cli.commands.train import run_session
+from gridcade.training import sessions
+from gridcade.training.options import ResumeOptions
+
+
+@dataclass
+class Resume(Command):
+    """Arguments and options of `gridcade resume`.
+
+    $ gridcade resume runs/FourRooms-q-learning-s0
+    $ gridcade resume runs/FourRooms-q-learning-s0 --steps 1_000_000
+    """
+
+    folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Run folder."""
+    options: Annotated[ResumeOptions, arg(name="")] = field(default_factory=lambda: ResumeOptions())
+
+    def run(self) -> None:
+        """Continue the run from its last checkpoint."""
+        run_session(partial(sessions.resume, self.folder, **self.options))

@@ -1,0 +1,158 @@
+"""`gridcade train`: the options of a run, and the hyperparameters of the agent."""
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, make_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from tyro.conf import Positional, arg
+
+from gridcade import agents
+from gridcade.agents import AgentKind
+from gridcade.agents.base import AgentConfig
+from gridcade.cli.command import Command, EnvCommand
+from gridcade.cli.options import HELP_FLAGS, EnvName, parse
+from gridcade.cli.output import show_run
+from gridcade.cli.progress import TrainingDisplay
+from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
+from gridcade.envs.registry import make, with_arguments
+from gridcade.training import sessions
+from gridcade.training.config import Recipe, read_recipe
+from gridcade.training.options import TrainOptions
+from gridcade.training.run_folder import Run
+
+
+@dataclass
+class Train(EnvCommand):
+    """Arguments and options of `gridcade train`.
+
+    $ gridcade train q-learning CliffWalk
+    $ gridcade train q-learning my-world.txt --steps 1_000_000 --seed 3
+    $ gridcade train q-learning NearAndFar --preset average-reward
+    $ gridcade train q-learning FourRooms --help      the agent's own options too
+
+    An option that is not given comes from the config file, then from the preset. Ctrl-C stops the
+    training at a checkpoint, and `gridcade resume` continues from there.
+    """
+
+    agent: Annotated[Positional[str], arg(metavar="AGENT")]
+    """Name of the agent: see `gridcade list agents`."""
+    env: EnvName
+    options: Annotated[TrainOptions, arg(name="")] = field(default_factory=lambda: TrainOptions())
+
+    @classmethod
+    def specialize(cls, words: list[str], env_arguments: dict[str, str]) -> type[Command]:
+        """Add the hyperparameters of the agent that the words name, as its preset sets them."""
+        if (kind := _find_agent(words)) is None:
+            return cls
+        preset, config = _flag_value(words, "--preset"), _flag_value(words, "--config")
+        if preset is None:
+            env = _find_env(words, kind) if kind.presets_differ else None
+            preset = kind.default_preset if env is None else _preset_for(kind, env, env_arguments)
+        recipe = read_recipe(kind, preset, Path(config) if config is not None else None)
+        return _with_hyperparameters(kind, recipe.hyperparameters, recipe)
+
+    def run(self) -> None:
+        """Train the agent in a new run folder."""
+        run_session(
+            partial(
+                sessions.train,
+                self.recipe() or self.agent,
+                self.env,
+                hyperparameters=self.agent_config(),
+                **self.options,
+            )
+        )
+
+    def recipe(self) -> Recipe | None:
+        """The agent with its preset and config file; None: the agent is not known."""
+        return None
+
+    def agent_config(self) -> AgentConfig | None:
+        """The agent's hyperparameters; None: the agent is not known."""
+        return None
+
+
+def run_session(session: Callable[..., Run]) -> None:
+    """Run a session of training with a progress display; exit with 130 if it was stopped.
+
+    Args:
+        session: trains; takes `report`, `stop` and `note`: see `gridcade.training.sessions.train`.
+    """
+    with TrainingDisplay() as display:
+        run = session(report=display.report, stop=stop_on_signal(), note=_print_note)
+    interrupt_on_signal()
+    if not show_run(run):
+        sys.exit(INTERRUPTED)
+
+
+def _print_note(sentence: str) -> None:
+    print(f"gridcade: {sentence}", file=sys.stderr)
+
+
+# ---- an agent's hyperparameters as options
+
+
+def _find_agent(words: list[str]) -> AgentKind | None:
+    """The agent that the words name, before they can be parsed; None: no word is an agent."""
+    for flag, word in zip(["", *words], words, strict=False):
+        if not flag.startswith("--") and (word in agents.AGENTS or word.startswith(agents.SB3)):
+            return agents.find(word)
+    return None
+
+
+def _find_env(words: list[str], kind: AgentKind) -> str | None:
+    """The environment that the words name; None: they cannot be parsed.
+
+    Switches are left out. Each one is --name or --no-name, by its default in the preset, and the
+    preset, which depends on the environment, is not known yet.
+    """
+    hints = get_type_hints(kind.config)
+    switches = {name.replace("_", "-") for name, hint in hints.items() if hint is bool}
+    rest = [
+        word
+        for word in words
+        if word not in HELP_FLAGS and word.removeprefix("--").removeprefix("no-") not in switches
+    ]
+    command = _with_hyperparameters(kind, kind.config(), None)
+    try:
+        return parse(command, rest, console_outputs=False).env
+    except SystemExit:
+        return None
+
+
+def _preset_for(kind: AgentKind, env: str, env_arguments: dict[str, str]) -> str:
+    """The agent's default preset for an environment."""
+    with closing(make(with_arguments(env, env_arguments))) as single:
+        return kind.preset_for(single.observation_space)
+
+
+def _with_hyperparameters(
+    kind: AgentKind, default: AgentConfig, recipe: Recipe | None
+) -> type[Train]:
+    """The command `train` with an agent's hyperparameters as options."""
+    hint: Any = Annotated[kind.config, arg(name="")]
+    command: type[Train] = make_dataclass(
+        "Train",
+        [("hyperparameters", hint, field(default=default))],
+        bases=(Train,),
+        namespace={
+            "__doc__": Train.__doc__,
+            "recipe": lambda _: recipe,
+            "agent_config": lambda self: self.hyperparameters,
+        },
+    )
+    return command
+
+
+def _flag_value(words: list[str], flag: str) -> str | None:
+    """The value of a flag, given as `--flag value` or `--flag=value`."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == flag and following:
+            return following
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return None
