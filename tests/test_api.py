@@ -1,4 +1,4 @@
-"""The same from Python: objects or names."""
+"""The Python API: every function takes names and objects."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 
 import gridcade
 from gridcade import agents, api
@@ -49,8 +50,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return gridcade.train("q-learning", SMALL, steps=20_000, epoch=5_000, seed=2, out=path)
 
 
-class Counting(registry.TransparentWrapper):
-    """An environment that knows how often it was closed."""
+class CloseCounter(registry.TransparentWrapper):
+    """A wrapper that counts the calls of `close`."""
 
     closed = 0
 
@@ -59,8 +60,8 @@ class Counting(registry.TransparentWrapper):
         super().close()
 
 
-class Memorised:
-    """SB3's shape of a recurrent policy: one hidden state an environment, moves by heart."""
+class RecurrentPolicy:
+    """A policy with one hidden state per environment, which plays a fixed list of actions."""
 
     def predict(
         self,
@@ -77,8 +78,8 @@ class Memorised:
         return np.array(MOVES)[count % len(MOVES)], (count + 1,)
 
 
-class Still:
-    """SB3's shape of a policy without a state, which is none of our classes."""
+class ConstantPolicy:
+    """A policy without a state that derives from no class of ours."""
 
     def predict(
         self,
@@ -91,7 +92,7 @@ class Still:
         return np.ones(len(observation), dtype=int), state
 
 
-def test_everything_is_at_the_top() -> None:
+def test_package_exports_the_api() -> None:
     assert {"make", "load", "evaluate", "solve", "train", "resume"} <= set(gridcade.__all__)
     assert all(callable(getattr(gridcade, name)) for name in gridcade.__all__)
     with pytest.raises(AttributeError, match="evalute"):
@@ -109,7 +110,7 @@ def test_make_takes_names_and_arguments() -> None:
         gridcade.make("FourRoms")
 
 
-def test_train_makes_a_run_and_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_train_creates_a_run_and_reports_progress(tmp_path: Path) -> None:
     seen: list[Progress] = []
     config = QLearningConfig(discount=0.9, epsilon=Schedule(0.3))
     run = gridcade.train(
@@ -124,22 +125,12 @@ def test_train_makes_a_run_and_tells_how_far_it_is(tmp_path: Path) -> None:
     )
     assert run.path == tmp_path / "run"
     assert (run.config.seed, run.config.steps, run.last_checkpoint()) == (5, 3000, 3000)
-    assert run.config.hyperparameters["epsilon"]["initial"] == 0.3
+    assert run.config.hyperparameters == config
     assert [p.steps for p in seen if p.metrics is not None] == [1000, 2000, 3000]
     assert [p.steps for p in seen] == sorted(p.steps for p in seen)
-    with pytest.raises(InputError, match="resume"):
-        gridcade.train(
-            "q-learning",
-            SMALL,
-            steps=3000,
-            epoch=1000,
-            seed=5,
-            hyperparameters=config,
-            out=tmp_path / "run",
-        )
 
 
-def test_hyperparameters_given_as_a_mapping_lie_over_the_preset(tmp_path: Path) -> None:
+def test_hyperparameters_in_a_dict_override_the_preset(tmp_path: Path) -> None:
     run = gridcade.train(
         "q-learning",
         SMALL,
@@ -148,23 +139,24 @@ def test_hyperparameters_given_as_a_mapping_lie_over_the_preset(tmp_path: Path) 
         hyperparameters={"epsilon": {"final": 0.5}},
         out=tmp_path / "run",
     )
-    epsilon = {"initial": 1.0, "final": 0.5, "steps": 1_000_000, "power": 0.0}
-    assert run.config.hyperparameters["epsilon"] == epsilon
-    assert run.config.hyperparameters["step_size"]["power"] == 0.7
+    hyperparameters = run.config.hyperparameters
+    assert isinstance(hyperparameters, QLearningConfig)
+    assert hyperparameters.epsilon == Schedule(1.0, 0.5, 1_000_000, 0.0)
+    assert hyperparameters.step_size.power == 0.7
     with pytest.raises(InputError, match="did you mean epsilon"):
         gridcade.train("q-learning", SMALL, hyperparameters={"epsilom": {}}, out=tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 
-def test_resume_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    asked = iter([False, True])
+def test_resume_continues_a_stopped_run(tmp_path: Path) -> None:
+    answers = iter([False, True])
     run = gridcade.train(
         "q-learning",
         SMALL,
         steps=2_000_000,
         epoch=1000,
         out=tmp_path / "run",
-        stop=lambda: next(asked),
+        stop=lambda: next(answers),
     )
     assert 0 < run.last_checkpoint() < 2_000_000
     run = gridcade.resume(run.path, steps=5000)
@@ -174,7 +166,7 @@ def test_resume_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_a_policy_is_named_in_many_ways(trained: Run) -> None:
+def test_policy_can_be_a_run_a_path_a_checkpoint_or_an_object(trained: Run) -> None:
     checkpoint = trained.path / "checkpoints" / str(trained.last_checkpoint())
     results = [
         gridcade.evaluate(policy, episodes=30)
@@ -194,7 +186,7 @@ def test_a_policy_is_named_in_many_ways(trained: Run) -> None:
     ]
 
 
-def test_an_older_checkpoint_is_another_policy(trained: Run) -> None:
+def test_older_checkpoint_is_another_policy(trained: Run) -> None:
     first, last = trained.checkpoints()[0], trained.last_checkpoint()
     tables = []
     for steps in (first, last):
@@ -204,7 +196,7 @@ def test_an_older_checkpoint_is_another_policy(trained: Run) -> None:
     assert not np.array_equal(*tables)
 
 
-def test_loading_takes_another_environment_that_fits(trained: Run) -> None:
+def test_agent_acts_in_another_environment_that_fits(trained: Run) -> None:
     longer = gridcade.evaluate(trained, f"{SMALL}?time_limit=3", episodes=30)
     assert longer.env == f"{SMALL}?time_limit=3"
     assert longer.episode_length is not None
@@ -213,7 +205,7 @@ def test_loading_takes_another_environment_that_fits(trained: Run) -> None:
         gridcade.load(trained, "CliffWalk")
 
 
-def test_names_and_objects_of_environments_give_the_same() -> None:
+def test_environment_can_be_a_name_or_an_object() -> None:
     for policy in ("random", "optimal"):
         by_name = gridcade.evaluate(policy, SMALL, episodes=40, seed=3)
         by_object = gridcade.evaluate(policy, gridcade.make(SMALL), episodes=40, seed=3)
@@ -222,7 +214,7 @@ def test_names_and_objects_of_environments_give_the_same() -> None:
         assert by_name.policy == by_object.policy == policy
 
 
-def test_a_result_is_a_dict_of_plain_numbers() -> None:
+def test_result_converts_to_json_types() -> None:
     result = gridcade.evaluate("random", SMALL, episodes=20)
     plain = result.as_dict()
     assert set(plain) == KEYS
@@ -234,7 +226,7 @@ def test_a_result_is_a_dict_of_plain_numbers() -> None:
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
-def test_an_episode_that_may_never_end_has_no_infinite_numbers() -> None:
+def test_infinite_return_is_none_in_json() -> None:
     walls = TabularPolicy(np.eye(4)[np.full(38, 3)])  # into the left wall for ever
     result = gridcade.evaluate(walls, "CliffWalk", episodes=3)
     assert result.exact is not None
@@ -245,13 +237,13 @@ def test_an_episode_that_may_never_end_has_no_infinite_numbers() -> None:
     json.dumps(plain, allow_nan=False)
 
 
-def test_anything_that_predicts_is_a_policy() -> None:
-    result = gridcade.evaluate(Still(), SMALL, episodes=200, seed=1)
-    assert result.policy == "Still"
+def test_object_with_predict_is_a_policy() -> None:
+    result = gridcade.evaluate(ConstantPolicy(), SMALL, episodes=200, seed=1)
+    assert result.policy == "ConstantPolicy"
     always_right = gridcade.evaluate(
         TabularPolicy(np.eye(4)[np.ones(11, dtype=int)]), SMALL, episodes=200, seed=1
     )
-    assert result.exact == always_right.exact  # asked in every state, it tells a table
+    assert result.exact == always_right.exact  # its actions in all states are a table
     assert result.exact is not None
     assert result.exact.expected_return is not None
     estimate = result.expected_return
@@ -259,19 +251,19 @@ def test_anything_that_predicts_is_a_policy() -> None:
     assert abs(estimate.mean - result.exact.expected_return) < 2.5 * estimate.half_width
 
 
-def test_a_recurrent_policy_has_its_state_and_is_told_of_starts() -> None:
-    """The moves by heart reach the goal only if no state is lost, mixed up or left over."""
+def test_recurrent_policy_receives_its_state_and_episode_starts() -> None:
+    """Its list of actions reaches the goal only if no state is lost, swapped or left over."""
     for env in ("CliffWalk", gridcade.make("CliffWalk")):
-        result = gridcade.evaluate(Memorised(), env, episodes=20)
+        result = gridcade.evaluate(RecurrentPolicy(), env, episodes=20)
         assert result.expected_return is not None
         assert (result.expected_return.mean, result.steps) == (-13, 260)
-        assert result.exact is None  # what it does depends on more than the state of the world
+        assert result.exact is None  # the actions depend on more than the observation
         assert any("no exact value" in note for note in result.notes)
 
 
-def test_an_environment_object_is_left_open_and_usable() -> None:
-    env = Counting(gridcade.make("FourRooms"))
-    for policy in ("random", "optimal", UniformPolicy(4), Still()):
+def test_environment_object_stays_open() -> None:
+    env = CloseCounter(gridcade.make("FourRooms"))
+    for policy in ("random", "optimal", UniformPolicy(4), ConstantPolicy()):
         gridcade.evaluate(policy, env, episodes=3)
     gridcade.solve(env, "average-reward")
     assert env.closed == 0
@@ -284,7 +276,7 @@ def test_an_environment_object_is_left_open_and_usable() -> None:
             env.reset()
 
 
-def test_progress_is_reported_up_to_the_end() -> None:
+def test_evaluation_reports_progress_to_the_end() -> None:
     seen: list[tuple[int, int]] = []
     gridcade.evaluate(
         "random", SMALL, episodes=40, progress=lambda done, total: seen.append((done, total))
@@ -294,7 +286,7 @@ def test_progress_is_reported_up_to_the_end() -> None:
 
 
 @pytest.mark.parametrize("criterion", ["return", "discounted", "average-reward", None])
-def test_solve_takes_names_and_objects(criterion: solver.Criterion | None) -> None:
+def test_solve_accepts_names_and_objects(criterion: solver.Criterion | None) -> None:
     by_name = gridcade.solve(SMALL, criterion, 0.9)
     by_object = gridcade.solve(gridcade.make(SMALL), criterion, discount=0.9)
     model = registry.known_model(gridcade.make(SMALL))
@@ -305,7 +297,7 @@ def test_solve_takes_names_and_objects(criterion: solver.Criterion | None) -> No
         np.testing.assert_array_equal(solution.policy, direct.policy)
 
 
-def test_solve_says_what_it_cannot() -> None:
+def test_what_cannot_be_solved_is_an_error() -> None:
     with pytest.raises(InputError, match="'CartPole-v1' is not known"):
         gridcade.solve("CartPole")
     with pytest.raises(InputError, match="'CartPole-v1' is not known"):
@@ -314,21 +306,21 @@ def test_solve_says_what_it_cannot() -> None:
         gridcade.solve(SMALL, discount=1)
     with pytest.raises(InputError, match="continuing"):
         gridcade.solve("RiverSwim", "return")
-    wrong: Any = "gian"
+    wrong: Any = "avarage-reward"
     with pytest.raises(InputError, match="did you mean average-reward"):
         gridcade.solve(SMALL, wrong)
 
 
-def test_readmes_numbers_are_those_of_its_commands(tmp_path: Path, capsys: Any) -> None:
+def test_readme_shows_the_output_of_its_command(tmp_path: Path, capsys: Any) -> None:
     run = gridcade.train("q-learning", "FourRooms", out=tmp_path / "run")
     show_evaluation(gridcade.evaluate(run, episodes=2000))
-    said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    told = [" ".join(line.split()) for line in readme.splitlines()]
-    at = told.index("expected estimate 95 % interval exact")
-    lines = said[said.index(told[at]) :]
+    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = [" ".join(line.split()) for line in text.splitlines()]
+    first = readme.index("expected estimate 95 % interval exact")
+    lines = printed[printed.index(readme[first]) :]
     assert len(lines) > 8
-    assert told[at : at + len(lines)] == lines
+    assert readme[first : first + len(lines)] == lines
 
 
 @pytest.mark.parametrize(
@@ -339,32 +331,32 @@ def test_readmes_numbers_are_those_of_its_commands(tmp_path: Path, capsys: Any) 
         (object(), SMALL, "a policy has predict"),
         ("optimal", "CartPole", "model is known"),
         ("optiml", SMALL, "did you mean optimal"),
-        ("nowhere", SMALL, "there is no policy 'nowhere'"),
-        ("x" * 300, SMALL, "there is no policy 'xxx"),
-        ("x" * 300 + "/y", SMALL, "there is no policy 'xxx"),
-        ("x" * 300 + "/checkpoints/7", SMALL, "there is no checkpoint 'xxx"),
+        ("nowhere", SMALL, "no policy 'nowhere'"),
+        ("x" * 300, SMALL, "no policy 'xxx"),
+        ("x" * 300 + "/y", SMALL, "no policy 'xxx"),
+        ("x" * 300 + "/checkpoints/7", SMALL, "no checkpoint 'xxx"),
     ],
 )
-def test_what_is_no_policy_is_told(policy: Any, env: str | None, message: str) -> None:
+def test_wrong_policy_is_an_error(policy: Any, env: str | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         gridcade.evaluate(policy, env)
 
 
-def test_a_missing_run_is_told_with_the_nearest_one(trained: Run) -> None:
+def test_missing_run_is_an_error_with_the_nearest_name(trained: Run) -> None:
     with pytest.raises(InputError, match=r"did you mean .*run\?"):
         gridcade.load(trained.path.with_name("runn"))
 
 
-def test_evaluations_are_kept_with_the_run(tmp_path: Path) -> None:
+def test_evaluation_is_saved_in_the_run_folder(tmp_path: Path) -> None:
     run = gridcade.train("q-learning", SMALL, steps=1000, out=tmp_path / "run")
     results = [gridcade.evaluate(run, episodes=5, seed=seed) for seed in (0, 1)]
-    files = [api.keep(run, result) for result in results]
+    files = [api.save_evaluation(run, result) for result in results]
     assert files == sorted((run.path / "evaluation").iterdir())
     assert [json.loads(f.read_text()) for f in files] == [r.as_dict() for r in results]
 
 
-def test_gridcade_alone_registers_worlds_and_names_agents() -> None:
-    """In a fresh process, since here everything is loaded already."""
+def test_import_registers_environments_and_loads_no_numerical_library() -> None:
+    """In a new process, because here everything is imported already."""
     code = (
         "import gridcade, gymnasium, sys; gymnasium.make('gridcade/FourRooms-v0'); "
         "heavy = {'torch', 'numba', 'scipy'} & set(sys.modules); assert not heavy, heavy; "
@@ -373,38 +365,53 @@ def test_gridcade_alone_registers_worlds_and_names_agents() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_is_no_environment_is_told() -> None:
+def test_wrong_environment_is_an_error() -> None:
     nothing: Any = 5
     with pytest.raises(InputError, match="a name or a Gymnasium environment, not 5"):
         gridcade.evaluate("random", nothing)
 
 
-@pytest.mark.parametrize("name", agents.trained())
-def test_agents_that_come_trained_play_breakout(name: str) -> None:
-    """By their names, without training, on frames of their form; better by far than chance."""
+SHIPPED = pytest.mark.parametrize("name", agents.trained())
+
+
+@SHIPPED
+def test_shipped_agent_plays_breakout(name: str) -> None:
+    """It needs no training, accepts Mnih's observations, and scores far better than chance."""
     policy: Any = gridcade.load(name)
     frames = np.zeros((3, 4, 84, 84), np.uint8)
     assert policy.predict(frames)[0].shape == (3,)
     assert np.ndim(policy.predict(frames[0])[0]) == 0
-    explored = policy.probabilities(frames, deterministic=False).min(axis=1)
-    np.testing.assert_allclose(explored, policy.config.epsilon.final / 4)  # as when it had learnt
-    learnt = gridcade.evaluate(name, episodes=3)
-    chance = gridcade.evaluate("random", learnt.env, episodes=3)
-    assert learnt.expected_return is not None
+    exploring = policy.probabilities(frames, deterministic=False).min(axis=1)
+    np.testing.assert_allclose(exploring, policy.config.epsilon.final / 4)  # as after training
+    env = api.find(name).env
+    assert env == ("Breakout?sticky=0.25" if name == "breakout-sticky" else "Breakout")
+    assert isinstance(env, str)
+    game = TimeLimit(gridcade.make(env), 600)
+    learned = gridcade.evaluate(policy, game, episodes=1).expected_return
+    chance = gridcade.evaluate("random", game, episodes=1).expected_return
+    assert learned is not None
+    assert chance is not None
+    assert learned.mean > 5 * max(chance.mean, 2)
+    assert (agents.TRAINED / name / "README.md").is_file()  # its model card
+
+
+@pytest.mark.slow
+@SHIPPED
+def test_shipped_agent_scores_ten_times_more_than_chance(name: str) -> None:
+    learned = gridcade.evaluate(name, episodes=3)
+    chance = gridcade.evaluate("random", learned.env, episodes=3)
+    assert learned.expected_return is not None
     assert chance.expected_return is not None
-    assert learnt.expected_return.mean > 10 * chance.expected_return.mean
-    assert learnt.env == ("Breakout?sticky=0.25" if name == "breakout-sticky" else "Breakout")
-    assert (agents.TRAINED / name / "README.md").is_file()  # its card
+    assert learned.expected_return.mean > 10 * chance.expected_return.mean
 
 
-def test_an_agent_keeps_its_actions_on_another_protocol() -> None:
-    """Four of the eighteen, and the evaluation says so."""
+def test_agent_keeps_its_actions_under_another_protocol() -> None:
+    """It has 4 of the 18 actions; the evaluation has a note on that."""
     contender = api.find("breakout", "Breakout?protocol=machado2018")
     assert contender.env == "Breakout?protocol=machado2018&actions=minimal"
-    assert isinstance(contender.env, str)
-    games = gridcade.make(contender.env)
-    assert games.action_space.n == 4  # type: ignore[attr-defined]
-    found = gridcade.evaluate(contender, episodes=1, steps=None)
-    assert "played with 4 actions, where machado2018 has 18" in found.notes
+    game = gridcade.make(contender.env)
+    assert game.action_space.n == 4  # type: ignore[attr-defined]
+    result = gridcade.evaluate("random", contender.env, episodes=1)
+    assert "played with 4 actions, where machado2018 has 18" in result.notes
     with pytest.raises(InputError, match=r"does not fit here: .*10 \(Output\)"):
         gridcade.load("breakout", "Pong")

@@ -77,7 +77,7 @@ def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = Fals
         if env is None:
             raise InputError("a policy object needs an environment")
         if not isinstance(policy, Policy):
-            raise InputError(f"{policy!r} is not a policy; a policy has a method `predict`")
+            raise InputError(f"a policy has predict(observation, …); {policy!r} does not")
         return Contender(policy, type(policy).__name__, env)
     if isinstance(policy, str) and policy in BUILT_IN:
         if env is None:

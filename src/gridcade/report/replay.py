@@ -50,7 +50,7 @@ def replay(outcome: Outcome, env: str) -> Replay:
     if outcome.seed is not None and (outcome.run is None or not outcome.run.is_dir()):
         return Replay("No replay: the run folder is not here.")
     try:
-        contender = api.find(outcome.policy, env) if outcome.seed is None else api.find(outcome.run)
+        contender = api.find(outcome.run) if outcome.run else api.find(outcome.policy, env)
         frames, fps, words = _played(contender.policy, str(contender.env))
         uri, moves, shown = _encoded(frames, fps)
         if shown < len(frames):

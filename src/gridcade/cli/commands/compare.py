@@ -93,7 +93,7 @@ class Compare(Command):
             with StudyDisplay(stop) as display:
                 comparison = runner.run(study, out, report=display.report, stop=stop, **self.runner)
         except (Stopped, KeyboardInterrupt):
-            print("gridcade: stopped; the same command continues from here", file=sys.stderr)
+            print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
         interrupt_on_signal()
         disable_sdl_window()

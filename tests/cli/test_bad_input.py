@@ -1,0 +1,169 @@
+"""Bad input: one clear message, exit code 2, and nothing is changed.
+
+The functions that raise have tables of their own. Here each kind of error passes once through the
+whole command line.
+"""
+
+import os
+import re
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import SMALL, Gridcade, Result, contents
+
+from gridcade.training.run_folder import Run
+
+pytest_plugins = ("command_line_fixtures",)
+
+BAD = {  # words -> parts of the message, separated by |
+    # of the command line's own
+    "frobnicate": "unknown command 'frobnicate'|train",
+    "evalaute random": "'evalaute'|did you mean evaluate?",
+    "--frobnicate": "--frobnicate",
+    "list agent": "'agent'|'agents'",
+    "list envs dqn": "cannot list envs of 'dqn'",
+    "list presets dqm": "unknown agent 'dqm'; did you mean dqn?",
+    "train": "AGENT|ENV",
+    "train q-learning FourRooms --stpes 5": "--stpes|--steps",
+    "train q-learning FourRooms --epsilon.finale 0.5": "--epsilon.finale|--epsilon.final",
+    "train q-learning FourRooms --steps": "--steps",
+    "train q-learning FourRooms --steps ten": "--steps|'ten'",
+    "train q-learning Maze --env.size --steps 5": "--env.size needs a value",
+    "train q-learning --env.size 9": "ENV",
+    "evaluate run --env.size 9": "--env.size needs the environment's name too: --env ENV",
+    "resume run --env.size 9": "this command does not take --env.size",
+    "compare random --env FourRooms --env.size 9": "compare takes arguments with the name",
+    "solve FourRooms --criterion gain": "'gain'|average-reward",
+    "watch run --in widow": "'widow'|'window'",
+    "watch random": "'random'|--env",
+    "watch run": "no terminal to watch in|--video",
+    "demo --out run": "'run' is not empty",
+    "demo --out broken.txt": "cannot create the run folder 'broken.txt'",
+    # of the packages below, one of each kind
+    "train q-learning FourRoms": "unknown environment 'FourRoms'|did you mean FourRooms?",
+    "train q-learning FourRooms --steps 0": "steps is 0",
+    "train q-learning FourRooms --discount 1.5": "discount is 1.5",
+    "train q-learning FourRooms --config wrong.toml": "wrong.toml|'stpes'|did you mean steps?",
+    "train q-learning FourRooms --out run": "'run'|another config|env: RussellNorvig4x3 -> Four",
+    f"train q-learning {SMALL} --config run/config.toml --out run": "gridcade resume run",
+    "train q-learning CartPole": "Discrete observations|Box",
+    "train q-learning Maze --env.sise 9": "argument of Maze 'sise'|did you mean size?",
+    "train dqn CartPole --freeze conv --out none": "freeze is conv, but this network has no conv",
+    "train q-learning FourRooms --init-from run --out none": "q-learning cannot start from 'run'",
+    "solve broken.txt": "broken.txt, line 4, column 3",
+    "resume truncated --steps 30000": "truncated/checkpoints/20000",
+    "evaluate rum": "'rum'|did you mean run?",
+    "evaluate foreign": "foreign/checkpoints/20000",
+    "evaluate run --env CliffWalk": "run|does not fit",
+    "evaluate run --epsilon nan": "epsilon is nan",
+    "evaluate random --env NearAndFar --episodes 3": "NearAndFar|--steps",
+    "watch run --video film.avi": "'film.avi'|.mp4, .webp, .gif",
+    "play FourRooms": "no terminal to play in",
+    f"compare random --env FourRooms --steps 9 --out {'x' * 300}": "xxx': File name too long",
+}
+
+
+@pytest.fixture
+def spoiled(run: Path, folder: Path) -> Path:
+    """A working directory with files that cannot be used."""
+    (folder / "broken.txt").write_text("slip: 0.1\nmap:\n####\n#SX#\n####\n")
+    (folder / "wrong.toml").write_text("stpes = 5\n")
+    for name in ("truncated", "foreign"):
+        shutil.copytree(run, folder / name)
+    file = folder / "truncated/checkpoints/20000/agent.safetensors"
+    file.write_bytes(file.read_bytes()[:-20])
+    (folder / "foreign/checkpoints/20000/agent.safetensors").write_bytes(b"PK\x03\x04 a zip")
+    return folder
+
+
+def test_bad_input_has_a_message_and_changes_nothing(gridcade: Gridcade, spoiled: Path) -> None:
+    before = contents(spoiled)
+    wrong = []
+    for words, parts in BAD.items():
+        result = gridcade(*words.split())
+        message = " ".join(result.err.replace("│", " ").split())
+        complete = all(part in message for part in parts.split("|"))
+        right = result.code == 2 and not result.out and "Traceback" not in message
+        if not (right and complete and contents(spoiled) == before):
+            wrong.append((words, result))
+    assert not wrong, "\n\n".join(map(str, wrong))
+
+
+@pytest.mark.parametrize("words", ["evaluate run", "resume run", "watch run --video film.webp"])
+def test_run_of_an_older_version_is_an_error(gridcade: Gridcade, run: Path, words: str) -> None:
+    file = run / "config.toml"
+    text = file.read_text()
+    assert "format = 2\n" in text
+    file.write_text(text.replace("format = 2\n", ""))
+    result = gridcade(*words.split())
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "'run' was written by an older version of Gridcade" in result.err
+    assert "train again" in result.err
+
+
+# ---- errors of a training that has begun
+
+DQN = (
+    "dqn CartPole --epoch 200 --learn-start 100 --replay-capacity 500 --hidden 200 "
+    "--evaluation-every 99"
+)
+
+
+@pytest.fixture
+def dqn(gridcade: Gridcade) -> Run:
+    """A run of DQN with one checkpoint."""
+    assert gridcade("train", *DQN.split(), "--steps", 200, "--out", "run").code == 0
+    return Run("run")
+
+
+def check_error(result: Result, run: Run, *parts: str) -> None:
+    """Check that the error is one line with these parts, and that the checkpoint is readable."""
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    for part in parts:
+        assert part in result.err
+    assert run.last_checkpoint() == 200
+    run.load_checkpoint(200)
+
+
+def test_changed_replay_file_is_an_error(gridcade: Gridcade, dqn: Run) -> None:
+    file = dqn.path / "replay" / "rewards.bin"
+    os.truncate(file, file.stat().st_size // 2)
+    check_error(gridcade("resume", "run", "--steps", 400), dqn, "rewards.bin", "was changed")
+
+
+def test_checkpoint_of_another_network_is_an_error(gridcade: Gridcade, dqn: Run) -> None:
+    file = dqn.path / "config.toml"
+    file.write_text(file.read_text().replace("200,\n]", "201,\n]"))
+    result = gridcade("resume", "run", "--steps", 400)
+    check_error(result, dqn, "does not fit this run", "has shape (200, 4), not (201, 4)")
+
+
+def test_loss_that_is_not_finite_ends_the_training(gridcade: Gridcade, dqn: Run) -> None:
+    file = dqn.path / "config.toml"
+    changed = re.sub("learning_rate = .*", "learning_rate = 1e300", file.read_text())
+    file.write_text(changed)
+    result = gridcade("resume", "run", "--steps", 400)
+    check_error(result, dqn, "the loss is nan", "learning diverged")
+
+
+def test_full_disk_is_an_error_and_keeps_the_checkpoint(gridcade: Gridcade, dqn: Run) -> None:
+    """The kernel refuses large files, as it refuses all files on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, limits[1]))
+    try:
+        result = gridcade("resume", "run", "--steps", 400)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    check_error(result, dqn, "cannot write", "run/checkpoints/", "the last one is kept")
+    assert not list(dqn.path.glob(".*.tmp"))
+
+
+def test_replay_larger_than_the_disk_is_an_error(gridcade: Gridcade) -> None:
+    words = DQN.replace("--replay-capacity 500", "--replay-capacity 100_000_000_000_000")
+    result = gridcade("train", *words.split(), "--steps", 200, "--out", "run")
+    assert result.code == 2
+    assert "cannot reserve" in result.err
+    assert "GB are needed" in result.err

@@ -1,0 +1,103 @@
+"""The command line in a process of its own: terminals, signals, pipes and missing displays."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from command_line import SMALL, Gridcade, contents
+
+from gridcade.training.run_folder import Run
+
+pytest_plugins = ("command_line_fixtures",)
+
+COMMAND = [sys.executable, "-m", "gridcade.cli.main"]
+DISPLAYS = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+BAR = re.compile(
+    r"[━╸╺]+ +(\d+)% ([\d.]+)k steps  ([\d.]+)k/s (\d\d:\d\d|--:--|\d:\d\d:\d\d) return (\S+)"
+)
+
+
+def test_training_shows_a_bar_and_ctrl_c_leaves_a_run_to_resume(
+    gridcade: Gridcade, folder: Path
+) -> None:
+    words = f"train q-learning {SMALL} --steps 40_000 --epoch 1000 --envs 2 --out run"
+    env = {**os.environ, "TERM": "xterm-256color"}
+    env.pop("COLUMNS")
+    child: Any = pexpect.spawn(
+        sys.executable,
+        [*COMMAND[1:], *words.split()],
+        encoding="utf-8",
+        dimensions=(24, 80),
+        timeout=60,
+        env=env,
+        cwd=str(folder),
+    )
+    child.expect(r"[3-9]\d%")
+    text = child.before
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+
+    text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", text)
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if "━" in line]
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "…" in line]  # nothing was cut off
+    bars = [match.groups() for line in lines if (match := BAR.fullmatch(line))]
+    assert len(bars) > 3
+    percents = [int(groups[0]) for groups in bars]
+    assert percents == sorted(percents)
+    for percent, steps, speed, _, _ in bars:
+        assert float(steps) == pytest.approx(0.4 * int(percent), abs=0.4)
+        assert float(speed) > 0.1
+
+    stopped = Run("run").last_checkpoint()
+    assert 0 < stopped < 40_000
+    assert f"stopped after {stopped:,} steps" in child.before
+    assert "gridcade resume run\r\n" in child.before
+    end = stopped // 1000 * 1000 + 2000
+    assert gridcade("resume", "run", "--steps", end)[::2] == (0, "")
+    assert [m["steps"] for m in Run("run").metrics()] == list(range(1000, end + 1, 1000))
+
+
+def test_closed_pipe_is_not_an_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # as `head` does at its end
+    words = [*COMMAND, "list", "agents"]
+    process = subprocess.Popen(words, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "")
+
+
+def run_without_display(driver: str | None, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command where no display exists, with a video driver of SDL."""
+    env = {key: value for key, value in os.environ.items() if key not in DISPLAYS}
+    if driver is not None:
+        env["SDL_VIDEODRIVER"] = driver
+    return subprocess.run([*COMMAND, *words], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_video_needs_no_display(folder: Path) -> None:
+    pytest.importorskip("pygame")
+    words = "watch random --env CartPole --video film.webp --episodes 1"
+    done = run_without_display(None, *words.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "film.webp").is_file()
+
+
+@pytest.mark.parametrize("driver", ["nonsense", pytest.param(None, marks=pytest.mark.slow)])
+def test_window_needs_a_display(driver: str | None, folder: Path) -> None:
+    pytest.importorskip("pygame")
+    words = "watch random --env FourRooms --in window --video film.webp"
+    done = run_without_display(driver, *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert "gridcade: " in done.stderr
+    assert "open a window" in done.stderr
+    assert not contents(folder)
