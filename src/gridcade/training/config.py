@@ -52,6 +52,8 @@ class RunSettings:
         check_seed(self.seed)
         for name in ("steps", "epoch", "evaluation_episodes", "evaluation_every", "envs"):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int):
+                raise InputError(f"{name} is {value}; it must be a whole number")
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be 1 or more")
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
