@@ -331,7 +331,8 @@ def show_solution(
         print(json.dumps(plain))
         return
     from gridcade.envs.gridworld import TabularEnv
-    from gridcade.watch.terminal import arrow_panel, colour_depth
+    from gridcade.envs.rendering import Overlay
+    from gridcade.watch.text_pictures import arrow_panel, color_depth
 
     words = {
         "return": "expected return",
@@ -355,17 +356,8 @@ def show_solution(
         rows = max(out.height - 4 if out.is_terminal else 60, 20, height)  # what is long scrolls
         if (hidden := width - columns // 2) > 0:
             print(f"{hidden} of {width} columns do not fit into this terminal")
-        lines = arrow_panel(
-            world.world,
-            world.places,
-            values,
-            solution.policy,
-            world.moves,
-            None,
-            columns,
-            rows,
-            colour_depth(sys.stdout),
-        )
+        overlay = Overlay(values, solution.policy)
+        lines = arrow_panel(world, overlay, None, columns, rows, color_depth(sys.stdout))
         print("\n".join(lines))
     elif len(solution.values) <= 64:
         for state, (value, row) in enumerate(zip(solution.values, solution.policy, strict=True)):

@@ -16,7 +16,7 @@ from gridcade.agents.base import Policy
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Actor
 from gridcade.formatting import number
-from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, drawable, play_frames
+from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, make_rgb_env, play_frames
 from gridcade.recording.video import check_video, save_video
 from gridcade.study.comparison import Outcome
 
@@ -64,7 +64,7 @@ def _played(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
     """Frames, how many of them a second, and what they show."""
     frames: list[Pixels] = []
     returns: list[str] = []
-    with closing(drawable(env)) as shown:
+    with closing(make_rgb_env(env)) as shown:
         pace = float(shown.metadata.get("render_fps") or DEFAULT_FPS)
         stride = ceil(pace / MOST_FPS)
         fps = pace / stride
@@ -73,7 +73,7 @@ def _played(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
             Actor(policy, shown, None, deterministic=True), shown, EPISODES, SEED
         ):
             if frame.end:
-                returns.append(number(frame.total))
+                returns.append(number(frame.episode_return))
                 frames += [_small(frame.picture)] * round(1 + END_PAUSE * fps)
             elif frame.steps % stride == 0:
                 frames.append(_small(frame.picture))
