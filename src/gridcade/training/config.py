@@ -98,7 +98,7 @@ def _split(file: Path) -> tuple[RunSettings, Table]:
     table = read_toml(file)
     if "agent" in table and table.get("format", 1) != FORMAT:
         raise InputError(
-            f"'{file.parent}' was written by an older version of Gridcade (run folder format "
+            f"'{file.parent}' was written by another version of Gridcade (run folder format "
             f"{table.get('format', 1)}, this version reads {FORMAT}): train again"
         )
     hyperparameters = table.pop("hyperparameters", {})
