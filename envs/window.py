@@ -1,4 +1,4 @@
-"""A window for pictures, by pygame-ce; loaded only when one is opened."""
+"""A window that shows images. pygame-ce is imported when the first window opens."""
 
 import os
 from typing import Any
@@ -10,10 +10,15 @@ from gridcade.errors import InputError
 
 
 class Window:
-    """One window that shows pictures and hears keys.
+    """A window that shows images and reads keys.
+
+    Args:
+        title: the window's title.
+        width: in pixels.
+        height: in pixels.
 
     Raises:
-        InputError: pygame-ce is not installed, or there is no screen to open a window on.
+        InputError: pygame-ce is not installed, or the machine has no display.
     """
 
     def __init__(self, title: str, width: int, height: int):
@@ -21,22 +26,27 @@ class Window:
         try:
             import pygame
         except ImportError:
-            raise InputError("a window needs pygame-ce: pip install 'gridcade[window]'") from None
+            raise InputError(
+                "a window requires pygame-ce; install it: pip install 'gridcade[window]'"
+            ) from None
         self._pygame: Any = pygame
         try:
             pygame.display.init()
             self._screen = pygame.display.set_mode((width, height))
         except pygame.error as error:
-            raise InputError(f"cannot open a window here: {error}") from None
+            raise InputError(f"cannot open a window: {error}") from None
+        # Without a display SDL falls back to its offscreen driver, whose window nobody sees.
         if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
-            pygame.display.quit()  # SDL found no screen, and would draw into memory for nobody
-            raise InputError("no screen to open a window on; watch in a terminal, or write a video")
+            pygame.display.quit()
+            raise InputError(
+                "cannot open a window: no display found; watch in the terminal or write a video"
+            )
         pygame.display.set_caption(title)
         self._clock = pygame.time.Clock()
 
-    def show(self, picture: NDArray[np.uint8], fps: float) -> None:
-        """Show a picture (uint8, height x width x 3), no sooner than 1 / fps after the last one."""
-        surface = self._pygame.surfarray.make_surface(picture.swapaxes(0, 1))
+    def show(self, image: NDArray[np.uint8], fps: float) -> None:
+        """Show an image, [height, width, 3], and wait until 1 / fps seconds after the last one."""
+        surface = self._pygame.surfarray.make_surface(image.swapaxes(0, 1))
         if surface.get_size() != self._screen.get_size():
             surface = self._pygame.transform.scale(surface, self._screen.get_size())
         self._screen.blit(surface, (0, 0))
@@ -45,7 +55,7 @@ class Window:
         self._clock.tick(fps)
 
     def keys(self) -> list[str]:
-        """The names of the keys pressed since the last call; closing the window is `escape`."""
+        """The names of the keys pressed since the last call; closing the window adds `escape`."""
         pressed = []
         for event in self._pygame.event.get():
             if event.type == self._pygame.QUIT:

@@ -306,7 +306,7 @@ def test_the_panel_shows_the_optimal_policy_of_four_rooms(
     high = len(lines) // world.height
     assert (wide, high) == {39: (3, 1), 80: (3, 1), 26: (2, 1), 200: (7, 3)}[columns]
     screen = seen(lines, wide * world.width)
-    colours = rendering.value_colours(best.values)
+    colours = rendering.value_colors(best.values)
     for r in range(world.height):
         for c in range(world.width):
             character, ink, ground = screen.cells[r * high + high // 2][c * wide + (wide - 1) // 2]

@@ -328,7 +328,7 @@ def show_solution(
         }
         print(json.dumps(plain))
         return
-    from gridcade.envs.gridworld import TabularEnv
+    from gridcade.envs.tabular import TabularEnv
     from gridcade.watch.terminal import arrow_panel, colour_depth
 
     words = {

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.base import Policy
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.evaluate import Actor
 from gridcade.evaluation.policies import Quit

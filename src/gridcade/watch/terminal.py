@@ -122,7 +122,7 @@ def arrow_panel(
     states[tuple(np.asarray(places).T)] = np.arange(len(places))
     arrows = _arrows(np.asarray(policy), moves) if policy is not None else None
     values = np.asarray(np.full(len(places), np.nan) if values is None else values, np.float64)
-    heat = rendering.value_colours(values)
+    heat = rendering.value_colors(values)
     drawn = [world.legend[symbol] for symbol in set("".join(world.rows))]
     best_end = max((cell.reward for cell in drawn if cell.end), default=0.0)
     grounds = np.zeros((len(down), len(right), 3), dtype=np.uint8)
@@ -294,7 +294,7 @@ def _arrows(policy: NDArray[np.float64], moves: rendering.Moves) -> NDArray[np.s
     return np.where(ties == 1, signs, np.where(ties == len(moves), "·", "+"))
 
 
-def _ground(cell: Cell, best_end: float) -> rendering.Colour:
+def _ground(cell: Cell, best_end: float) -> rendering.Color:
     """The colour of a cell that shows no value."""
     if cell.wall:
         return rendering.WALL
