@@ -1,97 +1,74 @@
-"""The window shows the picture, hears keys, and says what is missing."""
+"""Windows: they show images and read keys; a missing display or library is an input error."""
 
-import os
-import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gridcade.envs import registry
+from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.window import Window
 from gridcade.errors import InputError
 
 
-def run(program: str, driver: str = "dummy") -> list[str]:
-    """The lines that a program prints, with no screen."""
-    env = {**os.environ, "SDL_VIDEODRIVER": driver}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+@pytest.fixture
+def pygame() -> Any:
+    """pygame, which draws into memory: the suite sets SDL_VIDEODRIVER to `dummy`."""
+    return pytest.importorskip("pygame")
 
 
-SHOW = """
-import numpy as np
-import pygame
-from gridcade.envs import registry
-
-human = registry.make("FourRooms", render_mode="human")
-drawn = registry.make("FourRooms", render_mode="rgb_array")
-for env in (human, drawn):
-    env.unwrapped.metadata = {**env.unwrapped.metadata, "render_fps": 1000}
-    env.reset(seed=4)
-print(pygame.display.get_caption()[0])
-for action in (1, 1, 2, 3):
-    human.step(action), drawn.step(action)
-    shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
-    print(np.array_equal(shown, drawn.render()))
-print(human.render())
-human.close()
-print(pygame.display.get_init())
-human.close()
-"""
+def make_four_rooms(render_mode: str) -> TabularEnv:
+    env = registry.make("FourRooms", render_mode=render_mode).unwrapped
+    assert isinstance(env, TabularEnv)
+    return env
 
 
-def test_the_window_shows_each_step() -> None:
-    pytest.importorskip("pygame")
-    assert run(SHOW) == ["Four rooms", "True", "True", "True", "True", "None", "False"]
+def test_human_rendering_shows_each_step(pygame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TabularEnv.metadata, "render_fps", 1000)
+    human, reference = make_four_rooms("human"), make_four_rooms("rgb_array")
+    human.reset(seed=4)
+    reference.reset(seed=4)
+    assert pygame.display.get_caption()[0] == "Four rooms"
+    for action in (1, 1, 2, 3):
+        human.step(action)
+        reference.step(action)
+        shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+        np.testing.assert_array_equal(shown, reference.render())
+    assert human.render() is None
+    human.close()
+    assert not pygame.display.get_init()
+    human.close()  # closing twice is allowed
 
 
-KEYS = """
-import numpy as np
-import pygame
-from gridcade.envs.window import Window
-
-window = Window("keys", 40, 30)
-window.show(np.full((60, 80, 3), 200, dtype=np.uint8), fps=1000)
-shown = pygame.surfarray.array3d(pygame.display.get_surface())
-print(shown.shape, shown.min(), shown.max())
-for key in (pygame.K_UP, pygame.K_a):
-    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
-pygame.event.post(pygame.event.Event(pygame.KEYUP, key=pygame.K_a))
-pygame.event.post(pygame.event.Event(pygame.QUIT))
-print(window.keys(), window.keys(), pygame.display.get_init())
-window.close()
-print(pygame.display.get_init())
-"""
+def test_a_window_scales_images_and_reads_keys(pygame: Any) -> None:
+    window = Window("keys", 40, 30)
+    window.show(np.full((60, 80, 3), 200, dtype=np.uint8), fps=1000)
+    shown = pygame.surfarray.array3d(pygame.display.get_surface())
+    assert shown.shape == (40, 30, 3)
+    assert (shown == 200).all()
+    for key in (pygame.K_UP, pygame.K_a):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+    pygame.event.post(pygame.event.Event(pygame.KEYUP, key=pygame.K_a))
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    assert window.keys() == ["up", "a", "escape"]
+    assert window.keys() == []
+    assert pygame.display.get_init()  # the window is open until it is closed
+    window.close()
+    assert not pygame.display.get_init()
 
 
-def test_the_window_scales_pictures_and_hears_keys() -> None:
-    pytest.importorskip("pygame")
-    assert run(KEYS) == ["(40, 30, 3) 200 200", "['up', 'a', 'escape'] [] True", "False"]
-
-
-def test_a_missing_screen_is_an_input_error() -> None:
-    pytest.importorskip("pygame")
-    program = """
-from gridcade.envs.window import Window
-from gridcade.errors import InputError
-try:
-    Window("x", 10, 10)
-except InputError as error:
-    print(error)
-"""
-    [told] = run(program, driver="nonsense")
-    assert told.startswith("cannot open a window here: ")
+def test_a_missing_display_is_an_input_error(pygame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pygame.display.quit()
+    monkeypatch.setenv("SDL_VIDEODRIVER", "nonsense")
+    with pytest.raises(InputError, match="cannot open a window: "):
+        Window("x", 10, 10)
 
 
 def test_a_missing_pygame_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing: Any = None
-    monkeypatch.setitem(sys.modules, "pygame", nothing)
+    monkeypatch.setitem(sys.modules, "pygame", None)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[window\]'"):
         Window("x", 10, 10)
     env = registry.make("FourRooms", render_mode="human")
-    with pytest.raises(InputError, match="a window needs pygame-ce"):
+    with pytest.raises(InputError, match="a window requires pygame-ce"):
         env.reset(seed=0)
