@@ -20,9 +20,9 @@ from gridcade.agents.q_learning import (
 from gridcade.agents.schedules import Schedule
 from gridcade.agents.tabular_loop import Transition, train_many
 from gridcade.envs import registry
-from gridcade.envs.gridworld import GridWorld, TabularEnv
+from gridcade.envs.gridworld import GridWorld
 from gridcade.envs.maps import parse_world
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.experience.step import TOTALS, Step

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gridcade.envs.atari import MNIHS_GAMES, known_games
+from gridcade.envs.atari import MNIH2013_GAMES, known_games
 from gridcade.errors import InputError
 from gridcade.report.atari_scores import Mnih2013, Nature2015, normalised, published, scores
 
@@ -82,7 +82,7 @@ def test_known_rows() -> None:
 
 def test_games_are_called_as_the_environments_are() -> None:
     assert published().keys() <= set(known_games())
-    assert {game for game, row in published().items() if row.mnih2013} == set(MNIHS_GAMES)
+    assert {game for game, row in published().items() if row.mnih2013} == set(MNIH2013_GAMES)
     assert scores("Adventure") is None
 
 

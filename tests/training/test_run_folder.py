@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.errors import InputError, WriteError
-from gridcade.seeding import SEEDS
+from gridcade.seeding import SEED_LIMIT
 from gridcade.training import run_folder as run_module
 from gridcade.training.config import RunConfig, differences, from_dict, read_toml, to_dict
 from gridcade.training.run_folder import KEPT_CHECKPOINTS, Run, load_tensors, write_text
@@ -146,7 +146,7 @@ configs = st.builds(
     agent=st.just("q-learning"),
     env=st.text(),
     preset=st.text(),
-    seed=st.integers(0, SEEDS - 1),
+    seed=st.integers(0, SEED_LIMIT - 1),
     steps=st.integers(1, 1 << 62),
     minutes=st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False),
     epoch=st.integers(1, 1 << 62),

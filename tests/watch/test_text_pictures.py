@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from screens import Color, Screen, drawn, visible
 
 from gridcade.envs import rendering
-from gridcade.envs.gridworld import TabularEnv
+from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.maps import load_world
 from gridcade.envs.registry import make
 from gridcade.envs.rendering import Overlay

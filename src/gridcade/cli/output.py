@@ -330,7 +330,7 @@ def show_solution(
         }
         print(json.dumps(plain))
         return
-    from gridcade.envs.gridworld import TabularEnv
+    from gridcade.envs.tabular import TabularEnv
     from gridcade.envs.rendering import Overlay
     from gridcade.watch.text_pictures import arrow_panel, color_depth
 

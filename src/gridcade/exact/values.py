@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.base import Policy, StochasticPolicy
-from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError
 from gridcade.exact import solver
 

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
-from gridcade.envs.gridworld import TabularEnv
+from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.registry import time_limit
 from gridcade.experience.step import Step
 from gridcade.experience.vector import reset

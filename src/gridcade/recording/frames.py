@@ -10,8 +10,8 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector.utils import concatenate, create_empty_array
 
 from gridcade.envs import registry
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Actor
 from gridcade.evaluation.policies import state_values

@@ -5,8 +5,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.registry import TransparentWrapper, known_model
+from gridcade.envs.registry import known_model
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.policies import Human, Quit

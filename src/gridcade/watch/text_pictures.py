@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gridcade.envs import rendering
-from gridcade.envs.gridworld import TabularEnv
+from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.maps import Cell
 from gridcade.recording.video import Picture
 
