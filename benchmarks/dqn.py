@@ -46,9 +46,9 @@ ACTIONS = 4
 
 def ours(network: Any) -> EpisodeRunner:
     """Our DQN in its emulators."""
+    from gridcade.agents.base import in_memory
     from gridcade.agents.deep import Spaces
     from gridcade.agents.dqn import DQN, DQNConfig
-    from gridcade.agents.base import in_memory
     from gridcade.agents.schedules import Schedule
     from gridcade.experience.vector import make_vector
 

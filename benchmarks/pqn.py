@@ -44,6 +44,7 @@ ACTIONS = 4
 
 def ours() -> EpisodeRunner:
     """Our PQN in its emulators."""
+    from gridcade.agents.base import in_memory
     from gridcade.agents.deep import Spaces
     from gridcade.agents.pqn import PQN, PQNConfig
     from gridcade.agents.schedules import Schedule

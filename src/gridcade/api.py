@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import gymnasium as gym
 
@@ -15,7 +15,8 @@ from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transf
 from gridcade.envs import registry
 from gridcade.envs.registry import make
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, Progress, evaluate_policy
+from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.exact import solver
 from gridcade.training.config import RunConfig
@@ -99,32 +100,25 @@ def evaluate(
     policy: Any,
     env: str | Env | None = None,
     *,
-    episodes: int | None = None,
-    steps: int | None = None,
-    precision: float | None = None,
-    seed: int = 0,
-    epsilon: float | None = None,
-    stochastic: bool = False,
-    confidence: float = 0.95,
-    discount: float = 0.99,
     trust: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
+    **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
-    """Measure a policy; see `find` for the names and `gridcade.evaluation.evaluate.measure` for the rest."""
+    """Evaluate a policy, given by an object or by name.
+
+    Args:
+        policy: see `find`.
+        env: see `find`.
+        trust: see `find`.
+        progress: called during the evaluation; see `ProgressCallback`.
+        **options: see `gridcade.evaluation.options.EvaluationOptions`.
+
+    Raises:
+        InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
+    """
     contender = find(policy, env, trust=trust)
     return evaluate_policy(
-        contender.policy,
-        contender.env,
-        episodes=episodes,
-        steps=steps,
-        precision=precision,
-        seed=seed,
-        epsilon=epsilon,
-        stochastic=stochastic,
-        confidence=confidence,
-        discount=discount,
-        name=contender.name,
-        progress=progress,
+        contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
 
 

@@ -184,7 +184,6 @@ def test_mnih2013_cnn_computes_what_gridcades_network_does() -> None:
         np.testing.assert_allclose(ours[-1](features), ours(frames), atol=1e-5)
 
 
-
 def test_rmsprop_on_mean_losses_takes_the_same_steps_as_on_sums() -> None:
     """A mean over 32 samples divides gradients by 32, so the minimum is divided by 32 squared."""
     config = config_of("sb3-dqn", "nature2015")

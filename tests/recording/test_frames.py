@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import (
     TabularPolicy,
     UniformPolicy,
@@ -30,8 +30,8 @@ from gridcade.recording.frames import (
 SMALL = "RussellNorvig4x3"
 
 
-def greedy(policy: Any, env: gym.Env[Any, Any]) -> Actor:
-    return Actor(policy, env, None, deterministic=True)
+def greedy(policy: Any, env: gym.Env[Any, Any]) -> EvaluatedPolicy:
+    return EvaluatedPolicy(policy, env, None, deterministic=True)
 
 
 def play(name: str, policy: Any, episodes: int, seed: int = 0) -> list[Frame]:

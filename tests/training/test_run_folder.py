@@ -204,19 +204,34 @@ def test_a_value_out_of_its_range_is_told(values: dict[str, Any], told: str) -> 
         replace(CONFIG, **values)
 
 
+HEAD = "agent = 'x'\nformat = 2\n"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("a = = 3", r"config\.toml: Invalid value \(at line 1, column 5\)"),
-        ("agent = 'x'\nformat = 2\nenv = 'y", r"config\.toml: .*\(at .*\)"),
+        (HEAD + "env = 'y", r"config\.toml: .*\(at .*\)"),
         (b"agent = '\xff'", r"config\.toml: .*can't decode byte"),
-        ("agent = 'x'\nformat = 2\nenv = 'y'\nstesp = 3", r"config\.toml: unknown field 'stesp'; .* steps\?"),
-        ("agent = 'x'\nformat = 2\nenv = 3\nsteps = 1", r"config\.toml: Expected `str`, got `int`.*env"),
-        ("agent = 'x'\nformat = 2\nsteps = 1", r"config\.toml: .*missing required field `env`"),
-        ("agent = 'x'\nformat = 2\nenv = 'y'\nsteps = 1.5", r"config\.toml: Expected `int.*steps"),
-        ("agent = 'x'\nformat = 2\nenv = 'y'\nsteps = true", r"config\.toml: Expected `int.*steps"),
-        ("agent = 'x'\nformat = 2\nenv = 'y'\nsteps = -1", r"config\.toml: steps is -1; it must be 1 or more"),
-        ("agent = 'x'\nformat = 2\nenv = 'y'", r"config\.toml: a run needs steps, minutes, or both"),
+        (
+            HEAD + "env = 'y'\nstesp = 3",
+            r"config\.toml: unknown field 'stesp'; .* steps\?",
+        ),
+        (
+            HEAD + "env = 3\nsteps = 1",
+            r"config\.toml: Expected `str`, got `int`.*env",
+        ),
+        (HEAD + "steps = 1", r"config\.toml: .*missing required field `env`"),
+        (HEAD + "env = 'y'\nsteps = 1.5", r"config\.toml: Expected `int.*steps"),
+        (HEAD + "env = 'y'\nsteps = true", r"config\.toml: Expected `int.*steps"),
+        (
+            HEAD + "env = 'y'\nsteps = -1",
+            r"config\.toml: steps is -1; it must be 1 or more",
+        ),
+        (
+            HEAD + "env = 'y'",
+            r"config\.toml: a run needs steps, minutes, or both",
+        ),
     ],
 )
 def test_a_mistake_in_a_config_file_is_told_with_its_place(
@@ -284,7 +299,9 @@ def test_differences_name_each_field_and_both_values() -> None:
 @pytest.mark.parametrize("line", ["", "format = 1\n", "format = 3\n"])
 def test_a_folder_of_another_format_is_refused_in_one_line(line: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(f"{line}agent = 'q-learning'\nenv = 'FourRooms'\n")
-    told = r"was written by another version of Gridcade \(run folder format .*reads 2\): train again$"
+    told = (
+        r"was written by another version of Gridcade \(run folder format .*reads 2\): train again$"
+    )
     with pytest.raises(InputError, match=told):
         Run(tmp_path)
 

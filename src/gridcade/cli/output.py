@@ -330,8 +330,8 @@ def show_solution(
         }
         print(json.dumps(plain))
         return
-    from gridcade.envs.tabular import TabularEnv
     from gridcade.envs.rendering import Overlay
+    from gridcade.envs.tabular import TabularEnv
     from gridcade.watch.text_pictures import arrow_panel, color_depth
 
     words = {

@@ -7,8 +7,9 @@ import numpy as np
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
-from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.registry import time_limit
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.wrappers import SupportsAsyncStep
 from gridcade.experience.step import Step
 from gridcade.experience.vector import reset
 from gridcade.seeding import Purpose, episode_seed
@@ -29,19 +30,6 @@ class Learner(Protocol):
 
     def update(self) -> None:
         """Learn."""
-        ...
-
-
-@runtime_checkable
-class SupportsAsyncStep(Protocol):
-    """Environments that step while the caller computes, as Gymnasium's AsyncVectorEnv does."""
-
-    def step_async(self, actions: NDArray[Any]) -> None:
-        """Begin a step."""
-        ...
-
-    def step_wait(self) -> Any:
-        """Wait for the step; returns what `step` returns."""
         ...
 
 

@@ -13,7 +13,7 @@ from gridcade.envs import registry
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
 from gridcade.recording.video import Picture
@@ -39,7 +39,7 @@ class Frame:
     end: str  # how the episode ended; "" before its last frame
 
 
-def play_frames(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Frame]:
+def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> Iterator[Frame]:
     """Play episodes and yield a frame after every reset and every step.
 
     Args:
@@ -93,7 +93,7 @@ def render_picture(env: Env) -> Picture:
         raise InputError(f"cannot draw this environment: {error}") from None
 
 
-def read_value_overlay(actor: Actor, env: Env) -> Overlay | None:
+def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
     """Read a tabular policy's state values and action probabilities.
 
     Returns:

@@ -14,7 +14,7 @@ from PIL import Image
 from gridcade import api
 from gridcade.agents.base import Policy
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.formatting import number
 from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, make_rgb_env, play_frames
 from gridcade.recording.video import check_video, save_video
@@ -70,7 +70,7 @@ def _played(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
         fps = pace / stride
         most = int(SECONDS * fps)
         for frame in play_frames(
-            Actor(policy, shown, None, deterministic=True), shown, EPISODES, SEED
+            EvaluatedPolicy(policy, shown, None, deterministic=True), shown, EPISODES, SEED
         ):
             if frame.end:
                 returns.append(number(frame.episode_return))

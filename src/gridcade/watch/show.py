@@ -7,7 +7,7 @@ import gymnasium as gym
 
 from gridcade.agents.base import Policy
 from gridcade.errors import InputError, unknown
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.recording.frames import (
     DEFAULT_FPS,
     make_rgb_env,
@@ -72,7 +72,7 @@ def watch(
     try:
         fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)
         playback = Playback(fps)
-        actor = Actor(policy, shown, options.get("epsilon"), deterministic=True)
+        actor = EvaluatedPolicy(policy, shown, options.get("epsilon"), deterministic=True)
         value_overlay = read_value_overlay(actor, shown)
         show = Presentation(shown, value_overlay, title, episodes)
         frames = play_frames(actor, shown, episodes, seed)
