@@ -280,10 +280,10 @@ class Compare:
         from gridcade import report
         from gridcade.cli import output
         from gridcade.study import runner
-        from gridcade.study.study import from_words
+        from gridcade.study.study import study_from_arguments
         from gridcade.study.task import Stopped
 
-        study, name = from_words(
+        study, name = study_from_arguments(
             self.contenders,
             self.environments,
             self.preset,
@@ -297,7 +297,7 @@ class Compare:
         stop = _interrupt()
         try:
             with output.StudyDisplay(stop) as display:
-                comparison = runner.run(
+                comparison = runner.run_study(
                     study,
                     out,
                     backend=self.backend,
@@ -311,9 +311,10 @@ class Compare:
             sys.exit(INTERRUPTED)
         _interrupt_at_once()
         _draw_unseen()
+        report.write_results(comparison, out)
         output.show_comparison(comparison)
         print(f"results: {out}/results.json")
-        print(f"report:  {report.write(comparison, out)}")
+        print(f"report:  {report.write_page(comparison, out)}")
         if comparison.failures:
             sys.exit(1)
 

@@ -152,9 +152,9 @@ class StudyDisplay:
         table = Table.grid(padding=(0, 2))
         for one in running[: max(err.height - 3, 1)]:
             steps = f"{short(one.steps)} steps" if one.steps else ""
-            worth = "" if one.worth is None else f"latest {number(one.worth)}"
+            score = "" if one.score is None else f"latest {number(one.score)}"
             bar = ProgressBar(total=1.0, completed=one.share, width=20)
-            table.add_row(Text(one.name), bar, one.phase, steps, worth)
+            table.add_row(Text(one.name), bar, one.phase, steps, score)
         counts = Counter(one.phase for one in statuses)
         words = [f"{counts[phase]} {phase}" for phase in ("done", "waiting", "failed")]
         words = [f"{len(running)} running", *words]
@@ -232,21 +232,24 @@ def show_run(run: Run) -> bool:
 
 def show_comparison(comparison: Comparison) -> None:
     """Print what every contender is worth on every environment, what follows, and what failed."""
-    from gridcade.report import findings, tables, words
+    from gridcade.report import tables
+    from gridcade.report.analysis import analyze, num_tests
+    from gridcade.report.verdicts import environment_sentences, score_sentence
 
-    study, found = comparison.study, findings.find(comparison)
-    for one in found:
-        scores = tables.scores(one, study.confidence)
-        heading = Text.assemble((one.env, "bold"), f": {one.names.words}")
+    study, analyses = comparison.study, analyze(comparison)
+    for analysis in analyses:
+        scores = tables.score_table(analysis, study.confidence)
+        heading = Text.assemble((analysis.env, "bold"), f": {analysis.names.title}")
         out.print(heading, soft_wrap=not out.is_terminal)
-        columns = scores.head[:4]  # the gap to the optimum finds no room
+        columns = scores.head[:4]  # without the gap to the optimum, to fit into a terminal
         table = _numbers(*columns)
         for row in scores.rows:
             table.add_row(*map(Text, row.cells[: len(columns)]))
         out.print(table)
         out.print()
-        verdicts = words.verdicts(one, study.confidence, findings.tests(found))
-        for sentence in (words.introduction(one, study.episodes), *(said for said, _ in verdicts)):
+        verdicts = environment_sentences(analysis, study.confidence, num_tests(analyses))
+        sentences = (sentence for sentence, _ in verdicts)
+        for sentence in (score_sentence(analysis, study.episodes), *sentences):
             out.print(sentence, soft_wrap=not out.is_terminal)
         out.print()
     for failure in comparison.failures:
