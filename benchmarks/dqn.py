@@ -22,7 +22,7 @@ import numpy as np
 import tyro
 from side_by_side import (
     GAME,
-    EpisodeRunner,
+    Learner,
     Parts,
     clock,
     compare,
@@ -44,7 +44,7 @@ EPSILON = 0.1
 ACTIONS = 4
 
 
-def ours(network: Any) -> EpisodeRunner:
+def ours(network: Any) -> Learner:
     """Our DQN in its emulators."""
     from gridcade.agents.base import in_memory
     from gridcade.agents.deep import Spaces
@@ -93,10 +93,10 @@ def ours(network: Any) -> EpisodeRunner:
         }
         return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
 
-    return EpisodeRunner(play, parts)
+    return Learner(play, parts)
 
 
-def theirs(network: Any, envs: int) -> EpisodeRunner:
+def theirs(network: Any, envs: int) -> Learner:
     """stable-baselines3's DQN in as many emulators."""
     from stable_baselines3 import DQN
 
@@ -118,7 +118,7 @@ def theirs(network: Any, envs: int) -> EpisodeRunner:
     assert model.replay_buffer is not None
     for array in (model.replay_buffer.observations, model.replay_buffer.next_observations):
         array[:] = 1
-    return EpisodeRunner(sb3(model, STEPS, WARM))
+    return Learner(sb3(model, STEPS, WARM))
 
 
 def main(

@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 from side_by_side import (
     GAME,
-    EpisodeRunner,
+    Learner,
     Parts,
     clock,
     compare,
@@ -42,7 +42,7 @@ STEPS = 8 * ENVS * ROLLOUT  # a round
 ACTIONS = 4
 
 
-def ours() -> EpisodeRunner:
+def ours() -> Learner:
     """Our PQN in its emulators."""
     from gridcade.agents.base import in_memory
     from gridcade.agents.deep import Spaces
@@ -82,10 +82,10 @@ def ours() -> EpisodeRunner:
         }
         return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
 
-    return EpisodeRunner(play, parts)
+    return Learner(play, parts)
 
 
-def theirs() -> EpisodeRunner:
+def theirs() -> Learner:
     """stable-baselines3's PPO in as many emulators."""
     from stable_baselines3 import PPO
 
@@ -98,7 +98,7 @@ def theirs() -> EpisodeRunner:
         policy_kwargs=sb3_policy("2013"),
         seed=0,
     )
-    return EpisodeRunner(sb3(model, STEPS, WARM))
+    return Learner(sb3(model, STEPS, WARM))
 
 
 def main(

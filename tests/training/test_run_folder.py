@@ -97,7 +97,7 @@ def test_an_empty_folder_may_be_there_and_anything_else_not(tmp_path: Path) -> N
     assert Run.create(tmp_path / "empty", CONFIG, None).config == CONFIG
     (tmp_path / "file").write_text("mine")
     for taken in ("empty", "file"):
-        with pytest.raises(InputError, match="is there already, and is not an empty folder"):
+        with pytest.raises(InputError, match="exists and is not an empty folder"):
             Run.create(tmp_path / taken, replace(CONFIG, seed=1), None)
     assert Run(tmp_path / "empty").config == CONFIG
     assert (tmp_path / "file").read_text() == "mine"

@@ -101,8 +101,16 @@ def _split(file: Path) -> tuple[RunSettings, Table]:
             f"'{file.parent}' was written by another version of Gridcade (run folder format "
             f"{table.get('format', 1)}, this version reads {FORMAT}): train again"
         )
-    hyperparameters = table.pop("hyperparameters", {})
+    hyperparameters = _hyperparameters(table, file)
     return from_dict(table, RunSettings, str(file)), hyperparameters
+
+
+def _hyperparameters(table: Table, file: Path) -> Table:
+    """Take the hyperparameters out of a file's table; InputError if they are not a table."""
+    hyperparameters = table.pop("hyperparameters", {})
+    if not isinstance(hyperparameters, dict):
+        raise InputError(f"{file}: hyperparameters is {hyperparameters!r}; it must be a table")
+    return hyperparameters
 
 
 # ---- resolving a config from its layers
@@ -141,7 +149,7 @@ def read_recipe(
         layer = read_toml(file)
         if layer.get("agent", kind.name) != kind.name:
             raise InputError(f"{file} is for the agent {layer['agent']}, not for {kind.name}")
-        merged = _merge(merged, layer.pop("hyperparameters", {}))
+        merged = _merge(merged, _hyperparameters(layer, file))
         from_dict(merged, kind.config, f"{file}, hyperparameters")  # names the file at fault
         from_dict({"agent": kind.name, "env": "", "steps": 1} | layer, RunSettings, str(file))
         settings = _lay_over(settings, layer)
