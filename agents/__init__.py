@@ -4,19 +4,18 @@
 when it is used. This package may import `envs` and `experience`.
 """
 
-from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from gridcade.envs import registry
 from gridcade.errors import unknown
 
 if TYPE_CHECKING:
+    from gridcade.agents.base import Agent, AgentConfig, SelfTrainedAgent
     from gridcade.agents.dqn import DQN as DQN
     from gridcade.agents.dqn import DQNConfig as DQNConfig
     from gridcade.agents.pqn import PQN as PQN
@@ -27,61 +26,60 @@ if TYPE_CHECKING:
 
 PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
-WEIGHTS = "weights.safetensors"  # of an agent in it
+WEIGHTS = "weights.safetensors"  # of a shipped agent
 SB3 = "sb3-"  # begins the names of stable-baselines3's algorithms
-_EXPORTS = {
+EXPORTS = {
     "DQN": "dqn",
     "DQNConfig": "dqn",
     "PQN": "pqn",
     "PQNConfig": "pqn",
     "QLearning": "q_learning",
     "QLearningConfig": "q_learning",
-    "Schedule": "schedule",
+    "Schedule": "schedules",
 }
 
 
 @dataclass(frozen=True)
 class AgentKind:
-    """What there is to know of an agent before one is made."""
+    """What is known of an agent before its module is loaded."""
 
     name: str
     about: str
     module: str  # of gridcade.agents
     config_name: str
     default_preset: str
-    image_preset: str = ""  # for environments seen as images, if another one
-    pixels_preset: str = ""  # for grey or coloured pictures, [h, w, 1 or 3], if another one again
-    state_preset: str = ""  # for worlds seen as numbered states, if another one
+    image_preset: str = ""  # for stacked images, if another one
+    pixels_preset: str = ""  # for gray or colored pictures, [h, w, 1 or 3], if another one
+    state_preset: str = ""  # for numbered states, if another one
     presets_folder: str = ""  # if not the one of its name
 
-    def preset_for(self, env: str) -> str:
-        """The default preset for an environment of a name."""
-        if not self.image_preset:
-            return self.default_preset
-        with closing(registry.make(env)) as single:
-            space = single.observation_space
-        if self.state_preset and isinstance(space, gym.spaces.Discrete):
+    def preset_for(self, observations: gym.Space[Any]) -> str:
+        """The default preset for a space of observations."""
+        if self.state_preset and isinstance(observations, gym.spaces.Discrete):
             return self.state_preset
-        if space.shape is None or len(space.shape) != 3:
+        shape = observations.shape
+        if shape is None or len(shape) != 3:
             return self.default_preset
-        picture = space.shape[-1] in (1, 3)
-        return (picture and self.pixels_preset) or self.image_preset
+        pixels = self.pixels_preset if shape[-1] in (1, 3) else ""
+        return pixels or self.image_preset or self.default_preset
 
     @property
-    def config(self) -> Any:
+    def presets_differ(self) -> bool:
+        """Whether the default preset depends on the environment."""
+        return bool(self.image_preset)
+
+    @property
+    def config(self) -> "type[AgentConfig]":
         """The dataclass of its hyperparameters."""
-        return getattr(import_module(f"gridcade.agents.{self.module}"), self.config_name)
+        config: type[AgentConfig] = getattr(self._load(), self.config_name)
+        return config
 
-    @property
-    def make(self) -> Callable[..., Any]:
-        """`make(env, config, seed)`: an agent that fits an environment; InputError if none can."""
-        made: Callable[..., Any] = import_module(f"gridcade.agents.{self.module}").make
-        return made
-
-    def compiled_loop(self, agent: Any, env: Any, seed: int) -> Any:
-        """Its own loop for a world whose model is known; None where it has none."""
-        module = import_module(f"gridcade.agents.{self.module}")
-        return module.compiled_loop(agent, env, seed) if hasattr(module, "compiled_loop") else None
+    def make(
+        self, env: gym.Env[Any, Any], config: "AgentConfig", seed: int
+    ) -> "Agent | SelfTrainedAgent":
+        """Make an agent for an environment; InputError if it does not fit."""
+        agent: Agent | SelfTrainedAgent = self._load().make(env, config, seed)
+        return agent
 
     def presets(self) -> dict[str, Path]:
         """Its presets by name."""
@@ -89,11 +87,14 @@ class AgentKind:
         return {file.stem: file for file in sorted(PRESETS.glob(f"{folder}/*.toml"))}
 
     def preset(self, name: str) -> Path:
-        """The file of a preset; InputError, with the nearest name, if there is none."""
-        found = self.presets()
-        if name not in found:
-            raise unknown(f"preset of {self.name}", name, found)
-        return found[name]
+        """The file of a preset; InputError, with the nearest name, if it does not exist."""
+        presets = self.presets()
+        if name not in presets:
+            raise unknown(f"preset of {self.name}", name, presets)
+        return presets[name]
+
+    def _load(self) -> ModuleType:
+        return import_module(f"gridcade.agents.{self.module}")
 
 
 AGENTS = {
@@ -101,14 +102,14 @@ AGENTS = {
     for kind in (
         AgentKind(
             name="q-learning",
-            about="tabular Q-learning: Watkins' discounted, and differential for the gain",
+            about="tabular Q-learning: Watkins' discounted, and differential for average reward",
             module="q_learning",
             config_name="QLearningConfig",
             default_preset="watkins",
         ),
         AgentKind(
             name="dqn",
-            about="deep Q-learning with experience replay, after Mnih et al. (2013, 2015)",
+            about="deep Q-learning with experience replay (Mnih et al. 2013, 2015)",
             module="dqn",
             config_name="DQNConfig",
             default_preset="vector",
@@ -141,18 +142,18 @@ AGENTS = {
 
 
 def trained() -> dict[str, Path]:
-    """The agents that come trained, by name: folders with config, weights and a model card."""
+    """The shipped agents by name: folders with a config, weights and a model card."""
     return {file.parent.name: file.parent for file in sorted(TRAINED.glob("*/config.toml"))}
 
 
 def find(name: str) -> AgentKind:
-    """An agent by its name; InputError, with the nearest one, if there is none.
+    """Find an agent by its name; InputError, with the nearest one, if it does not exist.
 
     Every algorithm of stable-baselines3 is one: `sb3-sac` is its SAC.
     """
     if name in AGENTS:
         return AGENTS[name]
-    others: dict[str, Any] = {}
+    others: dict[str, type] = {}
     if name.startswith(SB3):
         others = import_module("gridcade.agents.sb3").algorithms()
     if name not in others:
@@ -169,6 +170,6 @@ def find(name: str) -> AgentKind:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(import_module(f"gridcade.agents.{_EXPORTS[name]}"), name)
+    if name in EXPORTS:
+        return getattr(import_module(f"gridcade.agents.{EXPORTS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

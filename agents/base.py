@@ -11,7 +11,7 @@ The smallest agent implements `act`, `observe`, `probabilities`, `state_dict` an
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -27,6 +27,13 @@ Actions = NDArray[Any]  # [n, ...]
 Tensors = dict[str, NDArray[Any]]
 Envs = VectorEnv[Any, Any, Any]
 Callback = Callable[[Step], bool]  # called after each step; returns whether to continue
+
+
+@runtime_checkable
+class AgentConfig(Protocol):
+    """Hyperparameters: a frozen dataclass whose field docstrings are the command line's help."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Storage(Protocol):
@@ -147,9 +154,9 @@ class BaseAgent(ABC):
         """Sentences that the user should read before training starts."""
         return []
 
-    @property
-    def memory_bytes(self) -> int:
-        """Memory that the agent fills as it learns, in bytes, where it is much."""
+    def memory_bytes(self, num_envs: int) -> int:
+        """Memory that the agent fills as it learns in so many environments, where it is much."""
+        del num_envs
         return 0
 
     @property
@@ -161,6 +168,8 @@ class BaseAgent(ABC):
 class Agent(SamplingPolicy, BaseAgent):
     """A policy that learns from the steps that the loop hands it."""
 
+    overlap_updates: bool = False  # call `update` while the environments step, not after `observe`
+
     @abstractmethod
     def act(self, observations: Observations) -> Actions:
         """Actions for the observations of n environments, exploring.  [n, ...] -> [n]."""
@@ -170,7 +179,10 @@ class Agent(SamplingPolicy, BaseAgent):
         """Take in one step of every environment. Adds their number to `steps`."""
 
     def update(self) -> None:
-        """Learn. The loop calls it once a step; it may run while the environments do."""
+        """Learn. The loop calls it once a step, after `observe`; see also `overlap_updates`."""
+
+    def check_num_envs(self, num_envs: int) -> None:
+        """Raise InputError if the hyperparameters do not fit so many environments."""
 
     def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
         """Make room for what the agent remembers. Called once, before the first step.
@@ -181,9 +193,12 @@ class Agent(SamplingPolicy, BaseAgent):
             storage: makes arrays that survive the process.
 
         Raises:
-            InputError: the hyperparameters do not fit so many environments.
+            InputError: there is not enough memory.
         """
         del num_envs, slack, storage
+
+    def finish(self) -> None:
+        """Learn what is left to learn, when the budget of training is used up."""
 
     @property
     def needs_checkpoint(self) -> bool:
@@ -223,6 +238,11 @@ class SelfTrainedAgent(BaseAgent):
 class Transferable(Protocol):
     """An agent that can start from the layers of another one."""
 
+    @property
+    def needs_layers(self) -> bool:
+        """Whether layers are frozen, so that they must be loaded."""
+        ...
+
     def take_layers(self, tensors: Tensors) -> list[str]:
         """Copy the layers that fit; returns the names of those that do not.
 
@@ -234,6 +254,8 @@ class Transferable(Protocol):
 
 class CompiledLoop(Protocol):
     """A loop that runs an agent on a known model in compiled code."""
+
+    tick: int  # steps between two looks at the clock
 
     def advance(self, until: int) -> dict[str, float]:
         """Learn until `agent.steps` reaches `until`; returns sums by the names of TOTALS."""

@@ -1,11 +1,9 @@
-"""What deep agents share: a network of action values, acting by it, and keeping it."""
+"""What deep agents share: a network of action values, acting by it, and saving it."""
 
-import ctypes
-import sys
+import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
@@ -13,53 +11,47 @@ from typing import Any, Literal, NamedTuple
 import gymnasium as gym
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.base import SamplingPolicy
-from gridcade.agents.networks import (
-    ChannelNorm,
-    FirstLayer,
-    NetworkName,
-    copy_weights,
-    in_bfloat16,
-    network,
-    take_layers,
-    to_blocks,
-)
+from gridcade.agents.base import Actions, Agent, Floats, Observations, Tensors
+from gridcade.agents.fast import AgentOptimizer, Backend, FastBackend
+from gridcade.agents.networks import ChannelNorm, NetworkName, network, take_layers
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.atari import AtariGame
 from gridcade.errors import InputError, unknown
 from gridcade.experience.step import Step
 from gridcade.seeding import pack, stream, unpack
 
-Floats = NDArray[np.float64]
-Tensors = dict[str, NDArray[Any]]
-
 
 @dataclass(frozen=True)
 class DeepConfig:
-    """Hyperparameters that deep agents share; what they count is in their description."""
+    """Hyperparameters that deep agents share."""
 
     network: NetworkName = "auto"
-    """The network of 2013, of 2015, or an mlp; auto: 2013 for images in bytes that fit it."""
+    """Network of Mnih et al. (2013) or (2015), or mlp. auto: 2013 for images of bytes, else mlp."""
     hidden: tuple[int, ...] = (128, 128)
-    """Units of the mlp's layers."""
+    """Units of the mlp's hidden layers."""
     discount: float = 0.99
-    """Gamma, a step."""
+    """Discount factor gamma, per step."""
     clip_rewards: bool = True
-    """Rewards to [-1, 1], for the learner only."""
+    """Clip rewards to [-1, 1] for learning; reported rewards stay raw."""
+    overlap: bool = True
+    """Update while the environments step, from what was observed before. Off: the paper's order."""
+    fast: bool = True
+    """Compute with the shortcuts of agents/fast.py. Off: as PyTorch does, in float32."""
     bfloat16: bool = False
-    """Passes of convolutions in bfloat16, where the processor has it; weights stay float32."""
+    """With fast, compute convolutions in bfloat16 on CPUs that support it; weights stay float32."""
     freeze: Literal["nothing", "conv"] = "nothing"
-    """conv: convolutions and their norms keep their weights, such as --init-from gave them."""
+    """conv: the convolutions and their norms keep the weights that --init-from loads."""
     device: str = "cpu"
-    """Where the network learns: cpu, cuda or mps."""
+    """Device on which the network learns: cpu, cuda or mps."""
 
     def check(
         self,
         *,
-        least: Mapping[str, int],
+        at_least: Mapping[str, int],
         shares: Iterable[str] = (),
         positive: Iterable[str] = (),
         schedules: Iterable[str] = (),
@@ -67,255 +59,237 @@ class DeepConfig:
         """Raise InputError where a field is out of its range.
 
         Args:
-            least: fields and the least that they take.
-            shares: fields of 0 to 1.
-            positive: fields of more than 0; `learning_rate.initial` is a field of a field.
+            at_least: fields and their smallest values.
+            shares: fields from 0 to 1.
+            positive: fields above 0; `learning_rate.initial` is a field of a field.
             schedules: fields that are schedules of a number from 0 to 1.
         """
-        for name, low in least.items():
+        for name, low in at_least.items():
             if getattr(self, name) < low:
-                raise InputError(f"{name} is {getattr(self, name)}; it takes {low} or more")
+                raise InputError(f"{name} is {getattr(self, name)}; it must be {low} or more")
         for name in ("discount", *shares):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it takes 0 to 1")
+                raise InputError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         if any(units < 1 for units in self.hidden):
-            raise InputError(f"hidden is {self.hidden}; a layer takes 1 unit or more")
+            raise InputError(f"hidden is {self.hidden}; every layer must have 1 unit or more")
         for name in schedules:
             schedule: Schedule = getattr(self, name)
             schedule.check(name)
             if schedule.power:
-                raise InputError(f"{name}.power takes a table of visits: a network has none")
+                raise InputError(f"{name}.power needs a table of visits, which a network lacks")
         for name in positive:
-            if not 0 < (value := attrgetter(name)(self)) < float("inf"):
-                raise InputError(f"{name} is {value}; it takes more than 0")
+            if not 0 < (value := attrgetter(name)(self)) < math.inf:
+                raise InputError(f"{name} is {value}; it must be more than 0")
 
 
-class Form(NamedTuple):
-    """What an agent sees, and among how much it chooses."""
+class Spaces(NamedTuple):
+    """Observations and actions of an environment, as a network takes them."""
 
     shape: tuple[int, ...]  # of an observation
-    dtype: Any
-    stack: int  # frames in an observation, [stack, …]; 0: none are stacked
+    dtype: DTypeLike
+    stack: int  # frames in an observation, [stack, ...]; 0: frames are not stacked
     num_actions: int
 
 
-class DeepAgent(SamplingPolicy):
-    """An agent whose greedy action maximises a network's Q(s, a).
+class DeepAgent(Agent):
+    """An agent whose greedy action maximizes a network's Q(s, a).
 
     Args:
-        form: of its observations and actions.
+        spaces: of the environment.
         config: hyperparameters.
-        seed: of the network's first weights, and of the agent's random stream.
-        layer_norm: whether layers are normalised.
+        seed: of the network's first weights and of the agent's random stream.
+        layer_norm: normalize the layers.
 
     Raises:
-        InputError: PyTorch finds no such device here, or the network takes no such frames.
+        InputError: PyTorch does not find the device, or the network does not fit the observations.
     """
 
-    def __init__(self, form: Form, config: DeepConfig, seed: int, layer_norm: bool = False):
-        keep_freed_memory()
-        shape, dtype = form.shape, np.dtype(form.dtype)
+    def __init__(self, spaces: Spaces, config: DeepConfig, seed: int, layer_norm: bool = False):
+        shape, dtype = spaces.shape, np.dtype(spaces.dtype)
+        self.spaces = spaces
         self.device = find_device(config.device)
         self.steps = self.updates = 0
-        self._shape, self._dtype, self._stack, self._num_actions = form
+        self.overlap_updates = config.overlap
         self._observation_axes = len(shape)
         self._rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
-        with torch.random.fork_rng(devices=[]):  # PyTorch initialises from its global stream
+        with torch.random.fork_rng(devices=[]):  # PyTorch initializes from its global stream
             torch.manual_seed(seed)
             name = "mlp" if config.network == "auto" and dtype != np.uint8 else config.network
-            self.q = network(name, shape, form.num_actions, config.hidden, layer_norm)
-        self.q.to(self.device)
-        convolutions = [layer for layer in self.q if isinstance(layer, nn.Conv2d | ChannelNorm)]
-        if config.freeze == "conv" and not convolutions:
-            raise InputError("freeze is conv; this network has no convolutions")
-        self._frozen = convolutions if config.freeze == "conv" else []
-        for layer in self._frozen:
-            layer.requires_grad_(False)
-        self._blocks = isinstance(self.q[0], FirstLayer)
-        self._channels_last = self._blocks and shape[1] != shape[2]
-        if self._blocks and dtype != np.uint8:
-            given = f"these frames are {dtype}: take network mlp"
-            raise InputError(f"the convolutions take bytes (uint8); {given}")
-        asked = config.bfloat16 and self._blocks
-        low = asked and _has_bfloat16(self.device)
-        self._compute_network = in_bfloat16(self.q) if low else self.q  # what the passes run on
-        self.precision = "bfloat16" if low else "float32"  # of the passes
-        # so that it is slower than its preset was made for
-        self.lacks_units = asked and not low and self.device.type == "cpu"
+            q = network(name, shape, spaces.num_actions, config.hidden, layer_norm)
+        has_convolutions = isinstance(q[0], nn.Conv2d)
+        if has_convolutions and dtype != np.uint8:
+            raise InputError(
+                f"network {name} needs images of bytes (uint8), these are {dtype}: use network mlp"
+            )
+        if config.freeze == "conv" and not has_convolutions:
+            raise InputError("freeze is conv, but this network has no convolutions")
+        if config.freeze == "conv":
+            for layer in _convolutions(q):
+                layer.requires_grad_(False)
+        self.backend = (
+            FastBackend(q, self.device, config.bfloat16) if config.fast else Backend(q, self.device)
+        )
+        self.q = self.backend.q
+        self._frozen = _convolutions(self.q) if config.freeze == "conv" else []
+        self.precision = self.backend.precision
+        wants_bfloat16 = config.bfloat16 and config.fast and has_convolutions
+        self._lacks_bfloat16 = wants_bfloat16 and self.precision == "float32"
 
     @property
     @abstractmethod
     def epsilon(self) -> float:
         """The probability of a random action, now."""
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, …]: greedy, or epsilon-greedy as it acts now."""
-        table = greedy(self._values(self._seen(np.asarray(observations))))
-        return table if deterministic else with_epsilon(table, self.epsilon)
+    def warnings(self) -> list[str]:
+        """Warn where bfloat16 was requested for a processor that does not support it."""
+        if not self._lacks_bfloat16 or self.device.type != "cpu":
+            return []
+        return [
+            "bfloat16 was requested, but this CPU does not support it: training runs in float32 "
+            "and is slower"
+        ]
+
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, ...]: greedy, or epsilon-greedy as it acts."""
+        values = self.backend.values(self.backend.preprocess(np.asarray(observations)))
+        return greedy(values) if deterministic else with_epsilon(greedy(values), self.epsilon)
+
+    def epsilon_greedy(self, count: int, values: Callable[[], NDArray[np.float32]]) -> Actions:
+        """With probability epsilon a random action, else argmax_a Q(s, a).  [count].
+
+        Args:
+            count: of states.
+            values: computes Q(s, .), [count, actions]; not called where all actions are random.
+        """
+        random = self._rng.random(count) < self.epsilon
+        actions = self._rng.integers(self.spaces.num_actions, size=count)
+        if not random.all():
+            actions = np.where(random, actions, values().argmax(axis=1))
+        return np.asarray(actions)
 
     @property
-    def layers(self) -> int:
-        """The number of layers that have weights."""
-        return sum(bool(layer.state_dict()) for layer in self.q)
+    def needs_layers(self) -> bool:
+        """Whether layers are frozen, so that they must be loaded."""
+        return bool(self._frozen)
 
     def take_layers(self, tensors: Tensors) -> list[str]:
-        """Start from another agent's layers, where they fit; the names of those that do not.
+        """Start from another agent's layers; returns the names of those that do not fit.
 
         Raises:
-            InputError: one that is frozen does not.
+            InputError: no layer fits, or a frozen one does not.
         """
-        left = take_layers(self.q, tensors, "q.", self._frozen)
-        self._follow_weights()
-        return left
+        left_out = take_layers(self.q, tensors, "q.", self._frozen)
+        self.backend.weights_changed()
+        return left_out
 
-    def _clip_and_mask(
+    def learned_rewards(
         self, step: Step, clip_rewards: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Rewards as they are learnt from, and where nothing is bootstrapped from, [n] each.
+        """Rewards that are learned from, and where targets do not bootstrap, [n] each.
 
-        A lost life is an end to the learner, though the game goes on.
+        A lost life ends bootstrapping, though the game goes on (Mnih et al. 2015, in the code).
         """
         rewards = np.clip(step.rewards, -1, 1) if clip_rewards else step.rewards
         lost = step.life_lost
         return rewards, step.terminated if lost is None else step.terminated | lost
 
-    def _finite(self, loss: Tensor) -> float:
-        """A loss as a number; InputError if it is none any more."""
+    def finite(self, loss: Tensor) -> float:
+        """A loss as a number; InputError if it is infinite or nan."""
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise InputError(f"the loss is {value} at update {self.updates}: it has diverged")
+            raise InputError(f"the loss is {value} at update {self.updates}: learning diverged")
         return value
 
-    def _gather_gradients(self) -> None:
-        """Give the learnt weights the gradients of those that the passes ran on."""
-        if self._compute_network is self.q:
-            return
-        for weight, copied in zip(
-            self.q.parameters(), self._compute_network.parameters(), strict=True
-        ):
-            if copied is not weight and copied.grad is not None:
-                weight.grad, copied.grad = copied.grad.float(), None
-
-    def _follow_weights(self) -> None:
-        """Let the passes know that the weights were set."""
-        if self._compute_network is not self.q:
-            copy_weights(self.q, self._compute_network)
-
-    def _check_weights(self) -> None:
-        """Raise InputError if an update has spoilt them, so that no checkpoint holds such."""
+    def check_weights(self) -> None:
+        """Raise InputError if a weight is infinite or nan, so that no checkpoint holds it."""
         if not all(bool(weight.isfinite().all()) for weight in self.q.parameters()):
-            raise InputError(f"update {self.updates} left weights that are no numbers")
+            raise InputError(
+                f"weights are not finite after update {self.updates}: learning diverged"
+            )
 
-    def _kept(self, optimiser: Any, **modules: nn.Module) -> Tensors:
-        """The agent's stream, the weights of modules and the optimiser's moments, by name."""
-        self._check_weights()
-        found = {"agent_stream": pack(self._rng)}
-        for name, module in modules.items():
-            found |= {f"{name}.{k}": _array(v) for k, v in module.state_dict().items()}
-        for i, state in optimiser.state_dict()["state"].items():
-            found |= {f"optimiser.{i}.{k}": _array(v) for k, v in state.items()}
-        return found
+    def save(self, optimizer: AgentOptimizer, **networks: nn.Module) -> Tensors:
+        """The agent's random stream, the weights of networks and the optimizer's moments."""
+        self.check_weights()
+        tensors: Tensors = {"agent_stream": pack(self._rng)}
+        for name, module in networks.items():
+            tensors |= {f"{name}.{k}": _array(v) for k, v in module.state_dict().items()}
+        for i, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": _array(v) for k, v in state.items()}
+        return tensors
 
-    def _load(self, tensors: Tensors, optimiser: Any, **modules: nn.Module) -> None:
-        """Undo `_kept`, and set the counters; ValueError if a tensor is missing, or misshapen.
+    def load(self, tensors: Tensors, optimizer: AgentOptimizer, **networks: nn.Module) -> None:
+        """Restore what `save` returned, and the counters.
 
-        Once there were updates, every weight that is learnt has its moments.
+        Raises:
+            ValueError: a tensor is missing or has another shape. After the first update every
+                weight that is learned needs its moments.
         """
         self.steps, self.updates = (int(n) for n in tensors["counters"][:2])
-        for name, module in modules.items():
+        for name, module in networks.items():
             for key, present in module.state_dict().items():
-                given = tensors.get(f"{name}.{key}")
-                if given is None:
+                saved = tensors.get(f"{name}.{key}")
+                if saved is None:
                     raise ValueError(f"it lacks the tensor '{name}.{key}'")
-                if given.shape != tuple(present.shape):
-                    has, wants = given.shape, tuple(present.shape)
-                    raise ValueError(f"'{name}.{key}' has shape {has}, not {wants}")
+                if saved.shape != tuple(present.shape):
+                    shapes = f"{saved.shape}, not {tuple(present.shape)}"
+                    raise ValueError(f"'{name}.{key}' has shape {shapes}")
                 with torch.no_grad():
-                    present.copy_(torch.from_numpy(np.array(given)))
-        self._follow_weights()
+                    present.copy_(torch.from_numpy(np.array(saved)))
+        self.backend.weights_changed()
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, given in tensors.items():
-            if key.startswith("optimiser."):
+        for key, saved in tensors.items():
+            if key.startswith("optimizer."):
                 _, i, name = key.split(".")
-                moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(given))
+                moments.setdefault(int(i), {})[name] = torch.from_numpy(np.array(saved))
         kinds = sorted({name for state in moments.values() for name in state}) or ["step"]
-        learnt = [n for n, weight in enumerate(self.q.parameters()) if weight.requires_grad]
-        for number, name in product(learnt, kinds) if self.updates else ():
+        learned = [i for i, weight in enumerate(self.q.parameters()) if weight.requires_grad]
+        for number, name in product(learned, kinds) if self.updates else ():
             if name not in moments.get(number, {}):
-                raise ValueError(f"it lacks the tensor 'optimiser.{number}.{name}'")
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": groups})
+                raise ValueError(f"it lacks the tensor 'optimizer.{number}.{name}'")
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
         unpack(self._rng, tensors["agent_stream"])
 
-    def _seen(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """Observations [n, …], or of stacked ones single frames, in the form of the network."""
-        if not self._blocks:
-            return observations
-        return to_blocks(np.moveaxis(observations, -1, 1) if self._channels_last else observations)
 
-    def _values(self, observations: Any) -> NDArray[np.float32]:
-        """Q(s, .) of observations [n, …] in the network's form: [n, actions]."""
-        with torch.no_grad():
-            values = self._compute_network(self._tensor(np.asarray(observations)))
-        return np.asarray(values.cpu().numpy())
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-
-def fitting(env: gym.Env[Any, Any], agent: str) -> Form:
-    """The form of an environment's observations and actions.
+def check_spaces(env: gym.Env[Any, Any], agent: str) -> Spaces:
+    """The observations and actions of an environment, as a network takes them.
 
     Raises:
-        InputError: its actions are not Discrete from 0 on, or its observations no plain arrays.
+        InputError: its actions are not Discrete from 0 on, or its observations are not arrays.
     """
     space, actions = env.observation_space, env.action_space
     if not isinstance(actions, gym.spaces.Discrete) or actions.start != 0:
-        raise InputError(f"{agent} takes Discrete actions from 0 on; these are {actions}")
+        raise InputError(f"{agent} needs Discrete actions that start at 0; these are {actions}")
     if not isinstance(space, gym.spaces.Box) or not space.shape:
-        hint = "; a gridworld shows itself as observation=one_hot or pixels"
-        raise InputError(f"{agent} takes arrays as observations; these are {space}{hint}")
-    stack = int(getattr(env.unwrapped, "stack", 0))
-    return Form(space.shape, space.dtype, stack, int(actions.n))
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have this process keep the memory that it frees, where the C library is GNU's.
-
-    Else an update's large tensors are given back to the system and taken anew each time, and the
-    page faults cost a tenth of it. (mallopt(3): M_MMAP_THRESHOLD, of which older versions take
-    32 MiB at most, and M_TRIM_THRESHOLD, which alone would make it worse.)
-    """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        if library.mallopt(-3, 1 << 25):
-            library.mallopt(-1, 1 << 30)
+        hint = "a gridworld with observation=one_hot or observation=pixels has them"
+        raise InputError(f"{agent} needs arrays as observations; these are {space} ({hint})")
+    stack = env.unwrapped.stack if isinstance(env.unwrapped, AtariGame) else 0
+    return Spaces(space.shape, space.dtype, stack, int(actions.n))
 
 
 def find_device(name: str) -> torch.device:
     """A device by its name; InputError if PyTorch does not find it here."""
-    found = {"cpu": True, "cuda": torch.cuda.is_available()}
-    found["mps"] = torch.backends.mps.is_available()
+    available = {"cpu": True, "cuda": torch.cuda.is_available()}
+    available["mps"] = torch.backends.mps.is_available()
     kind = name.partition(":")[0]
-    if kind not in found:
-        raise unknown("device", name, found)
-    if not found[kind]:
-        raise InputError(f"PyTorch finds no device '{name}' here; take --device cpu")
+    if kind not in available:
+        raise unknown("device", name, available)
+    if not available[kind]:
+        raise InputError(f"PyTorch finds no device '{name}' here; use --device cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"'{name}' is no device; take such as {kind} or {kind}:0") from None
-    if kind == "cuda" and (device.index or 0) >= (many := torch.cuda.device_count()):
-        raise InputError(f"there is no '{name}': PyTorch finds {many} here, from cuda:0 on")
+        raise InputError(f"'{name}' is not a device; try {kind} or {kind}:0") from None
+    if kind == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise InputError(f"no device '{name}': PyTorch finds {count} here, from cuda:0 on")
     return device
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
+def _convolutions(q: nn.Sequential) -> list[nn.Module]:
+    """The convolutions and their norms."""
+    return [layer for layer in q if isinstance(layer, nn.Conv2d | ChannelNorm)]
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
     return np.array(tensor.detach().float().cpu().numpy())
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether it has units for it; a processor without is slower in bfloat16, not faster."""
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return device.type == "cpu" and bool(asked())

@@ -1,11 +1,12 @@
 """The networks of Mnih et al. (2013, 2015), and a multilayer perceptron for vectors.
 
-Layers keep PyTorch's initialisation, uniform in +-1/sqrt(fan_in): the one of the released Lua code.
+Layers keep PyTorch's initialization, uniform in +-1/sqrt(fan_in), which the released Lua code uses
+as well. `gridcade.agents.fast` turns a network into an equal one that processors compute faster.
 """
 
-import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -13,190 +14,74 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.compiled import compiled
 from gridcade.errors import InputError
 
 NetworkName = Literal["auto", "2013", "2015", "mlp"]
-BLOCK = 4  # pixels
-SMALLEST_SIDE = 36  # of images, in pixels, that leave the convolutions something
+KERNEL, STRIDE = 8, 4  # of the first convolution, in pixels
+SMALLEST_SIDE = 36  # of an image in pixels, for which the convolutions leave an output
 
 
-def to_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blocks of 4 x 4 pixels as channels.
+class PixelConv(nn.Conv2d):
+    """The first convolution, 8 x 8 with stride 4, of pixels in bytes.
 
-    [n, frames, height, width] -> [n, height / 4, width / 4, 16 frames]; frames by themselves,
-    [n, height, width], are stacks of one.
-    """
-    stacks = observations if observations.ndim == 4 else observations[:, None]
-    n, frames, height, width = stacks.shape
-    blocks = np.empty((n, height // BLOCK, width // BLOCK, frames * BLOCK**2), np.uint8)
-    cut(stacks, blocks)
-    return blocks
-
-
-@compiled
-def cut(stacks: Any, blocks: Any) -> None:
-    """Fill the blocks, as `to_blocks` has them."""
-    n, height, width, _ = blocks.shape
-    for i in range(n):
-        for y in range(height):
-            for x in range(width):
-                for k in range(stacks.shape[1]):
-                    for row in range(BLOCK):
-                        for column in range(BLOCK):
-                            channel = (k * BLOCK + row) * BLOCK + column
-                            pixel = stacks[i, k, y * BLOCK + row, x * BLOCK + column]
-                            blocks[i, y, x, channel] = pixel
-
-
-def image_form(shape: Sequence[int]) -> tuple[int, int] | None:
-    """Channels and side of square images, [channels, side, side] or [side, side, channels]."""
-    if len(shape) == 3 and shape[1] == shape[2]:
-        return shape[0], shape[1]
-    return (shape[2], shape[0]) if len(shape) == 3 and shape[0] == shape[1] else None
-
-
-class FirstLayer(nn.Conv2d):
-    """An 8 x 8 convolution of stride 4 on pixels, as one of 2 x 2 on blocks of 4 x 4.
-
-    The same numbers from the same weights, in a form that processors do several times faster. It
-    takes bytes, [batch, height / 4, width / 4, channels]; pixels of 0 to 1 are meant, so its
-    weights are divided by 255 rather than all the pixels.
+    Args:
+        channels: of the images: stacked frames, or colors.
+        filters: output channels.
+        channels_last: images are [height, width, channels], not [channels, height, width].
     """
 
-    def __init__(self, channels: int, filters: int):
-        super().__init__(channels * BLOCK**2, filters, kernel_size=2)
+    def __init__(self, channels: int, filters: int, channels_last: bool = False):
+        super().__init__(channels, filters, KERNEL, STRIDE)
+        self.channels_last = channels_last
+        with torch.no_grad():  # the order in which the weights of `BlockConv` were drawn
+            blocks = self.weight.view(filters, channels * STRIDE**2, KERNEL // STRIDE, -1)
+            self.weight.copy_(nn.functional.pixel_shuffle(blocks, STRIDE))
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
-        """Bytes [batch, h, w, channels] -> floats [batch, filters, h - 1, w - 1]."""
-        x = input.permute(0, 3, 1, 2).to(self.weight.dtype)
-        return nn.functional.conv2d(x, self.weight / 255, self.bias)
+        """Bytes [batch, channels, h, w] -> floats [batch, filters, h / 4 - 1, w / 4 - 1]."""
+        images = input.permute(0, 3, 1, 2) if self.channels_last else input
+        return super().forward(images.float() / 255)
 
 
 class Flatten(nn.Module):
-    """Feature maps to vectors, in the order in which convolutions leave them in memory."""
+    """Flattens feature maps place by place, all channels of a place together."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """[batch, filters, h, w] -> [batch, h w filters]."""
+        """[batch, channels, h, w] -> [batch, h w channels]."""
         return maps.permute(0, 2, 3, 1).flatten(1)
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation of each place of a feature map over its channels (Ba et al. 2016).
+    """Layer normalization of each place of a feature map over its channels (Ba et al. 2016).
 
-    So a ball of two pixels weighs as much at its place as a wall does at its own. Normalised over
-    the whole map, PQN had learnt next to nothing of Breakout after a million steps.
+    So a ball of two pixels weighs as much at its place as a wall does at its own. Normalized over
+    the whole map, PQN had learned next to nothing of Breakout after a million steps.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
-        """[batch, filters, height, width], and the same."""
+        """[batch, channels, height, width], and the same."""
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class Hidden(nn.Linear):
-    """The large layer, whose weight may be left to someone else to change.
-
-    `take`, if set, is called with the gradient at the outputs, [batch, outputs], and the inputs,
-    [batch, inputs], when the backward pass needs the weight no more; it gets no gradient then.
-    """
-
-    take: Callable[[Tensor, Tensor], None] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy has: its weight is nobody else's."""
-        return {name: value for name, value in self.__dict__.items() if name != "take"}
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
-        """[batch, inputs] -> [batch, outputs]."""
-        if self.take is None or not torch.is_grad_enabled():
-            return super().forward(input)
-        given = (input, self.weight, self.bias, self.take)
-        taken: Tensor = _Taken.apply(*given)  # type: ignore[no-untyped-call]
-        return taken
-
-
-class _Taken(torch.autograd.Function):
-    """A linear layer that hands over what its weight's gradient is made of."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, take: Any) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.take = take
-        return nn.functional.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        (gradient,), (x, weight) = grad_outputs, ctx.saved_tensors
-        below = gradient @ weight
-        ctx.take(gradient, x)
-        return below, None, gradient.sum(0), None
-
-
-class Output(nn.Linear):
-    """The last layer, in the precision of its own weights whatever the layers below it have."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
-        """[batch, units] -> [batch, actions]."""
-        return super().forward(input.to(self.weight.dtype))
-
-
-def in_bfloat16(weights: nn.Sequential) -> nn.Sequential:
-    """A network for the passes: copies in bfloat16 of all layers but the last, which is shared.
-
-    Learnt are the weights given, in float32. The last layer stays in it: bfloat16 tells values of
-    2 to 4 apart by 1/64 at best, which is more than many actions differ by.
-    """
-    *lower, last = weights.children()
-    return nn.Sequential(*(copy.deepcopy(layer).bfloat16() for layer in lower), last)
-
-
-@torch.no_grad()
-def take_layers(
-    net: nn.Sequential,
-    tensors: Mapping[str, NDArray[Any]],
-    prefix: str,
-    frozen: Collection[nn.Module] = (),
-) -> list[str]:
-    """Put weights into the layers that they fit; the names of the layers that they do not fit.
-
-    Args:
-        net: the network.
-        tensors: another network's, by name.
-        prefix: of the names.
-        frozen: layers that do not learn.
-
-    Raises:
-        InputError: a frozen layer does not fit.
-    """
-    left = []
-    for name, layer in net.named_children():
-        wanted = layer.state_dict()
-        given = {key: tensors.get(f"{prefix}{name}.{key}") for key in wanted}
-        if all(t is not None and t.shape == tuple(wanted[key].shape) for key, t in given.items()):
-            layer.load_state_dict({key: torch.from_numpy(np.array(t)) for key, t in given.items()})
-        else:
-            left.append(said := f"{name} ({type(layer).__name__})")
-            if layer in frozen:
-                raise InputError(
-                    f"layer {said} does not fit: frozen it would stay as chance made it"
-                )
-    return left
-
-
-@torch.no_grad()
-def copy_weights(source: nn.Module, to: nn.Module) -> None:
-    """Copy weights between networks of one form, rounding them if need be."""
-    for weight, copied in zip(source.parameters(), to.parameters(), strict=True):
-        copied.copy_(weight)
-
-
-class Flat(nn.Module):
-    """Anything to one vector of floats a sample; bytes to numbers of 0 to 1."""
+class FlatVector(nn.Module):
+    """Flattens any observation to one vector of floats; bytes become numbers from 0 to 1."""
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[batch, …] -> [batch, size]."""
+        """[batch, ...] -> [batch, size]."""
         flat = observations.flatten(1)
         return flat.float() / 255 if flat.dtype == torch.uint8 else flat.float()
+
+
+def image_shape(shape: Sequence[int]) -> tuple[int, int] | None:
+    """Channels and side of square images; None for other shapes.
+
+    Both [channels, side, side] and [side, side, channels] are images.
+    """
+    if len(shape) != 3:
+        return None
+    if shape[1] == shape[2]:
+        return shape[0], shape[1]
+    return (shape[2], shape[0]) if shape[0] == shape[1] else None
 
 
 def network(
@@ -206,50 +91,90 @@ def network(
     hidden: Sequence[int] = (128, 128),
     layer_norm: bool = False,
 ) -> nn.Sequential:
-    """Action values of observations: [batch, *shape] -> [batch, actions].
-
-    Images are taken by convolutions as `to_blocks` gives them; anything else as it is.
+    """Build the network of action values: [batch, *shape] -> [batch, actions].
 
     Args:
-        name: `2013`, `2015`, `mlp`, or `auto`: 2013's for images that it takes, else mlp.
+        name: `2013`, `2015`, `mlp`, or `auto`: 2013's for images that fit it, else mlp.
         shape: of one observation.
         num_actions: outputs.
-        hidden: units of the mlp's layers.
-        layer_norm: normalise what each layer but the last gives, before its ReLU.
+        hidden: units of the mlp's hidden layers.
+        layer_norm: normalize the output of each layer but the last, before its ReLU.
 
     Raises:
-        InputError: frames of a size that the convolutions do not fit.
+        InputError: the convolutions do not fit images of this shape.
     """
 
-    def active(layer: nn.Module, *norm: nn.Module) -> list[nn.Module]:
-        return [layer, *(norm if layer_norm else ()), nn.ReLU()]
+    def activated(layer: nn.Module, norm: nn.Module) -> list[nn.Module]:
+        return [layer, norm, nn.ReLU()] if layer_norm else [layer, nn.ReLU()]
 
-    layers: list[nn.Module]
-    form = image_form(shape)
-    fits = form is not None and form[1] % BLOCK == 0 and form[1] >= SMALLEST_SIDE
+    image = image_shape(shape)
+    fits = image is not None and image[1] % STRIDE == 0 and image[1] >= SMALLEST_SIDE
     if name == "auto":
         name = "2013" if fits else "mlp"
+    layers: list[nn.Module]
     if name == "mlp":
-        size = 1
-        for side in shape:
-            size *= side
-        layers = [Flat()]
-        for inputs, outputs in pairwise([size, *hidden]):
-            layers += active(nn.Linear(inputs, outputs), nn.LayerNorm(outputs))
-        return nn.Sequential(*layers, Output([size, *hidden][-1], num_actions))
-    if form is None or not fits:
+        sizes = [prod(shape), *hidden]
+        layers = [FlatVector()]
+        for inputs, outputs in pairwise(sizes):
+            layers += activated(nn.Linear(inputs, outputs), nn.LayerNorm(outputs))
+        return nn.Sequential(*layers, nn.Linear(sizes[-1], num_actions))
+    if image is None or not fits:
         raise InputError(
-            f"network {name} takes square images of a side that {BLOCK} divides, {SMALLEST_SIDE} "
-            f"or more; these are {list(shape)}"
+            f"network {name} needs square images whose side is a multiple of {STRIDE} and at least "
+            f"{SMALLEST_SIDE}; the observations have shape {list(shape)}"
         )
-    channels, side = form
+    channels, side = image
     filters, units = ([16, 32], 256) if name == "2013" else ([32, 64, 64], 512)
-    layers = active(FirstLayer(channels, filters[0]), ChannelNorm(filters[0]))  # 8 x 8, stride 4
-    layers += active(nn.Conv2d(filters[0], filters[1], 4, stride=2), ChannelNorm(filters[1]))
-    side = (side // BLOCK - 5) // 2 + 1
+    first = PixelConv(channels, filters[0], channels_last=shape[1] != shape[2])
+    layers = activated(first, ChannelNorm(filters[0]))
+    layers += activated(nn.Conv2d(filters[0], filters[1], 4, stride=2), ChannelNorm(filters[1]))
+    side = (side // STRIDE - 5) // 2 + 1
     if name == "2015":
-        layers += active(nn.Conv2d(filters[1], filters[2], 3), ChannelNorm(filters[2]))
+        layers += activated(nn.Conv2d(filters[1], filters[2], 3), ChannelNorm(filters[2]))
         side -= 2
     layers += [Flatten()]
-    layers += active(Hidden(filters[-1] * side * side, units), nn.LayerNorm(units))
-    return nn.Sequential(*layers, Output(units, num_actions))
+    layers += activated(nn.Linear(filters[-1] * side**2, units), nn.LayerNorm(units))
+    return nn.Sequential(*layers, nn.Linear(units, num_actions))
+
+
+@torch.no_grad()
+def take_layers(
+    net: nn.Sequential,
+    tensors: Mapping[str, NDArray[Any]],
+    prefix: str,
+    frozen: Collection[nn.Module] = (),
+) -> list[str]:
+    """Copy weights into the layers that they fit; returns the names of the other layers.
+
+    Args:
+        net: the network.
+        tensors: another network's weights, by name.
+        prefix: of the names.
+        frozen: layers that do not learn.
+
+    Raises:
+        InputError: the weights fit no layer, or not a frozen one.
+    """
+    left_out, with_weights = [], 0
+    for name, layer in net.named_children():
+        wanted = layer.state_dict()
+        with_weights += bool(wanted)
+        given = {key: tensors.get(f"{prefix}{name}.{key}") for key in wanted}
+        if all(t is not None and t.shape == tuple(wanted[key].shape) for key, t in given.items()):
+            layer.load_state_dict({key: torch.from_numpy(np.array(t)) for key, t in given.items()})
+            continue
+        left_out.append(f"{name} ({type(layer).__name__})")
+        if layer in frozen:
+            raise InputError(
+                f"cannot freeze layer {left_out[-1]}: it was not loaded, so it would stay random"
+            )
+    if len(left_out) == with_weights:
+        raise InputError("no layer fits")
+    return left_out
+
+
+@torch.no_grad()
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Copy weights between networks of one architecture, rounding to the target's precision."""
+    for weight, copied in zip(source.parameters(), target.parameters(), strict=True):
+        copied.copy_(weight)

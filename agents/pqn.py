@@ -1,10 +1,13 @@
 """PQN, deep Q-learning with neither replay nor target network: Gallici et al. (2024).
 
 "Simplifying Deep Temporal Difference Learning", arXiv 2407.04811, Algorithm 1. Many environments
-give fresh batches, layer normalisation keeps the values from diverging, and the targets are
-Q(lambda) returns. One thing is moved: a rollout is learnt from while the next one is played,
-minibatch after minibatch, so that emulators and learner run side by side. Actions always come from
-the newest weights; targets are as old as the rollout, where the paper's are made at its end.
+give fresh batches, layer normalization keeps the values from diverging, and the targets are
+Q(lambda) returns.
+
+Without `overlap` the order is the paper's: play a rollout, compute its targets by the weights of
+that moment, learn from it in epochs of minibatches. With `overlap`, which is faster, a rollout is
+learned from while the next one is played, minibatch after minibatch. Actions always come from the
+newest weights; the values in a target are those by which the next action was chosen.
 """
 
 from dataclasses import dataclass, field
@@ -16,59 +19,80 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.deep import DeepAgent, DeepConfig, Form, Tensors, fitting
+from gridcade.agents.base import Actions, Observations, Storage, Tensors, check_tensors
+from gridcade.agents.deep import DeepAgent, DeepConfig, Spaces, check_spaces
 from gridcade.agents.schedules import Schedule
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
 
-Numbers = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class PQNConfig(DeepConfig):
-    """Hyperparameters of PQN; what they count is in their description.
+    """Hyperparameters of PQN.
 
     Raises:
         InputError: a field is out of its range.
     """
 
     trace_decay: float = 0.65
-    """Lambda: 0 gives one-step targets, 1 Monte Carlo's."""
+    """Trace decay lambda: 0 gives one-step targets, 1 Monte Carlo returns."""
     rollout: int = 32
-    """T, steps in each environment between two rounds of learning."""
+    """Steps of each environment in a rollout (T)."""
     epochs: int = 2
     """Passes over a rollout."""
     minibatches: int = 32
-    """Of a pass; each makes one update."""
+    """Minibatches per pass; each makes one update."""
     epsilon: Schedule = field(default_factory=lambda: Schedule(1.0, 0.001, 5_000_000))
     """Probability of a random action."""
     learning_rate: Schedule = field(default_factory=lambda: Schedule(0.00025))
-    """Of RAdam."""
+    """Learning rate of RAdam."""
     max_grad_norm: float = 10.0
-    """Norm that longer gradients are clipped to."""
+    """Longer gradients are clipped to this norm."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         self.check(
-            least={"rollout": 1, "epochs": 1, "minibatches": 1},
+            at_least={"rollout": 1, "epochs": 1, "minibatches": 1},
             shares=["trace_decay"],
             positive=["max_grad_norm", "learning_rate.initial"],
             schedules=["epsilon", "learning_rate"],
         )
 
 
+@dataclass
+class Rollout:
+    """T steps of each of n environments, [T, n, ...]."""
+
+    observations: NDArray[Any]
+    actions: NDArray[np.int64]
+    rewards: Floats
+    discounts: Floats  # gamma, and 0 after an end
+    next_values: Floats  # max_a Q(s_{t+1}, a)
+    truncated: NDArray[np.bool_]  # where another episode follows
+
+    @classmethod
+    def empty(cls, steps: int, num_envs: int, observation: NDArray[Any]) -> "Rollout":
+        """A rollout of zeros; `observation` has the shape and type of a preprocessed one."""
+        shape = (steps, num_envs)
+        observations = np.zeros((*shape, *observation.shape), observation.dtype)
+        r, gamma, v = np.zeros((3, *shape), np.float32)
+        return cls(observations, np.zeros(shape, int), r, gamma, v, np.zeros(shape, bool))
+
+
 def lambda_returns(
-    rewards: Numbers, discounts: Numbers, next_values: Numbers, trace_decays: Numbers
-) -> Numbers:
-    """Q(lambda) targets of a rollout, backwards (Gallici et al. 2024, Algorithm 1).
+    rewards: Floats, discounts: Floats, next_values: Floats, trace_decays: Floats
+) -> Floats:
+    """Q(lambda) targets of a rollout, computed backwards (Gallici et al. 2024, Algorithm 1).
 
     G_t = r_t + gamma_t ((1 - lambda_t) max_a Q(s_{t+1}, a) + lambda_t G_{t+1}), each [T, envs].
 
     Args:
         rewards: r_t.
         discounts: gamma_t, 0 after an end.
-        next_values: max_a Q(s_{t+1}, a), of the observation that the step led to.
-        trace_decays: lambda_t, 0 where an episode was truncated: what follows is another one.
+        next_values: max_a Q(s_{t+1}, a).
+        trace_decays: lambda_t, 0 where an episode was truncated, as another one follows.
     """
     returns = np.empty_like(rewards)
     following = next_values[-1]
@@ -78,186 +102,224 @@ def lambda_returns(
     return returns
 
 
-@dataclass
-class Rollout:
-    """T steps in each of n environments, [T, n, …]."""
-
-    observations: NDArray[Any]
-    actions: NDArray[np.int64]
-    rewards: Numbers
-    discounts: Numbers  # 0 after an end
-    next_values: Numbers  # max_a Q of what the step led to
-    truncated: NDArray[np.bool_]  # what follows is another episode
-
-
 class PQN(DeepAgent):
     """The agent.
 
     Args:
-        form: of its observations and actions.
+        spaces: of the environment.
         config: hyperparameters.
-        seed: of the network's first weights, and of the agent's random stream.
+        seed: of the network's first weights and of the agent's random stream.
 
     Raises:
-        InputError: PyTorch finds no such device here, or the network takes no such frames.
+        InputError: PyTorch does not find the device, or the network does not fit the observations.
     """
 
-    def __init__(self, form: Form, config: PQNConfig | None = None, seed: int = 0):
+    played: Rollout  # the rollout that is played; its first `t` steps are valid
+    batch: Rollout  # the rollout that is learned from, up to minibatch `learned`
+    t: int
+    learned: int
+    _current: Observations | None  # that the next actions are chosen for
+    targets: Floats  # of the batch, [T, envs]
+    order: NDArray[np.int64]  # of the batch's steps in the minibatches, [epochs, T envs]
+
+    def __init__(self, spaces: Spaces, config: PQNConfig | None = None, seed: int = 0):
         self.config = config = config or PQNConfig()
-        super().__init__(form, config, seed, layer_norm=True)
+        super().__init__(spaces, config, seed, layer_norm=True)
         rate = config.learning_rate.initial
-        self._optimiser = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
-        self.memory_bytes = 0  # of two rollouts, when the environments are known
+        self.optimizer = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
         self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
-        self.attach(1)
+        self._allocated = False
 
-    def check_envs(self, envs: int) -> None:
-        """Raise InputError unless each minibatch of a rollout has a step."""
-        if (given := self.config.minibatches) > (most := self.config.rollout * envs):
-            raise InputError(f"minibatches is {given}; it takes {most} or less here")
-        self.memory_bytes = 2 * most * self._played.observations[0, 0].nbytes
+    # ---- the algorithm: act and observe T times, finish_rollout, learn
 
-    def attach(self, envs: int, slack: int = 0, storage: Any = None) -> None:
-        """Make room for two rollouts: the one that is played, and the one that is learnt from."""
-        del slack, storage  # all of it goes into checkpoints
-        self._t = self._learnt = 0  # steps of the one, minibatches of the other
-        try:
-            self._played, self._batch = self._rollout(envs), self._rollout(envs)
-        except (MemoryError, ValueError) as error:
-            raise InputError(f"rollout is {self.config.rollout}: {error}") from None
-        self._returns = np.zeros((self.config.rollout, envs), np.float32)  # the batch's targets
-        self._order = np.zeros((self.config.epochs, 0), np.int64)  # in which, an epoch a row
+    def act(self, observations: Observations) -> Actions:
+        """Epsilon-greedy actions.  [n]."""
+        seen = self.backend.preprocess(observations)
+        values = self.backend.values(seen)
+        actions = self.epsilon_greedy(len(values), lambda: values)
+        if self.t:
+            self._set_next_values(values)
+        if self.t == self.config.rollout:
+            self.finish_rollout()
+        self.played.observations[self.t] = seen
+        return actions
 
-    def _rollout(self, envs: int) -> Rollout:
-        shape = (self.config.rollout, envs)
-        seen = self._seen(np.zeros((1, *self._shape), self._dtype))
-        observations = np.zeros((*shape, *seen.shape[1:]), seen.dtype)
-        r, gamma, v = np.zeros((3, *shape), np.float32)
-        return Rollout(observations, np.zeros(shape, int), r, gamma, v, np.zeros(shape, bool))
+    def observe(self, step: Step) -> None:
+        """Add one step of every environment to the rollout."""
+        rewards, terminated = self.learned_rewards(step, self.config.clip_rewards)
+        rollout, t, truncated = self.played, self.t, step.truncated & ~terminated
+        rollout.actions[t], rollout.rewards[t] = step.actions, rewards
+        rollout.truncated[t] = truncated
+        rollout.discounts[t] = np.where(terminated, 0, self.config.discount)
+        rollout.next_values[t] = 0
+        if truncated.any():  # the next action belongs to another episode
+            rollout.next_values[t, truncated] = self._max_q(step.next_observations[truncated])
+        self.t += 1
+        self.steps += len(rewards)
+        self._current = step.current
+
+    def update(self) -> None:
+        """Learn: with overlap the minibatches that are due, else the rollout that has ended."""
+        if not self.overlap_updates:
+            if self.t == self.config.rollout:
+                self._learn_last_rollout()
+        elif self.order.size:  # else the first rollout is still being played
+            self._learn_until((self.t + 1) * self._minibatches // self.config.rollout)
+
+    def finish(self) -> None:
+        """Learn what is left of the last rollout, and the one that has just been completed."""
+        if self.order.size:
+            self._learn_until(self._minibatches)
+        if self.t == self.config.rollout and self._current is not None:
+            self._learn_last_rollout()
+
+    def finish_rollout(self) -> None:
+        """Compute the targets of the rollout, and the order of its minibatches."""
+        self.batch, self.played = self.played, self.batch
+        batch = self.batch
+        decays = np.where(batch.truncated, 0, self.config.trace_decay).astype(np.float32)
+        self.targets = lambda_returns(batch.rewards, batch.discounts, batch.next_values, decays)
+        self.order = np.array(
+            [self._rng.permutation(decays.size) for _ in range(self.config.epochs)]
+        )
+        if (running := batch.discounts > 0).any():
+            self._sums[2:] += batch.next_values[running].mean(), 1
+        self.t = self.learned = 0
+
+    def learn(self, rows: NDArray[np.int64]) -> None:
+        """Perform a gradient step on (G - Q(s, a))^2 / 2 for some steps of a rollout, [batch]."""
+        arrays = (self.batch.observations, self.batch.actions, self.targets)
+        flat = (array.reshape(-1, *array.shape[2:])[rows] for array in arrays)
+        observations, actions, targets = map(self.backend.tensor, flat)
+        q = self.backend.compute_network(observations).gather(1, actions[:, None])[:, 0]
+        loss = 0.5 * nn.functional.mse_loss(q, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.backend.gather_gradients()
+        nn.utils.clip_grad_norm_(self.q.parameters(), self.config.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate.at(self.steps)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.backend.weights_changed()
+        self._sums[:2] += self.finite(loss), 1
+        self.updates += 1
+
+    def _learn_last_rollout(self) -> None:
+        """Learn from the rollout that has ended, all minibatches at once."""
+        assert self._current is not None  # noqa: S101 - `observe` sets it
+        self._set_next_values(self.backend.values(self.backend.preprocess(self._current)))
+        self.finish_rollout()
+        self._learn_until(self._minibatches)
+
+    def _learn_until(self, number: int) -> None:
+        """Learn from the minibatches of the last rollout up to a number."""
+        for minibatch in range(self.learned, number):
+            epoch, part = divmod(minibatch, self.config.minibatches)
+            self.learn(np.array_split(self.order[epoch], self.config.minibatches)[part])
+        self.learned = max(number, self.learned)
+
+    def _set_next_values(self, values: NDArray[np.float32]) -> None:
+        """Store max_a Q(s_{t+1}, a) of the previous step, but where its episode was truncated."""
+        running = ~self.played.truncated[self.t - 1]
+        self.played.next_values[self.t - 1, running] = values.max(axis=1)[running]
+
+    def _max_q(self, observations: Observations) -> NDArray[np.float32]:
+        return np.asarray(self.backend.values(self.backend.preprocess(observations)).max(axis=1))
 
     @property
     def epsilon(self) -> float:
         """The probability of a random action, now."""
         return self.config.epsilon.at(self.steps)
 
-    def act(self, observations: Any) -> NDArray[np.int64]:
-        """With probability epsilon a random action, else argmax_a Q(s, a).  [n]."""
-        seen = self._seen(observations)
-        values = self._values(seen)
-        random = self._rng.random(len(values)) < self.epsilon
-        drawn = self._rng.integers(self._num_actions, size=len(values))
-        if self._t:  # here the last steps led, but for those that ended a truncated episode
-            going = ~self._played.truncated[self._t - 1]
-            self._played.next_values[self._t - 1, going] = values.max(axis=1)[going]
-        if self._t == self.config.rollout:
-            self._close()
-        self._played.observations[self._t] = seen
-        return np.asarray(np.where(random, drawn, values.argmax(axis=1)))
-
-    def observe(self, step: Step) -> None:
-        """Take in a step of each environment. A lost life ends bootstrapping, not the game."""
-        rewards, terminated = self._clip_and_mask(step, self.config.clip_rewards)
-        played, t, truncated = self._played, self._t, step.truncated & ~terminated
-        played.actions[t], played.rewards[t] = step.actions, rewards
-        played.truncated[t] = truncated
-        played.discounts[t] = np.where(terminated, 0, self.config.discount)
-        played.next_values[t] = 0  # until it is acted on, if it is
-        if truncated.any():
-            last = self._values(self._seen(np.asarray(step.next_observations)[truncated]))
-            played.next_values[t, truncated] = last.max(axis=1)
-        self._t += 1
-        self.steps += len(rewards)
-
-    def _close(self) -> None:
-        """Turn the rollout into the batch that is learnt from during the next one."""
-        batch = self._played
-        self._batch, self._played = batch, self._batch
-        decays = np.where(batch.truncated, 0, self.config.trace_decay).astype(np.float32)
-        terms = (batch.rewards, batch.discounts, batch.next_values)
-        self._returns = lambda_returns(*terms, decays)
-        shuffled = [self._rng.permutation(decays.size) for _ in range(self.config.epochs)]
-        self._order = np.array(shuffled)
-        if (going := batch.discounts > 0).any():
-            self._sums[2:] += batch.next_values[going].mean(), 1
-        self._t = self._learnt = 0
-
-    def update(self) -> None:
-        """The minibatches that are due, so that a rollout is learnt from when the next one ends."""
-        config = self.config
-        if not self._order.size:
-            return  # the first rollout is still played
-        due = (self._t + 1) * config.epochs * config.minibatches // config.rollout
-        for number in range(self._learnt, due):
-            epoch, part = divmod(number, config.minibatches)
-            self._learn(np.array_split(self._order[epoch], config.minibatches)[part])
-        self._learnt = due
-
-    def _learn(self, rows: NDArray[np.int64]) -> None:
-        """A gradient step on some steps of the last rollout, [batch]."""
-        given = (self._batch.observations, self._batch.actions, self._returns)
-        flat = (array.reshape(-1, *array.shape[2:])[rows] for array in given)
-        observations, actions, targets = map(self._tensor, flat)
-        q = self._compute_network(observations).gather(1, actions[:, None])[:, 0]
-        loss = 0.5 * nn.functional.mse_loss(q, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._gather_gradients()
-        nn.utils.clip_grad_norm_(self.q.parameters(), self.config.max_grad_norm)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate.at(self.steps)
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self._follow_weights()
-        self._sums[:2] += self._finite(loss), 1
-        self.updates += 1
-
     def metrics(self) -> dict[str, float]:
         """Of the steps since the last call: epsilon, updates, mean loss, mean max Q."""
-        self._check_weights()
+        self.check_weights()
         losses, updates, values, rollouts = self._sums.tolist()
-        found: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
-        found["learning_rate"] = self.config.learning_rate.at(self.steps)
+        metrics: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
+        metrics["learning_rate"] = self.config.learning_rate.at(self.steps)
         if updates:
-            found["loss"] = losses / updates
+            metrics["loss"] = losses / updates
         if rollouts:
-            found["mean_max_q"] = values / rollouts
+            metrics["mean_max_q"] = values / rollouts
         self._sums[:] = 0
-        return found
+        return metrics
+
+    # ---- memory and checkpoints
+
+    def check_num_envs(self, num_envs: int) -> None:
+        """Raise InputError unless each minibatch of a rollout gets a step."""
+        if (given := self.config.minibatches) > (most := self.config.rollout * num_envs):
+            raise InputError(f"minibatches is {given}; it must be {most} or less here")
+
+    def memory_bytes(self, num_envs: int) -> int:
+        """Size of two rollouts: the one that is played, and the one that is learned from."""
+        return 2 * self.config.rollout * num_envs * self._observation.nbytes
+
+    @property
+    def _observation(self) -> NDArray[Any]:
+        """A preprocessed observation of zeros."""
+        empty = np.zeros((1, *self.spaces.shape), self.spaces.dtype)
+        return np.asarray(self.backend.preprocess(empty)[0])
+
+    def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
+        """Make room for two rollouts; they go into checkpoints, so storage is not used."""
+        del slack, storage
+        config = self.config
+        self.t = self.learned = 0  # steps of the one, minibatches of the other
+        self._current = None
+        try:
+            self.played, self.batch = (
+                Rollout.empty(config.rollout, num_envs, self._observation) for _ in range(2)
+            )
+        except (MemoryError, ValueError) as error:
+            raise InputError(f"rollout is {config.rollout}: {error}") from None
+        self.targets = np.zeros((config.rollout, num_envs), np.float32)
+        self.order = np.zeros((config.epochs, 0), np.int64)
+        self._allocated = True
 
     def state_dict(self) -> Tensors:
         """Everything that learning depends on."""
-        counters = np.array([self.steps, self.updates, self._t, self._learnt])
-        found = {"counters": counters, "sums": self._sums}
-        found |= {"order": self._order, "returns": self._returns}
-        done = not self._order.size or self._learnt == self.config.epochs * self.config.minibatches
-        rollouts = {"played": (self._played, self._t)}
-        rollouts["batch"] = (self._batch, 0 if done else len(self._returns))
-        for name, (rollout, kept) in rollouts.items():
-            found |= {f"{name}.{key}": array[:kept] for key, array in vars(rollout).items()}
-        return found | self._kept(self._optimiser, q=self.q)
+        counters = np.array([self.steps, self.updates, self.t, self.learned])
+        tensors = {"counters": counters, "sums": self._sums}
+        tensors |= {"order": self.order, "targets": self.targets}
+        unfinished = self.order.size and self.learned < self._minibatches
+        rows = {"played": self.t, "batch": len(self.targets) if unfinished else 0}
+        for name, rollout in self._rollouts().items():
+            tensors |= {f"{name}.{k}": array[: rows[name]] for k, array in vars(rollout).items()}
+        return tensors | self.save(self.optimizer, q=self.q)
 
     def load_state_dict(self, tensors: Tensors) -> None:
-        """Put back what `state_dict` gave.
+        """Restore what `state_dict` returned; before `allocate`, only what acting needs.
 
         Raises:
-            ValueError: a tensor is missing, or of another shape.
+            ValueError: a tensor is missing or has another shape.
         """
-        if missing := self.state_dict().keys() - tensors.keys():
-            raise ValueError(f"it lacks the tensor '{min(missing)}'")
-        self._load(tensors, self._optimiser, q=self.q)
+        check_tensors(tensors, ("counters", "sums", "order", "targets", "agent_stream"))
+        self.load(tensors, self.optimizer, q=self.q)
         self._sums[:] = tensors["sums"]
-        if tensors["returns"].shape[1] != self._returns.shape[1]:
-            return  # of other environments than these: fit to act, not to go on
-        for key, present in (("order", self._order), ("returns", self._returns)):
-            if (rows := len(tensors[key])) != len(present):
-                raise ValueError(f"'{key}' has {rows} rows, not {len(present)}")
-        self._t, self._learnt = (int(n) for n in tensors["counters"][2:])
-        self._order, self._returns = np.array(tensors["order"]), np.array(tensors["returns"])
-        for name, rollout in (("played", self._played), ("batch", self._batch)):
+        if not self._allocated:
+            return
+        if (found := tensors["targets"].shape) != (wanted := self.targets.shape):
+            raise ValueError(f"'targets' has shape {found}, not {wanted}")
+        if len(tensors["order"]) != self.config.epochs:
+            raise ValueError(f"'order' has {len(tensors['order'])} rows, not {self.config.epochs}")
+        self.t, self.learned = (int(n) for n in tensors["counters"][2:])
+        self.order, self.targets = np.array(tensors["order"]), np.array(tensors["targets"])
+        for name, rollout in self._rollouts().items():
             for key, array in vars(rollout).items():
-                given = tensors[f"{name}.{key}"]
-                array[: len(given)] = given
+                check_tensors(tensors, [f"{name}.{key}"])
+                saved = tensors[f"{name}.{key}"]
+                array[: len(saved)] = saved
+
+    def _rollouts(self) -> dict[str, Rollout]:
+        return {"played": self.played, "batch": self.batch}
+
+    @property
+    def _minibatches(self) -> int:
+        """Updates that a rollout gives."""
+        return self.config.epochs * self.config.minibatches
 
 
 def make(env: gym.Env[Any, Any], config: PQNConfig, seed: int) -> PQN:
-    """An agent that fits an environment; InputError if none can."""
-    return PQN(fitting(env, "pqn"), config, seed)
+    """Make an agent that fits an environment; InputError if none does."""
+    return PQN(check_spaces(env, "pqn"), config, seed)

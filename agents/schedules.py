@@ -1,4 +1,7 @@
-"""Numbers that change over training, counted in absolute steps: a resumed run does not jump."""
+"""Hyperparameters that change during training.
+
+Schedules count absolute steps, so that a resumed run continues where it stopped.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,8 +9,8 @@ from typing import NamedTuple
 from gridcade.errors import InputError
 
 
-class ScheduleNumbers(NamedTuple):
-    """A schedule as the compiled code takes it."""
+class CompiledSchedule(NamedTuple):
+    """The fields of a `Schedule`, as compiled code takes them."""
 
     initial: float
     final: float
@@ -15,43 +18,62 @@ class ScheduleNumbers(NamedTuple):
     power: float
 
 
+def value_at(schedule: CompiledSchedule, step: int, visits: int) -> float:
+    """Return a schedule's value at an absolute step.
+
+    This is plain Python, because deep agents need no compilation; tabular agents compile it.
+
+    Args:
+        schedule: the schedule.
+        step: steps before this one, over all environments.
+        visits: N in the decay 1 / N^power, 1 or more.
+    """
+    value = schedule.final
+    if step < schedule.steps:
+        value = schedule.initial + (schedule.final - schedule.initial) * (step / schedule.steps)
+    return value if schedule.power == 0.0 else value / float(visits) ** schedule.power
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """A number that changes over training, counted in absolute steps.
+    """A number that changes linearly from `initial` to `final` over `steps`, then stays.
 
-    Runs linearly from `initial` to `final` over `steps`, then stays; and is divided by N^power,
-    where N counts the updates of this state and action (step size) or of this state (epsilon).
+    It is divided by N^power, where N counts the updates of this state and action (step size) or
+    the visits to this state (epsilon).
     """
 
     initial: float
     """Value at the first step."""
     final: float | None = None
-    """Value in the end; none: the initial one, so a constant."""
+    """Value after `steps` steps. None: the initial value, so that the number is constant."""
     steps: int = 0
-    """Steps from the initial value to the final one."""
+    """Environment steps from the initial value to the final one."""
     power: float = 0.0
-    """Omega in 1 / N^omega; 0: no such decay."""
+    """Exponent omega of the decay 1 / N^omega, between 0 and 1. 0: no decay."""
 
     def check(self, name: str) -> None:
-        """Raise InputError unless the values are probabilities and the rest is not negative."""
-        for key in ("initial", "final"):
+        """Check that the values are between 0 and 1, and that `steps` and `power` are in range.
+
+        Args:
+            name: the hyperparameter that the schedule belongs to, for the message.
+
+        Raises:
+            InputError: a field is out of its range.
+        """
+        for key in ("initial", "final", "power"):
             value = getattr(self, key)
             if value is not None and not 0 <= value <= 1:
-                raise InputError(f"{name}.{key} is {value}; it takes 0 to 1")
+                raise InputError(f"{name}.{key} is {value}; it must be between 0 and 1")
         if self.steps < 0:
-            raise InputError(f"{name}.steps is {self.steps}; it takes 0 or more")
-        if not 0 <= self.power <= 1:
-            raise InputError(f"{name}.power is {self.power}; it takes 0 to 1")
+            raise InputError(f"{name}.steps is {self.steps}; it must be 0 or greater")
 
     def at(self, step: int) -> float:
-        """The value at an absolute step, from 0 on; without the decay by visits."""
-        final = self.initial if self.final is None else self.final
-        share = min(step / self.steps, 1.0) if self.steps else 1.0
-        return self.initial + (final - self.initial) * share
+        """Return the value at an absolute step, counted from 0, without the decay by visits."""
+        return value_at(self.to_compiled(), step, 1)
 
-    def numbers(self) -> ScheduleNumbers:
-        """For the compiled code."""
+    def to_compiled(self) -> CompiledSchedule:
+        """Return the schedule as compiled code takes it."""
         final = self.initial if self.final is None else self.final
-        return ScheduleNumbers(
+        return CompiledSchedule(
             float(self.initial), float(final), float(self.steps), float(self.power)
         )

@@ -1,17 +1,19 @@
-"""Q-learning on a world whose model is known, compiled: tens of millions of updates a second.
+"""The loop of a tabular agent in a world whose model is known, in compiled code.
 
-The same `choose` and `learn` as everywhere, without Gymnasium between them: the one exception to
-the loop in gridcade.experience.loop.
+It makes the same updates as the loop in `gridcade.experience.loop`, without Gymnasium in between:
+tens of millions of updates per second. Each learner has a compiled function `run` of its own,
+which follows its paper's algorithm and calls `world_step` where an environment would step.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.q_learning import QLearning, QLearningConfig, draw, run
+from gridcade.agents.base import Tensors
+from gridcade.agents.compiled import compiled
 from gridcade.envs.tabular import Model
 from gridcade.experience.step import TOTALS
 from gridcade.seeding import pack, stream, unpack
@@ -19,122 +21,177 @@ from gridcade.seeding import pack, stream, unpack
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-
-def model_arrays(model: Model) -> tuple[Any, ...]:
-    """A model as `run` takes it."""
-    return (
-        model.offsets,
-        model.next_states,
-        model.cumulative,
-        model.rewards,
-        model.terminated,
-        model.start_cumulative,
-    )
+REWARD, EPISODES, RETURN, SQUARED_RETURN, LENGTH, TRUNCATED = range(len(TOTALS))
 
 
-class CompiledLoop:
-    """One agent on one world with a known model, compiled: the same update, without Gymnasium.
+class World(NamedTuple):
+    """A known model and the current episode in it, as compiled code takes them."""
 
-    The world draws from one stream through all its episodes. (gridcade.experience.loop, which takes any
-    environment, gives each episode a seed instead: this is the one exception, for speed.)
+    num_actions: int
+    offsets: Ints  # this array and the next five: see `Model`
+    next_states: Ints
+    cumulative: Floats
+    rewards: Floats
+    terminated: NDArray[np.bool_]
+    start_cumulative: Floats
+    time_limit: int  # steps of an episode; 0: no limit
+    rng: np.random.Generator
+    state: Ints  # [2]: the current state, steps of the current episode
+    episode_return: Floats  # [1]: sum of the rewards of the current episode
+    totals: Floats  # [len(TOTALS)], in the order of TOTALS
+
+
+class Transition(NamedTuple):
+    """One step of one environment, as compiled code takes it."""
+
+    s: int
+    a: int
+    r: float
+    s_next: int
+    terminated: bool
+    current: int  # the state of the next action: s_next, or the start of the next episode
+
+
+@compiled
+def sample_index(cumulative: Floats, low: int, high: int, u: float) -> int:
+    """Return the first index from `low` whose running sum exceeds u; `high` - 1 at most."""
+    while low < high - 1 and u >= cumulative[low]:
+        low += 1
+    return low
+
+
+@compiled
+def world_step(world: World, s: int, a: int) -> Transition:
+    """Take action a in state s, add to the totals, and start a new episode after an end."""
+    row = s * world.num_actions + a
+    low, high = world.offsets[row], world.offsets[row + 1]
+    outcome = sample_index(world.cumulative, low, high, world.rng.random())
+    r, s_next = world.rewards[outcome], world.next_states[outcome]
+    terminated = world.terminated[outcome]
+    length, total = world.state[1] + 1, world.episode_return[0] + r
+    world.totals[REWARD] += r
+    truncated = not terminated and length == world.time_limit
+    current = s_next
+    if terminated or truncated:
+        world.totals[EPISODES] += 1.0
+        world.totals[RETURN] += total
+        world.totals[SQUARED_RETURN] += total * total
+        world.totals[LENGTH] += length
+        world.totals[TRUNCATED] += truncated
+        length, total = 0, 0.0
+        current = sample_index(
+            world.start_cumulative, 0, len(world.start_cumulative), world.rng.random()
+        )
+    world.state[0], world.state[1], world.episode_return[0] = current, length, total
+    return Transition(s, a, r, s_next, terminated, current)
+
+
+class TabularAgent(Protocol):
+    """A tabular agent that learns in compiled code."""
+
+    steps: int
+
+    def run(self, world: World, until: int) -> None:
+        """Learn from `world.state` on until `steps` reaches `until`."""
+        ...
+
+
+class TabularLoop:
+    """The compiled loop of one agent in one world; see `gridcade.agents.base.CompiledLoop`.
+
+    The world draws from one random stream through all its episodes, for speed. The loop in
+    `gridcade.experience.loop` gives each episode its own seed instead.
 
     Args:
         agent: the agent.
-        model: the world.
-        limit: the time limit in steps; None: none.
-        seed: of the world's random stream.
+        model: the model of the world.
+        time_limit: steps after which an episode is truncated; None: no limit.
+        seed: seed of the world's random stream.
     """
 
-    tick = 100_000  # steps between two looks at the clock
+    tick = 100_000  # steps from one check of the clock to the next
 
-    def __init__(self, agent: QLearning, model: Model, limit: int | None, seed: int):
+    def __init__(self, agent: TabularAgent, model: Model, time_limit: int | None, seed: int):
         self.agent = agent
-        self._model = model_arrays(model)
-        self._limit = limit or 0
-        self._rng = stream(seed, "training")
-        start = draw(model.start_cumulative, 0, model.num_states, self._rng.random())
-        self._place: Ints = np.array([0, start, 0])
-        self._returned: Floats = np.zeros(1)
-        self.advance(agent.steps)  # no step: compiles, so that clocks measure learning
+        rng = stream(seed, "training")
+        start = sample_index(model.start_cumulative, 0, model.num_states, rng.random())
+        self._world = World(
+            num_actions=model.num_actions,
+            offsets=model.offsets,
+            next_states=model.next_states,
+            cumulative=model.cumulative,
+            rewards=model.rewards,
+            terminated=model.terminated,
+            start_cumulative=model.start_cumulative,
+            time_limit=time_limit or 0,
+            rng=rng,
+            state=np.array([start, 0]),
+            episode_return=np.zeros(1),
+            totals=np.zeros(len(TOTALS)),
+        )
+        # Zero steps: this compiles, so that measured times contain only learning.
+        self.advance(agent.steps)
 
     def advance(self, until: int) -> dict[str, float]:
-        """Learn until an absolute step; sums over what happened, by the names of TOTALS."""
-        totals = np.zeros(len(TOTALS))
-        self._place[0] = self.agent.steps
-        run(
-            self.agent.q,
-            self.agent.visits,
-            self.agent.rate,
-            self.agent.numbers,
-            self._model,
-            self._limit,
-            self._place,
-            self._returned,
-            self.agent.rng,
-            self._rng,
-            until,
-            totals,
-        )
-        self.agent.steps = int(self._place[0])
-        return dict(zip(TOTALS, totals.tolist(), strict=True))
+        """Learn until `agent.steps` reaches `until`; return sums by the names of TOTALS."""
+        self._world.totals[:] = 0
+        self.agent.run(self._world, until)
+        return dict(zip(TOTALS, self._world.totals.tolist(), strict=True))
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Where the world stands, and its stream."""
+    def state_dict(self) -> Tensors:
+        """Return the state of the world, the return so far and the random stream."""
         return {
-            "place": self._place,
-            "returned": self._returned,
-            "world_stream": pack(self._rng),
+            "state": self._world.state,
+            "episode_return": self._world.episode_return,
+            "world_stream": pack(self._world.rng),
         }
 
-    def load_state_dict(self, tensors: dict[str, NDArray[Any]]) -> None:
-        """Put back what `state_dict` gave."""
-        self._place[:] = tensors["place"]
-        self._returned[:] = tensors["returned"]
-        unpack(self._rng, tensors["world_stream"])
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned."""
+        self._world.state[:] = tensors["state"]
+        self._world.episode_return[:] = tensors["episode_return"]
+        unpack(self._world.rng, tensors["world_stream"])
 
     def position(self) -> dict[str, Any]:
-        """Nothing besides the tensors."""
+        """Return an empty dictionary: `state_dict` holds everything."""
         return {}
 
     def restore(self, position: dict[str, Any]) -> None:
-        """Nothing besides the tensors."""
+        """Do nothing: `load_state_dict` restores everything."""
 
 
 def train_many(
     model: Model,
-    config: QLearningConfig,
+    agents: Sequence[TabularAgent],
     seeds: Sequence[int],
     steps: int,
-    windows: int = 50,
-    limit: int | None = None,
+    *,
+    windows: int = 1,
+    time_limit: int | None = None,
     threads: int = 2,
-) -> tuple[Floats, dict[str, Floats]]:
-    """Train one agent for each seed, all on one world, on several threads.
+) -> dict[str, Floats]:
+    """Train several agents in the same world, on several threads.
 
     Args:
-        model: the world.
-        config: hyperparameters, the same for all.
-        seeds: one an agent.
-        steps: of each agent.
-        windows: stretches of equal length, over which learning curves are taken.
-        limit: steps after which an episode is cut; None: none.
-        threads: run at once.
+        model: the model of the world.
+        agents: the agents, which learn in place.
+        seeds: seeds of the worlds' random streams, one per agent.
+        steps: environment steps of each agent.
+        windows: windows of equal length in which learning curves are summed.
+        time_limit: steps after which an episode is truncated; None: no limit.
+        threads: threads that train agents at the same time.
 
     Returns:
-        Action values [seeds, states, actions], and by the names of TOTALS the sums over each
-        window [seeds, windows].
+        Sums over each window, by the names of TOTALS.  [agents, windows].
     """
-    values = np.empty((len(seeds), model.num_states, model.num_actions))
-    curves = np.empty((len(seeds), windows, len(TOTALS)))
+    curves = np.empty((len(agents), windows, len(TOTALS)))
 
     def train(i: int) -> None:
-        agent = QLearning(model.num_states, model.num_actions, config, seeds[i])
-        loop = CompiledLoop(agent, model, limit, seeds[i])
-        for w in range(windows):
-            totals = loop.advance(steps * (w + 1) // windows)
-            curves[i, w] = [totals[name] for name in TOTALS]
-        values[i] = agent.q
+        loop = TabularLoop(agents[i], model, time_limit, seeds[i])
+        for window in range(windows):
+            totals = loop.advance(steps * (window + 1) // windows)
+            curves[i, window] = list(totals.values())
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(train, range(len(seeds))))
-    return values, {name: curves[:, :, k] for k, name in enumerate(TOTALS)}
+        list(pool.map(train, range(len(agents))))
+    return {name: curves[:, :, k] for k, name in enumerate(TOTALS)}

@@ -1,4 +1,4 @@
-"""A window for pictures, by pygame-ce; loaded only when one is opened."""
+"""A window that shows pictures, by pygame-ce, which is imported when a window is opened."""
 
 import os
 from typing import Any
@@ -10,10 +10,15 @@ from gridcade.errors import InputError
 
 
 class Window:
-    """One window that shows pictures and hears keys.
+    """A window that shows pictures and reads keys.
+
+    Args:
+        title: the window's caption.
+        width: in pixels.
+        height: in pixels.
 
     Raises:
-        InputError: pygame-ce is not installed, or there is no screen to open a window on.
+        InputError: pygame-ce is not installed, or there is no screen.
     """
 
     def __init__(self, title: str, width: int, height: int):
@@ -27,15 +32,20 @@ class Window:
             pygame.display.init()
             self._screen = pygame.display.set_mode((width, height))
         except pygame.error as error:
-            raise InputError(f"cannot open a window here: {error}") from None
+            raise InputError(f"cannot open a window: {error}") from None
         if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
-            pygame.display.quit()  # SDL found no screen, and would draw into memory for nobody
-            raise InputError("no screen to open a window on; watch in a terminal, or write a video")
+            pygame.display.quit()  # SDL found no screen, and would draw into memory
+            raise InputError("cannot open a window: no screen; use a terminal, or write a video")
         pygame.display.set_caption(title)
         self._clock = pygame.time.Clock()
 
     def show(self, picture: NDArray[np.uint8], fps: float) -> None:
-        """Show a picture (uint8, height x width x 3), no sooner than 1 / fps after the last one."""
+        """Show a picture, at least 1 / fps seconds after the previous one.
+
+        Args:
+            picture: uint8, [height, width, 3]; scaled to the window's size.
+            fps: frames per second.
+        """
         surface = self._pygame.surfarray.make_surface(picture.swapaxes(0, 1))
         if surface.get_size() != self._screen.get_size():
             surface = self._pygame.transform.scale(surface, self._screen.get_size())
@@ -45,14 +55,17 @@ class Window:
         self._clock.tick(fps)
 
     def keys(self) -> list[str]:
-        """The names of the keys pressed since the last call; closing the window is `escape`."""
-        pressed = []
+        """Return the names of the keys pressed since the last call.
+
+        Closing the window counts as `escape`.
+        """
+        names = []
         for event in self._pygame.event.get():
             if event.type == self._pygame.QUIT:
-                pressed.append("escape")
+                names.append("escape")
             elif event.type == self._pygame.KEYDOWN:
-                pressed.append(self._pygame.key.name(event.key))
-        return pressed
+                names.append(self._pygame.key.name(event.key))
+        return names
 
     def close(self) -> None:
         """Close the window."""

@@ -14,6 +14,7 @@ from gridcade import agents, api
 from gridcade.agents import QLearning, QLearningConfig, Schedule
 from gridcade.cli.output import show_evaluation
 from gridcade.envs import registry
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.policies import TabularPolicy, UniformPolicy
 from gridcade.exact import solver
@@ -49,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return gridcade.train("q-learning", SMALL, steps=20_000, epoch=5_000, seed=2, out=path)
 
 
-class Counting(registry.TransparentWrapper):
+class Counting(TransparentWrapper):
     """An environment that knows how often it was closed."""
 
     closed = 0
@@ -405,6 +406,6 @@ def test_an_agent_keeps_its_actions_on_another_protocol() -> None:
     games = gridcade.make(contender.env)
     assert games.action_space.n == 4  # type: ignore[attr-defined]
     found = gridcade.evaluate(contender, episodes=1, steps=None)
-    assert "played with 4 actions, where machado2018 has 18" in found.notes
+    assert "played with 4 actions; machado2018 has 18" in found.notes
     with pytest.raises(InputError, match=r"does not fit here: .*10 \(Output\)"):
         gridcade.load("breakout", "Pong")

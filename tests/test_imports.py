@@ -1,6 +1,8 @@
 """The architecture: which package may import which, and what every package says of itself."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,34 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
 def test_a_package_says_what_happens_in_it(package: str) -> None:
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
     assert len((ast.get_docstring(tree) or "").split()) > 20
+
+
+IMPORT_ALL = """
+import importlib, os, pkgutil, sys
+
+for name in ("termios", "fcntl", "tty", "pty", "resource"):
+    sys.modules[name] = None
+del os.posix_fallocate
+
+import gridcade
+
+optional = {"ale_py", "av", "dask", "dask_jobqueue", "distributed", "pygame", "ray",
+            "stable_baselines3", "tensorboard"}
+count = 0
+for module in pkgutil.walk_packages(gridcade.__path__, "gridcade."):
+    try:
+        importlib.import_module(module.name)
+        count += 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in optional:
+            print(f"{module.name}: {error}")
+print(count)
+"""
+
+
+def test_every_module_is_importable_without_the_modules_that_windows_lacks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=True
+    )
+    [count] = done.stdout.splitlines()
+    assert int(count) > 50

@@ -2,32 +2,39 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import gymnasium as gym
 
 from gridcade import agents
-from gridcade.agents.base import Policy
+from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transferable
 from gridcade.envs import registry
 from gridcade.envs.registry import make
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, Progress, evaluate_policy
+from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.exact import solver
-from gridcade.training.config import RunConfig, from_dict
-from gridcade.training.run_folder import Run, Tensors, find_learnt, write_text
+from gridcade.training.config import RunConfig
+from gridcade.training.run_folder import Run, find_trained, write_text
 from gridcade.training.sessions import resume, train
 
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
 
 BUILT_IN = ("random", "optimal")
-AS_IT_PLAYS = {"device": "cpu", "freeze": "nothing"}  # whatever it learnt with
 ZIP = ".zip"  # ends the names of the files that stable-baselines3 saves
 Env = gym.Env[Any, Any]
+
+
+@runtime_checkable
+class HasDevice(AgentConfig, Protocol):
+    """Hyperparameters that name a device."""
+
+    device: str
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,11 @@ def find(policy: Any, env: str | Env | None = None, *, trust: bool = False) -> C
         return Contender(made, policy, env)
     if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
         return _saved_model(str(policy), env, trust)
-    run, config, tensors = find_learnt(policy, BUILT_IN)
-    learnt_on = config.env if run is None else run.env
-    where = learnt_on if env is None else env
+    run, config, tensors = find_trained(policy, BUILT_IN)
+    trained_on = config.env if run is None else run.env
+    where = trained_on if env is None else env
     if isinstance(where, str):
-        where = registry.with_actions_of(where, learnt_on)
+        where = registry.with_actions_of(where, trained_on)
     name = str(policy.path if isinstance(policy, Run) else policy)
     agent = _agent(name, config, tensors, make(where) if isinstance(where, str) else where)
     return Contender(agent, name, where, run)
@@ -93,32 +100,25 @@ def evaluate(
     policy: Any,
     env: str | Env | None = None,
     *,
-    episodes: int | None = None,
-    steps: int | None = None,
-    precision: float | None = None,
-    seed: int = 0,
-    epsilon: float | None = None,
-    stochastic: bool = False,
-    confidence: float = 0.95,
-    discount: float = 0.99,
     trust: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
+    **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
-    """Measure a policy; see `find` for the names and `gridcade.evaluation.evaluate.measure` for the rest."""
+    """Evaluate a policy, given by an object or by name.
+
+    Args:
+        policy: see `find`.
+        env: see `find`.
+        trust: see `find`.
+        progress: called during the evaluation; see `ProgressCallback`.
+        **options: see `gridcade.evaluation.options.EvaluationOptions`.
+
+    Raises:
+        InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
+    """
     contender = find(policy, env, trust=trust)
     return evaluate_policy(
-        contender.policy,
-        contender.env,
-        episodes=episodes,
-        steps=steps,
-        precision=precision,
-        seed=seed,
-        epsilon=epsilon,
-        stochastic=stochastic,
-        confidence=confidence,
-        discount=discount,
-        name=contender.name,
-        progress=progress,
+        contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
 
 
@@ -168,22 +168,20 @@ def _saved_model(path: str, env: str | Env | None, trust: bool) -> Contender:
     return Contender(load_zip(path, single), path, env)
 
 
-def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Any:
-    """An agent that has learnt, in an environment that it fits; it acts on the processor."""
-    kind = agents.find(config.agent)
-    given = dict(config.hyperparameters)
-    given |= {key: value for key, value in AS_IT_PLAYS.items() if key in given}
-    agent = kind.make(env, from_dict(given, kind.config, "config"), config.seed)
+def _agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgent:
+    """A trained agent, made for an environment. It acts on the CPU, whatever it learned with."""
+    hyperparameters = config.hyperparameters
+    if isinstance(hyperparameters, HasDevice):
+        hyperparameters = replace(hyperparameters, device="cpu")
+    agent = agents.find(config.agent).make(env, hyperparameters, config.seed)
     try:
-        if "counters" in tensors or not hasattr(agent, "take_layers"):
+        if "counters" in tensors or not isinstance(agent, Transferable):
             agent.load_state_dict(tensors)
-        elif left := agent.take_layers(tensors):  # weights alone
-            raise ValueError(f"these layers differ: {', '.join(left)}")
+        elif left_out := agent.take_layers(tensors):  # weights alone
+            raise ValueError(f"these layers differ: {', '.join(left_out)}")
         else:
-            agent.steps = sys.maxsize  # it explores as little as it did in the end
+            agent.steps = sys.maxsize  # it explores as little as at the end of its training
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"
         ) from None

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridcade import agents
-from gridcade.agents.deep import Form
+from gridcade.agents.base import Storage, in_memory
+from gridcade.agents.deep import Spaces
 from gridcade.agents.dqn import DQN, DQNConfig, make
-from gridcade.agents.optimisers import MnihRMSProp
-from gridcade.agents.replay import Storage, in_memory
+from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.schedules import Schedule
 from gridcade.envs import registry
 from gridcade.errors import InputError
 from gridcade.experience.loop import Experience
 from gridcade.experience.step import Step
 from gridcade.experience.vector import make_vector
-from gridcade.training import sessions
+from gridcade.training.config import read_recipe
 
 SMALL = DQNConfig(
     hidden=(8,),
@@ -53,31 +53,39 @@ def trained(
 ) -> tuple[DQN, Experience]:
     vector = make_vector(env, envs)
     agent = make(registry.make(env), config, seed)
-    agent.attach(envs, 1000, storage)
+    agent.check_num_envs(envs)
+    agent.allocate(envs, 1000, storage)
     experience = Experience(vector, seed)
     go_on(agent, experience, steps)
     return agent, experience
 
 
 def go_on(agent: DQN, experience: Experience, until: int) -> None:
-    steps = experience.steps(agent)
+    steps = experience.steps(agent, agent.overlap_updates)
     while agent.steps < until:
         next(steps)
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "mnih"])
+def update_once(agent: DQN) -> None:
+    """Learn from one minibatch, whether an update is due or not."""
+    batch = agent.sample()
+    (values,) = agent.backend.target_values(agent.q_target, [batch])
+    agent.learn(batch, values)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "mnih"])
 @pytest.mark.parametrize("loss", ["huber", "squared"])
 @pytest.mark.parametrize("target_every", [0, 20])
-def test_an_update_is_the_papers(optimiser: Any, loss: Any, target_every: int) -> None:
+def test_an_update_is_the_papers(optimizer: Any, loss: Any, target_every: int) -> None:
     """The target is r + gamma max Q^(s', a'), or r at an end; a step down the error's gradient."""
-    config = changed(optimiser=optimiser, loss=loss, target_every=target_every, n_step=2)
+    config = changed(optimizer=optimizer, loss=loss, target_every=target_every, n_step=2)
     agent, _ = trained(config, 75)
     q, target = copy.deepcopy(agent.q), copy.deepcopy(agent.q_target)
     rng = copy.deepcopy(agent._rng)
-    moments = copy.deepcopy(agent._optimiser.state_dict())
-    agent._learn()
+    moments = copy.deepcopy(agent.optimizer.state_dict())
+    update_once(agent)
 
-    batch = agent.replay.sample(config.batch_size, rng, 2, config.discount)
+    batch = agent.D.sample(config.batch_size, rng, 2, config.discount)
     total = torch.zeros(())
     for i in range(config.batch_size):
         after = torch.as_tensor(batch.next_observations[i])[None]
@@ -89,7 +97,7 @@ def test_an_update_is_the_papers(optimiser: Any, loss: Any, target_every: int) -
         else:
             total = total + error.abs() - 0.5
     reference: torch.optim.Optimizer
-    if optimiser == "adam":
+    if optimizer == "adam":
         total = total / config.batch_size
         reference = torch.optim.Adam(q.parameters(), config.learning_rate)
     else:
@@ -113,7 +121,7 @@ def test_an_update_is_the_papers(optimiser: Any, loss: Any, target_every: int) -
 def test_updates_are_counted_in_steps(envs: int, start: int, every: int) -> None:
     """One for every `update_every` steps since learn_start, however many emulators run."""
     agent, experience = trained(changed(learn_start=start, update_every=every), 1, envs)
-    steps = experience.steps(agent)
+    steps = experience.steps(agent, agent.overlap_updates)
     while agent.steps < 120:
         seen = agent.steps  # when `update` is called
         next(steps)
@@ -121,9 +129,22 @@ def test_updates_are_counted_in_steps(envs: int, start: int, every: int) -> None
         assert agent.updates == expected
 
 
+@pytest.mark.parametrize("overlap", [True, False])
+def test_the_papers_order_stores_the_newest_transition_before_the_update(overlap: bool) -> None:
+    """With overlap the update runs while the environment steps: it has one transition less."""
+    config = changed(overlap=overlap, learn_start=5, update_every=1, replay_capacity=100)
+    agent, experience = trained(config, 4)
+    for stored in range(5, 30):
+        before = agent.updates
+        go_on(agent, experience, stored)
+        assert agent.steps == stored
+        made = stored - 5 if overlap else stored - 4  # updates, the first at learn_start
+        assert (before, agent.updates) == (max(made - 1, 0), max(made, 0))
+
+
 def test_the_target_network_is_copied_every_so_many_steps() -> None:
     agent, experience = trained(SMALL, 39)
-    steps = experience.steps(agent)
+    steps = experience.steps(agent, agent.overlap_updates)
     copies, last = [], [p.clone() for p in agent.q_target.parameters()]
     while agent.steps < 200:
         next(steps)
@@ -179,12 +200,12 @@ def test_what_the_learner_is_told(
 ) -> None:
     """Rewards are clipped for it alone; a lost life ends bootstrapping, and not the game."""
     agent = make(gym.make("CartPole-v1"), changed(clip_rewards=clip, discount=0.9), 0)
-    agent.attach(1, 10, in_memory)
+    agent.allocate(1, 10, in_memory)
     agent.observe(step_of(7.0, terminated, life_lost))
-    batch = agent.replay.sample(1, np.random.default_rng(0), 1, 0.9)
+    batch = agent.D.sample(1, np.random.default_rng(0), 1, 0.9)
     assert batch.returns[0] == (1.0 if clip else 7.0)
     assert batch.discounts[0] == pytest.approx(0.9 if bootstraps else 0.0)
-    assert agent.replay.written[0] == (3 if terminated else 2)
+    assert agent.D.written[0] == (3 if terminated else 2)
 
 
 PICTURES = {"network": "2013", "bfloat16": True, "update_every": 8}
@@ -194,7 +215,7 @@ PICTURES = {"network": "2013", "bfloat16": True, "update_every": 8}
     ("env", "fields"),
     [
         ("CartPole-v1", {}),
-        ("CartPole-v1", {"optimiser": "mnih"}),
+        ("CartPole-v1", {"optimizer": "mnih"}),
         ("CartPole-v1", {"target_every": 0}),
         ("FourRooms?observation=pixels&pixels=36", PICTURES),
         ("FourRooms?observation=pixels&pixels=36", PICTURES | {"bfloat16": False}),
@@ -204,7 +225,7 @@ def test_state_comes_out_and_goes_back_in(
     env: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the arrays that the replay wrote, and nothing else, learning goes on bit for bit."""
-    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)  # slow without
+    monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: True)  # slow without
     config = changed(**fields)
     kept: dict[str, Any] = {}
 
@@ -214,14 +235,14 @@ def test_state_comes_out_and_goes_back_in(
     agent, experience = trained(config, 100, 2, 3, storage, env)
     assert agent.precision == ("bfloat16" if config.bfloat16 else "float32")
     state = {k: v.copy() for k, v in agent.state_dict().items()}
-    place = experience.state()
+    place = experience.env_state()
     go_on(agent, experience, 180)
     expected = agent.state_dict()
 
     again, _ = trained(config, 0, 2, 99, storage, env)
     again.load_state_dict(state)
     elsewhere = Experience(make_vector(env, 2), 3)
-    elsewhere.restore(place)
+    elsewhere.load_env_state(place)
     go_on(again, elsewhere, 180)
     assert set(again.state_dict()) == set(expected)
     for key, tensor in again.state_dict().items():
@@ -234,7 +255,9 @@ def test_being_asked_changes_nothing() -> None:
     for _ in range(20):
         asked.predict(observations, deterministic=False)
     np.testing.assert_array_equal(asked.act(observations), left.act(observations))
-    np.testing.assert_array_equal(asked._values(observations), left._values(observations))
+    np.testing.assert_array_equal(
+        asked.backend.values(observations), left.backend.values(observations)
+    )
 
 
 def test_probabilities_are_those_of_its_actions() -> None:
@@ -254,7 +277,7 @@ def test_metrics_tell_of_learning() -> None:
     found = agent.metrics()
     assert found["updates"] == agent.updates > 0
     assert np.isfinite([found["loss"], found["held_out_max_q"]]).all()
-    expected = agent._values(agent._held_out).max(axis=1).mean()
+    expected = agent.backend.values(agent.held_out).max(axis=1).mean()
     assert found["held_out_max_q"] == pytest.approx(float(expected))
 
 
@@ -264,7 +287,7 @@ def test_a_loss_that_diverges_is_told() -> None:
         for parameter in agent.q.parameters():
             parameter.fill_(float("inf"))
     with pytest.raises(InputError, match="the loss is nan at update"):
-        agent._learn()
+        update_once(agent)
 
 
 def test_weights_that_an_epochs_last_update_spoilt_are_not_kept() -> None:
@@ -272,7 +295,7 @@ def test_weights_that_an_epochs_last_update_spoilt_are_not_kept() -> None:
     with torch.no_grad():
         next(agent.q.parameters())[0, 0] = torch.nan
     for ask in (agent.metrics, agent.state_dict):
-        with pytest.raises(InputError, match="update 10 left weights that are no numbers"):
+        with pytest.raises(InputError, match="weights are not finite after update 10"):
             ask()
 
 
@@ -283,7 +306,7 @@ def test_weights_that_an_epochs_last_update_spoilt_are_not_kept() -> None:
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
-        ({"epsilon": Schedule(1.0, power=0.5)}, "a network has none"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "a network lacks"),
         ({"epsilon": Schedule(1.5)}, "epsilon.initial is 1.5"),
         ({"n_step": 0}, "n_step is 0"),
     ],
@@ -301,7 +324,7 @@ BOTH = {
     "batch_size": 32,
     "replay_capacity": 1_000_000,
     "discount": 0.99,
-    "optimiser": "mnih",
+    "optimizer": "mnih",
     "learning_rate": 0.00025,
     "learn_start": 50_000,
     "clip_rewards": True,
@@ -315,7 +338,7 @@ BOTH = {
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_presets_of_the_papers_have_their_values(name: str) -> None:
     """Mnih et al. (2013), section 5; Mnih et al. (2015), Extended Data Table 1."""
-    config = sessions.hyperparameters_of(agents.find("dqn"), name, None)
+    config = read_recipe(agents.find("dqn"), name).hyperparameters
     wanted = BOTH | PAPERS[name]
     assert {key: getattr(config, key) for key in wanted} == wanted
     constants = signature(MnihRMSProp).parameters
@@ -330,25 +353,25 @@ def test_environments_that_the_memory_cannot_hold_are_told(n_step: int, envs: in
     given = {"replay_capacity": envs * (2 + n_step), "learn_start": envs * n_step}
     least = changed(n_step=n_step, update_every=1, **given)
     agent, experience = trained(least, 1, envs=envs)
-    agent.check_envs(envs)
+    agent.check_num_envs(envs)
     go_on(agent, experience, 300)
     assert agent.updates
     for name in ("replay_capacity", "learn_start"):
         less = {name: getattr(least, name) - 1}
         here = " here" if less[name] else ""  # 0 is too few anywhere
-        with pytest.raises(InputError, match=f"{name} is .*; it takes .* or more{here}$"):
-            DQN(Form((4,), np.float32, 0, 2), replace(least, **less)).check_envs(envs)
+        with pytest.raises(InputError, match=f"{name} is .*; it must be .* or more{here}$"):
+            DQN(Spaces((4,), np.float32, 0, 2), replace(least, **less)).check_num_envs(envs)
 
 
-@pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimiser": "mnih"}])
+@pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimizer": "mnih"}])
 def test_frozen_convolutions_stay_as_they_are(
     fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And all other layers learn."""
-    monkeypatch.setattr("gridcade.agents.deep._has_bfloat16", lambda _: True)
+    monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: True)
     config = changed(network="2013", freeze="conv", held_out=1, **fields)
-    agent = DQN(Form((4, 36, 36), np.uint8, 4, 3), config)
-    agent.attach(1, 1000, in_memory)
+    agent = DQN(Spaces((4, 36, 36), np.uint8, 4, 3), config)
+    agent.allocate(1, 1000, in_memory)
     before = copy.deepcopy(agent.q)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (60, 1, 4, 36, 36), dtype=np.uint8)
@@ -362,37 +385,43 @@ def test_frozen_convolutions_stay_as_they_are(
             assert torch.equal(weight, old) == isinstance(layer, torch.nn.Conv2d)
 
 
-def test_what_frozen_would_stay_random_is_told() -> None:
-    agent = DQN(Form((4, 36, 36), np.uint8, 4, 3), changed(network="2013", freeze="conv"))
-    other = DQN(Form((3, 36, 36), np.uint8, 3, 3), changed(network="2013"))
-    with pytest.raises(InputError, match=r"layer 0 \(FirstLayer\) does not fit: frozen it would"):
-        agent.take_layers(other.state_dict())
-    other = DQN(Form((4, 36, 36), np.uint8, 4, 5), changed(network="2013"))
-    assert agent.take_layers(other.state_dict()) == ["7 (Output)"]
-    with pytest.raises(InputError, match="this network has no convolutions"):
+def test_a_frozen_layer_that_would_stay_random_is_refused() -> None:
+    def of_shape(shape: tuple[int, ...], num_actions: int, **fields: Any) -> DQN:
+        config = changed(network="2013", **fields)
+        agent = DQN(Spaces(shape, np.uint8, shape[0], num_actions), config)
+        agent.allocate(1, 100, in_memory)
+        return agent
+
+    agent = of_shape((4, 36, 36), 3, freeze="conv")
+    with pytest.raises(InputError, match=r"cannot freeze layer 0 \(BlockConv\)"):
+        agent.take_layers(of_shape((3, 36, 36), 3).state_dict())
+    assert agent.take_layers(of_shape((4, 36, 36), 5).state_dict()) == ["7 (Output)"]
+    with pytest.raises(InputError, match="freeze is conv, but this network has no convolutions"):
         make(gym.make("CartPole-v1"), changed(freeze="conv"), 0)
 
 
 def test_devices_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         make(gym.make("CartPole-v1"), changed(device="gpu"), 0)
-    with pytest.raises(InputError, match="'cpu:x' is no device"):
+    with pytest.raises(InputError, match="'cpu:x' is not a device"):
         make(gym.make("CartPole-v1"), changed(device="cpu:x"), 0)
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="no device 'cuda:0' here; take --device cpu"):
+        with pytest.raises(InputError, match="no device 'cuda:0' here; use --device cpu"):
             make(gym.make("CartPole-v1"), changed(device="cuda:0"), 0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    with pytest.raises(InputError, match="there is no 'cuda:2': PyTorch finds 2 here"):
+    with pytest.raises(InputError, match="no device 'cuda:2': PyTorch finds 2 here"):
         make(gym.make("CartPole-v1"), changed(device="cuda:2"), 0)
 
 
 def test_environments_that_do_not_fit_are_told() -> None:
-    floats = Form((4, 84, 84), np.float32, 4, 3)
-    with pytest.raises(InputError, match=r"the convolutions take bytes .* are float32: take netwo"):
+    floats = Spaces((4, 84, 84), np.float32, 4, 3)
+    with pytest.raises(
+        InputError, match=r"network 2013 needs images of bytes .* float32: use netwo"
+    ):
         DQN(floats, changed(network="2013"))
-    assert DQN(floats, changed(network="auto")).layers == 2  # an mlp takes them
-    with pytest.raises(InputError, match=r"dqn takes arrays.*observation=one_hot"):
+    assert len(DQN(floats, changed(network="auto")).q) == 4  # an mlp takes them
+    with pytest.raises(InputError, match=r"dqn needs arrays.*observation=one_hot"):
         make(registry.make("FourRooms"), SMALL, 0)
-    with pytest.raises(InputError, match="dqn takes Discrete actions"):
+    with pytest.raises(InputError, match="dqn needs Discrete actions"):
         make(gym.make("Pendulum-v1"), SMALL, 0)

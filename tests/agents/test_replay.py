@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridcade.agents.networks import to_blocks
+from gridcade.agents.fast import to_blocks
 from gridcade.agents.replay import Replay
 from gridcade.experience.step import Step
 
@@ -144,7 +144,7 @@ def test_every_transition_of_the_window_is_drawn_equally_often() -> None:
         for observation in replay.sample(50, rng).observations:
             counts[float(observation[0])] = counts.get(float(observation[0]), 0) + 1
     decided = sum(
-        bool(replay.marks[env, slot % replay.ring] & 1)
+        bool(replay.flags[env, slot % replay.ring] & 1)
         for env in range(2)
         for slot in range(replay.written[env] - 30, replay.written[env] - 1)
     )
@@ -162,7 +162,7 @@ def test_nothing_that_a_checkpoint_refers_to_is_overwritten_before_it_is_full() 
     kept = {key: value.copy() for key, value in replay.state_dict().items()}
     before = replay.sample(500, np.random.default_rng(5), 3)
     went_on = 0
-    while not replay.full:
+    while not replay.needs_checkpoint:
         play(rng, replay, 4, 1, 1)
         went_on += 1
     assert went_on >= 5
@@ -221,6 +221,6 @@ def test_there_is_room_for_the_steps_between_two_checkpoints(
     step = Step(zeros, np.zeros(envs, int), np.zeros(envs), zeros, no, no, zeros)
     for _ in range(5):
         for _ in range(max(slack // envs, 1)):
-            assert not replay.full
+            assert not replay.needs_checkpoint
             replay.add(step, step.rewards, no)
         replay.state_dict()

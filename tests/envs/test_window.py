@@ -1,4 +1,4 @@
-"""The window shows the picture, hears keys, and says what is missing."""
+"""The window: its pictures, its keys, and the errors for what is missing."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from gridcade.errors import InputError
 
 
 def run(program: str, driver: str = "dummy") -> list[str]:
-    """The lines that a program prints, with no screen."""
+    """The lines that a program prints, without a screen."""
     env = {**os.environ, "SDL_VIDEODRIVER": driver}
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60
@@ -44,7 +44,7 @@ human.close()
 """
 
 
-def test_the_window_shows_each_step() -> None:
+def test_window_shows_each_step() -> None:
     pytest.importorskip("pygame")
     assert run(SHOW) == ["Four rooms", "True", "True", "True", "True", "None", "False"]
 
@@ -68,12 +68,12 @@ print(pygame.display.get_init())
 """
 
 
-def test_the_window_scales_pictures_and_hears_keys() -> None:
+def test_window_scales_pictures_and_reads_keys() -> None:
     pytest.importorskip("pygame")
     assert run(KEYS) == ["(40, 30, 3) 200 200", "['up', 'a', 'escape'] [] True", "False"]
 
 
-def test_a_missing_screen_is_an_input_error() -> None:
+def test_missing_screen_is_an_input_error() -> None:
     pytest.importorskip("pygame")
     program = """
 from gridcade.envs.window import Window
@@ -83,13 +83,13 @@ try:
 except InputError as error:
     print(error)
 """
-    [told] = run(program, driver="nonsense")
-    assert told.startswith("cannot open a window here: ")
+    [message] = run(program, driver="nonsense")
+    assert message.startswith("cannot open a window: ")
 
 
-def test_a_missing_pygame_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing: Any = None
-    monkeypatch.setitem(sys.modules, "pygame", nothing)
+def test_missing_pygame_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing: Any = None
+    monkeypatch.setitem(sys.modules, "pygame", missing)
     with pytest.raises(InputError, match=r"pip install 'gridcade\[window\]'"):
         Window("x", 10, 10)
     env = registry.make("FourRooms", render_mode="human")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,11 +166,13 @@ def test_a_time_limit_of_our_own_truncates_at_its_step() -> None:
     assert truncated.sum() == 6
 
 
-def test_the_loop_acts_then_lets_the_agent_learn_then_hands_over_the_step() -> None:
+@pytest.mark.parametrize("overlap", [False, True])
+def test_the_agent_updates_after_it_observed_or_while_the_environments_step(overlap: bool) -> None:
     with closing(vector("FrozenLake-v1", 2)) as envs:
         agent = Scripted(np.zeros((40, 2), dtype=np.int64))
-        taken = run(Experience(envs, seed=0), agent, 40)
-    assert agent.calls == ["act", "update", "observe"] * 40
+        taken = [*islice(Experience(envs, seed=0).steps(agent, overlap), 40)]
+    order = ["act", "update", "observe"] if overlap else ["act", "observe", "update"]
+    assert agent.calls == order * 40
     assert all(a is b for a, b in zip(taken, agent.steps, strict=True))
     assert all(seen is step.observations for seen, step in zip(agent.seen, taken, strict=True))
     assert all(a.current is b.observations for a, b in pairwise(taken))
@@ -192,7 +194,7 @@ def test_a_restored_experience_goes_on_bit_for_bit(
         actions = script(envs.envs[0], before + after, count, seed)
         experience, restored = Experience(envs, seed), Experience(others, seed)
         run(experience, Scripted(actions), before)
-        state = experience.state()
+        state = experience.env_state()
         text = json.dumps(state)
         expected = run(experience, Scripted(actions[before:]), after)
         assert json.dumps(state) == text  # what was kept stays as it was
@@ -201,10 +203,10 @@ def test_a_restored_experience_goes_on_bit_for_bit(
         taken = restored.steps(agent)
         for _ in range(elsewhere):  # wherever it stood
             next(taken)
-        restored.restore(json.loads(text))
-        assert json.dumps(restored.state()) == text
+        restored.load_env_state(json.loads(text))
+        assert json.dumps(restored.env_state()) == text
         assert same([next(taken) for _ in range(after)], expected)
-        assert json.dumps(restored.state()) == json.dumps(experience.state())
+        assert json.dumps(restored.env_state()) == json.dumps(experience.env_state())
 
 
 def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
@@ -214,8 +216,8 @@ def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
         run(experience, Scripted(np.ones((30, 2), dtype=np.int64)), 30)
     with closing(vector("FourRooms?time_limit=13", 2)) as others:
         elsewhere = Experience(others, seed=0)
-        with pytest.raises(ValueError, match="an episode that was going on ends"):
-            elsewhere.restore(experience.state())
+        with pytest.raises(ValueError, match="an episode that was running ends"):
+            elsewhere.load_env_state(experience.env_state())
 
 
 def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
@@ -224,7 +226,7 @@ def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
         with closing(vector("RiverSwim", 2)) as envs:
             experience = Experience(envs, seed=0)
             run(experience, Scripted(np.ones((steps, 2), dtype=np.int64)), steps)
-            sizes.append(len(json.dumps(experience.state())))
+            sizes.append(len(json.dumps(experience.env_state())))
     assert abs(sizes[1] - sizes[0]) < 20
 
 
@@ -264,7 +266,7 @@ def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
     told = {}
     for name in ("RiverSwim", "NearAndFar", "FourRooms", "FrozenLake-v1", "CliffWalking-v1"):
         with closing(vector(name, 1)) as envs:
-            told[name] = "states" in Experience(envs, seed=0).state()
+            told[name] = "states" in Experience(envs, seed=0).env_state()
             assert not (told[name] and time_limit(envs.envs[0]))
     assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
 
@@ -275,26 +277,25 @@ def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr("gridcade.envs.atari.EPISODES_PER_SEED", 3)
     rng = np.random.default_rng(0)
 
-    class Short(Experience):
+    played = Experience(envs := make_vector(name, 3), 5)
+    wait = envs.step_wait  # type: ignore[attr-defined]
+
+    def cut() -> Any:
         """One step in ten ends a game."""
+        observations, rewards, terminated, truncated, info = wait()
+        return observations, rewards, terminated | (rng.random(3) < 0.1), truncated, info
 
-        def _take(self, actions: Any) -> Any:
-            received = list(super()._take(actions))
-            ended = rng.random(len(actions)) < 0.1
-            self._current = self._restart(self._current, ended & ~(received[2] | received[3]))
-            return received
-
-    played = Short(make_vector(name, 3), 5)
+    monkeypatch.setattr(envs, "step_wait", cut)
     steps = played.steps(Random(4))
     for _ in range(40):
         next(steps)
-    assert max(played.state()["numbers"]) > 3
+    assert max(played.env_state()["episodes"]) > 3
     elsewhere = Experience(make_vector(name, 3), 5)
     others = elsewhere.steps(Random(4))
     for _ in range(7):
         next(others)
-    elsewhere.restore(played.state())
-    np.testing.assert_array_equal(elsewhere._current, played._current)
+    elsewhere.load_env_state(played.env_state())
+    np.testing.assert_array_equal(elsewhere.current, played.current)
 
 
 class Random:

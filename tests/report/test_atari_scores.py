@@ -2,7 +2,7 @@
 
 import pytest
 
-from gridcade.envs.atari import MNIHS_GAMES, known_games
+from gridcade.envs.atari import MNIH2013_GAMES, known_games
 from gridcade.errors import InputError
 from gridcade.report.atari_scores import (
     Mnih2013,
@@ -88,7 +88,7 @@ def test_known_rows() -> None:
 
 def test_games_have_the_names_of_environments() -> None:
     assert published_scores().keys() <= set(known_games())
-    assert {game for game, row in published_scores().items() if row.mnih2013} == set(MNIHS_GAMES)
+    assert {game for game, row in published_scores().items() if row.mnih2013} == set(MNIH2013_GAMES)
     assert atari_scores("Adventure") is None
 
 

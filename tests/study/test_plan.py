@@ -15,6 +15,7 @@ from gridcade.study.plan import plan_tasks
 from gridcade.study.runner import run_study
 from gridcade.study.study import ContenderSpec, Study
 from gridcade.training import sessions
+from gridcade.training.config import to_dict
 
 SMALL = Study(
     (ContenderSpec("q-learning"), ContenderSpec("random"), ContenderSpec("optimal")),
@@ -93,7 +94,7 @@ def test_stable_baselines3_uses_one_thread_unless_the_study_sets_more() -> None:
     two = ContenderSpec("sb3-ppo", "two", "two-core", {"threads": 2})
     one = ContenderSpec("sb3-ppo", preset="two-core")
     tasks = plan_tasks(Study((one, two), ("Breakout",), 1000, None, 1))
-    assert [t.config and t.config.hyperparameters["threads"] for t in tasks] == [1, 2]
+    assert [to_dict(t.config)["hyperparameters"]["threads"] for t in tasks] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """A tour in a minute: train, measure beside the exact answer, watch."""
 
-import select
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +12,7 @@ from gridcade.envs.atari import INSTALL
 from gridcade.errors import InputError
 from gridcade.training import sessions
 from gridcade.watch import show
-from gridcade.watch.terminal import TerminalScreen
+from gridcade.watch.terminal import Keyboard, TerminalScreen
 
 ENV = "FourRooms"
 GAME = "breakout"  # an agent that comes trained
@@ -94,15 +92,15 @@ def demo(out: Path | None = None) -> None:
 
 
 def _play(policy: Policy, env: Any, name: str) -> None:
-    """An episode in the terminal, if somebody looks."""
+    """Show an episode in the terminal, if the standard output is one."""
     try:
         TerminalScreen()
     except InputError:
         return
-    if sys.stdin.isatty():
-        print(f"It plays here in {PATIENCE} seconds, or when you press return; q ends it.")
-        if select.select([sys.stdin], [], [], PATIENCE)[0]:
-            sys.stdin.readline()
+    with Keyboard() as keyboard:
+        if keyboard.connected:
+            print(f"It plays here in {PATIENCE} seconds, or when you press a key; q ends it.")
+            keyboard.keys(PATIENCE)
     show.watch(policy, env, name=name, episodes=1)
 
 

@@ -4,18 +4,25 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, make_dataclass
 from inspect import cleandoc
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import fill, indent
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from gridcade.errors import InputError, unknown
+from gridcade.training.options import ResumeOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from gridcade.agents import AgentKind
+    from gridcade.agents.base import AgentConfig
+    from gridcade.training.config import Recipe
 
 ABOUT = """A reinforcement-learning playground, from gridworlds to the arcade.
 
@@ -83,44 +90,22 @@ class List:
 
 @dataclass
 class Train:
-    """Train an agent in a run folder of its own.
+    """Train an agent in a new run folder.
 
     $ gridcade train q-learning CliffWalk
     $ gridcade train q-learning my-world.txt --steps 1_000_000 --seed 3
     $ gridcade train q-learning NearAndFar --preset average-reward
-    $ gridcade train q-learning FourRooms --help      shows the agent's own fields
+    $ gridcade train q-learning FourRooms --help      shows the agent's own options
 
-    Whatever is not given comes from the config file, then from the preset. Ctrl-C stops with a
-    checkpoint; `gridcade resume` goes on from there.
+    An option that is not given comes from the config file, then from the preset. Ctrl-C stops with
+    a checkpoint; `gridcade resume` continues from there.
     """
 
     agent: Annotated[Positional[str], arg(metavar="AGENT")]
-    """Its name: see `gridcade list agents`."""
+    """Name of the agent: see `gridcade list agents`."""
     env: EnvName
-    """Where it learns."""
-    preset: Text = None
-    """A set of hyperparameters: see `gridcade list presets`. Default: the agent's own."""
-    config: File = None
-    """A TOML file like a run's config.toml, laid over the preset."""
-    steps: Number = None
-    """Steps, over all environments. Schedules, such as epsilon's, do not stretch with them."""
-    minutes: Real = None
-    """Minutes of training. With --steps: whichever ends first."""
-    seed: Number = None
-    """Of everything random, 0 or more. Default: 0."""
-    out: Folder = None
-    """The run folder. Default: one under runs/, named after environment, agent and seed."""
-    epoch: Number = None
-    """Steps from one checkpoint to the next. Default: a fiftieth of the steps."""
-    envs: Number = None
-    """Environments side by side. Default: 1."""
-    init_from: Annotated[str | None, LEFT_OUT, _read(str, "RUN")] = None
-    """An agent of the same kind whose layers, where they fit, this one starts with: a run folder, a
-    checkpoint in one, or one that comes trained."""
-    evaluation_every: Number = None
-    """Epochs from one evaluation to the next. Default: 1."""
-    evaluation_episodes: Number = None
-    """Episodes of an evaluation, where no exact value can be had. Default: 20."""
+    """Environment to learn in."""
+    options: Annotated[TrainOptions, arg(name="")] = field(default_factory=lambda: TrainOptions())
 
     def __call__(self) -> None:
         """Train."""
@@ -129,41 +114,36 @@ class Train:
 
         with output.TrainingDisplay() as display:
             run = sessions.train(
-                self.agent,
+                self.recipe() or self.agent,
                 self.env,
-                preset=self.preset,
-                config=self.config,
-                seed=self.seed,
-                steps=self.steps,
-                minutes=self.minutes,
-                epoch=self.epoch,
-                evaluation_every=self.evaluation_every,
-                evaluation_episodes=self.evaluation_episodes,
-                envs=self.envs,
-                init_from=self.init_from,
-                hyperparameters=getattr(self, "hyperparameters", None),
-                out=self.out,
+                hyperparameters=self.agent_config(),
                 report=display.report,
                 stop=_interrupt(),
                 note=_note,
+                **self.options,
             )
         _trained(run)
+
+    def recipe(self) -> "Recipe | None":
+        """The agent with its preset and config file, where its options are known."""
+        return None
+
+    def agent_config(self) -> "AgentConfig | None":
+        """The agent's hyperparameters, where its options are known."""
+        return None
 
 
 @dataclass
 class Resume:
-    """Go on with a run that was stopped, killed, or is to be longer.
+    """Resume a run that was stopped or killed, or make a run longer.
 
     $ gridcade resume runs/FourRooms-q-learning-s0
     $ gridcade resume runs/FourRooms-q-learning-s0 --steps 1_000_000
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Its folder."""
-    steps: Number = None
-    """A new bound on its steps, those made included; without --minutes the only one."""
-    minutes: Real = None
-    """A new bound on its minutes, those spent included; without --steps the only one."""
+    """Run folder."""
+    options: Annotated[ResumeOptions, arg(name="")] = field(default_factory=lambda: ResumeOptions())
 
     def __call__(self) -> None:
         """Train on."""
@@ -172,12 +152,7 @@ class Resume:
 
         with output.TrainingDisplay() as display:
             run = sessions.resume(
-                self.run,
-                steps=self.steps,
-                minutes=self.minutes,
-                report=display.report,
-                stop=_interrupt(),
-                note=_note,
+                self.run, report=display.report, stop=_interrupt(), note=_note, **self.options
             )
         _trained(run)
 
@@ -536,7 +511,7 @@ def _command(words: list[str]) -> Any:
     return command
 
 
-def _explained(words: list[str], about: str) -> list[str]:
+def _explained(words: list[str], about: str | None) -> list[str]:
     """If help is asked for, print what it is about, and leave the words that list the rest.
 
     Prose is as wide as the terminal; examples stand as they are, indented.
@@ -544,47 +519,76 @@ def _explained(words: list[str], about: str) -> list[str]:
     if not HELP & set(words):
         return words
     width = min(get_terminal_size().columns, WIDEST)
-    for paragraph in cleandoc(about).split("\n\n"):
+    for paragraph in cleandoc(about or "").split("\n\n"):
         example = paragraph.startswith("$")
         print(indent(paragraph, " " * 4) if example else fill(paragraph, width), end="\n\n")
     return ["--help"]  # alone, or tyro leaves out what other words have answered
 
 
-def _train(words: list[str], arguments: dict[str, str]) -> Any:
-    """The command `train` with the fields of the agent it names, as preset and config set them."""
+def _train(words: list[str], arguments: dict[str, str]) -> type[Train]:
+    """The command `train` with the options of the agent that the words name."""
     from gridcade import agents
+    from gridcade.training.config import read_recipe
 
     before = ["", *words]
     bare = (word for word, last in zip(words, before, strict=False) if not last.startswith("--"))
     name = next((w for w in bare if w in agents.AGENTS or w.startswith(agents.SB3)), None)
     if name is None:
         return Train
-    agent = agents.find(name)
+    kind = agents.find(name)
     preset, config = _flag(words, "--preset"), _flag(words, "--config")
-    command = _with_fields(agent, preset, config)
-    if preset is not None or not agent.image_preset:
-        return command
-    # the environment decides on the preset, and is found where the fields are known: those of
-    # either preset, since a switch is --name where it is off, and --no-name where it is on
-    rest = [word for word in words if word not in HELP]
-    for fields in (command, _with_fields(agent, agent.image_preset, config)):
-        try:
-            env = tyro.cli(fields, args=rest, console_outputs=False, config=CONFIG).env
-        except SystemExit:
-            continue
-        from gridcade.envs.registry import with_arguments
+    if preset is None:
+        env = _env_name(words, kind) if kind.presets_differ else None
+        preset = kind.default_preset if env is None else _preset_for(kind, env, arguments)
+    recipe = read_recipe(kind, preset, Path(config) if config is not None else None)
+    return _with_hyperparameters(kind, recipe.hyperparameters, recipe)
 
-        return _with_fields(agent, agent.preset_for(with_arguments(env, arguments)), config)
+
+def _env_name(words: list[str], kind: "AgentKind") -> str | None:
+    """The environment that the words name; None where they cannot be parsed.
+
+    The preset, which depends on the environment, is not known yet, and a switch is --name or
+    --no-name by its default. So switches are left out.
+    """
+    hints = get_type_hints(kind.config)
+    switches = {name.replace("_", "-") for name, hint in hints.items() if hint is bool}
+    rest = [
+        word
+        for word in words
+        if word not in HELP and word.removeprefix("--").removeprefix("no-") not in switches
+    ]
+    command = _with_hyperparameters(kind, kind.config(), None)
+    try:
+        env: str = tyro.cli(command, args=rest, console_outputs=False, config=CONFIG).env
+    except SystemExit:
+        return None
+    return env
+
+
+def _preset_for(kind: "AgentKind", env: str, arguments: dict[str, str]) -> str:
+    """The agent's default preset for an environment."""
+    from gridcade.envs.registry import make, with_arguments
+
+    with closing(make(with_arguments(env, arguments))) as single:
+        return kind.preset_for(single.observation_space)
+
+
+def _with_hyperparameters(
+    kind: "AgentKind", default: "AgentConfig", recipe: "Recipe | None"
+) -> type[Train]:
+    """The command `train` with an agent's hyperparameters as options."""
+    hint: Any = Annotated[kind.config, arg(name="")]
+    command: type[Train] = make_dataclass(
+        "Train",
+        [("hyperparameters", hint, field(default=default))],
+        bases=(Train,),
+        namespace={
+            "__doc__": Train.__doc__,
+            "recipe": lambda _: recipe,
+            "agent_config": lambda self: self.hyperparameters,
+        },
+    )
     return command
-
-
-def _with_fields(agent: Any, preset: str | None, config: str | None) -> Any:
-    """The command `train` with an agent's fields."""
-    from gridcade.training.sessions import hyperparameters_of
-
-    default = hyperparameters_of(agent, preset, config)
-    fields = [("hyperparameters", Annotated[agent.config, arg(name="")], field(default=default))]
-    return make_dataclass("Train", fields, bases=(Train,), namespace={"__doc__": Train.__doc__})
 
 
 def _flag(words: list[str], name: str) -> str | None:

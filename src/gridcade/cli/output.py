@@ -87,7 +87,9 @@ class TrainingDisplay:
             self._began = now, progress.steps
         if progress.metrics is not None:
             self._latest = progress.metrics
-        share = trainer.share(progress, progress.steps, progress.seconds)
+        share = trainer.budget_share(
+            progress.total_steps, progress.minutes, progress.steps, progress.seconds
+        )
         if not err.is_terminal:
             due = share >= self._printed + PLAIN_SHARE or now - self._shown > PLAIN_SECONDS
             if progress.metrics is not None and due:
@@ -213,7 +215,7 @@ def show_run(run: Run) -> bool:
     steps = run.last_checkpoint()
     metrics = run.metrics()
     seconds = run.load_checkpoint(steps)[2]["seconds"]
-    config = run.config
+    config = run.settings
     if not trainer.used_up(config, steps, seconds):
         print(f"stopped after {steps:,} steps, in a checkpoint")
         print(f"go on with:  gridcade resume {run.path}")
@@ -331,8 +333,9 @@ def show_solution(
         }
         print(json.dumps(plain))
         return
-    from gridcade.envs.gridworld import TabularEnv
-    from gridcade.watch.terminal import arrow_panel, colour_depth
+    from gridcade.envs.rendering import Overlay
+    from gridcade.envs.tabular import TabularEnv
+    from gridcade.watch.text_pictures import arrow_panel, color_depth
 
     words = {
         "return": "expected return",
@@ -356,17 +359,8 @@ def show_solution(
         rows = max(out.height - 4 if out.is_terminal else 60, 20, height)  # what is long scrolls
         if (hidden := width - columns // 2) > 0:
             print(f"{hidden} of {width} columns do not fit into this terminal")
-        lines = arrow_panel(
-            world.world,
-            world.places,
-            values,
-            solution.policy,
-            world.moves,
-            None,
-            columns,
-            rows,
-            colour_depth(sys.stdout),
-        )
+        overlay = Overlay(values, solution.policy)
+        lines = arrow_panel(world, overlay, None, columns, rows, color_depth(sys.stdout))
         print("\n".join(lines))
     elif len(solution.values) <= 64:
         for state, (value, row) in enumerate(zip(solution.values, solution.policy, strict=True)):
@@ -446,6 +440,6 @@ def _runs() -> Table:
             continue  # not ours, or not whole
         metrics = run.metrics()
         latest = _worth(metrics[-1], out) if metrics else ""
-        words = (run.config.agent, run.config.env, f"{steps:,}", latest)
+        words = (run.settings.agent, run.settings.env, f"{steps:,}", latest)
         table.add_row(str(run.path), *words)
     return table

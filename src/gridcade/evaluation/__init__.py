@@ -1,7 +1,7 @@
-"""How good a policy is, and how sure one can be of that.
+"""How good a policy is, with an interval for each estimate.
 
-Policies play whole episodes whose seeds are fixed in advance; every estimate has an interval, and
-the exact value stands beside it where one exists. Trained agents, random and optimal policies,
-models of stable-baselines3 and people are all measured by this code. This package may import
-`exact` and what lies below it.
+Every policy plays the same whole episodes, whose seeds are fixed in advance. Where the model is
+known, the policy's exact value is reported beside the estimates. The same code evaluates trained
+agents, random and optimal policies, models of stable-baselines3, and people. This package may
+import `exact` and the packages below it.
 """

@@ -1,4 +1,4 @@
-"""Exact values of a policy where the model is known, to stand beside estimates."""
+"""Exact values of a policy in an environment whose model is known, reported beside estimates."""
 
 import math
 from dataclasses import dataclass
@@ -9,74 +9,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.base import Policy, StochasticPolicy
-from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError
 from gridcade.exact import solver
 
 Floats = NDArray[np.float64]
-STATES_AT_ONCE = 512  # observations handed to a policy, when its whole table is asked for
+BATCH_STATES = 512  # observations in one call of a policy, to bound the memory of pixels
 
 
 @dataclass(frozen=True)
-class Exact:
-    """The exact values of the policy that was evaluated, its epsilon and tie-breaks included."""
+class ExactValues:
+    """The exact values of a policy, with epsilon mixed in, and of the optimal policies."""
 
-    expected_return: float | None  # as run: with the time limit
-    average_reward: float  # as run
+    expected_return: float | None  # within the environment's time limit; None: continuing task
+    average_reward: float  # within the time limit
     unlimited_return: float | None
     unlimited_average_reward: float
-    optimal_return: float | None
+    optimal_return: float | None  # without time limit; None: not defined
     optimal_average_reward: float
-    gap_return: float | None  # optimal less unlimited
+    gap_return: float | None  # optimal minus unlimited
     gap_average_reward: float
 
 
 def policy_table(
     policy: Policy, env: gym.Env[Any, Any], model: Model, deterministic: bool = True
 ) -> Floats | None:
-    """A policy's action probabilities in every state [states, actions]; None if it cannot tell.
+    """A policy's action probabilities in every state, [states, actions]; None if unknown.
 
-    One that only predicts is asked twice: where its answers differ it is not a function of states.
+    A policy without `probabilities` is called twice in every state. If it keeps an inner state, or
+    its actions differ, they are not a function of the state, and the table is unknown.
     """
     bare = env.unwrapped
     encode = bare.encode if isinstance(bare, TabularEnv) else None
     if encode is None and not isinstance(env.observation_space, gym.spaces.Discrete):
         return None
     rows = []
-    for low in range(0, model.num_states, STATES_AT_ONCE):
-        states = np.arange(low, min(low + STATES_AT_ONCE, model.num_states))
+    for first in range(0, model.num_states, BATCH_STATES):
+        states = np.arange(first, min(first + BATCH_STATES, model.num_states))
         observations = np.array([encode(int(s)) for s in states]) if encode else states
         if isinstance(policy, StochasticPolicy):
             rows.append(policy.probabilities(observations, deterministic))
             continue
         starts = np.ones(len(states), dtype=bool)
-        actions, inner = policy.predict(observations, None, starts, deterministic)
-        again, _ = policy.predict(observations, None, starts, deterministic)
-        if inner is not None or not deterministic or not np.array_equal(actions, again):
+        actions, inner_state = policy.predict(observations, None, starts, deterministic)
+        repeated, _ = policy.predict(observations, None, starts, deterministic)
+        if inner_state is not None or not deterministic or not np.array_equal(actions, repeated):
             return None
         rows.append(np.eye(model.num_actions)[np.asarray(actions, dtype=np.int64)])
     return np.concatenate(rows)
 
 
-def two_values(model: Model | None) -> tuple[float, float] | None:
-    """The two returns there can be, if the only rewards are one value, paid at ends."""
+def two_possible_returns(model: Model | None) -> tuple[float, float] | None:
+    """The low and the high return of an episode, if the model allows only two; otherwise None.
+
+    Recognizes the models in which all rewards other than 0 have one value and end the episode.
+    """
     if model is None:
         return None
-    paying = model.rewards != 0
-    values = set(model.rewards[paying].tolist())
-    if len(values) != 1 or not model.terminated[paying].all():
+    nonzero = model.rewards != 0
+    values = set(model.rewards[nonzero].tolist())
+    if len(values) != 1 or not model.terminated[nonzero].all():
         return None
     value = values.pop()
     return min(0.0, value), max(0.0, value)
 
 
 def exact_values(
-    model: Model, table: Floats, limit: int | None, discount: float
-) -> tuple[Exact, list[str]]:
-    """The exact values of a policy [states, actions], and what a reader should know of them."""
+    model: Model, table: Floats, time_limit: int | None, discount: float
+) -> tuple[ExactValues, list[str]]:
+    """Compute the exact values of a policy, [states, actions], and notes that explain them.
+
+    Raises:
+        UnsolvableError: without a time limit, the episodes are too long to be solved.
+    """
     unlimited = solver.policy_value(model, table, discount)
-    run = solver.policy_value(model, table, discount, limit) if limit else unlimited
+    limited = solver.policy_value(model, table, discount, time_limit) if time_limit else unlimited
     notes = []
     optimal_return = None
     if not model.continuing:
@@ -84,24 +91,24 @@ def exact_values(
             optimal_return = solver.solve(model, "return").value
         except InputError as error:
             notes.append(f"no optimal return: {error}")
-    optimal_gain = solver.solve(model, "average-reward").average_reward
+    optimal_average_reward = solver.solve(model, "average-reward").average_reward
     if unlimited.episode_length == math.inf:
-        notes.append("without the time limit an episode of this policy may never end")
-    exact = Exact(
-        expected_return=run.expected_return,
-        average_reward=run.average_reward,
+        notes.append("without a time limit, an episode of this policy may never end")
+    exact = ExactValues(
+        expected_return=limited.expected_return,
+        average_reward=limited.average_reward,
         unlimited_return=unlimited.expected_return,
         unlimited_average_reward=unlimited.average_reward,
         optimal_return=optimal_return,
-        optimal_average_reward=optimal_gain,
+        optimal_average_reward=optimal_average_reward,
         gap_return=_gap(optimal_return, unlimited.expected_return),
-        gap_average_reward=_gap(optimal_gain, unlimited.average_reward) or 0.0,
+        gap_average_reward=_gap(optimal_average_reward, unlimited.average_reward) or 0.0,
     )
     return exact, notes
 
 
 def _gap(optimal: float | None, value: float | None) -> float | None:
-    """How much less than the optimum; rounding errors are none."""
+    """The optimum minus a value, 0 if they differ by rounding errors only; None if undefined."""
     if optimal is None or value is None:
         return None
     return 0.0 if math.isclose(optimal, value, rel_tol=1e-9, abs_tol=1e-12) else optimal - value

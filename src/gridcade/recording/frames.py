@@ -1,4 +1,4 @@
-"""Frames of episodes: what there is to see after each step, and with a policy beside it."""
+"""Frames of episodes: the picture after each step, and a tabular policy's values beside it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,108 +8,134 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector.utils import concatenate, create_empty_array
-from numpy.typing import NDArray
 
 from gridcade.envs import registry
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
+from gridcade.recording.video import Picture
 from gridcade.seeding import episode_seed, episode_stream
 
 Env = gym.Env[Any, Any]
-DEFAULT_FPS = 8.0
-ENDLESS = 500  # steps that count as an episode, where a task never ends
-END_PAUSE = 1.0  # seconds that the end of an episode stays in sight
+
+DEFAULT_FPS = 8.0  # frames per second, for an environment that names no rate
+CONTINUING_STEPS = 500  # steps of an episode, for a task that never ends
+END_PAUSE = 1.0  # seconds for which the last frame of an episode is shown
+OVERLAY_GAP = 8  # pixels between the picture and the overlay
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What there is to see after a step, or after a reset."""
+    """The state of an episode after a reset or a step."""
 
-    picture: NDArray[np.uint8]  # [height, width, 3]
-    place: tuple[int, int] | None  # row and column of the agent, in a drawn world
+    picture: Picture
+    agent: tuple[int, int] | None  # row and column of the agent; None: the world has no cells
     episode: int  # from 1
-    steps: int  # of this episode
-    total: float  # its return so far
-    end: str  # "", "ended", "cut by the time limit", "cut after 500 steps"
+    steps: int  # environment steps since the reset
+    episode_return: float  # undiscounted sum of the rewards since the reset
+    end: str  # how the episode ended; "" before its last frame
 
 
-def play_frames(actor: Actor, env: Env, episodes: int, seed: int) -> Iterator[Frame]:
-    """Episode after episode, a frame a step."""
-    longest = registry.time_limit(env) or ENDLESS
+def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> Iterator[Frame]:
+    """Play episodes and yield a frame after every reset and every step.
+
+    Args:
+        actor: selects the actions.
+        env: an environment with render_mode="rgb_array".
+        episodes: number of episodes to play.
+        seed: selects the seed of each episode.
+    """
+    max_steps = registry.time_limit(env) or CONTINUING_STEPS
     for episode in range(episodes):
-        chosen = episode_seed(seed, "watching", 0, episode)
-        rngs = [episode_stream(chosen)]
-        observation, _ = env.reset(seed=chosen)
-        steps, total, end = 0, 0.0, ""
-        yield Frame(picture(env), _place(env), episode + 1, 0, 0.0, end)
+        reset_seed = episode_seed(seed, "watching", 0, episode)
+        rngs = [episode_stream(reset_seed)]
+        observation, _ = env.reset(seed=reset_seed)
+        steps, episode_return, end = 0, 0.0, ""
+        yield Frame(render_picture(env), _agent(env), episode + 1, steps, episode_return, end)
         while not end:
-            action = actor.act(_alone(env, observation), np.array([steps == 0]), rngs)[0]
+            action = actor.act(_batch_of_one(env, observation), np.array([steps == 0]), rngs)[0]
             observation, reward, terminated, truncated, _ = env.step(action)
             steps += 1
-            total += float(reward)
+            episode_return += float(reward)
             if terminated:
-                end = "ended"
+                end = "terminated"
             elif truncated:
-                end = "cut by the time limit"
-            elif steps >= longest:
-                end = f"cut after {longest} steps"
-            yield Frame(picture(env), _place(env), episode + 1, steps, total, end)
+                end = "truncated by the time limit"
+            elif steps >= max_steps:
+                end = f"truncated after {max_steps} steps"
+            yield Frame(render_picture(env), _agent(env), episode + 1, steps, episode_return, end)
 
 
-def _alone(env: Env, observation: Any) -> Any:
-    """A batch of one observation."""
-    space = env.observation_space
-    empty: Any = create_empty_array(space, 1)
-    return concatenate(space, [observation], empty)
+def make_rgb_env(name: str) -> Env:
+    """Make an environment with render_mode="rgb_array".
 
-
-def picture(env: Env) -> NDArray[np.uint8]:
-    """The environment's picture; InputError, with what to install, where it cannot be drawn."""
-    try:
-        return np.asarray(env.render(), dtype=np.uint8)
-    except DependencyNotInstalled as error:
-        raise InputError(f"this environment's picture needs more: {error}") from None
-
-
-def drawable(name: str) -> Env:
-    """An environment that draws itself; InputError where it cannot."""
+    Raises:
+        InputError: the environment does not exist or has no picture.
+    """
     env = registry.make(name, render_mode="rgb_array")
     if env.render_mode != "rgb_array":
         raise InputError(f"{name} has no picture to show")
     return env
 
 
-def read_value_overlay(actor: Actor, env: Env) -> Overlay | None:
-    """Values and probabilities by state, where the world is drawn and the policy can tell them."""
+def render_picture(env: Env) -> Picture:
+    """Render an environment.
+
+    Raises:
+        InputError: a package that the environment needs for drawing is not installed.
+    """
+    try:
+        return np.asarray(env.render(), dtype=np.uint8)
+    except DependencyNotInstalled as error:
+        raise InputError(f"cannot draw this environment: {error}") from None
+
+
+def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
+    """Read a tabular policy's state values and action probabilities.
+
+    Returns:
+        None where the world has no cells, or the policy has no probabilities for every state.
+    """
     world = env.unwrapped
     if not isinstance(world, TabularEnv):
         return None
-    table = policy_table(actor.policy, env, world.model)
-    return None if table is None else Overlay(state_values(actor.policy), table)
+    probabilities = policy_table(actor.policy, env, world.model)
+    if probabilities is None:
+        return None
+    return Overlay(state_values(actor.policy), probabilities)
 
 
-def with_overlay(
-    seen: Iterator[Frame], env: Env, value_overlay: Overlay | None, fps: float
-) -> Iterator[NDArray[np.uint8]]:
-    """Pictures, with what a tabular policy thinks beside them; ends stay in sight for a while."""
+def overlay_pictures(
+    frames: Iterator[Frame], env: Env, value_overlay: Overlay | None, fps: float
+) -> Iterator[Picture]:
+    """Yield the picture of each frame, with the overlay beside it where the policy has one.
+
+    The last picture of an episode is repeated for END_PAUSE seconds.
+    """
     world = env.unwrapped
-    for frame in seen:
-        shown = frame.picture
+    for frame in frames:
+        picture = frame.picture
         if value_overlay is not None and isinstance(world, TabularEnv):
             world.overlay = value_overlay
-            thoughts = picture(env)
+            drawn_over = render_picture(env)
             world.overlay = None
-            gap = np.full((shown.shape[0], 8, 3), 255, dtype=np.uint8)
-            shown = np.concatenate([shown, gap, thoughts], axis=1)
+            gap = np.full((picture.shape[0], OVERLAY_GAP, 3), 255, dtype=np.uint8)
+            picture = np.concatenate([picture, gap, drawn_over], axis=1)
         for _ in range(1 + round(END_PAUSE * fps) if frame.end else 1):
-            yield shown
+            yield picture
 
 
-def _place(env: Env) -> tuple[int, int] | None:
+def _batch_of_one(env: Env, observation: Any) -> Any:
+    """Add a batch dimension to an observation."""
+    space = env.observation_space
+    empty: Any = create_empty_array(space, 1)
+    return concatenate(space, [observation], empty)
+
+
+def _agent(env: Env) -> tuple[int, int] | None:
     world = env.unwrapped
     if not isinstance(world, TabularEnv):
         return None

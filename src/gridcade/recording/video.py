@@ -1,4 +1,4 @@
-"""Videos: MP4 by PyAV, animated WebP and GIF by Pillow."""
+"""Video files: MP4 by PyAV, animated WebP and GIF by Pillow."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,35 +16,41 @@ from gridcade.errors import InputError
 Picture = NDArray[np.uint8]  # [height, width, 3]
 
 SUFFIXES = (".mp4", ".webp", ".gif")
-SHORTEST_GIF_FRAME = 20  # milliseconds; browsers slow down what is shorter
-BT601, BT709, LIMITED_RANGE = 6, 1, 1  # numbers of ITU-T H.273
+MIN_FPS, MAX_FPS = 0.1, 1000.0
+MIN_GIF_PERIOD = 20.0  # milliseconds; browsers slow down a GIF whose frames are shorter
+BT601, BT709, LIMITED_RANGE = 6, 1, 1  # code points of ITU-T H.273
 
 
 def check_video(path: str | Path, fps: float | None = None) -> None:
-    """Find out, before anything is played, whether a video can be written to a path.
+    """Check that a video can be written to a path, before an episode is played.
+
+    Args:
+        path: the video's file.
+        fps: frames per second; None: not checked.
 
     Raises:
-        InputError: it ends in none of .mp4, .webp and .gif; its folder is missing; it is a folder
-            itself; it is an .mp4 and PyAV is not installed; fps is not 0.1 to 1000.
+        InputError: the path does not end in .mp4, .webp or .gif; it is a folder; its folder does
+            not exist or is not writable; it ends in .mp4 and PyAV is not installed; fps is not
+            between 0.1 and 1000.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    if fps is not None and not 0.1 <= fps <= 1000:
-        raise InputError(f"fps is {fps}; a video takes 0.1 to 1000")
+    suffix = path.suffix.lower()
+    if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
+        raise InputError(f"fps is {fps}; it must be between {MIN_FPS:g} and {MAX_FPS:g}")
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             os.stat(path)
-    except OSError as error:  # a name that is too long, a folder that one may not look into
+    except OSError as error:  # the name is too long, or a folder above it is not readable
         raise InputError(f"cannot write {path}: {error.strerror}") from None
     if path.is_dir():
-        raise InputError(f"{path} is a folder; a video is a file, such as {path / 'video.mp4'}")
-    if kind not in SUFFIXES:
-        raise InputError(f"cannot write a video to '{path}': it takes {', '.join(SUFFIXES)}")
+        raise InputError(f"{path} is a folder; name a file, such as {path / 'video.mp4'}")
+    if suffix not in SUFFIXES:
+        raise InputError(f"cannot write a video to '{path}': end it in {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
-        raise InputError(f"cannot write {path}: the folder {path.parent} is not yours to write in")
-    if kind == ".mp4":
+        raise InputError(f"cannot write {path}: the folder {path.parent} is not writable")
+    if suffix == ".mp4":
         try:
             import av  # noqa: F401
         except ImportError:
@@ -52,62 +58,65 @@ def check_video(path: str | Path, fps: float | None = None) -> None:
             raise InputError(f"an .mp4 needs PyAV: {hint}") from None
 
 
-def save_video(path: str | Path, frames: Iterable[Picture], fps: float) -> None:
-    """Write a video; a file that stands there is replaced once the new one is whole.
+def save_video(path: str | Path, pictures: Iterable[Picture], fps: float) -> None:
+    """Write a video; replace an existing file once the new one is complete.
 
-    An .mp4 is H.264 and takes the frames as they come. A .webp (lossless) and a .gif are put
-    together in memory, where equal frames in a row become one that lasts longer; a .gif shows 50
-    frames a second at most.
+    An .mp4 is encoded as H.264 while the pictures arrive. A .webp (lossless) and a .gif are
+    assembled in memory, where consecutive equal pictures become one that is shown for longer. A
+    .gif shows at most 50 frames per second.
 
     Args:
         path: a file that ends in .mp4, .webp or .gif.
-        frames: uint8, height x width x 3, all of one size. (H.264 takes even sizes: an odd one
-            gets another row or column, like its last.)
-        fps: frames a second.
+        pictures: uint8, [height, width, 3], all of one size. H.264 needs even sizes: an odd
+            picture is padded by a copy of its last row or column.
+        fps: frames per second.
 
     Raises:
-        InputError: see `check_video`; there are no frames; the disk is full.
-        ValueError: the frames differ in size.
+        InputError: `check_video` fails, `pictures` is empty, or the disk is full.
+        ValueError: the pictures differ in size.
     """
     path = Path(path)
     check_video(path, fps)
-    failed: list[OSError] = []
-    frames = _same_size(frames, failed)
-    first = next(frames, None)
+    picture_errors: list[OSError] = []
+    pictures = _check_sizes(pictures, picture_errors)
+    first = next(pictures, None)
     if first is None:
-        raise InputError(f"there are no frames to write to {path}")
-    frames = chain([first], frames)
-    kind = path.suffix.lower()
+        raise InputError(f"cannot write {path}: the video has no frames")
+    pictures = chain([first], pictures)
+    suffix = path.suffix.lower()
     part = path.with_name(f".video-{os.getpid()}.part")
     try:
-        if kind == ".mp4":
-            _save_mp4(part, frames, first.shape, fps)
+        if suffix == ".mp4":
+            _save_mp4(part, pictures, first.shape, fps)
         else:
-            _save_animation(part, frames, fps, kind[1:])
+            _save_animation(part, pictures, fps, suffix[1:])
         os.replace(part, path)
     except OSError as error:
-        if failed:
+        if picture_errors:
             raise
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
 
 
-def _same_size(frames: Iterable[Picture], failed: list[OSError]) -> Iterator[Picture]:
-    """The frames; an error that making one raises is noted: it is not the file's."""
+def _check_sizes(pictures: Iterable[Picture], picture_errors: list[OSError]) -> Iterator[Picture]:
+    """Yield the pictures, check their sizes, and collect an OSError raised while drawing one.
+
+    The list separates errors of the environment from errors of the video's file.
+    """
     shape = None
     try:
-        for number, frame in enumerate(frames):
-            shape = shape or frame.shape
-            if frame.shape != shape:
-                raise ValueError(f"frame {number} is {frame.shape}; the first one is {shape}")
-            yield frame
+        for number, picture in enumerate(pictures):
+            shape = shape or picture.shape
+            if picture.shape != shape:
+                raise ValueError(f"frame {number} is {picture.shape}; the first one is {shape}")
+            yield picture
     except OSError as error:
-        failed.append(error)
+        picture_errors.append(error)
         raise
 
 
-def _save_mp4(path: Path, frames: Iterable[Picture], shape: tuple[int, ...], fps: float) -> None:
+def _save_mp4(path: Path, pictures: Iterable[Picture], shape: tuple[int, ...], fps: float) -> None:
     import av
 
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
@@ -116,21 +125,23 @@ def _save_mp4(path: Path, frames: Iterable[Picture], shape: tuple[int, ...], fps
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "18"}
-        # Players guess the colours of a video that does not name them, each in its own way.
+        # Players guess the color space of a video that does not name it, and guess differently.
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc = BT601, BT709, BT709
         context.color_range = LIMITED_RANGE
-        for picture in frames:
+        for picture in pictures:
             padded = np.pad(picture, padding, mode="edge")
             frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-def _save_animation(path: Path, frames: Iterable[Picture], fps: float, kind: str) -> None:
-    first, *others = (Image.fromarray(frame) for frame in frames)
-    # Whole ticks of the format's clock, which add up to the right length.
-    period, tick = (max(1000 / fps, SHORTEST_GIF_FRAME), 10) if kind == "gif" else (1000 / fps, 1)
+def _save_animation(path: Path, pictures: Iterable[Picture], fps: float, kind: str) -> None:
+    first, *others = (Image.fromarray(picture) for picture in pictures)
+    period, tick = 1000 / fps, 1  # milliseconds
+    if kind == "gif":
+        period, tick = max(period, MIN_GIF_PERIOD), 10
+    # Each frame ends at a whole tick of the format's clock, so that rounding errors do not add up.
     ends = [round(n * period / tick) * tick for n in range(len(others) + 2)]
     durations = np.diff(ends).tolist()
     options = {"lossless": True, "method": 0} if kind == "webp" else {}

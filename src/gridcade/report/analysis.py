@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import BATCHES
+from gridcade.evaluation.estimates import BATCHES
 from gridcade.evaluation.intervals import TOLERANCE, Estimate, mean_interval
 from gridcade.evaluation.policies import UniformPolicy
 from gridcade.exact import solver

@@ -14,9 +14,9 @@ from PIL import Image
 from gridcade import api
 from gridcade.agents.base import Policy
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Actor
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.formatting import number
-from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, drawable, play_frames
+from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, make_rgb_env, play_frames
 from gridcade.recording.video import check_video, save_video
 from gridcade.study.comparison import RunResult
 
@@ -65,15 +65,15 @@ def _play(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
     """Return the frames of some episodes, the frames per second, and a caption."""
     frames: list[Pixels] = []
     returns: list[str] = []
-    with closing(drawable(env)) as rendered:
+    with closing(make_rgb_env(env)) as rendered:
         render_fps = float(rendered.metadata.get("render_fps") or DEFAULT_FPS)
         stride = ceil(render_fps / MAX_FPS)
         fps = render_fps / stride
         max_frames = int(MAX_SECONDS * fps)
-        actor = Actor(policy, rendered, None, deterministic=True)
+        actor = EvaluatedPolicy(policy, rendered, None, deterministic=True)
         for frame in play_frames(actor, rendered, EPISODES, SEED):
             if frame.end:
-                returns.append(number(frame.total))
+                returns.append(number(frame.episode_return))
                 frames += [_shrink(frame.picture)] * round(1 + END_PAUSE * fps)
             elif frame.steps % stride == 0:
                 frames.append(_shrink(frame.picture))

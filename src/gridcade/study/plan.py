@@ -15,7 +15,7 @@ from gridcade.study.study import ContenderSpec, Study
 from gridcade.study.task import Task
 from gridcade.training import sessions
 from gridcade.training.config import RunConfig, to_dict
-from gridcade.training.run_folder import PROVENANCE, find_learnt, find_run
+from gridcade.training.run_folder import PROVENANCE, find_run, find_trained
 
 KEY_LENGTH = 16  # hexadecimal digits of a hash
 
@@ -78,17 +78,22 @@ def _run_configs(spec: ContenderSpec, env: str, study: Study) -> tuple[list[RunC
         InputError: a hyperparameter is invalid, or the agent does not fit the environment.
     """
     kind = agents.find(spec.policy)
-    settings: dict[str, Any] = {"steps": study.steps, "minutes": study.minutes}
-    settings |= {"envs": spec.envs, "evaluation_every": spec.evaluation_every}
-    if spec.init_from:
-        settings["init_from"] = _pinned_checkpoint(spec.init_from)
     # A preset may use all cores, but tasks run side by side, each on one thread.
     has_threads = "threads" in {field.name for field in fields(kind.config)}
     hyperparameters = ({"threads": 1} if has_threads else {}) | spec.hyperparameters
-    config = sessions.settle(kind, env, spec.preset or None, None, settings, hyperparameters)
-    agent, _ = sessions.tried(config)
+    config, agent = sessions.dry_run(
+        kind.name,
+        env,
+        hyperparameters,
+        preset=spec.preset or None,
+        steps=study.steps,
+        minutes=study.minutes,
+        envs=spec.envs,
+        evaluation_every=spec.evaluation_every,
+        init_from=_pinned_checkpoint(spec.init_from) if spec.init_from else None,
+    )
     configs = [replace(config, seed=seed) for seed in range(study.seeds)]
-    return configs, sessions.memory_of(agent)
+    return configs, agent.memory_bytes(config.envs)
 
 
 def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[Any]]:
@@ -130,7 +135,7 @@ def _pinned_checkpoint(policy: str) -> str:
 
 def _weights_hash(policy: str) -> str:
     """Hash the config and the weights of a trained agent or a checkpoint."""
-    _, config, tensors = find_learnt(policy)
+    _, config, tensors = find_trained(policy)
     digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].tobytes())

@@ -286,7 +286,7 @@ def _status(task: Task, session: StudySession) -> TaskStatus:
         return TaskStatus(task.name, "done" if done else "waiting", float(done), learns)
     config, share = task.config, 1.0
     if state.phase == "training" and config is not None:
-        share = trainer.share(config, state.steps, state.seconds)
+        share = trainer.budget_share(config.steps, config.minutes, state.steps, state.seconds)
     return TaskStatus(task.name, state.phase, share, learns, state.steps, state.score, state.reason)
 
 

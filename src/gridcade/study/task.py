@@ -15,7 +15,7 @@ import socket
 import time
 import traceback
 from contextlib import chdir, closing, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,10 +191,7 @@ def _train(config: RunConfig, path: Path, heartbeat: "_Heartbeat") -> Run:
     """Train the run of a task to the end of its budget."""
     if not (path / "config.toml").is_file():
         heartbeat.update(trained=False)  # An earlier run may have been removed.
-        arguments = {field.name: getattr(config, field.name) for field in fields(config)}
-        run = sessions.train(
-            out=path, report=heartbeat.on_training, stop=heartbeat.should_stop, **arguments
-        )
+        run = sessions.start(config, path, report=heartbeat.on_training, stop=heartbeat.should_stop)
     elif heartbeat.state.trained:
         run = Run(path)
     else:

@@ -2,54 +2,214 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from gridcade import agents
+from gridcade.agents import AgentKind
+from gridcade.agents.base import AgentConfig
 from gridcade.errors import InputError, unknown
 from gridcade.seeding import check_seed
 
 T = TypeVar("T")
+Table = dict[str, Any]  # of a TOML file
+
+FORMAT = 2  # of run folders; 1: before steps were called steps
+DEFAULT_STEPS = 200_000
+EPOCHS = 50  # in a run bounded by steps, unless the epoch's length is given
+SHORTEST_EPOCH = 1_000  # steps
+EPOCH_BY_TIME = 1_000_000  # steps, in a run bounded by minutes alone
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """What a training run is asked to do.
+class RunSettings:
+    """Everything that a run is asked to do, but for the agent's hyperparameters.
 
     Raises:
-        InputError: a value out of its range.
+        InputError: a value is out of its range.
     """
 
     agent: str
     env: str
+    format: int = FORMAT  # of the run folder
     preset: str = ""
     seed: int = 0
     steps: int | None = None  # over all environments; None: no bound
     minutes: float | None = None  # of training, over all sessions; None: no bound
     epoch: int = 1000  # steps
-    evaluation_episodes: int = 20  # where the policy's exact value cannot be had
+    evaluation_episodes: int = 20  # where the policy's exact value is not known
     evaluation_every: int = 1  # epochs
     envs: int = 1  # side by side
-    init_from: str = ""  # an agent whose layers, where they fit, are what this one starts with
-    hyperparameters: dict[str, Any] = field(default_factory=dict)  # of the agent
+    init_from: str = ""  # an agent whose layers this one starts from
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        if self.format != FORMAT:
+            raise InputError(f"format is {self.format}; this version of Gridcade reads {FORMAT}")
         check_seed(self.seed)
         for name in ("steps", "epoch", "evaluation_episodes", "evaluation_every", "envs"):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int):
+                raise InputError(f"{name} is {value}; it must be a whole number")
             if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; it takes 1 or more")
+                raise InputError(f"{name} is {value}; it must be 1 or more")
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise InputError(f"minutes is {self.minutes}; it takes more than 0")
+            raise InputError(f"minutes is {self.minutes}; it must be more than 0")
         if self.steps is None and self.minutes is None:
-            raise InputError("a run takes steps, minutes, or both")
+            raise InputError("a run needs steps, minutes, or both")
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """A TOML file.
+@dataclass(frozen=True)
+class RunConfig(RunSettings):
+    """Everything that a run is asked to do."""
+
+    hyperparameters: AgentConfig = field(kw_only=True)
+
+    @classmethod
+    def of(cls, settings: RunSettings, hyperparameters: AgentConfig) -> "RunConfig":
+        """Settings with the agent's hyperparameters."""
+        return cls(**vars(settings), hyperparameters=hyperparameters)
+
+
+def read_settings(file: Path) -> RunSettings:
+    """The settings of a run's config.toml, without its agent.
+
+    Raises:
+        InputError: it cannot be read, is not a config, or belongs to an older run folder.
+    """
+    return _split(file)[0]
+
+
+def read_config(file: Path) -> RunConfig:
+    """A run's config.toml.
+
+    Raises:
+        InputError: it cannot be read, is not a config, or belongs to an older run folder.
+    """
+    settings, table = _split(file)
+    kind = agents.find(settings.agent)
+    return RunConfig.of(settings, from_dict(table, kind.config, f"{file}, hyperparameters"))
+
+
+def _split(file: Path) -> tuple[RunSettings, Table]:
+    table = read_toml(file)
+    if "agent" in table and table.get("format", 1) != FORMAT:
+        raise InputError(
+            f"'{file.parent}' was written by another version of Gridcade (run folder format "
+            f"{table.get('format', 1)}, this version reads {FORMAT}): train again"
+        )
+    hyperparameters = _hyperparameters(table, file)
+    return from_dict(table, RunSettings, str(file)), hyperparameters
+
+
+def _hyperparameters(table: Table, file: Path) -> Table:
+    """Take the hyperparameters out of a file's table; InputError if they are not a table."""
+    hyperparameters = table.pop("hyperparameters", {})
+    if not isinstance(hyperparameters, dict):
+        raise InputError(f"{file}: hyperparameters is {hyperparameters!r}; it must be a table")
+    return hyperparameters
+
+
+# ---- resolving a config from its layers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An agent with a preset, and with a config file laid over the preset."""
+
+    kind: AgentKind
+    preset: str
+    settings: Table  # fields of RunSettings that the two files set
+    hyperparameters: AgentConfig
+
+
+def read_recipe(
+    kind: AgentKind,
+    preset: str,
+    config: Path | None = None,
+    overlay: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Read a preset and a config file, the latter laid over the former.
+
+    Args:
+        kind: of agent.
+        preset: one of its presets.
+        config: a TOML file like a run's config.toml.
+        overlay: hyperparameters laid over both.
+
+    Raises:
+        InputError: a file cannot be read, or sets a field to a wrong value; with the file's name.
+    """
+    settings: Table = {}
+    merged: Table = {}
+    for file in [kind.preset(preset), *([config] if config is not None else [])]:
+        layer = read_toml(file)
+        if layer.get("agent", kind.name) != kind.name:
+            raise InputError(f"{file} is for the agent {layer['agent']}, not for {kind.name}")
+        merged = _merge(merged, _hyperparameters(layer, file))
+        from_dict(merged, kind.config, f"{file}, hyperparameters")  # names the file at fault
+        from_dict({"agent": kind.name, "env": "", "steps": 1} | layer, RunSettings, str(file))
+        settings = _lay_over(settings, layer)
+    hyperparameters = from_dict(_merge(merged, overlay or {}), kind.config, "hyperparameters")
+    return Recipe(kind, preset, settings, hyperparameters)
+
+
+def resolve_config(
+    recipe: Recipe,
+    env: str,
+    options: Mapping[str, Any],
+    hyperparameters: AgentConfig | None = None,
+) -> RunConfig:
+    """Resolve a run's config: the recipe, and over it the options.
+
+    The topmost layer that bounds steps or minutes decides both.
+
+    Args:
+        recipe: the agent with its preset and config file.
+        env: the environment's name.
+        options: fields of RunSettings; None counts as not given.
+        hyperparameters: instead of the recipe's.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    values = _lay_over(recipe.settings, given)
+    if "steps" not in values and "minutes" not in values:
+        values["steps"] = DEFAULT_STEPS
+    values |= {"agent": recipe.kind.name, "env": env, "preset": recipe.preset}
+    settings = from_dict(values, RunSettings, "config")
+    if "epoch" not in values:
+        even_share = settings.steps // EPOCHS if settings.steps else EPOCH_BY_TIME
+        settings = replace(settings, epoch=max(SHORTEST_EPOCH, even_share))
+    return RunConfig.of(settings, hyperparameters or recipe.hyperparameters)
+
+
+def _lay_over(below: Table, above: Table) -> Table:
+    """Settings laid over others; a bound on steps or minutes replaces both bounds."""
+    bounds = ("steps", "minutes")
+    if any(name in above for name in bounds):
+        below = {key: value for key, value in below.items() if key not in bounds}
+    return below | above
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
+    """Nested tables, the upper one laid over the lower one."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+# ---- TOML and dataclasses
+
+
+def read_toml(file: Path) -> Table:
+    """Read a TOML file.
 
     Raises:
         InputError: it cannot be read, or is not TOML; with the line and column.
@@ -63,7 +223,11 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any], kind: type[T], where: str) -> T:
-    """Values as a dataclass; a wrong name, type or range is an InputError that says where."""
+    """Convert a table to a dataclass.
+
+    Raises:
+        InputError: a name, type or value is wrong; with `where`, the field and the nearest name.
+    """
     check_names(values, kind, where)
     try:
         return msgspec.convert(values, kind)
@@ -82,23 +246,23 @@ def check_names(values: Mapping[str, Any], kind: Any, where: str) -> None:
             check_names(value, hints[name], f"{where}, {name}")
 
 
-def to_dict(value: Any) -> dict[str, Any]:
-    """A dataclass as plain dicts and lists, without what is None: TOML has no word for it."""
+def to_dict(value: Any) -> Table:
+    """Convert a dataclass to plain tables and lists, without None, which TOML cannot express."""
 
     def tidy(item: Any) -> Any:
         if isinstance(item, dict):
             return {k: tidy(v) for k, v in item.items() if v is not None}
         return [tidy(v) for v in item] if isinstance(item, list | tuple) else item
 
-    tidied: dict[str, Any] = tidy(asdict(value))
-    return tidied
+    table: Table = tidy(asdict(value))
+    return table
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """What differs between two configs, one line a field: `name: old -> new`."""
+    """The fields in which two configs differ: `name: old -> new`, one line each."""
 
-    def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        items: dict[str, Any] = {}
+    def flat(value: Mapping[str, Any], prefix: str = "") -> Table:
+        items: Table = {}
         for key, entry in value.items():
             if isinstance(entry, Mapping):
                 items |= flat(entry, f"{prefix}{key}.")

@@ -1,16 +1,16 @@
 """The run folder: everything about one training run, readable without this program.
 
-    config.toml        what was asked for
-    provenance.json    what it ran with: versions, commit, machine, command, one entry a session
+    config.toml        what the run was asked to do
+    provenance.json    what it ran with: versions, commit, machine, command; one entry a session
     metrics.jsonl      one line an epoch
-    checkpoints/N/     agent.safetensors, loop.safetensors and loop.json, after N steps: the
-                       last ones and the best
-    replay/            DQN's, which its checkpoints refer to
-    evaluation/        what `gridcade evaluate` measured, one file each
+    checkpoints/N/     agent.safetensors, loop.safetensors and loop.json after N steps; the last
+                       checkpoints and the best one are kept
+    replay/            DQN's replay, to which its checkpoints refer
+    evaluation/        results of `gridcade evaluate`, one file each
     world.txt          the map, where the world was drawn in a file
 
-Files are written beside their place and moved there, so a run killed at any moment is whole. (A
-power cut may still lose what the disk had not written.)
+Every file is written beside its place and moved there, so a run that is killed at any moment is
+whole. (A power cut may lose what the disk had not written.)
 """
 
 import json
@@ -18,54 +18,69 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypedDict
 
+import filelock
 import numpy as np
 import tomli_w
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gridcade import agents
+from gridcade.agents.base import Tensors
 from gridcade.errors import InputError, WriteError, unknown
-from gridcade.training.config import RunConfig, from_dict, read_toml, to_dict
+from gridcade.experience.loop import EnvState
+from gridcade.training.config import RunConfig, RunSettings, read_config, read_settings, to_dict
 
-try:
-    import fcntl
-except ImportError:  # Windows has none: there nothing is locked
-    fcntl = None  # type: ignore[assignment]
-
-Tensors = dict[str, NDArray[Any]]
-T = TypeVar("T")
 BLOCK = 1 << 24  # bytes written at once
 PROVENANCE = "provenance.json"
-KEPT_CHECKPOINTS = 3  # the last ones; the best is kept besides
+KEPT_CHECKPOINTS = 3  # the last ones; the best one is kept besides
+
+
+class LoopState(TypedDict):
+    """What a checkpoint holds beside tensors."""
+
+    steps: int
+    epoch_start: int  # step
+    epoch_seconds: float  # of the running epoch, without evaluation and checkpoint
+    seconds: float  # of training, over all sessions
+    totals: dict[str, float]  # of the running epoch
+    env_state: EnvState
 
 
 class Run:
-    """A run folder that exists."""
+    """A run folder.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        InputError: it holds no run, or one of an older format.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        file = self.path / "config.toml"
-        if not os.path.isfile(file):  # Path.is_file raises on long names
-            raise InputError(f"'{path}' is no run folder: it holds no config.toml")
-        self.config = from_dict(read_toml(file), RunConfig, str(file))
+        self._file = self.path / "config.toml"
+        if not os.path.isfile(self._file):  # Path.is_file raises on long names
+            raise InputError(f"'{path}' is not a run folder: it holds no config.toml")
+        self.settings: RunSettings = read_settings(self._file)
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, world: str | None) -> "Run":
-        """Make a new folder.
+        """Create a folder.
 
         Raises:
             InputError: the folder exists and is not empty.
-            WriteError: it cannot be made.
+            WriteError: it cannot be created.
         """
         try:
             if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-                raise InputError(f"'{path}' is there already, and is not an empty folder")
+                raise InputError(f"'{path}' exists and is not an empty folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".new-run-", dir=path.parent) as beside:
                 new = Path(beside) / "run"
@@ -77,15 +92,20 @@ class Run:
                 write_text(new / "config.toml", tomli_w.dumps(to_dict(config)))
                 new.rename(path)
         except OSError as error:
-            raise WriteError(f"cannot make the run folder '{path}': {error.strerror}") from None
+            raise WriteError(f"cannot create the run folder '{path}': {error.strerror}") from None
         return cls(path)
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The settings, and the hyperparameters of the agent, whose module is loaded for them."""
+        return read_config(self._file)
 
     @property
     def env(self) -> str:
-        """The environment's name; a drawn world's map is the folder's own copy."""
-        _, mark, query = self.config.env.partition("?")
+        """The environment's name; a drawn world is read from the folder's own copy."""
+        _, mark, query = self.settings.env.partition("?")
         copy = self.path / "world.txt"
-        return f"{copy}{mark}{query}" if copy.is_file() else self.config.env
+        return f"{copy}{mark}{query}" if copy.is_file() else self.settings.env
 
     @property
     def world(self) -> str | None:
@@ -98,30 +118,30 @@ class Run:
         """Keep other processes from training in this folder.
 
         Raises:
-            InputError: one is.
-            WriteError: nothing can be written in it.
+            InputError: another process trains in it.
+            WriteError: the folder is not writable.
         """
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(self.path / ".lock", wait=False))
             except BlockingIOError:
-                raise InputError(f"'{self.path}' is being trained just now") from None
+                raise InputError(f"another process is training in '{self.path}'") from None
             except OSError as error:
                 raise WriteError(f"cannot write in '{self.path}': {error.strerror}") from None
             yield
 
     def rewrite_config(self, config: RunConfig) -> None:
-        """Change the budget of a run that goes on."""
+        """Write another config, with another budget."""
         with self._writing("config.toml") as file:
             write_text(file, tomli_w.dumps(to_dict(config)))
-        self.config = config
+        self.settings = self.config = config
 
-    def storage(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """An array in a file of this folder, with its space reserved.
+    def storage(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array in a file of this folder, with its space reserved; see `agents.base.Storage`.
 
         Raises:
-            InputError: the file is there with another size, or it is gone though the run has
-                learnt from it: an empty one would spoil what follows.
+            InputError: the file has another size, or is gone though the run has learned from it:
+                an empty one would spoil what follows.
             WriteError: the disk is too full.
         """
         file = self.path / "replay" / f"{name}.bin"
@@ -130,8 +150,11 @@ class Run:
             file.parent.mkdir(exist_ok=True)
             if not file.is_file():
                 if max(self.checkpoints(), default=0):
-                    raise InputError(f"'{file}' is gone, so that the run cannot go on")
-                with _whole(file, file.with_suffix(".tmp")) as new, new.open("wb") as opened:
+                    raise InputError(f"'{file}' is missing, so the run cannot be resumed")
+                with (
+                    _moved_when_whole(file, file.with_suffix(".tmp")) as new,
+                    new.open("wb") as opened,
+                ):
                     _reserve(opened, size)
             elif file.stat().st_size != size:
                 found = file.stat().st_size
@@ -141,8 +164,8 @@ class Run:
             reason = f"{error.strerror} ({size / 1e9:.1f} GB are needed)"
             raise WriteError(f"cannot reserve '{file}': {reason}") from None
 
-    def add_provenance(self, session: dict[str, Any]) -> None:
-        """Note what a session of this run ran with."""
+    def add_provenance(self, session: Mapping[str, Any]) -> None:
+        """Append what a session of this run ran with."""
         file = self.path / PROVENANCE
         try:
             sessions = json.loads(file.read_bytes())["sessions"] if file.is_file() else []
@@ -165,13 +188,13 @@ class Run:
             entries.append(entry)
         return entries
 
-    def add_metrics(self, entry: dict[str, Any]) -> None:
+    def add_metrics(self, entry: Mapping[str, Any]) -> None:
         """Append the metrics of an epoch."""
         with self._writing("metrics.jsonl") as file, file.open("a") as opened:
             opened.write(json.dumps(entry) + "\n")
 
     def cut_metrics(self, steps: int) -> None:
-        """Drop the metrics of what came after a checkpoint."""
+        """Drop the metrics of epochs that ended after a checkpoint."""
         kept = [json.dumps(m) + "\n" for m in self.metrics() if m["steps"] <= steps]
         with self._writing("metrics.jsonl") as file:
             write_text(file, "".join(kept))
@@ -185,100 +208,99 @@ class Run:
         except OSError as error:
             raise WriteError(f"cannot write '{file}': {error.strerror}") from None
 
+    # ---- checkpoints
+
     def checkpoint(self, steps: int) -> Path:
-        """Where the checkpoint after so many steps is, or would be."""
+        """The folder of the checkpoint after a number of steps, whether it exists or not."""
         return self.path / "checkpoints" / str(steps)
 
     def checkpoints(self) -> list[int]:
-        """The steps of the checkpoints there are, in their order."""
+        """The steps of all checkpoints, in ascending order."""
         names = [p.name for p in (self.path / "checkpoints").glob("*") if p.name.isdigit()]
         return sorted(map(int, names))
 
-    def best(self) -> int | None:
-        """The checkpoint with the best evaluation so far: by its return, of equals by its gain.
+    def last_checkpoint(self) -> int:
+        """The steps of the last checkpoint.
 
-        A policy that never ends has no return, and is no rival of those that have one.
+        Raises:
+            InputError: the run has none.
+        """
+        if not (checkpoints := self.checkpoints()):
+            raise InputError(f"the run '{self.path}' has no checkpoint")
+        return checkpoints[-1]
+
+    def best(self) -> int | None:
+        """The steps of the checkpoint with the best evaluation: by return, then average reward.
+
+        A policy that never ends has no return, and ranks below those that have one. Of equal
+        checkpoints the first is the best.
         """
         metrics = self.metrics()
         for key in ("return_mean", "average_reward_mean"):
             scored = [m for m in metrics if m.get(key) is not None]
             if scored:
-                most = max(m[key] for m in scored)
-                equals = [m for m in scored if math.isclose(m[key], most, rel_tol=1e-9)]
-                gains = [m.get("average_reward_mean", 0.0) for m in equals]
-                return int(equals[gains.index(max(gains))]["steps"])  # of equals the first
+                highest = max(m[key] for m in scored)
+                equals = [m for m in scored if math.isclose(m[key], highest, rel_tol=1e-9)]
+                averages = [m.get("average_reward_mean", 0.0) for m in equals]
+                return int(equals[averages.index(max(averages))]["steps"])
         return None
 
     def save_checkpoint(
-        self, steps: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
+        self, steps: int, agent: Tensors, loop: Tensors, loop_state: LoopState
     ) -> None:
-        """Write a checkpoint, whole or not at all, and drop old ones, as wholly.
+        """Write a checkpoint, whole or not at all, and remove old ones likewise.
 
         Raises:
-            WriteError: it cannot be written, as on a full disk; those before it are kept.
+            WriteError: it cannot be written, as on a full disk; earlier ones are kept.
         """
+        folder = self.path / "checkpoints"
         try:
-            self._save_checkpoint(steps, agent, loop, loop_state)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
+                new = Path(beside) / "new"
+                new.mkdir()
+                for name, tensors in (("agent", agent), ("loop", loop)):
+                    contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+                    save_file(contiguous, new / f"{name}.safetensors")
+                (new / "loop.json").write_text(json.dumps(loop_state))
+                final = self.checkpoint(steps)
+                if final.exists():  # a resumed run was interrupted again at once
+                    final.rename(Path(beside) / "replaced")
+                new.rename(final)
+                kept = {*self.checkpoints()[-KEPT_CHECKPOINTS:], self.best()}
+                for old in self.checkpoints():
+                    if old not in kept:
+                        self.checkpoint(old).rename(Path(beside) / str(old))
         except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            reason = error.strerror if isinstance(error, OSError) else None
+            reason = reason or str(error).partition("\n")[0]
             where = self.checkpoint(steps)
             raise WriteError(f"cannot write '{where}': {reason}; the last one is kept") from None
 
-    def _save_checkpoint(
-        self, steps: int, agent: Tensors, loop: Tensors, loop_state: dict[str, Any]
-    ) -> None:
-        folder = self.path / "checkpoints"
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
-            new = Path(beside) / "new"
-            new.mkdir()
-            for name, tensors in (("agent", agent), ("loop", loop)):
-                contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
-                save_file(contiguous, new / f"{name}.safetensors")
-            (new / "loop.json").write_text(json.dumps(loop_state))
-            final = self.checkpoint(steps)
-            if final.exists():  # an interrupted run was resumed, and interrupted again at once
-                final.rename(Path(beside) / "replaced")
-            new.rename(final)
-            kept = {*self.checkpoints()[-KEPT_CHECKPOINTS:], self.best()}
-            for old in self.checkpoints():
-                if old not in kept:
-                    self.checkpoint(old).rename(Path(beside) / str(old))
-
     def drop_checkpoints(self) -> None:
-        """Remove all checkpoints, each as wholly as it was written."""
+        """Remove all checkpoints, each whole or not at all."""
         folder = self.path / "checkpoints"
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
             for old in self.checkpoints():
                 self.checkpoint(old).rename(Path(beside) / str(old))
 
     def load_agent(self, steps: int) -> Tensors:
-        """The agent's tensors of a checkpoint; InputError if it is not there, or not readable."""
+        """The agent's tensors of a checkpoint; InputError if it is missing or not readable."""
         return load_tensors(self.checkpoint(steps) / "agent.safetensors")
 
-    def load_checkpoint(self, steps: int) -> tuple[Tensors, Tensors, dict[str, Any]]:
-        """Agent's tensors, loop's tensors, loop's state.
+    def load_checkpoint(self, steps: int) -> tuple[Tensors, Tensors, LoopState]:
+        """The agent's tensors, the loop's tensors, and the loop's state.
 
         Raises:
-            InputError: it is not there, or not readable.
+            InputError: the checkpoint is missing or not readable.
         """
         folder = self.checkpoint(steps)
         agent = self.load_agent(steps)
         loop = load_tensors(folder / "loop.safetensors")
         try:
-            state: dict[str, Any] = json.loads((folder / "loop.json").read_text())
+            state: LoopState = json.loads((folder / "loop.json").read_text())
         except (OSError, ValueError):
             raise InputError(f"cannot read {folder / 'loop.json'}") from None
         return agent, loop, state
-
-    def last_checkpoint(self) -> int:
-        """The last checkpoint's steps; what a killed write left behind is ignored.
-
-        Raises:
-            InputError: there is none.
-        """
-        if not (found := self.checkpoints()):
-            raise InputError(f"the run '{self.path}' has no checkpoint")
-        return found[-1]
 
     def clear_leftovers(self) -> None:
         """Remove what a killed session was writing."""
@@ -289,32 +311,46 @@ class Run:
 
 
 def _reserve(file: BinaryIO, size: int) -> None:
-    """Make a file as long as it will be: a sparse one on a full disk would end in SIGBUS."""
+    """Reserve the space of a file: writing to a sparse one on a full disk would raise SIGBUS."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
         return
-    for begin in range(0, size, BLOCK):  # macOS and Windows have no such call
+    for begin in range(0, size, BLOCK):  # macOS and Windows lack posix_fallocate
         file.write(bytes(min(BLOCK, size - begin)))
 
 
 @contextmanager
 def locked(file: Path, wait: bool) -> Iterator[None]:
-    """A file that no other process has locked; BlockingIOError if one has and is not waited for."""
-    with file.open("w") as opened:
-        if fcntl is not None:
-            fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    """Hold the lock of a file.
+
+    Args:
+        file: the lock file; it is created.
+        wait: for another process that holds the lock.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is false.
+        OSError: the file cannot be written.
+    """
+    lock = filelock.FileLock(file, timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise BlockingIOError(f"'{file}' is locked") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tuple[Run, int]:
-    """A run and the steps of the checkpoint that is meant.
+    """Find a run, and the steps of the checkpoint that is named.
 
     Args:
-        policy: a run folder, or a checkpoint in one.
-        others: what else might have been meant, for the message.
+        policy: a run folder, which stands for its last checkpoint, or a checkpoint in one.
+        others: other names that would be valid, for the message.
 
     Raises:
-        InputError: there is none.
+        InputError: neither exists.
     """
     if isinstance(policy, Run):
         return policy, policy.last_checkpoint()
@@ -323,66 +359,65 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
         path = path.parent
     if path.name.isdigit() and path.parent.name == "checkpoints":
         if not os.path.isdir(path):
-            raise InputError(f"there is no checkpoint '{path}'")
+            raise InputError(f"no checkpoint '{path}'")
         return Run(path.parent.parent), int(path.name)
-    if not os.path.exists(path):  # Path.exists raises on long names, and where it may not look
+    if not os.path.exists(path):  # Path.exists raises on long names and unreadable folders
         near = path.parent.glob("*/config.toml") if os.path.isdir(path.parent) else ()
         beside = [str(file.parent) for file in near]
         error = unknown("policy", str(path), [*others, *beside])
         if "did you mean" in str(error):
             raise error
         kinds = ", ".join((*others, "a run folder", "a checkpoint in one"))
-        raise InputError(f"there is no policy '{path}'; a policy is one of: {kinds}")
+        raise InputError(f"no policy '{path}'; a policy is one of: {kinds}")
     run = Run(path)
     return run, run.last_checkpoint()
 
 
-def find_learnt(
+def find_trained(
     policy: str | os.PathLike[str] | Run, others: Iterable[str] = ()
 ) -> tuple[Run | None, RunConfig, Tensors]:
-    """An agent that has learnt: its run if it is one's, its config, its tensors.
+    """Find a trained agent: its run (None: it is shipped), its config and its tensors.
 
     Args:
-        policy: the name of one that comes trained, a run folder, or a checkpoint in one.
-        others: what else might have been meant, for the message.
+        policy: the name of a shipped agent, a run folder, or a checkpoint in one.
+        others: other names that would be valid, for the message.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: it does not exist, or cannot be read.
     """
     shipped = agents.trained()
     if isinstance(policy, str) and policy in shipped:
-        file = shipped[policy] / "config.toml"
-        config = from_dict(read_toml(file), RunConfig, str(file))
-        return None, config, load_tensors(shipped[policy] / agents.WEIGHTS)
+        folder = shipped[policy]
+        return None, read_config(folder / "config.toml"), load_tensors(folder / agents.WEIGHTS)
     run, steps = find_run(policy, [*others, *shipped])
     return run, run.config, run.load_agent(steps)
 
 
 def load_tensors(file: Path) -> Tensors:
-    """The tensors of a safetensors file.
+    """Load the tensors of a safetensors file.
 
     Raises:
-        InputError: it is not there, or is not such a file.
+        InputError: it is missing, or not such a file.
     """
     try:
         return dict(load_file(file))
     except FileNotFoundError:
-        raise InputError(f"there is no {file}") from None
+        raise InputError(f"no file {file}") from None
     except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
-        # AttributeError and TypeError: of a type that numpy has not
+        # AttributeError and TypeError: of a type that numpy does not have
         reason = str(error).partition("\n")[0]
-        raise InputError(f"'{file}' is no readable checkpoint: {reason}") from None
+        raise InputError(f"'{file}' is not a readable checkpoint: {reason}") from None
 
 
 def write_text(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    with _whole(file, file.with_name(f".{file.name}.{os.getpid()}.tmp")) as new:
+    with _moved_when_whole(file, file.with_name(f".{file.name}.{os.getpid()}.tmp")) as new:
         new.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _whole(file: Path, new: Path) -> Iterator[Path]:
-    """Where to write a file beside its place: it is moved there when whole, or else is gone."""
+def _moved_when_whole(file: Path, new: Path) -> Iterator[Path]:
+    """Write a file beside its place; it is moved there when whole, and removed otherwise."""
     try:
         yield new
         new.replace(file)

@@ -1,30 +1,36 @@
 """Metrics for TensorBoard, where it is installed."""
 
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class TensorBoardLogger:
     """Writes a run's metrics into `tensorboard/` of its folder, if TensorBoard is installed.
 
-    Only for agents that have loaded PyTorch, whose writer it is.
+    Only for agents that have loaded PyTorch, whose writer it uses.
 
     Args:
-        folder: the run's.
-        steps: where the run goes on; what was written of later steps is purged.
+        folder: of the run.
+        steps: at which the run continues; what was written after them is purged.
     """
 
     def __init__(self, folder: Path, steps: int):
-        self._writer: Any = None
+        self._writer: SummaryWriter | None = None
         if "torch" in sys.modules and find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils import tensorboard
 
-            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=steps + 1)
+            self._writer = tensorboard.SummaryWriter(
+                str(folder / "tensorboard"), purge_step=steps + 1
+            )
 
-    def add(self, metrics: dict[str, Any]) -> None:
-        """Write an epoch's numbers."""
+    def add(self, metrics: Mapping[str, Any]) -> None:
+        """Write the numbers of an epoch."""
         if self._writer is None:
             return
         for name, value in metrics.items():
@@ -33,6 +39,6 @@ class TensorBoardLogger:
         self._writer.flush()
 
     def close(self) -> None:
-        """Finish the file."""
+        """Close the file."""
         if self._writer is not None:
             self._writer.close()

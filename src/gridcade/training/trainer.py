@@ -1,310 +1,303 @@
-"""A training's epochs: learning, metrics, checkpoints, until its budget is used up."""
+"""The loop over epochs: learn, write metrics and a checkpoint, until the budget is used up."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+import gymnasium as gym
+
+from gridcade.agents.base import Agent, CompiledLoop, Envs, SelfTrainedAgent, Tensors
 from gridcade.envs import registry
+from gridcade.envs.atari import AtariGame
 from gridcade.errors import InputError
 from gridcade.evaluation import intervals
 from gridcade.evaluation.evaluate import evaluate_policy, finite
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table
-from gridcade.experience.loop import Experience
+from gridcade.experience.loop import EnvState, Experience
 from gridcade.experience.step import TOTALS, EpisodeSums, Step
-from gridcade.training.config import RunConfig
-from gridcade.training.run_folder import Run, Tensors
+from gridcade.training.config import RunSettings
+from gridcade.training.run_folder import LoopState, Run
 from gridcade.training.tensorboard import TensorBoardLogger
 
 CONFIDENCE = 0.95  # of the intervals in the metrics
+Metrics = dict[str, Any]  # numbers by name; `exact` is a bool, and None where a task has no value
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is."""
+    """How far a run is."""
 
     steps: int
     total_steps: int | None
     seconds: float  # over all sessions
     minutes: float | None
-    metrics: dict[str, Any] | None  # of the epoch that has just ended
+    metrics: Metrics | None  # of the epoch that has just ended
 
 
-class Loop(Protocol):
-    """What runs an agent in its environments: compiled, or through Gymnasium."""
+class StepLoop:
+    """Runs an agent in any environments, and adds up what happened.
 
-    tick: int  # steps between two looks at the clock
+    Args:
+        agent: the agent.
+        envs: the environments; their owner closes them.
+        seed: of the run.
+    """
 
-    def advance(self, until: int) -> dict[str, float]:
-        """Learn until an absolute step; returns sums over what happened."""
-        ...
+    tick = 200  # steps between two looks at the clock
 
-    def state_dict(self) -> Tensors:
-        """What there is to keep in arrays."""
-        ...
-
-    def load_state_dict(self, tensors: Tensors) -> None:
-        """Put back what `state_dict` gave."""
-        ...
-
-    def position(self) -> dict[str, Any]:
-        """What there is to keep besides, fit for JSON."""
-        ...
-
-    def restore(self, position: dict[str, Any]) -> None:
-        """Put back what `position` gave."""
-        ...
-
-
-class GymnasiumLoop:
-    """The loop for any environment: gridcade.experience.loop, with sums over what happened."""
-
-    tick = 200
-
-    def __init__(self, agent: Any, envs: Any, seed: int):
+    def __init__(self, agent: Agent, envs: Envs, seed: int):
         self.agent = agent
         self._experience = Experience(envs, seed)
-        self._steps = self._experience.steps(agent)
+        self._steps = self._experience.steps(agent, agent.overlap_updates)
         self._sums = EpisodeSums(envs.num_envs)
 
     def advance(self, until: int) -> dict[str, float]:
-        """Learn until an absolute step, or just past it if environments share its step."""
+        """Learn until `agent.steps` reaches a number; returns sums by the names of TOTALS.
+
+        Stops earlier where the agent needs a checkpoint, and just past the number where
+        environments share a step.
+        """
         totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
-        while self.agent.steps < until and not getattr(self.agent, "full", False):
+        while self.agent.steps < until and not self.agent.needs_checkpoint:
             self._sums.add(next(self._steps), totals)
         return totals
 
     def state_dict(self) -> Tensors:
-        """Return and length of the present episodes."""
+        """Return and length of the running episodes."""
         return {"episode_sums": self._sums.present}
 
     def load_state_dict(self, tensors: Tensors) -> None:
-        """Put back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self._sums.present[:] = tensors["episode_sums"]
 
-    def position(self) -> dict[str, Any]:
-        """Where the environments stand."""
-        return self._experience.state()
+    def env_state(self) -> EnvState:
+        """The state of the environments."""
+        return self._experience.env_state()
 
-    def restore(self, position: dict[str, Any]) -> None:
-        """Put the environments back there."""
-        self._experience.restore(position)
+    def load_env_state(self, state: EnvState) -> None:
+        """Restore the state of the environments."""
+        self._experience.load_env_state(state)
 
 
-def used_up(config: RunConfig, steps: int, seconds: float) -> bool:
-    """Whether a budget is used up."""
-    return (config.steps is not None and steps >= config.steps) or (
-        config.minutes is not None and seconds >= config.minutes * 60
+def used_up(budget: RunSettings, steps: int, seconds: float) -> bool:
+    """Whether a budget of steps and minutes is used up."""
+    return (budget.steps is not None and steps >= budget.steps) or (
+        budget.minutes is not None and seconds >= budget.minutes * 60
     )
 
 
-def share(budget: RunConfig | Progress, steps: int, seconds: float) -> float:
-    """How much of a budget is used up, 0 to 1: of the steps or of the minutes, if more."""
-    total = budget.total_steps if isinstance(budget, Progress) else budget.steps
-    shares = [steps / total] if total else []
-    shares += [seconds / 60 / budget.minutes] if budget.minutes else []
+def budget_share(
+    total_steps: int | None, minutes: float | None, steps: int, seconds: float
+) -> float:
+    """The share of a budget that is used up, from 0 to 1: of steps or of minutes, if larger."""
+    shares = [steps / total_steps] if total_steps else []
+    shares += [seconds / 60 / minutes] if minutes else []
     return min(max(shares), 1.0)
 
 
 class Trainer:
-    """One session: the agent, its loop, and what has been counted since the last epoch.
+    """One session of training: an agent, its loop, and what was counted since the last epoch.
 
-    Without a loop the agent has one of its own, and is looked at after each of its steps.
+    Args:
+        run: the run folder.
+        budget: bounds on steps and minutes, and the length of an epoch.
+        agent: the agent.
+        loop: runs the agent; None: the agent runs its own loop.
+        env: one of the run's environments, for exact values.
+        report: called often, with the progress.
+        stop: called often; returns whether to end the session with a checkpoint.
     """
 
-    def __init__(self, run: Run, config: RunConfig, agent: Any, loop: Loop | None, env: Any):
-        self.run, self.config, self.agent, self.loop, self.env = run, config, agent, loop, env
+    def __init__(
+        self,
+        run: Run,
+        budget: RunSettings,
+        agent: Agent | SelfTrainedAgent,
+        loop: StepLoop | CompiledLoop | None,
+        env: gym.Env[Any, Any],
+        report: Callable[[Progress], None] | None,
+        stop: Callable[[], bool],
+    ):
+        self.run, self.budget, self.agent, self.loop, self.env = run, budget, agent, loop, env
         self.model = registry.known_model(env)
-        self.totals: dict[str, float] = {}  # of the present epoch
-        self.epoch_start = 0  # step
-        self.began = time.perf_counter()  # as if all sessions were one
-        self.epoch_seconds = 0.0  # of the present epoch, without evaluation and checkpoint
+        self._report, self._stop = report, stop
+        self._totals: dict[str, float] = {}  # of the running epoch
+        self._epoch_start = 0  # step
+        self._epoch_seconds = 0.0  # of the running epoch, without evaluation and checkpoint
+        self._began = time.perf_counter()  # of training, as if all sessions were one
+        self._resumed = self._began  # of learning, after the last report
 
     @property
     def seconds(self) -> float:
-        """Of training, over all sessions, with evaluations and checkpoints."""
-        return time.perf_counter() - self.began
+        """Time of training over all sessions, with evaluations and checkpoints."""
+        return time.perf_counter() - self._began
 
     def save(self) -> None:
         """Write a checkpoint."""
-        state = {
+        state: LoopState = {
             "steps": self.agent.steps,
-            "epoch_start": self.epoch_start,
-            "epoch_seconds": self.epoch_seconds,
+            "epoch_start": self._epoch_start,
+            "epoch_seconds": self._epoch_seconds,
             "seconds": self.seconds,
-            "totals": self.totals,
-            "position": self.loop.position() if self.loop else {},
+            "totals": self._totals,
+            "env_state": self.loop.env_state() if isinstance(self.loop, StepLoop) else {},
         }
         tensors = self.loop.state_dict() if self.loop else {}
         self.run.save_checkpoint(self.agent.steps, self.agent.state_dict(), tensors, state)
 
     def load(self, steps: int) -> None:
-        """Go back to a checkpoint."""
+        """Go back to the checkpoint after a number of steps.
+
+        Raises:
+            InputError: it does not fit this run.
+        """
         tensors, loop_tensors, state = self.run.load_checkpoint(steps)
         try:
             self.agent.load_state_dict(tensors)
             if self.loop:
                 self.loop.load_state_dict(loop_tensors)
-                self.loop.restore(state["position"])
-            self.totals = state["totals"]
-            self.began = time.perf_counter() - state["seconds"]
-            self.epoch_start, self.epoch_seconds = state["epoch_start"], state["epoch_seconds"]
+            if isinstance(self.loop, StepLoop):
+                self.loop.load_env_state(state["env_state"])
+            self._totals = state["totals"]
+            self._began = time.perf_counter() - state["seconds"]
+            self._epoch_start, self._epoch_seconds = state["epoch_start"], state["epoch_seconds"]
         except (KeyError, TypeError, ValueError) as error:
             folder = self.run.checkpoint(steps)
             raise InputError(f"the checkpoint {folder} does not fit this run: {error}") from None
 
-    def go_on(
-        self,
-        report: Callable[[Progress], None] | None,
-        stop: Callable[[], bool],
-        board: TensorBoardLogger,
-    ) -> None:
-        """Train until the budget is used up, or `stop` says so."""
-        if self.loop is None:
-            self._look_on(report, stop, board)
+    def train(self, logger: TensorBoardLogger) -> None:
+        """Train until the budget is used up or `stop` returns true."""
+        self._logger = logger
+        if used_up(self.budget, self.agent.steps, self.seconds):
             return
-        steps = self.config.steps
-        while steps is None or self.agent.steps < steps:
-            until = self._epoch_end()
-            while self.agent.steps < until:
-                if self._out_of_time() or stop():
-                    self.save()
-                    return
-                before = time.perf_counter()
-                sums = self.loop.advance(min(until, self.agent.steps + self.loop.tick))
-                self.epoch_seconds += time.perf_counter() - before
-                self._count(sums)
-                if getattr(self.agent, "full", False) and self.agent.steps < until:
-                    self.save()  # or the next step would overwrite what the last one refers to
-                if report is not None:
-                    report(self._progress(None))
-            self._end_epoch(report, board)
+        self._resumed = time.perf_counter()
+        if isinstance(self.agent, SelfTrainedAgent):
+            episodes = EpisodeSums(self.budget.envs)
 
-    def _look_on(
-        self,
-        report: Callable[[Progress], None] | None,
-        stop: Callable[[], bool],
-        board: TensorBoardLogger,
-    ) -> None:
-        """The same, while the agent goes on by itself."""
-        steps = self.config.steps
-        if used_up(self.config, self.agent.steps, self.seconds):
-            return
-        episodes = EpisodeSums(self.config.envs)
-        until, before = self._epoch_end(), time.perf_counter()
+            def callback(step: Step) -> bool:
+                totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
+                episodes.add(step, totals)
+                # at the budget's end the algorithm stops by itself, after its last update
+                return self._advanced(totals) or self._reached(self.budget.steps)
 
-        def look(step: Step) -> bool:
-            nonlocal until, before
-            self.epoch_seconds += time.perf_counter() - before
-            totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
-            episodes.add(step, totals)
-            self._count(totals)
-            if report is not None:
-                report(self._progress(None))
-            # the budget's last epoch ends when `learn` has, with the last update
-            if until <= self.agent.steps < (steps or math.inf):
-                self._end_epoch(report, board)
-                until = self._epoch_end()
-            before = time.perf_counter()
-            return not (self._out_of_time() or stop())
-
-        self.agent.learn(look)
-        if steps is not None and self.agent.steps >= steps:
-            self._end_epoch(report, board)
+            self.agent.learn(callback)
+        elif self.loop is not None:
+            advance, agent = self.loop.advance, self.agent
+            while self._advanced(advance(min(self._until(), agent.steps + self.loop.tick))):
+                pass
+            if used_up(self.budget, agent.steps, self.seconds):
+                agent.finish()
+        if self._reached(self.budget.steps):
+            self._end_epoch()
         else:
             self.save()
 
+    def _advanced(self, totals: dict[str, float]) -> bool:
+        """Count what happened, and end the epoch when it is due; returns whether to go on.
+
+        The budget's last epoch ends after the last update, in `train`.
+        """
+        self._epoch_seconds += time.perf_counter() - self._resumed
+        for name, value in totals.items():
+            self._totals[name] = self._totals.get(name, 0.0) + value
+        if self._report is not None:
+            self._report(self._progress(None))
+        if self._reached(self.budget.steps):
+            return False
+        if self._reached(self._epoch_end()):
+            self._end_epoch()
+        elif isinstance(self.agent, Agent) and self.agent.needs_checkpoint:
+            self.save()  # or the next step would overwrite what the last checkpoint refers to
+        self._resumed = time.perf_counter()
+        return not (used_up(self.budget, self.agent.steps, self.seconds) or self._stop())
+
+    def _reached(self, steps: int | None) -> bool:
+        return steps is not None and self.agent.steps >= steps
+
     def _epoch_end(self) -> int:
-        """The step at which the present epoch ends."""
-        steps, epoch = self.config.steps, self.config.epoch
-        until = (int(self.agent.steps) // epoch + 1) * epoch
-        return until if steps is None else min(until, steps)
+        """The step at which the running epoch ends: the next multiple of its length."""
+        return (self._epoch_start // self.budget.epoch + 1) * self.budget.epoch
 
-    def _count(self, sums: dict[str, float]) -> None:
-        for name, value in sums.items():
-            self.totals[name] = self.totals.get(name, 0.0) + value
+    def _until(self) -> int:
+        """The step at which the running epoch or the budget ends."""
+        end = self._epoch_end()
+        return end if self.budget.steps is None else min(end, self.budget.steps)
 
-    def _end_epoch(
-        self, report: Callable[[Progress], None] | None, board: TensorBoardLogger
-    ) -> None:
+    def _end_epoch(self) -> None:
         metrics = self._metrics()
-        self.totals, self.epoch_start = {}, self.agent.steps
-        self.epoch_seconds = 0.0
-        # metrics first: whoever is killed between the two drops them on resuming
+        self._totals, self._epoch_start = {}, self.agent.steps
+        self._epoch_seconds = 0.0
+        # metrics first: a run that is killed between the two drops them when it is resumed
         self.run.add_metrics(metrics)
         self.save()
-        board.add(metrics)
-        if report is not None:
-            report(self._progress(metrics))
+        self._logger.add(metrics)
+        if self._report is not None:
+            self._report(self._progress(metrics))
 
-    def _out_of_time(self) -> bool:
-        return self.config.minutes is not None and self.seconds >= self.config.minutes * 60
+    def _progress(self, metrics: Metrics | None) -> Progress:
+        budget = self.budget
+        return Progress(self.agent.steps, budget.steps, self.seconds, budget.minutes, metrics)
 
-    def _progress(self, metrics: dict[str, Any] | None) -> Progress:
-        config = self.config
-        return Progress(self.agent.steps, config.steps, self.seconds, config.minutes, metrics)
-
-    def _metrics(self) -> dict[str, Any]:
-        """The epoch's metrics: what training met, and what the policy is worth by itself."""
-        totals, steps = self.totals, self.agent.steps
-        made = steps - self.epoch_start
+    def _metrics(self) -> Metrics:
+        """The epoch's metrics: of training while exploring, and of the greedy policy."""
+        totals, steps = self._totals, self.agent.steps
+        taken = steps - self._epoch_start
+        bare = self.env.unwrapped
         episodes = int(totals["episodes"])
-        entry: dict[str, Any] = {
+        metrics: Metrics = {
             "steps": steps,
-            "frames": steps * getattr(self.env.unwrapped, "frame_skip", 1),
+            "frames": steps * (bare.frame_skip if isinstance(bare, AtariGame) else 1),
             "episodes": episodes,
             "seconds": round(self.seconds, 3),
-            "steps_per_second": round(made / max(self.epoch_seconds, 1e-9)),
-            "training_average_reward": totals["reward"] / made,
+            "steps_per_second": round(taken / max(self._epoch_seconds, 1e-9)),
+            "training_average_reward": totals["reward"] / taken,
         }
         if episodes:
             estimate = intervals.moments_interval(
                 episodes, totals["return"], totals["squared_return"], CONFIDENCE
             )
-            entry |= _named("training_return", estimate)
-            entry["training_length_mean"] = totals["length"] / episodes
-            entry["training_truncated"] = totals["truncated"] / episodes
-        entry |= self.agent.metrics()
-        total, epochs = self.config.steps, steps // self.config.epoch
-        last = total is not None and steps >= total
-        due = last or epochs % self.config.evaluation_every == 0
-        return entry | (self._evaluated() if due else {})
+            metrics |= _columns("training_return", estimate)
+            metrics["training_length_mean"] = totals["length"] / episodes
+            metrics["training_truncated"] = totals["truncated"] / episodes
+        metrics |= self.agent.metrics()
+        epochs = steps // self.budget.epoch
+        if self._reached(self.budget.steps) or epochs % self.budget.evaluation_every == 0:
+            metrics |= self._evaluation()
+        return metrics
 
-    def _evaluated(self) -> dict[str, Any]:
-        """The policy's worth without exploration (on Atari games with the epsilon of `measure`).
+    def _evaluation(self) -> Metrics:
+        """The value of the greedy policy (on Atari games with the epsilon of evaluations).
 
-        Exact where the model is known, else by a few episodes.
+        Exact where the model is known, otherwise estimated from a few episodes.
         """
-        value = self._exact_value()
-        if value is None:
-            continuing = self.model is not None and self.model.continuing
-            measured = evaluate_policy(
-                self.agent,
-                self.run.env,
-                episodes=None if continuing else self.config.evaluation_episodes,
-                seed=self.config.seed,
-                confidence=CONFIDENCE,
-                purpose="validation",
-            )
-            entry = _named("average_reward", measured.average_reward)
-            if measured.truncated is not None:
-                entry["truncated"] = measured.truncated
-            if measured.expected_return is not None:
-                entry |= _named("return", measured.expected_return)
-            return entry | {"exact": False}
-        entry = {}
-        for name, number in (
-            ("average_reward", value.average_reward),
-            ("return", value.expected_return),
-        ):
-            if (exact := finite(number)) is not None:
-                entry |= {f"{name}_{part}": exact for part in ("mean", "low", "high")}
-        return entry | {"exact": True}
+        if (value := self._exact_value()) is not None:
+            exact = {"average_reward": value.average_reward, "return": value.expected_return}
+            return {
+                f"{name}_{part}": number
+                for name, unbounded in exact.items()
+                if (number := finite(unbounded)) is not None
+                for part in ("mean", "low", "high")
+            } | {"exact": True}
+        continuing = self.model is not None and self.model.continuing
+        result = evaluate_policy(
+            self.agent,
+            self.run.env,
+            episodes=None if continuing else self.budget.evaluation_episodes,
+            seed=self.budget.seed,
+            confidence=CONFIDENCE,
+            purpose="validation",
+        )
+        metrics = _columns("average_reward", result.average_reward)
+        if result.truncated is not None:
+            metrics["truncated"] = result.truncated
+        if result.expected_return is not None:
+            metrics |= _columns("return", result.expected_return)
+        return metrics | {"exact": False}
 
     def _exact_value(self) -> solver.PolicyValue | None:
-        """None where it cannot be had, as of episodes that are too long to be solved."""
+        """None where the model is not known, or episodes are too long to be solved."""
         if self.model is None or (table := policy_table(self.agent, self.env, self.model)) is None:
             return None
         try:
@@ -313,6 +306,6 @@ class Trainer:
             return None
 
 
-def _named(name: str, estimate: intervals.Estimate) -> dict[str, Any]:
+def _columns(name: str, estimate: intervals.Estimate) -> Metrics:
     parts = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
     return {f"{name}_{part}": finite(value) for part, value in parts.items()}

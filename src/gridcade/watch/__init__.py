@@ -1,5 +1,5 @@
 """Watching a policy and playing oneself, in a terminal or a window.
 
-Shows the frames that `recording` yields; a person at the keyboard is a policy like any other. This
-package may import `recording` and what lies below it.
+This package shows the frames that `recording` yields. A human at the keyboard is a policy like any
+other. It may import `recording` and the packages below it.
 """

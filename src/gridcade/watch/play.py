@@ -1,36 +1,38 @@
-"""A person at the keyboard, scored by the same harness as every policy."""
+"""A human at the keyboard, evaluated like every policy."""
 
 from collections import deque
 from typing import Any
 
 import gymnasium as gym
 
-from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.registry import TransparentWrapper, known_model
+from gridcade.envs.registry import known_model
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
-from gridcade.recording.frames import drawable, picture
-from gridcade.watch.show import panel
+from gridcade.recording.frames import END_PAUSE, make_rgb_env, render_picture
+from gridcade.watch.playback import QUIT_KEYS
 from gridcade.watch.terminal import TerminalScreen
+from gridcade.watch.text_pictures import frame_lines, screen_lines
+from gridcade.watch.viewers import SCREEN_MARGIN
 
-KEY_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
+ARROW_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}  # rows, columns
 LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
-QUIT = {"q", "escape"}
-END_PAUSE = 1.0  # seconds
-REDRAW = 1.0  # seconds
-CONTINUING_STEPS = 200  # steps, of a game that never ends
+MAX_ACTIONS = 10  # one digit per action
+REDRAW_INTERVAL = 1.0  # seconds, while no key is pressed: the terminal's size may change
+CONTINUING_STEPS = 200  # steps that are scored, of a task that never ends
 
 
-class Shown(TransparentWrapper):
-    """An environment that is drawn in the terminal at every reset and step.
+class TerminalDisplay(TransparentWrapper):
+    """A wrapper that draws an environment in the terminal after every reset and step.
 
     Args:
-        env: the environment.
-        screen: to draw it on, and to hear keys from.
-        title: the first line.
-        help_: the last line.
-        last: steps after which the game is over; None: as the environment has it.
+        env: an environment with render_mode="rgb_array".
+        screen: the screen to draw on, and to read keys from.
+        title: the first line of the screen.
+        keys_help: the last line of the screen.
+        max_steps: steps after which the game is over; None: the environment ends it.
     """
 
     def __init__(
@@ -38,109 +40,117 @@ class Shown(TransparentWrapper):
         env: gym.Env[Any, Any],
         screen: TerminalScreen,
         title: str,
-        help_: str,
-        last: int | None,
+        keys_help: str,
+        max_steps: int | None,
     ):
         super().__init__(env)
-        self._screen, self._title, self._help = screen, title, help_
-        self._last = f" of {last}" if last else ""
-        self._episode, self._steps, self._total, self._end = 0, 0, 0.0, ""
-        self._pressed: deque[str] = deque()  # and not heeded yet
+        self._screen, self._title, self._keys_help = screen, title, keys_help
+        self._max_steps = f" of {max_steps}" if max_steps else ""
+        self._episode, self._steps, self._return, self._end = 0, 0, 0.0, ""
+        self._pressed: deque[str] = deque()  # keys that `next_key` has not returned yet
 
-    def key(self) -> str:
-        """The next key; waits for one."""
+    def next_key(self) -> str:
+        """Wait for the next key and return its name."""
         while not self._pressed:
-            self._pressed.extend(self._screen.keys(timeout=REDRAW))
-            self._draw()  # the terminal may have changed its size
+            self._pressed.extend(self._screen.keys(timeout=REDRAW_INTERVAL))
+            self._draw()
         return self._pressed.popleft()
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
-        """Reset, and draw."""
+        """Reset the environment and draw it."""
         received = self.env.reset(**options)
-        self._episode, self._steps, self._total, self._end = self._episode + 1, 0, 0.0, ""
+        self._episode, self._steps, self._return, self._end = self._episode + 1, 0, 0.0, ""
         self._draw()
         return received
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, and draw; an end stays in sight for a moment."""
-        received = self.env.step(action)
+        """Step the environment and draw it; pause after the last step of an episode."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
         self._steps += 1
-        self._total += float(received[1])
-        if received[2] or received[3]:
-            self._end = "ended" if received[2] else "cut by the time limit"
+        self._return += float(reward)
+        if not (terminated or truncated):
             self._draw()
-            # A key ends the pause and is no move of the next episode, whatever was meant by it.
-            self._pressed.clear()
-            self._pressed.extend(QUIT & set(self._screen.keys(END_PAUSE)))
-        else:
-            self._draw()
-        return received
+            return observation, reward, terminated, truncated, info
+        self._end = "terminated" if terminated else "truncated by the time limit"
+        self._draw()
+        # A key ends the pause. Only a quit key counts: moves were meant for the last episode.
+        self._pressed.clear()
+        self._pressed.extend(QUIT_KEYS & set(self._screen.keys(END_PAUSE)))
+        return observation, reward, terminated, truncated, info
 
     def _draw(self) -> None:
         columns, rows = self._screen.size()
-        body = panel(picture(self.env), None, self.env, None, columns, rows - 4)
+        picture = render_picture(self.env)
+        body = frame_lines(picture, None, self.env, None, columns, rows - SCREEN_MARGIN)
         status = (
-            f"episode {self._episode}   step {self._steps}{self._last}   "
-            f"return {self._total:.6g}   {self._end}"
+            f"episode {self._episode}   step {self._steps}{self._max_steps}   "
+            f"return {self._return:.6g}   {self._end}"
         )
-        lines = [self._title[:columns], status[:columns], "", *body]
-        self._screen.show([*lines[: rows - 1], self._help[:columns]])
+        self._screen.show(screen_lines(self._title, status, body, self._keys_help, columns, rows))
 
 
 def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
-    """Let a person play, and measure how well.
+    """Let a human play in the terminal, and evaluate the result.
 
     Args:
-        name: the environment's.
-        episodes: how many; a game that is ended early counts those that were finished.
-        seed: of the episodes.
-        confidence: of the intervals.
+        name: the environment's name.
+        episodes: number of episodes; a human who quits early is scored by those that ended.
+        seed: random seed of the episodes.
+        confidence: confidence level of the intervals.
 
     Raises:
-        InputError: no terminal, no environment, actions that no key stands for, or a game that
-            was left before an episode was finished.
+        InputError: there is no terminal or environment, the actions have no keys, or the human
+            quits before an episode ends.
     """
-    env = drawable(name)
+    env = make_rgb_env(name)
     try:
-        actions, help_ = keys_of(env)
+        actions, keys_help = key_bindings(env)
         model = known_model(env)
-        steps = CONTINUING_STEPS if model is not None and model.continuing else None
-        with TerminalScreen(keys=True) as screen:
-            shown = Shown(env, screen, f"You on {name}", help_, steps)
+        max_steps = CONTINUING_STEPS if model is not None and model.continuing else None
+        with TerminalScreen(needs_keys=True) as screen:
+            display = TerminalDisplay(env, screen, f"You on {name}", keys_help, max_steps)
 
-            def choose() -> int:
-                while (key := shown.key()) not in actions:
-                    if key in QUIT:
+            def choose_action() -> int:
+                while (key := display.next_key()) not in actions:
+                    if key in QUIT_KEYS:
                         raise Quit
                 return actions[key]
 
             return evaluate_policy(
-                Human(choose),
-                shown,
-                episodes=None if steps else episodes,
-                steps=steps,
+                Human(choose_action),
+                display,
+                episodes=None if max_steps else episodes,
+                steps=max_steps,
                 seed=seed,
-                epsilon=0.0,  # on Atari games too: every key counts
+                epsilon=0.0,  # in Atari games too: every key counts
                 confidence=confidence,
                 name="you",
             )
     except Quit:
-        raise InputError(f"{CONTINUING_STEPS} steps are scored: you left before") from None
+        raise InputError(
+            f"you quit before step {CONTINUING_STEPS}; a task that never ends is scored by "
+            f"{CONTINUING_STEPS} steps"
+        ) from None
     finally:
         env.close()
 
 
-def keys_of(env: gym.Env[Any, Any]) -> tuple[dict[str, int], str]:
-    """Which key stands for which action, and a line that says so."""
+def key_bindings(env: gym.Env[Any, Any]) -> tuple[dict[str, int], str]:
+    """Return the action of each key, and a line of help.
+
+    Raises:
+        InputError: the actions are not discrete, or more than 10.
+    """
     if not isinstance(env.action_space, gym.spaces.Discrete):
-        raise InputError("a keyboard takes discrete actions; these are not")
+        raise InputError(f"cannot play with actions of {env.action_space}; they must be discrete")
     world = env.unwrapped
     if isinstance(world, TabularEnv):
-        names = {move: key for key, move in KEY_MOVES.items()}
-        keys = {names[move]: action for action, move in enumerate(world.moves)}
-        keys |= {letter: keys[key] for letter, key in LETTERS.items() if key in keys}
-        return keys, "arrow keys move, q ends the game"
-    if env.action_space.n > 10:
-        raise InputError(f"{env.action_space.n} actions are more than there are digits")
-    last = int(env.action_space.n) - 1
-    return {str(a): a for a in range(last + 1)}, f"0 to {last} choose the action, q ends the game"
+        arrows = {move: key for key, move in ARROW_MOVES.items()}
+        bindings = {arrows[move]: action for action, move in enumerate(world.moves)}
+        bindings |= {letter: bindings[key] for letter, key in LETTERS.items() if key in bindings}
+        return bindings, "arrow keys move, q ends the game"
+    count = int(env.action_space.n)
+    if count > MAX_ACTIONS:
+        raise InputError(f"cannot play with {count} actions; the digits stand for {MAX_ACTIONS}")
+    bindings = {str(action): action for action in range(count)}
+    return bindings, f"0 to {count - 1} choose the action, q ends the game"

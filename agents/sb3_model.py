@@ -1,0 +1,164 @@
+"""Models of stable-baselines3, built from a config, with the networks and optimizers of Mnih et al.
+
+stable-baselines3 seeds the global random streams when it makes a model;
+`preserve_random_streams` restores them.
+"""
+
+import random
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common import torch_layers
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+from stable_baselines3.common.type_aliases import GymEnv
+from torch import Tensor, nn
+
+from gridcade.agents.networks import SMALLEST_SIDE, network
+from gridcade.agents.optimizers import MnihRMSProp
+from gridcade.agents.sb3_config import SB3Config
+from gridcade.errors import InputError, unknown
+
+UNBOUNDED_STEPS = 10**12  # stable-baselines3 needs a number, also where only time bounds the run
+
+
+class Mnih2013CNN(torch_layers.BaseFeaturesExtractor):
+    """The hidden layers of Mnih et al. (2013); stable-baselines3's NatureCNN has those of 2015.
+
+    Pixels from 0 to 1, [batch, frames, height, width] -> [batch, 256].
+    """
+
+    def __init__(self, observation_space: gym.spaces.Box):
+        layers: Any = network("2013", observation_space.shape, 1).children()
+        first, *others, output = layers
+        super().__init__(observation_space, output.in_features)
+        # gridcade's first layer takes blocks of pixels as channels; this one takes pixels.
+        convolution = nn.Conv2d(observation_space.shape[0], first.out_channels, 8, stride=4)
+        self.layers = nn.Sequential(convolution, *others)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Compute the activations of the last hidden layer."""
+        features: Tensor = self.layers(observations)
+        return features
+
+
+def mnih_rmsprop(parameters: Iterable[Tensor], lr: float, **kwargs: float) -> MnihRMSProp:
+    """Make the RMSProp of Mnih et al. (2015), with the arguments that PyTorch's optimizers take."""
+    return MnihRMSProp(parameters, lr, **kwargs)
+
+
+POLICY_CLASSES: dict[str, dict[str, Any]] = {  # classes in policy_kwargs, by field and name
+    "activation_fn": {
+        name: getattr(nn, name) for name in nn.modules.activation.__all__ if hasattr(nn, name)
+    },
+    "features_extractor_class": {
+        "CombinedExtractor": torch_layers.CombinedExtractor,
+        "FlattenExtractor": torch_layers.FlattenExtractor,
+        "Mnih2013CNN": Mnih2013CNN,
+        "NatureCNN": torch_layers.NatureCNN,
+    },
+    "optimizer_class": {
+        **{name: getattr(torch.optim, name) for name in torch.optim.__all__ if name[0].isupper()},
+        "MnihRMSProp": mnih_rmsprop,
+        "RMSpropTFLike": RMSpropTFLike,
+    },
+}
+
+
+def build_model(
+    config: SB3Config,
+    env: GymEnv,
+    seed: int,
+    total_steps: int = UNBOUNDED_STEPS,
+    replay: bool = True,
+) -> BaseAlgorithm:
+    """Build the model that a config describes.
+
+    Args:
+        config: the algorithm and its arguments.
+        env: a Gymnasium environment, or a VecEnv.
+        seed: stable-baselines3 seeds the global random streams with it.
+        total_steps: environment steps of the training.
+        replay: whether a replay buffer, if the algorithm has one, gets its full size; False for a
+            model that only acts.
+
+    Raises:
+        InputError: the algorithm rejects the arguments or the environment.
+    """
+    arguments = config.arguments(total_steps)
+    if not replay and "buffer_size" in arguments:
+        arguments["buffer_size"] = 1
+    algorithm = config.algorithm
+    policy = _policy_name(config, env.observation_space)
+    policy_kwargs = _policy_kwargs(config.policy_kwargs, algorithm.policy_aliases[policy])
+    try:
+        with warnings.catch_warnings():
+            # They concern memory and devices, which gridcade checks itself.
+            warnings.simplefilter("ignore")
+            return algorithm(policy, env, policy_kwargs=policy_kwargs, seed=seed, **arguments)
+    except InputError:
+        raise
+    except (AssertionError, MemoryError, NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(
+            f"stable-baselines3's {algorithm.__name__} rejects these hyperparameters or this "
+            f"environment: {one_line(error)}"
+        ) from error
+
+
+def _policy_name(config: SB3Config, space: gym.Space[Any]) -> str:
+    """The name of the policy; `auto` is resolved by the observation space."""
+    if config.policy == "auto":
+        if isinstance(space, gym.spaces.Dict):
+            return "MultiInputPolicy"
+        # The smallest axis is the channels'; the convolutions of 2013 and 2015 need a minimum of
+        # pixels along the other two.
+        is_image = is_image_space(space) and sorted(space.shape or ())[1] >= SMALLEST_SIDE
+        return "CnnPolicy" if is_image else "MlpPolicy"
+    known = config.algorithm.policy_aliases
+    if config.policy not in known:
+        raise unknown("policy", config.policy, ["auto", *known])
+    return config.policy
+
+
+def _policy_kwargs(values: Mapping[str, Any], policy: type[BasePolicy]) -> dict[str, Any]:
+    """The keyword arguments of a policy, with classes in place of their names."""
+    _observations, _actions, _lr_schedule, *known = signature(policy).parameters
+    kwargs = dict(values)
+    for name, value in values.items():
+        if name not in known:
+            raise unknown("field of policy_kwargs", name, known)
+        if name in POLICY_CLASSES:
+            if value not in POLICY_CLASSES[name]:
+                raise unknown(name, str(value), POLICY_CLASSES[name])
+            kwargs[name] = POLICY_CLASSES[name][value]
+    return kwargs
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error as one line: its first, or the second where the first is a heading.
+
+    PyTorch, for example, lists what does not fit under "Error(s) in loading state_dict for ...:".
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    has_heading = len(lines) > 1 and lines[0].endswith(":")
+    return lines[has_heading] if lines else type(error).__name__
+
+
+@contextmanager
+def preserve_random_streams() -> Iterator[None]:
+    """Restore the global random streams of Python, NumPy and PyTorch on exit."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

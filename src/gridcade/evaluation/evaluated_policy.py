@@ -1,0 +1,86 @@
+"""A policy as it is evaluated or shown: greedy or stochastic, with epsilon mixed in."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.agents.base import Policy, StochasticPolicy
+from gridcade.agents.probabilities import sample_actions, with_epsilon
+from gridcade.envs.tabular import Model
+from gridcade.errors import InputError
+from gridcade.evaluation.policies import Human, RandomPolicy
+from gridcade.exact.values import policy_table
+
+Floats = NDArray[np.float64]
+ATARI_EPSILON = 0.05  # Mnih et al. (2013, 2015)
+
+
+class EvaluatedPolicy:
+    """A policy that acts in an environment, with epsilon mixed in.
+
+    Random actions come from the stream of each episode, not from the policy's own, so an episode
+    does not depend on what the policy did before.
+
+    Args:
+        policy: any policy.
+        env: an environment of the kind that it acts in.
+        epsilon: probability of a uniformly random action; None: ATARI_EPSILON on Atari games, 0
+            elsewhere.
+        deterministic: act greedily; otherwise sample from the policy's probabilities.
+
+    Raises:
+        InputError: the policy has no `predict`, epsilon is out of its range, or epsilon is
+            positive and the actions are not discrete.
+    """
+
+    def __init__(
+        self, policy: Policy, env: gym.Env[Any, Any], epsilon: float | None, deterministic: bool
+    ):
+        if not isinstance(policy, Policy):
+            raise InputError(f"a policy has predict(observation, …); {policy!r} does not")
+        if epsilon is None:
+            is_atari = env.spec is not None and env.spec.namespace == "ALE"
+            epsilon = ATARI_EPSILON if is_atari else 0.0
+        if not 0 <= epsilon <= 1:
+            raise InputError(f"epsilon is {epsilon}; it must be between 0 and 1")
+        space = env.action_space
+        if epsilon and not isinstance(space, gym.spaces.Discrete):
+            raise InputError(f"epsilon is {epsilon}; it must be 0 because actions are not discrete")
+        self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
+        self._num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
+        self._state: Any = None  # the policy's inner state
+
+    def table(self, env: gym.Env[Any, Any], model: Model) -> Floats | None:
+        """Action probabilities in every state, [states, actions]; None: see `policy_table`."""
+        if isinstance(self.policy, Human):  # a person cannot choose an action in every state
+            return None
+        table = policy_table(self.policy, env, model, self.deterministic)
+        return None if table is None else with_epsilon(table, self.epsilon)
+
+    def act(
+        self, observations: Any, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
+    ) -> NDArray[Any]:
+        """Choose an action in each of n environments.  [n, ...] -> [n, ...].
+
+        Args:
+            observations: of n environments.
+            starts: whether each observation is the first of an episode, [n].
+            rngs: the random stream of each environment's episode, n of them.
+        """
+        if isinstance(self.policy, RandomPolicy):
+            return np.array([self.policy.sample(rng) for rng in rngs])
+        if isinstance(self.policy, StochasticPolicy):
+            table = self.policy.probabilities(observations, self.deterministic)
+            draws = np.array([rng.random() for rng in rngs])
+            return sample_actions(with_epsilon(table, self.epsilon), draws)
+        actions, self._state = self.policy.predict(
+            observations, self._state, starts, self.deterministic
+        )
+        actions = np.array(actions)
+        if self.epsilon:
+            for i, rng in enumerate(rngs):
+                if rng.random() < self.epsilon:
+                    actions[i] = rng.integers(self._num_actions)
+        return actions
