@@ -48,8 +48,9 @@ from gridcade.study.task import (
 )
 from gridcade.study.workers import Backend
 from gridcade.training import sessions
+from gridcade.training.config import RunConfig
 from gridcade.training.run_folder import Run
-from gridcade.training.sessions import resume, train
+from gridcade.training.sessions import resume, start, train
 from in_process import map_in_process, run_in_process
 from waiting import wait
 
@@ -256,7 +257,7 @@ def test_a_run_is_compared_as_it_is_when_the_study_starts(
         run_task(whole, session)
     assert run_result(early, session, {}).policy == str(first)  # its clip shows this checkpoint
     (failure,) = gather_results([whole], session).failures
-    assert "there is no checkpoint" in failure.reason  # and no score of another checkpoint
+    assert "no checkpoint" in failure.reason  # and no score of another checkpoint
 
     shutil.rmtree(mine)
     monkeypatch.setattr("gridcade.training.sessions.provenance", lambda _: {"started": "later"})
@@ -305,7 +306,7 @@ def test_a_finished_study_needs_neither_replays_nor_runs(tmp_path: Path) -> None
     assert path is not None
     assert not (path / "replay").exists()
     api.evaluate(path, episodes=1)
-    with pytest.raises(InputError, match="is gone, so that the run cannot go on"):
+    with pytest.raises(InputError, match="is missing, so the run cannot be resumed"):
         resume(path, steps=600)
     assert Run(path).last_checkpoint() == 300
 
@@ -360,13 +361,13 @@ def test_a_removed_run_is_trained_again_to_its_budget(
     state = TaskState("another", "stopped", trained=True, checkpoint=3000)
     (folder / "state.json").write_bytes(msgspec.json.encode(state))
 
-    def interrupted(**arguments: Any) -> Run:
+    def interrupted(config: RunConfig, path: Path, **options: Any) -> Run:
         session.marker.unlink()  # as Ctrl-C does
-        return train(**arguments)
+        return start(config, path, **options)
 
     with open_session(session), monkeypatch.context() as patch:
         patch.setattr("gridcade.study.task.HEARTBEAT", 0.0)  # check for a stop all the time
-        patch.setattr(sessions, "train", interrupted)
+        patch.setattr(sessions, "start", interrupted)
         run_task(task, session)
     assert Run(session.run_folder(task)).last_checkpoint() < 3000
     with open_session(session):

@@ -290,7 +290,7 @@ def test_few_seeds_and_equal_resamples_are_noted() -> None:
         (lambda: bootstrap([[1, 2]], 0.95, 0), "resamples is 0"),
         (lambda: performance_profile([[1]], 3, generator(), 0.9), r"thresholds has shape \(\)"),
         (lambda: probability_of_improvement([[1]], [], generator(), 0.9), "on 1 environments, Y"),
-        (lambda: MeanScore.from_seeds([]), "not empty"),
+        (lambda: MeanScore.from_seeds([]), "not be empty"),
         (lambda: MeanScore.from_seeds([1, math.inf]), "sample 1 is not finite"),
         (lambda: difference(MeanScore.exact(1), MeanScore.exact(0), 0), "confidence is 0"),
         (lambda: holm([0.5, 1.1]), "between 0 and 1"),
