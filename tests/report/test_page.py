@@ -180,7 +180,7 @@ def test_a_second_report_writes_the_same_figures_and_removes_outdated_ones(
     ("a", "significant", "note"),
     [
         ([1.0, 1.0], False, "; all resamples agree"),
-        ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4], False, "; bootstrap intervals cover too rarely"),
+        ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4], False, "; with 6 seeds, fewer than 10"),
         ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4] * 2, True, ""),
     ],
 )
@@ -196,7 +196,7 @@ def test_an_improvement_needs_enough_seeds_to_be_significant(
     assert not probability.low <= 0.5 <= probability.high
     assert filled is significant
     assert note in caption
-    assert caption.endswith("with enough seeds.") is significant
+    assert caption.endswith("there are enough seeds.") is significant
 
 
 def edge_cases() -> Iterator[Any]:

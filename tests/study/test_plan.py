@@ -157,18 +157,16 @@ def test_too_large_replays_are_found_before_anything_is_written(
 ) -> None:
     contender = ContenderSpec("sb3-dqn", preset="defaults", hyperparameters={"buffer_size": 1000})
     by_time = Study((contender,), ("CartPole",), minutes=1.0)
-    with pytest.raises(InputError, match=r"sb3-dqn on CartPole: .* give --steps as well"):
+    with pytest.raises(InputError, match=r"sb3-dqn on CartPole: .*--steps"):
         run_study(by_time, tmp_path / "out")
     by_steps = replace(by_time, steps=1000)
     size = plan_tasks(by_steps)[0].memory_bytes
     assert size == 2 * 4 * 4 * 1000  # two observations of four numbers of four bytes
     monkeypatch.setattr(sessions, "_memory", lambda: 4 * size)  # half is reserved for others
-    with pytest.raises(InputError, match=r"3 replays side by side would take .*, or fewer --jobs"):
+    with pytest.raises(InputError, match=r"3 replays .*--jobs"):
         run_study(by_steps, tmp_path / "out", jobs=3)
     monkeypatch.setattr(sessions, "_memory", lambda: size)
-    with pytest.raises(
-        InputError, match=r"replay or rollout would take .* buffer_size or rollout$"
-    ):
+    with pytest.raises(InputError, match=r"GB of memory: .*buffer_size"):
         run_study(by_steps, tmp_path / "out", jobs=1)
     assert not (tmp_path / "out").exists()
 

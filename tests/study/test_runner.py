@@ -322,14 +322,15 @@ def test_a_finished_study_needs_neither_replays_nor_runs(tmp_path: Path) -> None
 def test_a_study_can_grow_in_its_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     q_learning, random = ContenderSpec("q-learning"), ContenderSpec("random")
-    few = Study((q_learning, random), ("FourRooms",), 2000, None, 1, 5)
+    few = Study((q_learning, random), ("RussellNorvig4x3",), 2000, None, 1, 5)
     run_in_process(few, out)
-    first = snapshot(out / "runs/FourRooms/q-learning/s0")
+    first = snapshot(out / "runs/RussellNorvig4x3/q-learning/s0")
     explicit = ContenderSpec("q-learning", preset="watkins")  # which is the default
     more = (random, explicit, ContenderSpec("q-learning", "new", "converging"))
-    grown = replace(few, contenders=more, environments=("FourRooms", "CliffWalk"), seeds=2)
+    environments = ("RussellNorvig4x3", "FrozenLake-v1")
+    grown = replace(few, contenders=more, environments=environments, seeds=2)
     comparison = run_in_process(grown, out)
-    assert snapshot(out / "runs/FourRooms/q-learning/s0") == first
+    assert snapshot(out / "runs/RussellNorvig4x3/q-learning/s0") == first
     assert read_study(out / "study.toml") == grown
     at_once = run_in_process(grown, tmp_path / "at once")
     assert comparison.as_dict() == at_once.as_dict()
@@ -477,7 +478,7 @@ def test_a_deterministic_failure_is_not_retried(tmp_path: Path) -> None:
         run_task(task, session)
     state = state_of(task, session)
     assert (state.phase, state.errors) == ("failed", 1)
-    assert "it has diverged" in state.reason
+    assert "diverged" in state.reason
     assert num_sessions(session.run_folder(task)) == 1
 
 
@@ -708,7 +709,7 @@ def test_a_killed_worker_and_a_failing_task_change_no_other_result(
         )
     assert process.returncode == 0, process.stderr
     assert len(killed) == 1
-    summary = json.loads(process.stdout)
+    summary = json.loads(process.stdout.splitlines()[-1])  # Ray may print messages before it
     assert summary == json.loads(json.dumps(expected.as_dict()))
     assert summary["failures"] == [{"contender": "q-learning", "env": "FrozenLake-v1", "seed": 0}]
     assert num_sessions(out / "runs" / VICTIM) == 2

@@ -274,7 +274,7 @@ def test_few_seeds_and_equal_resamples_are_noted() -> None:
     assert numbers_of(parted) == [1, 1, 1]
     assert "all resamples agree" in (parted.note or "")
     few = stratified_bootstrap([X[0], X[1][:9]], interquartile_mean, generator(), 0.95)
-    assert "fewer than 10 seeds (9)" in (few.note or "")
+    assert "with 9 seeds, fewer than 10" in (few.note or "")
     assert stratified_bootstrap(X, interquartile_mean, generator(), 0.95).note is None
 
 

@@ -270,8 +270,8 @@ def _score(
 def _is_optimal(evaluation: Mapping[str, Any], names: CriterionNames) -> bool:
     """Return whether a policy's value, with the time limit, is the optimum without one.
 
-    The value without the time limit would not do: any policy that reaches the goal some day may
-    have the optimal one.
+    Its value without the time limit is not used: it may be optimal for any policy that reaches the
+    goal eventually.
     """
     value, optimum = _exact_value(evaluation, names.score), _exact_value(evaluation, names.optimum)
     if value is None or optimum is None:

@@ -50,7 +50,7 @@ class AtariScores:
     mnih2013: Mnih2013 | None  # seven games only
 
 
-Scores = TypeVar("Scores", Mnih2013, Nature2015)
+Published = TypeVar("Published", Mnih2013, Nature2015)
 
 
 def atari_scores(game: str) -> AtariScores | None:
@@ -86,5 +86,5 @@ def normalized_score(score: float, random: float, reference: float) -> float:
     return (score - random) / (reference - random)
 
 
-def _scores_of_year(kind: type[Scores], row: Mapping[str, str], year: int) -> Scores:
+def _scores_of_year(kind: type[Published], row: Mapping[str, str], year: int) -> Published:
     return kind(**{field.name: float(row[f"{field.name}_{year}"]) for field in fields(kind)})

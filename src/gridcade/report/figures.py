@@ -139,7 +139,8 @@ def difference_figure(name: str, analysis: EnvironmentAnalysis, confidence: floa
         "",
         f"Differences of {title} on {analysis.env}: {differences}.",
         f"Differences of means with {percent(confidence)} intervals, each for its comparison "
-        "alone. A filled mark is a significant difference, after correction for all comparisons.",
+        "alone. A mark is filled if the difference is significant after correction for all "
+        "comparisons.",
         AXES_HEIGHT + ROW_HEIGHT * len(rows),
         partial(plot_forest, rows=rows, x=f"difference of {title}"),
     )
@@ -193,8 +194,8 @@ def improvement_figure(improvements: Sequence[Improvement], confidence: float) -
         f"Probabilities of improvement: {means}.",
         "The probability that a run of the first scores higher than a run of the second; ties "
         f"count half. Averaged over environments, with {level} intervals by the same bootstrap, "
-        "each for its comparison alone. A filled mark is an interval that excludes 0.5, with "
-        f"enough seeds{notes}.",
+        "each for its comparison alone. A mark is filled if the interval excludes 0.5 and there "
+        f"are enough seeds{notes}.",
         AXES_HEIGHT + ROW_HEIGHT * len(rows),
         partial(plot_forest, rows=rows, x="probability", zero=0.5),
     )

@@ -64,7 +64,7 @@ def write_page(comparison: Comparison, out: Path) -> Path:
     """
     study = comparison.study
     analyses = analyze(comparison)
-    labels = [contender.label for contender in study.contenders]
+    labels = [spec.label for spec in study.contenders]
     styles = {label: plot_style(index) for index, label in enumerate(labels)}
     sections = [_section(n, a, analyses, study, styles) for n, a in enumerate(analyses, 1)]
     overall, aggregate_sentences = _aggregates(analyses, study, styles)

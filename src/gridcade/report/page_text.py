@@ -13,7 +13,7 @@ MAX_TITLE_NAMES = 5
 
 def title(study: Study) -> str:
     """Return the title: the names of contenders and environments, or their numbers if many."""
-    contenders = [contender.label for contender in study.contenders]
+    contenders = [spec.label for spec in study.contenders]
     parts = (
         listing(names) if len(names) <= MAX_TITLE_NAMES else count(len(names), noun)
         for names, noun in ((contenders, "contender"), (study.environments, "environment"))

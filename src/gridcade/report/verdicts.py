@@ -83,8 +83,10 @@ def _difference_sentence(verdict: Verdict, env: str, confidence: float, tests: i
     )
     if verdict.needed is None:
         return sentence
-    needed = f"{verdict.needed:,}{' or more' if verdict.needed >= MAX_SEEDS else ''}"
-    return f"{sentence} Detecting a difference of this size would take about {needed} seeds."
+    enough = f"about {verdict.needed:,} seeds"
+    if verdict.needed >= MAX_SEEDS:
+        enough = f"{MAX_SEEDS:,} seeds or more"
+    return f"{sentence} Detecting a difference of this size would take {enough}."
 
 
 def _single_sample_sentence(a: ContenderScores, b: ContenderScores, env: str) -> str:

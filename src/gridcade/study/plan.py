@@ -28,11 +28,11 @@ def plan_tasks(study: Study) -> list[Task]:
     """
     tasks = []
     for env in study.environments:
-        for contender in study.contenders:
+        for spec in study.contenders:
             try:
-                tasks += _contender_tasks(contender, env, study)
+                tasks += _contender_tasks(spec, env, study)
             except InputError as error:
-                raise InputError(f"{contender.label} on {env}: {error}") from None
+                raise InputError(f"{spec.label} on {env}: {error}") from None
     paths = [task.path for task in tasks]
     if duplicates := sorted({p for p in paths if paths.count(p) > 1}):
         raise InputError(
@@ -49,18 +49,18 @@ def read_sessions(file: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _contender_tasks(contender: ContenderSpec, env: str, study: Study) -> list[Task]:
+def _contender_tasks(spec: ContenderSpec, env: str, study: Study) -> list[Task]:
     """List the tasks of a contender on an environment."""
-    if contender.kind is None:
-        policy, identity = _check_fixed_policy(contender, env)
-        key = _key((contender.policy, *identity), *_evaluation_parts(env, study))
-        return [Task(contender, env, None, None, key, policy=policy)]
-    configs, memory_bytes = _run_configs(contender, env, study)
+    if spec.kind is None:
+        policy, identity = _check_fixed_policy(spec, env)
+        key = _key((spec.policy, *identity), *_evaluation_parts(env, study))
+        return [Task(spec, env, None, None, key, policy=policy)]
+    configs, memory_bytes = _run_configs(spec, env, study)
     parts = _evaluation_parts(env, study)
     if init_from := configs[0].init_from:
         parts = (*parts, _weights_hash(init_from))
     return [
-        Task(contender, env, config.seed, config, _key(to_dict(config), *parts), memory_bytes)
+        Task(spec, env, config.seed, config, _key(to_dict(config), *parts), memory_bytes)
         for config in configs
     ]
 
@@ -71,32 +71,32 @@ def _evaluation_parts(env: str, study: Study) -> tuple[Any, ...]:
     return env, world, study.episodes, study.evaluation_seed, study.confidence
 
 
-def _run_configs(contender: ContenderSpec, env: str, study: Study) -> tuple[list[RunConfig], int]:
+def _run_configs(spec: ContenderSpec, env: str, study: Study) -> tuple[list[RunConfig], int]:
     """Return the config of a contender's run for each seed, and the memory of a run in bytes.
 
     Raises:
         InputError: a hyperparameter is invalid, or the agent does not fit the environment.
     """
-    kind = agents.find(contender.policy)
+    kind = agents.find(spec.policy)
     # A preset may use all cores, but tasks run side by side, each on one thread.
     has_threads = "threads" in {field.name for field in fields(kind.config)}
-    hyperparameters = ({"threads": 1} if has_threads else {}) | contender.hyperparameters
+    hyperparameters = ({"threads": 1} if has_threads else {}) | spec.hyperparameters
     config, agent = sessions.dry_run(
         kind.name,
         env,
         hyperparameters,
-        preset=contender.preset or None,
+        preset=spec.preset or None,
         steps=study.steps,
         minutes=study.minutes,
-        envs=contender.envs,
-        evaluation_every=contender.evaluation_every,
-        init_from=_pinned_checkpoint(contender.init_from) if contender.init_from else None,
+        envs=spec.envs,
+        evaluation_every=spec.evaluation_every,
+        init_from=_pinned_checkpoint(spec.init_from) if spec.init_from else None,
     )
     configs = [replace(config, seed=seed) for seed in range(study.seeds)]
     return configs, agent.memory_bytes(config.envs)
 
 
-def _check_fixed_policy(contender: ContenderSpec, env: str) -> tuple[str, Sequence[Any]]:
+def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[Any]]:
     """Return the policy to evaluate, and what identifies it besides its name.
 
     For a run folder, this is its last checkpoint at this moment.
@@ -106,20 +106,20 @@ def _check_fixed_policy(contender: ContenderSpec, env: str) -> tuple[str, Sequen
             environment.
     """
     known = {*api.BUILT_IN, *agents.trained()}
-    if contender.policy not in known and not os.path.exists(contender.policy):
-        raise unknown("contender", contender.policy, {*known, *agents.AGENTS})
+    if spec.policy not in known and not os.path.exists(spec.policy):
+        raise unknown("contender", spec.policy, {*known, *agents.AGENTS})
     for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
-        if value := getattr(contender, name):
-            raise InputError(f"{name} is {value}; '{contender.policy}' is not trained: remove it")
-    if contender.policy.endswith(api.ZIP):
+        if value := getattr(spec, name):
+            raise InputError(f"{name} is {value}; '{spec.policy}' is not trained: remove it")
+    if spec.policy.endswith(api.ZIP):
         raise InputError(
-            f"'{contender.policy}' cannot be in a study, because loading a model of "
+            f"'{spec.policy}' cannot be in a study, because loading a model of "
             "stable-baselines3 may run any code; use gridcade evaluate with --trust"
         )
-    if api.find(contender.policy, env).run is None:
-        trained = contender.policy in agents.trained()
-        return contender.policy, (_weights_hash(contender.policy) if trained else None,)
-    run, steps = find_run(contender.policy, known)
+    if api.find(spec.policy, env).run is None:
+        trained = spec.policy in agents.trained()
+        return spec.policy, (_weights_hash(spec.policy) if trained else None,)
+    run, steps = find_run(spec.policy, known)
     runs = read_sessions(run.path / PROVENANCE)
     started = runs[0].get("started") if runs else None
     return str(run.checkpoint(steps)), (steps, to_dict(run.config), started)

@@ -138,7 +138,7 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         raise InputError(f"'{out}' exists and holds no study: choose another --out")
     for task in tasks:
         path = session.run_folder(task)
-        init_from = task.contender.init_from
+        init_from = task.spec.init_from
         if init_from and _has_outdated_result(task, session):
             raise InputError(
                 f"'{path}' started from an earlier state of '{init_from}': choose another --out"
@@ -296,12 +296,12 @@ def _status(task: Task, session: StudySession) -> TaskStatus:
 def gather_results(tasks: Sequence[Task], session: StudySession, reason: str = "") -> Comparison:
     """Read the results of all tasks. `reason` says why some tasks have never started."""
     results: dict[str, dict[str, tuple[RunResult, ...]]] = {
-        env: {contender.label: () for contender in session.study.contenders}
+        env: {spec.label: () for spec in session.study.contenders}
         for env in session.study.environments
     }
     failures = []
     for task in tasks:
-        label, folder = task.contender.label, session.task_folder(task)
+        label, folder = task.spec.label, session.task_folder(task)
         if (evaluation := read_result(folder, task)) is not None:
             results[task.env][label] += (run_result(task, session, evaluation),)
         else:

@@ -123,7 +123,7 @@ def stratified_bootstrap(
     if low == high:
         note = "all resamples agree, so the interval does not cover scores that were not observed"
     elif 1 < seeds < FEW_SEEDS:
-        note = f"bootstrap intervals cover too rarely with fewer than {FEW_SEEDS} seeds ({seeds})"
+        note = f"with {seeds} seeds, fewer than {FEW_SEEDS}, bootstrap intervals cover too rarely"
     return Estimate(float(statistic(strata)), float(low), float(high), "bootstrap", note)
 
 

@@ -38,7 +38,7 @@ HEARTBEAT = 1.0  # seconds between two writes of a task's state, and between two
 class Task:
     """A contender on an environment: trained from a seed and evaluated, or only evaluated."""
 
-    contender: ContenderSpec
+    spec: ContenderSpec
     env: str
     seed: int | None  # None: nothing is trained
     config: RunConfig | None  # of the training run, resolved; None: nothing is trained
@@ -50,13 +50,13 @@ class Task:
     def path(self) -> str:
         """The task's path below `runs/` and `tasks/`."""
         last = "fixed" if self.seed is None else f"s{self.seed}"
-        return "/".join((slug(self.env), slug(self.contender.label), last))
+        return "/".join((slug(self.env), slug(self.spec.label), last))
 
     @property
     def name(self) -> str:
         """The task's name in the progress display."""
         seed = "" if self.seed is None else f" seed {self.seed}"
-        return f"{self.env} {self.contender.label}{seed}"
+        return f"{self.env} {self.spec.label}{seed}"
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbea
         episodes=None if continuing else session.study.episodes,
         seed=session.study.evaluation_seed,
         confidence=session.study.confidence,
-        name=task.contender.label,
+        name=task.spec.label,
         progress=heartbeat.on_evaluation,
     )
     result = {"key": task.key, "evaluation": evaluation.as_dict()}
