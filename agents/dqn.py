@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.replay import Batch
 from gridcade.agents.replay_agent import ReplayAgent, ReplayConfig
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
 
@@ -175,6 +175,6 @@ class DQN(ReplayAgent):
         return networks | ({"q_target": self.q_target} if self.config.target_every else {})
 
 
-def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:
+def make(env: Env, config: DQNConfig, seed: int) -> DQN:
     """Make an agent that fits an environment; InputError if none does."""
     return DQN(check_spaces(env, "dqn"), config, seed)

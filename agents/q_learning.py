@@ -9,7 +9,7 @@ action it takes. The environment draws one for the outcome, and one for the star
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,7 @@ from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import CompiledSchedule, Schedule
 from gridcade.agents.tabular_loop import TabularLoop, Transition, World, world_step
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
 from gridcade.seeding import pack, stream, unpack
@@ -348,7 +349,7 @@ class QLearning(Agent):
         unpack(self.rng, tensors["agent_stream"])
 
 
-def make(env: gym.Env[Any, Any], config: QLearningConfig, seed: int) -> QLearning:
+def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:
     """Create an agent for an environment.
 
     Raises:

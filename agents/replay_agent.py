@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from gridcade.agents.base import Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig
 from gridcade.agents.fast import AgentOptimizer
 from gridcade.agents.replay import Replay
+from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
 
@@ -37,7 +37,7 @@ class ReplayAgent(DeepAgent):
     config: ReplayConfig
     optimizer: AgentOptimizer
     D: Replay  # the replay memory of Mnih et al. (2013), Algorithm 1; `allocate` makes it
-    held_out: NDArray[Any]  # observations, for the metric of that paper
+    held_out: Array  # observations, for the metric of that paper
 
     _allocated = False
     _losses: NDArray[np.float64]  # sum and number since the last metrics

@@ -21,6 +21,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import ArrayLike, NDArray
 
+from gridcade.envs.types import Array
 from gridcade.errors import InputError, unknown
 
 FRAME_SKIP = 4  # frames per step, unless the protocol has another number for a game
@@ -150,7 +151,7 @@ def _rom_names() -> list[str]:
     return sorted(roms.get_all_rom_ids())
 
 
-class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
+class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], Array]):
     """Several emulators of one game, run by threads that do not hold Python's global lock.
 
     Observations: uint8, [num_envs, 4, 84, 84]. An ended game must be reset with a mask:

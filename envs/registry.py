@@ -30,6 +30,7 @@ from gridcade.envs.atari import (
     rom_name,
 )
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, unknown
 
@@ -110,7 +111,7 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     return id_, arguments
 
 
-def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.Env[Any, Any]:
+def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     """Make an environment from a short name, a Gymnasium id or a map file.
 
     Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords.
@@ -126,7 +127,7 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.
     if render_mode is not None:
         arguments["render_mode"] = render_mode
     try:
-        made: gym.Env[Any, Any] = gym.make(id_, disable_env_checker=True, **arguments)
+        made: Env = gym.make(id_, disable_env_checker=True, **arguments)
     except InputError:
         raise
     except CREATION_ERRORS as error:
@@ -188,7 +189,7 @@ def with_actions_of(name: str, trained_on: str) -> str:
     return with_arguments(name, {"actions": "full" if trained_with_all else "minimal"})
 
 
-def known_model(env: gym.Env[Any, Any]) -> Model | None:
+def known_model(env: Env) -> Model | None:
     """The exact model of an environment: that of a `TabularEnv`, or `P` of a toy_text environment.
 
     None if the environment has no model, or a wrapper may change rewards, actions or observations.
@@ -214,7 +215,7 @@ def known_model(env: gym.Env[Any, Any]) -> Model | None:
         raise InputError(f"the table P of {base} is not a valid model: {error}") from error
 
 
-def time_limit(env: gym.Env[Any, Any]) -> int | None:
+def time_limit(env: Env) -> int | None:
     """The number of steps after which episodes are truncated; None without a limit."""
     limits = [getattr(env.unwrapped, "time_limit", None)]
     while isinstance(env, gym.Wrapper):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from gridcade.envs import window
 from gridcade.envs.maps import World
 from gridcade.envs.rendering import Image, Moves, Overlay, WorldPainter, render_text
+from gridcade.envs.types import Space
 from gridcade.errors import InputError, unknown
 
 Outcome = tuple[float, int, float, bool]  # probability, next state, reward, terminated
@@ -330,7 +331,7 @@ class TabularEnv(gym.Env[Any, Any]):
     def _render_painter(self) -> WorldPainter:
         return WorldPainter(self.world, RENDER_PIXELS)
 
-    def _make_observation_space(self, pixels: int) -> gym.Space[Any]:
+    def _make_observation_space(self, pixels: int) -> Space:
         if self.observation == "state":
             return gym.spaces.Discrete(self.model.num_states)
         if self.observation == "one_hot":

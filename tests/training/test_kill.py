@@ -143,7 +143,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path:
     case, rng, out = CASES[name], Random(name), tmp_path / "run"
     alive = within = 0
     kill = 0
-    while kill < case.kills or (within < 2 and kill < 2 * case.kills):
+    while kill < case.kills or (within < 2 and kill < 5 * case.kills):
         past, steps = sessions(out), last(out)
         process = start(out, case)
         if kill < case.early:

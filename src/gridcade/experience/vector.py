@@ -4,14 +4,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from gridcade.envs.atari import AtariGames
 from gridcade.envs.registry import atari_title, make, parse
+from gridcade.envs.types import Envs
 
 
-def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+def make_vector(name: str, count: int, **arguments: Any) -> Envs:
     """Make several copies of an environment; see `registry.make` for the name and arguments.
 
     The environments do not reset themselves: call `reset` after an episode ends. The emulators of
@@ -28,7 +29,7 @@ def make_vector(name: str, count: int, **arguments: Any) -> VectorEnv[Any, Any, 
 
 
 def reset(
-    envs: VectorEnv[Any, Any, Any],
+    envs: Envs,
     seeds: list[int] | None,
     mask: NDArray[np.bool_] | None = None,
 ) -> Any:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import gymnasium as gym
-
 from gridcade import agents
 from gridcade.agents.base import (
     Agent,
@@ -17,11 +15,11 @@ from gridcade.agents.base import (
     BaseAgent,
     Compiled,
     CompiledLoop,
-    Envs,
     SelfTrainedAgent,
     Transferable,
 )
 from gridcade.envs import registry
+from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.vector import make_vector
 from gridcade.training.config import (
@@ -41,7 +39,6 @@ from gridcade.training.trainer import Progress, StepLoop, Trainer, used_up
 MEMORY_BESIDE = 2_500_000_000  # bytes that a deep agent and the system need beside a replay
 LONGEST_UNSAVED = 40_000  # steps between checkpoints for which a replay on disk has room
 
-Env = gym.Env[Any, Any]
 Report = Callable[[Progress], None]
 Note = Callable[[str], None]
 

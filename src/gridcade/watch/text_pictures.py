@@ -9,9 +9,8 @@ import re
 import sys
 from collections.abc import Iterable
 from itertools import zip_longest
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,6 +18,7 @@ from PIL import Image
 from gridcade.envs import rendering
 from gridcade.envs.maps import Cell
 from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.types import Array, Env
 from gridcade.recording.video import Picture
 
 ColorDepth = Literal["none", "256", "true"]
@@ -63,7 +63,7 @@ def screen_lines(
 def frame_lines(
     picture: Picture,
     agent: tuple[int, int] | None,
-    env: gym.Env[Any, Any],
+    env: Env,
     value_overlay: rendering.Overlay | None,
     columns: int,
     rows: int,
@@ -246,7 +246,7 @@ def _ground(cell: Cell, best_end: float) -> rendering.Color:
     return rendering.START if cell.start else rendering.FLOOR
 
 
-def _color_numbers(rgb: NDArray[Any], depth: ColorDepth) -> NDArray[np.int64]:
+def _color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
     """Return the numbers of colors at a depth.  [..., 3] -> [...]."""
     rgb = rgb.astype(np.int64)
     if depth != "256":
