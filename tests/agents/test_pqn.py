@@ -497,8 +497,9 @@ CHAIN = "slip: 0.1\nmap:\nS.....G\n"
     ("world", "trace_decay", "epsilon"),
     [
         ("chain", 0.0, 0.2),
-        ("RussellNorvig4x3", 0.0, 0.2),
-        ("chain", 0.65, 0.0),  # with traces, targets are in part those of the exploring policy
+        pytest.param("RussellNorvig4x3", 0.0, 0.2, marks=pytest.mark.slow),
+        # with traces, targets are in part those of the exploring policy
+        pytest.param("chain", 0.65, 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_values_approach_the_exact_ones(

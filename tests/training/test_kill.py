@@ -34,7 +34,7 @@ class Case:
     epochs: int
     ahead: int  # epochs that a session gets done before it is killed, at most
     pause: float  # seconds that it is given besides, at most
-    kills: int = 4
+    kills: int = 3
     early: int = 1  # kills while the program is loaded, or the folder made
     agent: str = "q-learning"
     hyperparameters: dict[str, int | bool] = field(default_factory=dict)
