@@ -1,4 +1,5 @@
-# `make demo` shows what this is, `make test` runs the tests; each installs what it needs, once.
+# `make demo` shows what Gridcade does, `make test` runs the tests, `make check` runs ruff, mypy and
+# pyright. The first call of each creates .venv and installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -27,15 +28,15 @@ clean:
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Gridcade takes Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+		|| { echo "Gridcade needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 
 .venv/demo: .venv/bin/python pyproject.toml constraints.txt
-	@echo "installing into .venv (PyTorch is large: a few minutes, once)"
+	@echo "installing Gridcade into .venv (once; takes a few minutes because PyTorch is large)"
 	$(PIP) --editable '.[atari]'
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt
-	@echo "installing into .venv, with what the tests need (a few minutes, once)"
+	@echo "installing Gridcade and its test tools into .venv (once; takes a few minutes)"
 	$(PIP) --editable '.[dev]'
 	@touch $@

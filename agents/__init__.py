@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from gridcade.envs.types import Env, Space
 from gridcade.errors import unknown
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class AgentKind:
     state_preset: str = ""  # for numbered states, if another one
     presets_folder: str = ""  # if not the one of its name
 
-    def preset_for(self, observations: gym.Space[Any]) -> str:
+    def preset_for(self, observations: Space) -> str:
         """The default preset for a space of observations."""
         if self.state_preset and isinstance(observations, gym.spaces.Discrete):
             return self.state_preset
@@ -74,9 +75,7 @@ class AgentKind:
         config: type[AgentConfig] = getattr(self._load(), self.config_name)
         return config
 
-    def make(
-        self, env: gym.Env[Any, Any], config: "AgentConfig", seed: int
-    ) -> "Agent | SelfTrainedAgent":
+    def make(self, env: Env, config: "AgentConfig", seed: int) -> "Agent | SelfTrainedAgent":
         """Make an agent for an environment; InputError if it does not fit."""
         agent: Agent | SelfTrainedAgent = self._load().make(env, config, seed)
         return agent

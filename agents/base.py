@@ -14,18 +14,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import DTypeLike, NDArray
 
 from gridcade.agents.probabilities import sample_actions
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Array, Envs
 from gridcade.experience.step import Step
 
 Floats = NDArray[np.float64]
-Observations = NDArray[Any]  # [n, ...]; n environments, or n observations of a batch
-Actions = NDArray[Any]  # [n, ...]
-Tensors = dict[str, NDArray[Any]]
-Envs = VectorEnv[Any, Any, Any]
+Observations = Array  # [n, ...]; n environments, or n observations of a batch
+Actions = Array  # [n, ...]
+Tensors = dict[str, Array]
+Observation = Array | dict[str, Array] | np.integer[Any] | int  # of one environment, or of a batch
+PolicyState = tuple[Array, ...] | None  # of a recurrent policy
 Callback = Callable[[Step], bool]  # called after each step; returns whether to continue
 
 
@@ -39,12 +40,12 @@ class AgentConfig(Protocol):
 class Storage(Protocol):
     """Makes an array of zeros that survives the process, or not: see `Replay`."""
 
-    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """An array of this shape; the same one when it is called again in a resumed run."""
         ...
 
 
-def in_memory(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def in_memory(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Storage that does not outlive the process."""
     del name
     return np.zeros(shape, dtype=dtype)
@@ -59,11 +60,11 @@ class Policy(Protocol):
 
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Actions for one observation or a batch, and the policy's inner state (None: none)."""
         ...
 
@@ -72,7 +73,7 @@ class Policy(Protocol):
 class StochasticPolicy(Policy, Protocol):
     """A policy whose action probabilities are known, so that its exact value can be computed."""
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, ...]: [n, actions]."""
         ...
 
@@ -88,7 +89,7 @@ class SamplingPolicy(ABC):
     _observation_axes = 0  # axes of one observation, without the batch
 
     @abstractmethod
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, ...]: [n, actions].
 
         Deterministic: the greedy policy. Otherwise the policy that explores, as it acts now.
@@ -96,15 +97,17 @@ class SamplingPolicy(ABC):
 
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Actions for one observation or a batch, with stable-baselines3's signature."""
         del episode_start
-        single = np.ndim(observation) == self._observation_axes
-        batch = np.asarray(observation)[None] if single else np.asarray(observation)
+        batch = np.asarray(observation)
+        single = batch.ndim == self._observation_axes
+        if single:
+            batch = batch[None]
         table = self.probabilities(batch, deterministic)
         actions = sample_actions(table, self._prediction_rng.random(len(table)))
         return (actions[0] if single else actions), state
@@ -123,11 +126,11 @@ class BaseAgent(ABC):
     @abstractmethod
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Actions for one observation or a batch; see `Policy`."""
 
     @abstractmethod

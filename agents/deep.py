@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +20,7 @@ from gridcade.agents.networks import ChannelNorm, NetworkName, network, take_lay
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import Schedule
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
 from gridcade.experience.step import Step
 from gridcade.seeding import pack, stream, unpack
@@ -252,7 +253,7 @@ class DeepAgent(Agent):
         unpack(self._rng, tensors["agent_stream"])
 
 
-def check_spaces(env: gym.Env[Any, Any], agent: str) -> Spaces:
+def check_spaces(env: Env, agent: str) -> Spaces:
     """The observations and actions of an environment, as a network takes them.
 
     Raises:

@@ -11,44 +11,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gridcade.agents.base import (
-    Actions,
-    Observations,
-    Storage,
-    Tensors,
-    check_tensors,
-)
-from gridcade.agents.deep import DeepAgent, DeepConfig, Spaces, check_spaces
-from gridcade.agents.fast import AgentOptimizer
+from gridcade.agents.base import Actions, Observations, Tensors
+from gridcade.agents.deep import Spaces, check_spaces
 from gridcade.agents.networks import copy_weights
 from gridcade.agents.optimizers import MnihRMSProp
-from gridcade.agents.replay import Batch, Replay
+from gridcade.agents.replay import Batch
+from gridcade.agents.replay_agent import ReplayAgent, ReplayConfig
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
 
 
 @dataclass(frozen=True)
-class DQNConfig(DeepConfig):
+class DQNConfig(ReplayConfig):
     """Hyperparameters of DQN.
 
     Raises:
         InputError: a field is out of its range.
     """
 
-    replay_capacity: int = 1_000_000
-    """Frames in the replay (N), over all environments."""
-    learn_start: int = 50_000
-    """Steps before the first update."""
     update_every: int = 4
     """Steps per update."""
-    batch_size: int = 32
-    """Transitions in a minibatch."""
     target_every: int = 10_000
     """Steps from one copy of the target network to the next, in whole updates (C). 0: no target."""
     epsilon: Schedule = field(default_factory=lambda: Schedule(1.0, 0.1, 1_000_000))
@@ -59,10 +47,6 @@ class DQNConfig(DeepConfig):
     """Learning rate of the optimizer."""
     loss: Literal["huber", "squared"] = "huber"
     """huber: the TD error is clipped to [-1, 1]."""
-    n_step: int = 1
-    """Steps whose rewards are summed before bootstrapping."""
-    held_out: int = 100
-    """Observations, sampled at learn_start, over which max Q is averaged (Mnih et al. 2013)."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -81,7 +65,7 @@ class DQNConfig(DeepConfig):
         return max(self.target_every // self.update_every, 1) if self.target_every else 0
 
 
-class DQN(DeepAgent):
+class DQN(ReplayAgent):
     """The agent. `act`, `observe` and `update`, in this order, are Algorithm 1.
 
     Args:
@@ -93,22 +77,20 @@ class DQN(DeepAgent):
         InputError: PyTorch does not find the device, or the network does not fit the observations.
     """
 
-    D: Replay  # the replay memory of Algorithm 1; `allocate` makes it
+    config: DQNConfig
 
     def __init__(self, spaces: Spaces, config: DQNConfig | None = None, seed: int = 0):
         self.config = config = config or DQNConfig()
         super().__init__(spaces, config, seed)
         network = self.backend.compute_network
         self.q_target = copy.deepcopy(network) if config.target_every else network
-        self.optimizer: AgentOptimizer = (
+        self.optimizer = (
             MnihRMSProp(self.q.parameters(), config.learning_rate)
             if config.optimizer == "mnih"
             else self.backend.adam(config.learning_rate)
         )
         self._reduction = "sum" if config.optimizer == "mnih" else "mean"  # over the minibatch
         self._losses = np.zeros(2)  # sum and number since the last metrics
-        self._held_out = np.zeros(0)
-        self._allocated = False
 
     def act(self, observations: Observations) -> Actions:
         """With probability epsilon select a random action a_t, else a_t = argmax_a Q(s_t, a)."""
@@ -124,8 +106,8 @@ class DQN(DeepAgent):
         self.D.add(step, rewards, terminated)
         before, self.steps = self.steps, self.steps + len(rewards)
         if before < self.config.learn_start <= self.steps:
-            sample = self.D.sample(len(self._held_out), self._rng)
-            self._held_out[:] = sample.observations
+            sample = self.D.sample(len(self.held_out), self._rng)
+            self.held_out[:] = sample.observations
 
     def update(self) -> None:
         """Make the updates that are due: one for every `update_every` steps since learn_start."""
@@ -181,92 +163,18 @@ class DQN(DeepAgent):
         """The probability of a random action, now."""
         return self.config.epsilon.at(max(self.steps - self.config.learn_start, 0))
 
-    def metrics(self) -> dict[str, float]:
-        """Of the steps since the last call: epsilon, updates, mean loss, held-out max Q."""
-        self.check_weights()
-        metrics: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
-        if self._losses[1]:
-            metrics["loss"] = float(self._losses[0] / self._losses[1])
-            best = self.backend.values(self._held_out).max(axis=1)
-            metrics["held_out_max_q"] = float(best.mean())
-        self._losses[:] = 0
-        return metrics
-
-    # ---- memory and checkpoints
-
-    def check_num_envs(self, num_envs: int) -> None:
-        """Raise InputError unless the first update finds transitions of so many environments."""
-        config, depth = self.config, max(self.spaces.stack, 1)
-        for name, least in (
-            ("replay_capacity", num_envs * (2 * depth + config.n_step)),
-            ("learn_start", num_envs * config.n_step),
-        ):
-            if (value := getattr(config, name)) < least:
-                raise InputError(f"{name} is {value}; it must be {least} or more here")
-
-    def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
-        """Make the replay; see `Replay` for the arguments."""
-        config, stack = self.config, self.spaces.stack
-        self.D = Replay(
-            num_envs,
-            config.replay_capacity,
-            slack,
-            self._frame_shape,
-            self.spaces.dtype,
-            stack,
-            storage,
-            self.backend.preprocess,
-        )
-        empty = np.zeros((config.held_out, *self.spaces.shape), self.spaces.dtype)
-        held_out = self.backend.preprocess(empty)
-        self._held_out = storage("held_out", held_out.shape, self.spaces.dtype)
-        self._allocated = True
-
-    @property
-    def _frame_shape(self) -> tuple[int, ...]:
-        """Shape of one slot of the replay."""
-        return self.spaces.shape[1:] if self.spaces.stack else self.spaces.shape
-
-    @property
-    def storage_bytes(self) -> int:
-        """Size of the frames of a full replay."""
-        frame = np.empty(self._frame_shape, self.spaces.dtype)
-        return self.config.replay_capacity * frame.nbytes
-
-    @property
-    def needs_checkpoint(self) -> bool:
-        """Whether the next step might overwrite frames that the last checkpoint refers to."""
-        return self.D.needs_checkpoint
-
     def take_layers(self, tensors: Tensors) -> list[str]:
         """Start from another agent's layers; returns the names of those that do not fit."""
         left_out = super().take_layers(tensors)
         copy_weights(self.backend.compute_network, self.q_target)
         return left_out
 
-    def state_dict(self) -> Tensors:
-        """Everything that learning depends on, but for what the replay's storage holds."""
-        tensors = {"counters": np.array([self.steps, self.updates]), "losses": self._losses}
-        tensors |= {f"replay.{k}": v for k, v in self.D.state_dict().items()}
-        return tensors | self.save(self.optimizer, **self._networks())
-
-    def load_state_dict(self, tensors: Tensors) -> None:
-        """Restore what `state_dict` returned; without a replay, enough to act by.
-
-        Raises:
-            ValueError: a tensor is missing or has another shape.
-        """
-        check_tensors(tensors, ("counters", "losses", "agent_stream", "replay.written"))
-        self.load(tensors, self.optimizer, **self._networks())
-        if self._allocated:
-            self.D.load_state_dict({"written": tensors["replay.written"]})
-        self._losses[:] = tensors["losses"]
-
-    def _networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks whose weights a checkpoint holds, by name."""
         networks: dict[str, nn.Module] = {"q": self.q}
         return networks | ({"q_target": self.q_target} if self.config.target_every else {})
 
 
-def make(env: gym.Env[Any, Any], config: DQNConfig, seed: int) -> DQN:
+def make(env: Env, config: DQNConfig, seed: int) -> DQN:
     """Make an agent that fits an environment; InputError if none does."""
     return DQN(check_spaces(env, "dqn"), config, seed)

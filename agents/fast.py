@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from gridcade.agents.base import Observations
 from gridcade.agents.compiled import compiled
 from gridcade.agents.networks import STRIDE, PixelConv, copy_weights
+from gridcade.envs.types import Array
 
 
 class HasNextObservations(Protocol):
@@ -79,7 +80,7 @@ class Backend:
         """Observations [n, ...], or single frames of stacked ones, as the network takes them."""
         return observations
 
-    def tensor(self, array: NDArray[Any]) -> Tensor:
+    def tensor(self, array: Array) -> Tensor:
         """An array on the device."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 

@@ -7,13 +7,13 @@ as well. `gridcade.agents.fast` turns a network into an equal one that processor
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
 NetworkName = Literal["auto", "2013", "2015", "mlp"]
@@ -140,7 +140,7 @@ def network(
 @torch.no_grad()
 def take_layers(
     net: nn.Sequential,
-    tensors: Mapping[str, NDArray[Any]],
+    tensors: Mapping[str, Array],
     prefix: str,
     frozen: Collection[nn.Module] = (),
 ) -> list[str]:

@@ -11,9 +11,7 @@ newest weights; the values in a target are those by which the next action was ch
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +20,7 @@ from torch import nn
 from gridcade.agents.base import Actions, Observations, Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig, Spaces, check_spaces
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.types import Array, Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
 
@@ -65,7 +64,7 @@ class PQNConfig(DeepConfig):
 class Rollout:
     """T steps of each of n environments, [T, n, ...]."""
 
-    observations: NDArray[Any]
+    observations: Array
     actions: NDArray[np.int64]
     rewards: Floats
     discounts: Floats  # gamma, and 0 after an end
@@ -73,7 +72,7 @@ class Rollout:
     truncated: NDArray[np.bool_]  # where another episode follows
 
     @classmethod
-    def empty(cls, steps: int, num_envs: int, observation: NDArray[Any]) -> "Rollout":
+    def empty(cls, steps: int, num_envs: int, observation: Array) -> "Rollout":
         """A rollout of zeros; `observation` has the shape and type of a preprocessed one."""
         shape = (steps, num_envs)
         observations = np.zeros((*shape, *observation.shape), observation.dtype)
@@ -256,7 +255,7 @@ class PQN(DeepAgent):
         return 2 * self.config.rollout * num_envs * self._observation.nbytes
 
     @property
-    def _observation(self) -> NDArray[Any]:
+    def _observation(self) -> Array:
         """A preprocessed observation of zeros."""
         empty = np.zeros((1, *self.spaces.shape), self.spaces.dtype)
         return np.asarray(self.backend.preprocess(empty)[0])
@@ -320,6 +319,6 @@ class PQN(DeepAgent):
         return self.config.epochs * self.config.minibatches
 
 
-def make(env: gym.Env[Any, Any], config: PQNConfig, seed: int) -> PQN:
+def make(env: Env, config: PQNConfig, seed: int) -> PQN:
     """Make an agent that fits an environment; InputError if none does."""
     return PQN(check_spaces(env, "pqn"), config, seed)

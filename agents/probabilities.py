@@ -1,14 +1,14 @@
 """Action probabilities: the greedy policy, epsilon mixed in, and sampling."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from gridcade.envs.types import Array
 
 Floats = NDArray[np.float64]
 
 
-def greedy(values: NDArray[Any]) -> Floats:
+def greedy(values: Array) -> Floats:
     """Probabilities of the greedy policy, ties shared evenly.  [n, actions] -> [n, actions]."""
     best = values == values.max(axis=1, keepdims=True)
     return np.asarray(best / best.sum(axis=1, keepdims=True))

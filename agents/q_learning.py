@@ -9,7 +9,7 @@ action it takes. The environment draws one for the outcome, and one for the star
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,7 @@ from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import CompiledSchedule, Schedule
 from gridcade.agents.tabular_loop import TabularLoop, Transition, World, world_step
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
 from gridcade.seeding import pack, stream, unpack
@@ -51,20 +52,17 @@ class QLearningConfig:
     """
 
     criterion: Literal["discounted", "average-reward"] = "discounted"
-    """Objective. discounted: Q-learning (Watkins & Dayan 1992). average-reward: differential
-    Q-learning (Wan, Naik & Sutton 2021)."""
+    """Objective: discounted (Watkins & Dayan 1992) or average-reward (Wan, Naik & Sutton 2021)."""
     discount: float = 0.99
-    """Discount factor gamma of the discounted criterion, between 0 and 1."""
+    """Discount factor gamma, between 0 and 1, of the discounted criterion."""
     step_size: Schedule = field(default_factory=lambda: Schedule(0.1))
     """Step size alpha of the updates of the action values."""
     epsilon: Schedule = field(default_factory=lambda: Schedule(0.1))
     """Probability of a uniformly random action."""
     initial_value: float = 0.0
-    """Initial action values. Values above every possible return are optimistic: the agent tries
-    every action."""
+    """Initial action values. If they exceed every possible return, the agent tries every action."""
     average_reward_step_ratio: float = 0.1
-    """Eta of the average-reward criterion: the step size of the average-reward estimate, divided
-    by that of the action values. Greater than 0, at most 100."""
+    """Step size of the average-reward estimate, as a multiple eta of alpha. Between 0 and 100."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -351,7 +349,7 @@ class QLearning(Agent):
         unpack(self.rng, tensors["agent_stream"])
 
 
-def make(env: gym.Env[Any, Any], config: QLearningConfig, seed: int) -> QLearning:
+def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:
     """Create an agent for an environment.
 
     Raises:
@@ -361,8 +359,8 @@ def make(env: gym.Env[Any, Any], config: QLearningConfig, seed: int) -> QLearnin
     for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
             raise InputError(
-                f"q-learning requires Discrete {name} that start at 0, but they are {space}; "
-                "choose another agent or another environment"
+                f"q-learning requires Discrete {name} that start at 0, but this environment has "
+                f"{type(space).__name__} {name}; choose another agent or another environment"
             )
         sizes.append(int(space.n))
     return QLearning(sizes[0], sizes[1], config, seed)

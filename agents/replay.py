@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gridcade.agents.base import Observations, Storage, in_memory
 from gridcade.agents.compiled import compiled
+from gridcade.envs.types import Array
 from gridcade.experience.step import Step
 
 HAS_STEP, TERMINATED, LAST = 1, 2, 4  # bits of a slot's flags
@@ -100,7 +101,7 @@ class Replay:
         per_step = self._depth + 1  # slots: the step's frame, and a new episode's first ones
         return bool((self.written - self._saved + per_step > self.slack).any())
 
-    def add(self, step: Step, rewards: NDArray[Any], terminated: NDArray[np.bool_]) -> None:
+    def add(self, step: Step, rewards: Array, terminated: NDArray[np.bool_]) -> None:
         """Store one step of every environment.
 
         Args:
@@ -177,7 +178,7 @@ class Replay:
         for frame in observation if self.stack else [observation]:
             self._write(np.array([env]), np.asarray(frame)[None], np.zeros(1, dtype=np.uint8))
 
-    def _write(self, envs: Ints, frames: Observations, flags: NDArray[Any]) -> None:
+    def _write(self, envs: Ints, frames: Observations, flags: Array) -> None:
         """Write one slot of each of some environments, [n]."""
         slots = self.written[envs] % self.ring
         self.frames[envs, slots] = self._encode(frames)

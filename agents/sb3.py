@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any
 
+from gridcade.envs.types import Array, Env, Envs
 from gridcade.errors import InputError
 
 try:  # before the slow imports, and before the sb3 modules that import it without this check
@@ -25,7 +26,15 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.dqn import DQN
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from gridcade.agents.base import Callback, Envs, Floats, SamplingPolicy, SelfTrainedAgent, Tensors
+from gridcade.agents.base import (
+    Callback,
+    Floats,
+    Observation,
+    PolicyState,
+    SamplingPolicy,
+    SelfTrainedAgent,
+    Tensors,
+)
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.sb3_config import SB3Config, algorithms, config_class
 from gridcade.agents.sb3_env import SB3VecEnv
@@ -48,7 +57,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def make(env: gym.Env[Any, Any], config: SB3Config, seed: int) -> "SB3Agent":
+def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
     """Make an agent that fits an environment. Call its `set_env` before `learn`.
 
     Raises:
@@ -59,7 +68,7 @@ def make(env: gym.Env[Any, Any], config: SB3Config, seed: int) -> "SB3Agent":
     return _agent(model, config, seed)
 
 
-def load_zip(path: str | os.PathLike[str], env: gym.Env[Any, Any]) -> "SB3Agent":
+def load_zip(path: str | os.PathLike[str], env: Env) -> "SB3Agent":
     """Load a model that stable-baselines3 has saved, as an agent that acts but does not learn.
 
     The file can run any code: load only files that you trust. See `sb3_zip.load_model`.
@@ -160,13 +169,14 @@ class SB3Agent(SelfTrainedAgent):
 
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Actions for one observation or a batch."""
-        return self.model.predict(observation, state, episode_start, deterministic)
+        array: Any = observation  # which may be a single number, too
+        return self.model.predict(array, state, episode_start, deterministic)
 
     def metrics(self) -> dict[str, float]:
         """The values that stable-baselines3 recorded at its last update, under its own names.
@@ -238,7 +248,7 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
         self._observation_axes = len(model.observation_space.shape or ())
         self._prediction_rng = stream(seed, "prediction")
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+    def probabilities(self, observations: Array, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, ...]: [n, actions]."""
         policy = self.model.policy
         policy.set_training_mode(False)

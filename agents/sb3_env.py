@@ -4,7 +4,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnv,
     VecEnvIndices,
@@ -13,6 +12,7 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from gridcade.agents.base import Actions, Observations
+from gridcade.envs.types import Array
 from gridcade.experience.loop import Experience
 from gridcade.experience.step import Step
 
@@ -63,7 +63,7 @@ class SB3VecEnv(VecEnv):
         observations: VecEnvObs = self._experience.current
         return observations
 
-    def step_async(self, actions: NDArray[Any]) -> None:
+    def step_async(self, actions: Array) -> None:
         """Set the actions of the next step."""
         self._actions = actions
 

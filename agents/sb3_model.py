@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from gridcade.agents.networks import SMALLEST_SIDE, network
 from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.sb3_config import SB3Config
+from gridcade.envs.types import Space
 from gridcade.errors import InputError, unknown
 
 UNBOUNDED_STEPS = 10**12  # stable-baselines3 needs a number, also where only time bounds the run
@@ -113,7 +114,7 @@ def build_model(
         ) from error
 
 
-def _policy_name(config: SB3Config, space: gym.Space[Any]) -> str:
+def _policy_name(config: SB3Config, space: Space) -> str:
     """The name of the policy; `auto` is resolved by the observation space."""
     if config.policy == "auto":
         if isinstance(space, gym.spaces.Dict):

@@ -17,10 +17,11 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 
 from gridcade.agents.sb3_config import algorithms, config_class
 from gridcade.agents.sb3_model import one_line, preserve_random_streams
+from gridcade.envs.types import Env, Space
 from gridcade.errors import InputError
 
 
-def load_model(path: str | os.PathLike[str], env: gym.Env[Any, Any]) -> BaseAlgorithm:
+def load_model(path: str | os.PathLike[str], env: Env) -> BaseAlgorithm:
     """Load a saved model and check that it fits an environment.
 
     Loading unpickles parts of the file, which can run any code
@@ -66,9 +67,7 @@ def _identify_algorithm(attributes: Mapping[str, Any]) -> type[BaseAlgorithm]:
     return min(algorithms().values(), key=rank)
 
 
-def _check_spaces(
-    path: str | os.PathLike[str], model: BaseAlgorithm, env: gym.Env[Any, Any]
-) -> None:
+def _check_spaces(path: str | os.PathLike[str], model: BaseAlgorithm, env: Env) -> None:
     """Raise InputError unless a model's spaces are those of an environment."""
     spaces = {
         "observation": (model.observation_space, _channels_first(env.observation_space)),
@@ -82,7 +81,7 @@ def _check_spaces(
             )
 
 
-def _channels_first(space: gym.Space[Any]) -> gym.Space[Any]:
+def _channels_first(space: Space) -> Space:
     """An observation space as stable-baselines3 learns it: of images, channels come first."""
     if (
         isinstance(space, gym.spaces.Box)
@@ -93,7 +92,7 @@ def _channels_first(space: gym.Space[Any]) -> gym.Space[Any]:
     return space
 
 
-def _network_form(space: gym.Space[Any]) -> Any:
+def _network_form(space: Space) -> Any:
     """The properties of a space that a network depends on.
 
     Bounds are left out: they differ between versions of an environment.

@@ -45,11 +45,11 @@ class Schedule:
     initial: float
     """Value at the first step."""
     final: float | None = None
-    """Value after `steps` steps. Default: the initial value, so the number is constant."""
+    """Value after `steps` steps. None: the initial value, so that the number is constant."""
     steps: int = 0
     """Environment steps from the initial value to the final one."""
     power: float = 0.0
-    """Exponent omega of the decay 1 / N^omega, between 0 and 1. Default: 0, no decay."""
+    """Exponent omega of the decay 1 / N^omega, between 0 and 1. 0: no decay."""
 
     def check(self, name: str) -> None:
         """Check that the values are between 0 and 1, and that `steps` and `power` are in range.

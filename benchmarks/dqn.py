@@ -22,7 +22,7 @@ import numpy as np
 import tyro
 from side_by_side import (
     GAME,
-    EpisodeRunner,
+    Learner,
     Parts,
     clock,
     compare,
@@ -44,11 +44,11 @@ EPSILON = 0.1
 ACTIONS = 4
 
 
-def ours(network: Any) -> EpisodeRunner:
+def ours(network: Any) -> Learner:
     """Our DQN in its emulators."""
-    from gridcade.agents.deep import Form
+    from gridcade.agents.base import in_memory
+    from gridcade.agents.deep import Spaces
     from gridcade.agents.dqn import DQN, DQNConfig
-    from gridcade.agents.replay import in_memory
     from gridcade.agents.schedules import Schedule
     from gridcade.experience.vector import make_vector
 
@@ -63,9 +63,9 @@ def ours(network: Any) -> EpisodeRunner:
         bfloat16=True,
     )
     envs = make_vector(GAME, ENVS)
-    agent = DQN(Form((4, 84, 84), np.uint8, 4, ACTIONS), config)
-    agent.attach(ENVS, 0, in_memory)
-    for array in (agent.replay.frames, agent.replay.actions, agent.replay.rewards):
+    agent = DQN(Spaces((4, 84, 84), np.uint8, 4, ACTIONS), config)
+    agent.allocate(ENVS, 0, in_memory)
+    for array in (agent.D.frames, agent.D.actions, agent.D.rewards):
         array[:] = 1
     play = round_of_ours(agent, envs, STEPS, WARM)
 
@@ -73,16 +73,16 @@ def ours(network: Any) -> EpisodeRunner:
         spent: dict[str, float] = {}
         forward, target = "forward, with waiting for the target network", "target network, beside"
         rest = "backward, with the other layers' optimiser"
-        clock(spent, envs, "step", "emulators, beside")
-        clock(spent, envs, "reset", "resets, beside")
+        clock(spent, envs, "step_wait", "waiting for the emulators")
+        clock(spent, envs, "reset", "resets")
         clock(spent, agent, "act", "acting")
         clock(spent, agent, "observe", "storing")
-        clock(spent, agent, "_sample", "sampling")
-        clock(spent, agent, "_loss", forward)
-        clock(spent, agent, "_next_values", target)
+        clock(spent, agent, "sample", "sampling")
+        clock(spent, agent, "loss", forward)
+        clock(spent, agent.backend, "_forward", target)
         large = "the large layer's gradient and optimiser, beside"
-        clock(spent, agent._optimiser, "_change_large", large)
-        clock(spent, agent, "_step", rest)
+        clock(spent, agent.optimizer, "_update_large", large)
+        clock(spent, agent, "learn", rest)
         rate = play()
         shares = {name: seconds / STEPS * 1000 for name, seconds in spent.items()}
         shares[rest] -= shares[forward]
@@ -93,10 +93,10 @@ def ours(network: Any) -> EpisodeRunner:
         }
         return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
 
-    return EpisodeRunner(play, parts)
+    return Learner(play, parts)
 
 
-def theirs(network: Any, envs: int) -> EpisodeRunner:
+def theirs(network: Any, envs: int) -> Learner:
     """stable-baselines3's DQN in as many emulators."""
     from stable_baselines3 import DQN
 
@@ -118,7 +118,7 @@ def theirs(network: Any, envs: int) -> EpisodeRunner:
     assert model.replay_buffer is not None
     for array in (model.replay_buffer.observations, model.replay_buffer.next_observations):
         array[:] = 1
-    return EpisodeRunner(sb3(model, STEPS, WARM))
+    return Learner(sb3(model, STEPS, WARM))
 
 
 def main(

@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 from side_by_side import (
     GAME,
-    EpisodeRunner,
+    Learner,
     Parts,
     clock,
     compare,
@@ -42,9 +42,10 @@ STEPS = 8 * ENVS * ROLLOUT  # a round
 ACTIONS = 4
 
 
-def ours() -> EpisodeRunner:
+def ours() -> Learner:
     """Our PQN in its emulators."""
-    from gridcade.agents.deep import Form
+    from gridcade.agents.base import in_memory
+    from gridcade.agents.deep import Spaces
     from gridcade.agents.pqn import PQN, PQNConfig
     from gridcade.agents.schedules import Schedule
     from gridcade.experience.vector import make_vector
@@ -58,18 +59,18 @@ def ours() -> EpisodeRunner:
         bfloat16=True,
     )
     envs = make_vector(GAME, ENVS)
-    agent = PQN(Form((4, 84, 84), np.uint8, 4, ACTIONS), config)
-    agent.attach(ENVS)
+    agent = PQN(Spaces((4, 84, 84), np.uint8, 4, ACTIONS), config)
+    agent.allocate(ENVS, 0, in_memory)
     play = round_of_ours(agent, envs, STEPS, WARM)
 
     def parts() -> Parts:
         spent: dict[str, float] = {}
-        clock(spent, envs, "step", "emulators, beside")
-        clock(spent, envs, "reset", "resets, beside")
+        clock(spent, envs, "step_wait", "waiting for the emulators")
+        clock(spent, envs, "reset", "resets")
         clock(spent, agent, "act", "acting")
         clock(spent, agent, "observe", "storing")
         clock(spent, agent, "update", "learning")
-        clock(spent, agent._optimiser, "step", "  of it the optimiser")
+        clock(spent, agent.optimizer, "step", "  of it the optimizer")
         rate = play()
         shares = {name: seconds / STEPS * 1000 for name, seconds in spent.items()}
         batch = products("2013", BATCH, agent.precision)
@@ -81,10 +82,10 @@ def ours() -> EpisodeRunner:
         }
         return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
 
-    return EpisodeRunner(play, parts)
+    return Learner(play, parts)
 
 
-def theirs() -> EpisodeRunner:
+def theirs() -> Learner:
     """stable-baselines3's PPO in as many emulators."""
     from stable_baselines3 import PPO
 
@@ -97,7 +98,7 @@ def theirs() -> EpisodeRunner:
         policy_kwargs=sb3_policy("2013"),
         seed=0,
     )
-    return EpisodeRunner(sb3(model, STEPS, WARM))
+    return Learner(sb3(model, STEPS, WARM))
 
 
 def main(

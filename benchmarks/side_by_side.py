@@ -1,7 +1,7 @@
-"""Two programs measured in one run: each in a process of its own, waiting while the other plays.
+"""Several programs measured in one run: each in a process of its own, waiting for its rounds.
 
-What is measured is a `Maker`: called in its process, it gives a `EpisodeRunner`. Steps a second are
-medians over interleaved rounds, the ratio is the median of the pairs', memory each process's peak.
+A program is a `Maker`: called in its process, it returns a `Learner`. Steps per second are medians
+over interleaved rounds, the ratio is the median of the rounds' ratios, memory each process's peak.
 """
 
 import json
@@ -24,55 +24,68 @@ Parts = dict[str, dict[str, float]]  # milliseconds a step, table by table
 
 
 @dataclass(frozen=True)
-class EpisodeRunner:
+class Learner:
     """A learner in its environments."""
 
     play: Callable[[], float]  # a round; steps a second
     parts: Callable[[], Parts] = dict  # a further round, timed part by part
 
 
-Maker = Callable[[], EpisodeRunner]
+Maker = Callable[[], Learner]
 
 
-def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
-    """Measure `ours` and `sb3`, and print the figures."""
+def measure(
+    makers: Mapping[str, Maker], rounds: int
+) -> tuple[dict[str, list[float]], Parts, dict[str, int]]:
+    """Run interleaved rounds of all programs.
+
+    Returns:
+        Steps per second by program and round, the parts of the first program, and the peak memory
+        of each in bytes.
+    """
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Any] = {}
     processes = []
-    for which, maker in makers.items():
-        pipes[which], end = context.Pipe()
+    for name, maker in makers.items():
+        pipes[name], end = context.Pipe()
         processes.append(context.Process(target=_live, args=(end, maker), daemon=True))
         processes[-1].start()
         end.close()  # so that a process that fails is noticed here
 
-    def ask(which: str, what: str) -> Any:
-        pipes[which].send(what)
-        return pipes[which].recv()
+    def ask(name: str, what: str) -> Any:
+        pipes[name].send(what)
+        return pipes[name].recv()
 
-    rates: dict[str, list[float]] = {which: [] for which in makers}
-    for which in rates:
-        ask(which, "round")  # both are warm before the first round counts
+    rates: dict[str, list[float]] = {name: [] for name in makers}
+    for name in rates:
+        ask(name, "round")  # all are warm before the first round counts
     for number in range(rounds):
-        for which, found in rates.items():
-            found.append(ask(which, "round"))
-        shown = ", ".join(f"{which} {found[-1]:.0f}" for which, found in rates.items())
+        for name, found in rates.items():
+            found.append(ask(name, "round"))
+        shown = ", ".join(f"{name} {found[-1]:.0f}" for name, found in rates.items())
         print(f"round {number + 1}: {shown} steps/s", file=sys.stderr)
-    parts = ask("ours", "parts")
-    memory = {which: ask(which, "end") for which in rates}
+    parts = ask(next(iter(makers)), "parts")
+    memory = {name: ask(name, "end") for name in rates}
     for process in processes:
         process.join()
-    medians = {which: statistics.median(found) for which, found in rates.items()}
-    pairs = [a / b for a, b in zip(rates["ours"], rates["sb3"], strict=True)]
+    return rates, parts, memory
+
+
+def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
+    """Measure `ours` and `sb3`, and print the figures."""
+    rates, parts, memory = measure(makers, rounds)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    ratios = [a / b for a, b in zip(rates["ours"], rates["sb3"], strict=True)]
     if as_json:
-        result = medians | {"ratio": statistics.median(pairs)}
-        result |= {f"{which}_memory": size for which, size in memory.items()}
+        result = medians | {"ratio": statistics.median(ratios)}
+        result |= {f"{name}_memory": size for name, size in memory.items()}
         print(json.dumps(result | {"parts": parts}, indent=2))
         return
-    for which, found in rates.items():
+    for name, found in rates.items():
         span = f"{min(found):.0f} to {max(found):.0f}"
-        gib = memory[which] / 2**30
-        print(f"{which:5s} {medians[which]:6.0f} steps/s ({span})   {gib:.2f} GiB at its peak")
-    print(f"ratio {statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
+        gib = memory[name] / 2**30
+        print(f"{name:5s} {medians[name]:6.0f} steps/s ({span})   {gib:.2f} GiB at its peak")
+    print(f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     for title, table in parts.items():
         print(title.replace("_", " "))
         for name, value in table.items():
@@ -97,7 +110,7 @@ def ours(agent: Any, envs: Any, steps: int, warm: int) -> Callable[[], float]:
     from gridcade.experience.loop import Experience
 
     torch.set_num_threads(1)
-    transitions = Experience(envs, seed=0).steps(agent)
+    transitions = Experience(envs, seed=0).steps(agent, agent.overlap_updates)
 
     def play(count: int) -> float:
         end = agent.steps + count

@@ -1,8 +1,8 @@
 """Environments, registered with Gymnasium under `gridcade/`.
 
-Gridworlds that are drawn in text or from a seed have an exact model; Atari games run in the Arcade
-Learning Environment with the preprocessing of Mnih et al. The registry finds an environment by its
-name. This package imports no other package of Gridcade.
+Gridworlds and RiverSwim have an exact model; Atari games run in the Arcade Learning Environment
+with the preprocessing of Mnih et al. `registry` finds an environment by name. This package imports
+no other package of Gridcade.
 """
 
 import gymnasium as gym

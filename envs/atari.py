@@ -1,10 +1,10 @@
-"""Atari games through the Arcade Learning Environment, seen as Mnih et al. saw them.
+"""Atari games in the Arcade Learning Environment (ALE), with the preprocessing of Mnih et al.
 
-One step is four frames of the emulator, but for three in the Space Invaders of 2013.
-Observations are the last four steps' frames, grey and 84 x 84, the oldest first; rewards are
-raw. The picture for people is the game's own.
+One step is four frames of the emulator (three for Space Invaders in the protocol of 2013).
+An observation is the frames of the last four steps, gray, 84 x 84, the oldest first. Rewards are
+raw. `render()` shows the game's own screen in color.
 
-The whole screen is resized, in the protocol of 2013 as well (which cropped the playing area).
+All protocols resize the whole screen, although Mnih et al. (2013) cropped the playing area.
 """
 
 import os
@@ -14,19 +14,21 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from gridcade.envs.types import Array
 from gridcade.errors import InputError, unknown
 
-FRAME_SKIP = 4  # unless the protocol has others for a game
+FRAME_SKIP = 4  # frames per step, unless the protocol has another number for a game
 STACK = 4  # frames in an observation
-SCREEN = (210, 160)  # of most games; some differ by a few rows
-MNIHS_GAMES = (  # of 2013
+OBSERVATION_SIZE = 84  # height and width in pixels
+SCREEN_SIZE = (210, 160)  # height and width in pixels of most games; some have a few rows more
+MNIH2013_GAMES = (
     "BeamRider",
     "Breakout",
     "Enduro",
@@ -36,46 +38,53 @@ MNIHS_GAMES = (  # of 2013
     "SpaceInvaders",
 )
 EPISODES_PER_SEED = 64
-GAMES_PER_THREAD = 8
+EMULATORS_PER_THREAD = 8
 ACTION_SETS = ("minimal", "full")
-LOWER_PRIORITY = 5  # at 19 they would starve beside any other program
-INSTALL = "Atari games need ale-py: pip install 'gridcade[atari]'"
+EMULATOR_NICENESS = 5  # with 19, emulators would get hardly any time beside another program
+INSTALL = "Atari games require ale-py; install it: pip install 'gridcade[atari]'"
+
+T = TypeVar("T")
+StepResult = tuple[
+    NDArray[np.uint8], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+]
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How a game is played and seen."""
+class AtariProtocol:
+    """An evaluation protocol: how games are preprocessed, started and ended."""
 
     about: str
-    two_frame_max: bool  # against flicker: the brighter of the last two frames, both grey
-    noop_max: int  # idle frames at the start, drawn from the game's seed
-    sticky: float  # probability that the emulator repeats the previous action, each frame
-    full_actions: bool  # all 18, or the game's own
-    life_loss: bool  # ends bootstrapping
-    max_frames: int = 18_000  # of a game: five minutes
-    frames: Mapping[str, int] = field(default_factory=dict)  # a step, of games (ROM names)
+    two_frame_max: bool  # pixel-wise maximum of the last two gray frames, against flicker
+    noop_max: int  # most no-op frames at the start of a game; the seed determines the number
+    sticky: float  # probability per frame that the emulator repeats the previous action
+    full_actions: bool  # all 18 actions; else the game's minimal set
+    life_loss: bool  # whether agents treat the loss of a life as the end of an episode
+    max_frames: int = 18_000  # frames of a game: five minutes
+    frame_skip_by_rom: Mapping[str, int] = field(default_factory=dict)  # other than FRAME_SKIP
 
 
 PROTOCOLS = {
-    "mnih2013": Protocol(
-        about="Mnih et al. (2013): no two-frame maximum, no idle start, Space Invaders by 3 frames",
+    "mnih2013": AtariProtocol(
+        about="Mnih et al. (2013): no two-frame maximum, no no-op start, "
+        "frame skip 3 in Space Invaders",
         two_frame_max=False,
         noop_max=0,
         sticky=0.0,
         full_actions=False,
         life_loss=True,
-        frames={"space_invaders": 3},  # by 4 its blinking lasers were never seen
+        frame_skip_by_rom={"space_invaders": 3},  # with 4, its blinking lasers are invisible
     ),
-    "nature2015": Protocol(
-        about="Mnih et al. (2015): two-frame maximum, up to 30 idle frames at the start",
+    "nature2015": AtariProtocol(
+        about="Mnih et al. (2015): two-frame maximum, up to 30 no-op frames at the start",
         two_frame_max=True,
         noop_max=30,
         sticky=0.0,
         full_actions=False,
         life_loss=True,
     ),
-    "machado2018": Protocol(
-        about="Machado et al. (2018): sticky actions, all 18 actions, a life is not an episode",
+    "machado2018": AtariProtocol(
+        about="Machado et al. (2018): sticky actions, all 18 actions, "
+        "the loss of a life does not end an episode",
         two_frame_max=True,
         noop_max=0,
         sticky=0.25,
@@ -86,51 +95,55 @@ PROTOCOLS = {
 DEFAULT_PROTOCOL = "nature2015"
 
 
-def find_protocol(name: str) -> Protocol:
-    """A protocol by its name; InputError, with the nearest one, if there is none."""
-    if (said := str(name)) not in PROTOCOLS:  # `?protocol=2015` is a number
-        raise unknown("protocol", said, PROTOCOLS)
-    return PROTOCOLS[said]
+def resolve_protocol(
+    name: str, actions: str | None = None, sticky: float | None = None
+) -> AtariProtocol:
+    """Find a protocol by name and override its action set or its sticky actions.
 
-
-def settled(name: str, actions: str | None = None, sticky: float | None = None) -> Protocol:
-    """A protocol, with another set of actions or other sticky actions where they are given.
+    Args:
+        name: a key of `PROTOCOLS`.
+        actions: `full` or `minimal`. Default: the protocol's.
+        sticky: probability that the emulator repeats the previous action. Default: the protocol's.
 
     Raises:
-        InputError: no such protocol or set of actions, or `sticky` is no probability below 1.
+        InputError: the protocol or action set does not exist, or `sticky` is invalid.
     """
-    protocol = find_protocol(name)
-    if actions not in (None, *ACTION_SETS):
-        raise unknown("action set", str(actions), ACTION_SETS)
+    name = str(name)  # `?protocol=2015` is parsed as a number
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    protocol = PROTOCOLS[name]
     if actions is not None:
+        if actions not in ACTION_SETS:
+            raise unknown("action set", str(actions), ACTION_SETS)
         protocol = replace(protocol, full_actions=actions == "full")
-    if sticky is None:
-        return protocol
-    if isinstance(sticky, bool) or not isinstance(sticky, int | float) or not 0 <= sticky < 1:
-        raise InputError(f"sticky is {sticky}; it is a probability, 0 or more and below 1")
-    return replace(protocol, sticky=float(sticky))
+    if sticky is not None:
+        is_number = isinstance(sticky, int | float) and not isinstance(sticky, bool)
+        if not (is_number and 0 <= sticky < 1):
+            raise InputError(f"sticky is {sticky}; it must be at least 0 and less than 1")
+        protocol = replace(protocol, sticky=float(sticky))
+    return protocol
 
 
 def known_games() -> list[str]:
-    """The titles of the games there are; none without ale-py."""
+    """The titles of all games, such as `SpaceInvaders`; empty if ale-py is not installed."""
     if find_spec("ale_py") is None:
         return []
-    return [rom.title().replace("_", "") for rom in _roms()]
+    return [rom.title().replace("_", "") for rom in _rom_names()]
 
 
 def rom_name(game: str) -> str:
-    """`SpaceInvaders` -> `space_invaders`.
+    """Convert a game's title to its ROM name: `SpaceInvaders` -> `space_invaders`.
 
     Raises:
-        InputError: ale-py is not installed, or knows no such game.
+        InputError: ale-py is not installed, or the game does not exist.
     """
-    known = {rom.replace("_", ""): rom for rom in _roms()}
-    if game.lower() not in known:
+    roms = {rom.replace("_", ""): rom for rom in _rom_names()}
+    if game.lower() not in roms:
         raise unknown("game", game, known_games())
-    return known[game.lower()]
+    return roms[game.lower()]
 
 
-def _roms() -> list[str]:
+def _rom_names() -> list[str]:
     try:
         from ale_py import roms
     except ImportError:
@@ -138,58 +151,65 @@ def _roms() -> list[str]:
     return sorted(roms.get_all_rom_ids())
 
 
-class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
-    """Several emulators of one game, which run without Python's lock.
+class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], Array]):
+    """Several emulators of one game, run by threads that do not hold Python's global lock.
 
-    Observations: uint8, [n, 4, 84, 84]. A game that ended is reset by a masked reset, never by
-    itself. `info["life_lost"]` tells, where the protocol cares, whose life was lost without the
-    game's end, [n].
+    Observations: uint8, [num_envs, 4, 84, 84]. An ended game must be reset with a mask:
+    `reset(seed=seeds, options={"reset_mask": mask})`; it does not reset itself.
 
-    An emulator takes a seed by loading its cartridge again, 90 ms or 200 steps; a reset without
-    one takes 6. Without sticky actions all that a seed decides is how many idle frames each of the
-    games after it has, however they are played: so `episodes_per_seed` of them may follow one seed.
+    `info["life_lost"]`, [num_envs], marks games that lost a life and go on, if the protocol counts
+    lost lives.
+
+    `episodes_per_seed` says how many episodes may follow a reset with a seed before the next one.
+    It is 1 with sticky actions. Without them it is greater, because a seed determines only the
+    numbers of no-op frames in this game and those that follow it, and a reset with a seed reloads
+    the ROM: it takes as long as 200 steps, a reset without one as long as 6.
 
     Args:
-        game: its title, such as `Breakout`.
-        count: emulators.
-        protocol: one of PROTOCOLS.
-        actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
-        sticky: probability that the emulator repeats the previous action, each frame; None: as the
-            protocol has it.
-        threads: that the emulators share; None: one for each eight, as far as there are cores.
-        native: the game's own picture instead, [n, 1, height, width, 3].
+        game: the game's title, such as `Breakout`.
+        num_envs: number of emulators.
+        protocol: a key of `PROTOCOLS`.
+        actions: `full`, all 18 actions, or `minimal`, the game's own. Default: the protocol's.
+        sticky: probability per frame that the emulator repeats the previous action. Default: the
+            protocol's.
+        num_threads: threads for the emulators. Default: one for every eight emulators, but no more
+            than the process has cores.
+        color: observe the current screen in color, [num_envs, 1, height, width, 3].
+
+    Raises:
+        InputError: ale-py is not installed, or an argument is invalid.
     """
 
     def __init__(
         self,
         game: str,
-        count: int,
+        num_envs: int,
         protocol: str = DEFAULT_PROTOCOL,
         actions: str | None = None,
         sticky: float | None = None,
-        threads: int | None = None,
-        native: bool = False,
+        num_threads: int | None = None,
+        color: bool = False,
     ):
-        self.protocol = settled(protocol, actions, sticky)
+        self.protocol = resolve_protocol(protocol, actions, sticky)
         rom = rom_name(game)
-        self.frame_skip = self.protocol.frames.get(rom, FRAME_SKIP)
+        self.frame_skip = self.protocol.frame_skip_by_rom.get(rom, FRAME_SKIP)
         from ale_py.vector_env import AtariVectorEnv
-        from joblib import cpu_count  # of those that the process may use
+        from joblib import cpu_count  # unlike os.cpu_count, only the cores of this process
 
-        if threads is None:
-            threads = max(min(count // GAMES_PER_THREAD, cpu_count()), 1)
-        height, width, stack = (*SCREEN, 1) if native else (84, 84, STACK)
-        self._games = with_low_priority(
+        if num_threads is None:
+            num_threads = max(min(num_envs // EMULATORS_PER_THREAD, cpu_count()), 1)
+        height, width = SCREEN_SIZE if color else (OBSERVATION_SIZE, OBSERVATION_SIZE)
+        self._emulators = with_low_priority(
             AtariVectorEnv,
             rom,
-            count,
-            num_threads=threads,
+            num_envs,
+            num_threads=num_threads,
             max_num_frames_per_episode=self.protocol.max_frames,
             repeat_action_probability=self.protocol.sticky,
             full_action_space=self.protocol.full_actions,
-            # a masked reset comes before the step that would reset an ended game by itself
+            # A masked reset always comes before the step in which an ended game would reset itself.
             autoreset_mode=AutoresetMode.NEXT_STEP,
-            grayscale=not native,
+            grayscale=not color,
             frameskip=self.frame_skip,
             maxpool=self.protocol.two_frame_max,
             noop_max=self.protocol.noop_max,
@@ -198,73 +218,105 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
             use_fire_reset=False,
             img_height=height,
             img_width=width,
-            stack_num=stack,
+            stack_num=1 if color else STACK,
         )
         self.episodes_per_seed = 1 if self.protocol.sticky else EPISODES_PER_SEED
-        self.num_envs = count
-        self.single_observation_space = self._games.single_observation_space
-        self.observation_space = self._games.observation_space
-        self.single_action_space = self._games.single_action_space
-        self.action_space = self._games.action_space
+        self.num_envs = num_envs
+        self.single_observation_space = self._emulators.single_observation_space
+        self.observation_space = self._emulators.observation_space
+        self.single_action_space = self._emulators.single_action_space
+        self.action_space = self._emulators.action_space
         self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
-        self._lives = np.zeros(count, dtype=np.int64)
+        self._lives = np.zeros(num_envs, dtype=np.int64)
 
     def reset(
-        self, *, seed: Any = None, options: dict[str, Any] | None = None
+        self, *, seed: ArrayLike | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Reset all games, or those of `options["reset_mask"]`; `seed` has one entry a game."""
+        """Start new games.
+
+        Args:
+            seed: one seed for each environment.  [num_envs].
+            options: `reset_mask`, bool, [num_envs], selects the games to reset. Default: all.
+
+        Returns:
+            The observations of all games, and the emulators' info.
+        """
         mask = np.ones(self.num_envs, dtype=bool)
         if options and "reset_mask" in options:
             mask = options["reset_mask"]
         seeds = None if seed is None else np.asarray(seed)[mask]
-        observations, info = self._games.reset(seed=seeds, options={"reset_mask": mask})
+        observations, info = self._emulators.reset(seed=seeds, options={"reset_mask": mask})
         self._lives = np.array(info["lives"])
         return np.array(observations), info
 
-    def step(self, actions: NDArray[np.int64]) -> Any:
-        """Observations [n, 4, 84, 84], raw rewards, terminated, truncated, [n] each, and info."""
-        played = self._games.step(np.asarray(actions, dtype=np.int64))
-        observations, rewards, terminated, truncated, info = played
+    def step(self, actions: NDArray[np.int64]) -> StepResult:
+        """Take one step in every game; see `step_wait`."""
+        self.step_async(actions)
+        return self.step_wait()
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Start one step in every game and return while the emulators' threads run it."""
+        self._emulators.send(np.asarray(actions, dtype=np.int64))
+
+    def step_wait(self) -> StepResult:
+        """Wait for the step that `step_async` started.
+
+        Returns:
+            Observations, raw rewards, terminated, truncated and info; see the class.
+        """
+        observations, rewards, terminated, truncated, info = self._emulators.recv()
+        terminated = np.array(terminated, dtype=bool)
         lives = np.array(info["lives"])
-        lost = (lives < self._lives) & ~terminated & self.protocol.life_loss
+        life_lost = (lives < self._lives) & ~terminated & self.protocol.life_loss
         self._lives = lives
         return (
             np.array(observations),
             np.asarray(rewards, dtype=np.float64),
-            np.array(terminated, dtype=bool),
+            terminated,
             np.array(truncated, dtype=bool),
-            {"life_lost": lost},
+            {"life_lost": life_lost},
         )
 
 
-def with_low_priority(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Make something whose threads give way to those that learn.
+def with_low_priority(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a function so that the threads it starts run with low priority.
 
-    A learner that computes beside its emulators would be held up by them; it waits for them anyway
-    when it is done. On Linux, where threads inherit the priority of the one that starts them.
+    Emulators with normal priority would slow down a learner that runs at the same time, and the
+    learner waits for them afterwards anyway. This has an effect only on Linux, where a thread
+    inherits the priority of the thread that starts it.
     """
 
-    def low() -> Any:
+    def call() -> T:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWER_PRIORITY)
-        return make(*arguments, **named)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), EMULATOR_NICENESS)
+        return function(*args, **kwargs)
 
-    with ThreadPoolExecutor(1) as apart:
-        return apart.submit(low).result()
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(call).result()
 
 
 class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
-    """One game, as any Gymnasium environment; drawn in its own colours.
+    """One Atari game, as a Gymnasium environment.
 
-    The picture comes from a second emulator with the same seed and the same actions.
+    Rendering uses a second emulator, with the same seed and the same actions, that shows the
+    screen in color.
+
+    Attributes:
+        frame_skip: frames per step.
+        stack: frames in an observation.
+        time_limit: steps after which a game is truncated.
+        notes: differences from the protocol that evaluations should report.
 
     Args:
-        game: its title, such as `Breakout`.
-        protocol: one of PROTOCOLS.
-        actions: `full`, all 18; `minimal`, the game's own; None: as the protocol has it.
-        sticky: probability that the emulator repeats the previous action, each frame; None: as the
-            protocol has it.
-        render_mode: `rgb_array`, or None.
+        game: the game's title, such as `Breakout`.
+        protocol: a key of `PROTOCOLS`.
+        actions: `full`, all 18 actions, or `minimal`, the game's own. Default: the protocol's.
+        sticky: probability per frame that the emulator repeats the previous action. Default: the
+            protocol's.
+        render_mode: `rgb_array` or None.
+
+    Raises:
+        InputError: ale-py is not installed, or an argument is invalid.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium has it
@@ -277,46 +329,65 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         sticky: float | None = None,
         render_mode: str | None = None,
     ):
-        given = (game, 1, protocol, actions, sticky)
-        self._games = AtariGames(*given)
-        self._shown = AtariGames(*given, native=True) if render_mode else None
+        self._games = AtariGames(game, 1, protocol, actions, sticky)
+        self._screen_games = (
+            AtariGames(game, 1, protocol, actions, sticky, color=True) if render_mode else None
+        )
         self.render_mode = render_mode
         self.observation_space = self._games.single_observation_space
         self.action_space = self._games.single_action_space
         self.frame_skip = self._games.frame_skip
+        self.stack = STACK
         self.time_limit = self._games.protocol.max_frames // self.frame_skip
         self.metadata = {**self.metadata, "render_fps": 60 / self.frame_skip}
-        self.notes = []
-        now, its = self._games.protocol, find_protocol(protocol)
-        if now.sticky != its.sticky:
-            self.notes.append(f"sticky actions {now.sticky:g}, where {protocol} has {its.sticky:g}")
-        if now.full_actions != its.full_actions:
-            usual: Any = AtariGames(game, 1, protocol).single_action_space
-            if (count := int(self.action_space.n)) != usual.n:  # type: ignore[attr-defined]
-                self.notes.append(f"played with {count} actions, where {protocol} has {usual.n}")
-        self.stack = STACK
-        self._picture: NDArray[np.uint8] | None = None
+        self.notes = self._differences(game, protocol)
+        self._screen: NDArray[np.uint8] | None = None
+
+    def _differences(self, game: str, protocol: str) -> list[str]:
+        """Sentences about the differences from the protocol without its overrides."""
+        notes = []
+        resolved, original = self._games.protocol, resolve_protocol(protocol)
+        if resolved.sticky != original.sticky:
+            notes.append(
+                f"sticky actions with probability {resolved.sticky:g}; "
+                f"{protocol} has {original.sticky:g}"
+            )
+        if resolved.full_actions != original.full_actions:
+            count = _num_actions(self._games)
+            usual = _num_actions(AtariGames(game, 1, protocol))
+            if count != usual:  # some games use all 18 actions
+                notes.append(f"played with {count} actions; {protocol} has {usual}")
+        return notes
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Begin a game."""
+        """Start a game."""
         super().reset(seed=seed, options=options)
-        drawn = int(self.np_random.integers(1 << 31)) if seed is None else seed
-        observations, _ = self._games.reset(seed=[drawn])
-        if self._shown is not None:
-            self._picture = self._shown.reset(seed=[drawn])[0][0, -1]
+        game_seed = int(self.np_random.integers(1 << 31)) if seed is None else seed
+        observations, _ = self._games.reset(seed=[game_seed])
+        if self._screen_games is not None:
+            self._screen = self._screen_games.reset(seed=[game_seed])[0][0, -1]
         return observations[0], {}
 
     def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Take one step."""
+        """Take one step; `info["life_lost"]` is as in `AtariGames`."""
         actions = np.array([int(action)])
         observations, rewards, terminated, truncated, info = self._games.step(actions)
-        if self._shown is not None:
-            self._picture = self._shown.step(actions)[0][0, -1]
-        lost = {"life_lost": bool(info["life_lost"][0])}
-        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), lost
+        if self._screen_games is not None:
+            self._screen = self._screen_games.step(actions)[0][0, -1]
+        return (
+            observations[0],
+            float(rewards[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            {"life_lost": bool(info["life_lost"][0])},
+        )
 
     def render(self) -> Any:
-        """The game's own picture: uint8, height x width x 3."""
-        return self._picture
+        """The game's screen in color, uint8, [height, width, 3]; None without a render mode."""
+        return self._screen
+
+
+def _num_actions(games: AtariGames) -> int:
+    return int(games.single_action_space.n)  # type: ignore[attr-defined]

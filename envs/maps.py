@@ -1,27 +1,27 @@
-"""Worlds drawn in a text file: settings, a legend, and the map."""
+"""Gridworlds as text: reads a map file, which holds settings, a legend and a drawing."""
 
 import math
 import os.path
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from gridcade.errors import InputError, unknown
 
 MAPS = Path(__file__).parent / "maps"
 SETTINGS = ("title", "about", "step reward", "slip", "stray", "wind", "time limit")
-DEFAULT_LIMIT_PER_CELL = 10  # steps; a limit for drawings that name none
-Setting = tuple[str, int, int]  # a setting's value, and its line and column
+STEPS_PER_CELL = 10  # the default time limit, in steps per cell that the agent can occupy
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a symbol of the map stands for."""
+    """The meaning of a symbol in a drawing."""
 
     wall: bool = False
     start: bool = False
     end: bool = False
-    reward: float = 0.0  # on top of the step reward, for each move that ends here
-    to: str = ""  # a portal: the symbol of the cells it leads to
+    reward: float = 0.0  # added to the step reward of each move that ends here
+    to: str = ""  # of a portal: the symbol of its target cells
 
 
 DEFAULT_LEGEND = {
@@ -35,36 +35,40 @@ DEFAULT_LEGEND = {
 
 @dataclass(frozen=True)
 class World:
-    """A drawn world. Cells are (row, column), counted from the top left."""
+    """A gridworld as drawn. Places are (row, column), counted from the top left."""
 
-    rows: tuple[str, ...]  # the drawing, every row of the same width
+    rows: tuple[str, ...]  # the drawing; all rows have the same width
     legend: dict[str, Cell] = field(default_factory=lambda: dict(DEFAULT_LEGEND))
     title: str = ""
     about: str = ""
     step_reward: float = 0.0
-    slip: float = 0.0  # probability of moving to one of the two sides instead, half each
-    stray: float = 0.0  # probability of moving in one of the three other directions, a third each
-    wind: tuple[int, ...] = ()  # cells blown upwards, by column
-    time_limit: int | None = None  # steps; None: none
+    slip: float = 0.0  # probability of a move to either side instead, half of it each
+    stray: float = 0.0  # probability of a move in another direction instead, a third of it each
+    wind: tuple[int, ...] = ()  # by column: cells that the wind pushes the agent up
+    time_limit: int | None = None  # steps
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return len(self.rows)
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return len(self.rows[0])
 
     def cell(self, row: int, column: int) -> Cell:
-        """What stands at a place; outside the drawing is wall."""
+        """The cell at a place; a wall outside the drawing."""
         if 0 <= row < self.height and 0 <= column < self.width:
             return self.legend[self.rows[row][column]]
         return Cell(wall=True)
 
     def places(self, *, symbol: str | None = None) -> list[tuple[int, int]]:
-        """The cells that an agent can stand on (of one symbol), row by row: the states."""
+        """The places that an agent can occupy, row by row; these are the states.
+
+        Args:
+            symbol: return only the places drawn with this symbol.
+        """
         return [
             (r, c)
             for r, row in enumerate(self.rows)
@@ -73,11 +77,23 @@ class World:
         ]
 
 
+Position = tuple[int, int]  # line and column in a map file, from 1
+
+
+class Setting(NamedTuple):
+    """The value of a setting in a map file, and its position there."""
+
+    value: str
+    line: int
+    column: int
+
+
 def load_world(path: str | Path) -> World:
-    """Read a world from a file, or one that ships by its name.
+    """Read a world from a map file, or from `envs/maps` by its name.
 
     Raises:
-        InputError: no such file or world, or a mistake in it, with its line and column.
+        InputError: the file or name does not exist, or the map has a mistake (the message has its
+            line and column).
     """
     shipped = {file.stem: file for file in MAPS.glob("*.txt")}
     file = shipped.get(str(path), Path(path))
@@ -92,65 +108,151 @@ def load_world(path: str | Path) -> World:
 
 
 def parse_world(text: str, name: str = "map") -> World:
-    """Read a world from text: `key: value` settings, a `legend:`, and after `map:` the drawing.
+    """Read a world from text: `key: value` settings, a `legend:`, and the drawing after `map:`.
 
-    A text without a line `map:` is all drawing. `;` starts a comment line outside the drawing.
+    Text without a line `map:` is only a drawing. Lines that start with `;` are comments, except in
+    the drawing.
 
     Raises:
-        InputError: with `name`, line and column of the mistake.
+        InputError: the text has a mistake; the message has `name`, the line and the column.
     """
     lines = text.splitlines()
-    head = next((i for i, line in enumerate(lines) if line.strip() == "map:"), -1)
-    settings: dict[str, Setting] = {}
-    legend = dict(DEFAULT_LEGEND)
-    legend_places: dict[str, tuple[int, int]] = {}
-    in_legend = False
-    for number, line in enumerate(lines[: max(head, 0)], 1):
-        if not line.strip() or line.lstrip().startswith(";"):
-            continue
-        here = len(line) - len(line.lstrip()) + 1
-        if line[0].isspace() and in_legend:
-            symbol, cell = _legend_line(line, name, number)
-            if symbol in legend_places:
-                line_before = legend_places[symbol][0]
-                message = f"'{symbol}' was given before, in line {line_before}"
-                raise _at(name, number, here, message)
-            legend[symbol] = cell
-            legend_places[symbol] = (number, here)
-            continue
-        key, colon, value = (part.strip() for part in line.partition(":"))
-        column = len(line.rstrip()) - len(value) + 1
-        in_legend = key == "legend"
-        if not colon:
-            raise _at(name, number, here, f"expected 'key: value', found '{line.strip()}'")
-        if in_legend and value:
-            raise _at(name, number, column, "each symbol of the legend has an indented line")
-        if key == "about" and "about" in settings:
-            value = f"{settings['about'][0]} {value}"
-        elif not in_legend and key not in SETTINGS:
-            raise _at(name, number, here, str(unknown("setting", key, SETTINGS)))
-        elif key in settings:
-            raise _at(name, number, here, f"'{key}' was given before, in line {settings[key][1]}")
-        settings[key] = (value, number, column)
-    world = World(_drawing(lines, head, name, legend), legend)
-    world = _settle(world, settings, name)
-    _check(world, name, head + 2, legend_places)
+    map_line = next((i for i, line in enumerate(lines) if line.strip() == "map:"), -1)
+    settings, legend, legend_positions = _parse_header(lines[: max(map_line, 0)], name)
+    first_line = map_line + 2  # the line number of the drawing's first row
+    rows = _parse_drawing(lines[map_line + 1 :], first_line, legend, name)
+    world = _apply_settings(World(rows, legend), settings, name)
+    _check_cells(world, first_line, legend_positions, name)
     return world
 
 
-def _at(name: str, line: int, column: int, message: str) -> InputError:
+def _error_at(name: str, line: int, column: int, message: str) -> InputError:
     return InputError(f"{name}, line {line}, column {column}: {message}")
 
 
-def number(text: str) -> float:
-    """A finite number, written `0.5` or `1/3`.
+def _parse_header(
+    lines: list[str], name: str
+) -> tuple[dict[str, Setting], dict[str, Cell], dict[str, Position]]:
+    """Read the lines above the drawing: settings, legend, and the position of each legend entry."""
+    settings: dict[str, Setting] = {}
+    legend = dict(DEFAULT_LEGEND)
+    legend_positions: dict[str, Position] = {}
+    in_legend = False
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith(";"):
+            continue
+        first_column = len(line) - len(line.lstrip()) + 1
+        if line[0].isspace() and in_legend:
+            symbol, cell = _parse_legend_entry(line, number, name)
+            if symbol in legend_positions:
+                earlier, _ = legend_positions[symbol]
+                message = f"'{symbol}' is already defined in line {earlier}"
+                raise _error_at(name, number, first_column, message)
+            legend[symbol] = cell
+            legend_positions[symbol] = (number, first_column)
+            continue
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        value_column = len(line.rstrip()) - len(value) + 1
+        in_legend = key == "legend"
+        if not colon:
+            message = f"expected 'key: value', found '{line.strip()}'"
+            raise _error_at(name, number, first_column, message)
+        if in_legend and value:
+            message = "define each symbol on an indented line of its own below 'legend:'"
+            raise _error_at(name, number, value_column, message)
+        if key == "about" and "about" in settings:
+            value = f"{settings['about'].value} {value}"
+        elif not in_legend and key not in SETTINGS:
+            raise _error_at(name, number, first_column, str(unknown("setting", key, SETTINGS)))
+        elif key in settings:
+            message = f"'{key}' is already set in line {settings[key].line}"
+            raise _error_at(name, number, first_column, message)
+        settings[key] = Setting(value, number, value_column)
+    return settings, legend, legend_positions
+
+
+def _parse_legend_entry(line: str, number: int, name: str) -> tuple[str, Cell]:
+    """Parse a line such as `    C: start, reward -99, to S` into the symbol and its cell."""
+    indent = len(line) - len(line.lstrip())
+    symbol, colon = line[indent], line[indent + 1 : indent + 2]
+    if colon != ":":
+        message = "expected one symbol and a colon, such as 'G: end'"
+        raise _error_at(name, number, indent + 1, message)
+    cell = Cell()
+    column = indent + 3
+    for text in line[indent + 2 :].split(","):
+        try:
+            cell = _add_property(cell, text.strip())
+        except ValueError as error:
+            leading_spaces = len(text) - len(text.lstrip())
+            raise _error_at(name, number, column + leading_spaces, str(error)) from None
+        column += len(text) + 1
+    message = ""
+    if cell.wall and cell != Cell(wall=True):
+        message = f"'{symbol}' is a wall, so it cannot have other properties"
+    elif cell.to and (cell.start or cell.end):
+        message = f"'{symbol}' is a portal, so it cannot be a start or an end"
+    elif cell.start and cell.end:
+        message = f"'{symbol}' cannot be both a start and an end"
+    if message:
+        raise _error_at(name, number, indent + 1, message)
+    return symbol, cell
+
+
+def _add_property(cell: Cell, text: str) -> Cell:
+    """Add a property of the legend, such as `reward -99`, to a cell.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the property does not exist, or its number is invalid.
     """
-    top, slash, bottom = text.partition("/")
+    key, _, value = text.partition(" ")
+    match key, value.strip():
+        case "wall", "":
+            return replace(cell, wall=True)
+        case "start", "":
+            return replace(cell, start=True)
+        case "end", "":
+            return replace(cell, end=True)
+        case "floor", "":
+            return cell
+        case "reward", reward:
+            return replace(cell, reward=parse_number(reward))
+        case "to", symbol if len(symbol) == 1:
+            return replace(cell, to=symbol)
+    known = ("wall", "floor", "start", "end", "reward NUMBER", "to SYMBOL")
+    raise unknown("cell property", text, known)
+
+
+def _parse_drawing(
+    lines: list[str], first_line: int, legend: dict[str, Cell], name: str
+) -> tuple[str, ...]:
+    """Read the rows of the drawing, padded to the same width."""
+    rows = [line.rstrip() for line in lines]
+    while rows and not rows[-1]:
+        rows.pop()
+    first = next((i for i, row in enumerate(rows) if row), len(rows))
+    if first == len(rows):
+        raise _error_at(name, first_line, 1, "the drawing is empty")
+    for r, row in enumerate(rows):
+        for c, symbol in enumerate(row):
+            if symbol not in legend:
+                message = f"'{symbol}' is not in the legend ({' '.join(sorted(legend))})"
+                raise _error_at(name, first_line + r, c + 1, message)
+    width = max(map(len, rows))
+    # Editors strip trailing spaces. The outside of a world is wall, if a symbol stands for wall.
+    fill = next((symbol for symbol, cell in legend.items() if cell.wall), " ")
+    return tuple(row.ljust(width, fill) for row in rows[first:])
+
+
+def parse_number(text: str) -> float:
+    """Parse a finite number such as `0.5` or `1/3`.
+
+    Raises:
+        ValueError: the text is not such a number.
+    """
+    numerator, slash, denominator = text.partition("/")
     try:
-        value = float(top) / (float(bottom) if slash else 1.0)
+        value = float(numerator) / (float(denominator) if slash else 1.0)
     except (ValueError, ZeroDivisionError):
         value = math.nan
     if not math.isfinite(value):
@@ -158,133 +260,99 @@ def number(text: str) -> float:
     return value
 
 
-def _whole(text: str) -> int:
-    """A whole number, 0 or more.
+def _parse_count(text: str) -> int:
+    """Parse an integer, 0 or greater.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not such an integer.
     """
-    value = number(text)
+    try:
+        value = parse_number(text)
+    except ValueError:
+        value = -1.0
     if value < 0 or not value.is_integer():
-        raise ValueError(f"'{text}' is not a whole number")
+        raise ValueError(f"'{text}' is not an integer, 0 or greater")
     return int(value)
 
 
-def _legend_line(line: str, name: str, row: int) -> tuple[str, Cell]:
-    """`    C: start, reward -99, to S` -> the symbol and its cell."""
-    indent = len(line) - len(line.lstrip())
-    symbol, colon = line[indent], line[indent + 1 : indent + 2]
-    if colon != ":":
-        raise _at(name, row, indent + 1, "expected one symbol and a colon, such as 'G: end'")
-    cell = Cell()
-    column = indent + 3
-    for part in line[indent + 2 :].split(","):
-        word, _, rest = part.strip().partition(" ")
-        rest = rest.strip()
-        here = column + len(part) - len(part.lstrip())
-        column += len(part) + 1
-        if word in ("wall", "start", "end") and not rest:
-            cell = replace(cell, wall=cell.wall or word == "wall")
-            cell = replace(cell, start=cell.start or word == "start", end=cell.end or word == "end")
-        elif word == "floor" and not rest:
-            pass
-        elif word == "reward":
-            try:
-                cell = replace(cell, reward=number(rest))
-            except ValueError as error:
-                raise _at(name, row, here, str(error)) from None
-        elif word == "to" and len(rest) == 1:
-            cell = replace(cell, to=rest)
-        else:
-            known = ("wall", "floor", "start", "end", "reward NUMBER", "to SYMBOL")
-            raise _at(name, row, here, str(unknown("cell property", part.strip(), known)))
-    if cell.wall and cell != Cell(wall=True):
-        raise _at(name, row, indent + 1, f"'{symbol}' is a wall and something else")
-    if cell.to and (cell.start or cell.end):
-        raise _at(name, row, indent + 1, f"'{symbol}' is a portal: it cannot be a start or an end")
-    if cell.start and cell.end:
-        raise _at(name, row, indent + 1, f"'{symbol}' is both a start and an end")
-    return symbol, cell
+def _apply_settings(world: World, settings: dict[str, Setting], name: str) -> World:
+    """Add the settings to a world that has only rows and a legend."""
 
-
-def _drawing(lines: list[str], head: int, name: str, legend: dict[str, Cell]) -> tuple[str, ...]:
-    drawn = [line.rstrip() for line in lines[head + 1 :]]
-    while drawn and not drawn[-1]:
-        drawn.pop()
-    first = next((i for i, line in enumerate(drawn) if line), len(drawn))
-    if first == len(drawn):
-        raise _at(name, head + 2, 1, "the drawing is empty")
-    for r, row in enumerate(drawn):
-        for c, symbol in enumerate(row):
-            if symbol not in legend:
-                known = " ".join(sorted(legend))
-                message = f"'{symbol}' is not in the legend ({known})"
-                raise _at(name, head + 2 + r, c + 1, message)
-    width = max(map(len, drawn))
-    # Spaces at a line's end are easily lost; the world's outside is wall, if a symbol means that.
-    fill = next((symbol for symbol, cell in legend.items() if cell.wall), " ")
-    return tuple(row.ljust(width, fill) for row in drawn[first:])
-
-
-def _settle(world: World, settings: dict[str, Setting], name: str) -> World:
-    """The settings, read and checked."""
-
-    def read(key: str) -> float:
-        text, line, column = settings.get(key, ("0", 0, 0))
+    def parse(key: str) -> float:
+        if key not in settings:
+            return 0.0
+        text, line, column = settings[key]
         try:
-            value = number(text)
+            value = parse_number(text)
         except ValueError as error:
-            raise _at(name, line, column, str(error)) from None
+            raise _error_at(name, line, column, str(error)) from None
         if key != "step reward" and not 0 <= value <= 1:
-            raise _at(name, line, column, f"{key} is a probability, not {text}")
+            message = f"{key} is {text}; it must be a probability from 0 to 1"
+            raise _error_at(name, line, column, message)
         return value
 
-    wind: tuple[int, ...] = ()
-    if "wind" in settings:
-        text, line, column = settings["wind"]
-        try:
-            wind = tuple(map(_whole, text.split()))
-        except ValueError as error:
-            raise _at(name, line, column, f"wind: {error}") from None
-        if len(wind) != world.width:
-            message = f"wind takes {world.width} whole numbers, one a column, not {len(wind)}"
-            raise _at(name, line, column, message)
-    ends = any(world.legend[s].end for row in world.rows for s in row)
-    limit = DEFAULT_LIMIT_PER_CELL * len(world.places()) if ends else None
-    if "time limit" in settings:
-        text, line, column = settings["time limit"]
-        try:
-            limit = None if text == "none" else _whole(text)
-        except ValueError as error:
-            raise _at(name, line, column, f"{error} of steps, nor none") from None
-        if limit == 0:
-            raise _at(name, line, column, "a time limit takes 1 step or more")
-        if limit and not ends:
-            raise _at(name, line, column, "a world without an end is continuing: no time limit")
     world = replace(
         world,
-        title=settings.get("title", (Path(name).stem, 0, 0))[0],
-        about=settings.get("about", ("", 0, 0))[0],
-        step_reward=read("step reward"),
-        slip=read("slip"),
-        stray=read("stray"),
-        wind=wind,
-        time_limit=limit,
+        title=settings["title"].value if "title" in settings else Path(name).stem,
+        about=settings["about"].value if "about" in settings else "",
+        step_reward=parse("step reward"),
+        slip=parse("slip"),
+        stray=parse("stray"),
+        wind=_parse_wind(settings.get("wind"), world.width, name),
+        time_limit=_parse_time_limit(settings.get("time limit"), world, name),
     )
     if world.slip + world.stray > 1:
         _, line, column = settings["stray"]
-        message = "slip and stray are probabilities of one move: together 1 at most"
-        raise _at(name, line, column, message)
+        message = f"slip + stray is {world.slip + world.stray:g}; it must be 1 or less"
+        raise _error_at(name, line, column, message)
     return world
 
 
-def _check(world: World, name: str, top: int, places: dict[str, tuple[int, int]]) -> None:
-    """A start exists, and every portal that is drawn leads to cells that are drawn."""
-    drawn = {s for row in world.rows for s in row}
-    if not any(world.legend[s].start for s in drawn):
-        raise _at(name, top, 1, "the drawing has no start (S, or a symbol with 'start')")
-    for symbol in sorted(drawn):
+def _parse_wind(setting: Setting | None, width: int, name: str) -> tuple[int, ...]:
+    if setting is None:
+        return ()
+    text, line, column = setting
+    try:
+        wind = tuple(map(_parse_count, text.split()))
+    except ValueError as error:
+        raise _error_at(name, line, column, f"wind: {error}") from None
+    if len(wind) != width:
+        message = f"wind has {len(wind)} numbers; it must have {width}, one for each column"
+        raise _error_at(name, line, column, message)
+    return wind
+
+
+def _parse_time_limit(setting: Setting | None, world: World, name: str) -> int | None:
+    """Read the time limit; by default it depends on the number of cells."""
+    has_end = any(world.legend[symbol].end for row in world.rows for symbol in row)
+    if setting is None:
+        return STEPS_PER_CELL * len(world.places()) if has_end else None
+    text, line, column = setting
+    if text == "none":
+        return None
+    try:
+        limit = _parse_count(text)
+    except ValueError:
+        limit = 0
+    if limit == 0:
+        message = f"time limit is {text}; it must be none, or an integer, 1 or greater"
+        raise _error_at(name, line, column, message)
+    if not has_end:
+        message = "a world without an end is a continuing task; its time limit must be none"
+        raise _error_at(name, line, column, message)
+    return limit
+
+
+def _check_cells(
+    world: World, first_line: int, legend_positions: dict[str, Position], name: str
+) -> None:
+    """Check that the drawing has a start, and cells for every portal to lead to."""
+    symbols = {symbol for row in world.rows for symbol in row}
+    if not any(world.legend[symbol].start for symbol in symbols):
+        message = "the drawing has no start; draw an S, or a symbol with 'start' in the legend"
+        raise _error_at(name, first_line, 1, message)
+    for symbol in sorted(symbols):
         to = world.legend[symbol].to
         if to and not world.places(symbol=to):
-            message = f"'{symbol}' leads to '{to}', which is no cell of the drawing to stand on"
-            raise _at(name, *places[symbol], message)
+            message = f"'{symbol}' leads to '{to}', but the drawing has no such cell to move to"
+            raise _error_at(name, *legend_positions[symbol], message)

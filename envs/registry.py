@@ -1,4 +1,7 @@
-"""Environments by the names that people type: short names, Gymnasium ids, map files."""
+"""Finds and makes environments by name: a short name, a Gymnasium id, or a map file.
+
+A name may contain arguments: `Maze?size=9&seed=3`.
+"""
 
 import ast
 import inspect
@@ -20,23 +23,21 @@ from gymnasium.wrappers import (
 import gridcade.envs  # noqa: F401 - registers our environments
 from gridcade.envs.atari import (
     DEFAULT_PROTOCOL,
-    MNIHS_GAMES,
+    MNIH2013_GAMES,
     AtariGame,
     known_games,
+    resolve_protocol,
     rom_name,
-    settled,
 )
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, unknown
 
 ATARI = "ALE/"  # the namespace of Atari games
-
-
-class TransparentWrapper(gym.Wrapper[Any, Any, Any, Any]):
-    """A wrapper that looks on, and changes nothing: what is within has its model still."""
-
-
-UNCHANGING = (
+WORLD_ID = "gridcade/GridWorld-v0"  # of map files
+# Wrappers under which the exact model of an environment remains valid.
+TRANSPARENT_WRAPPERS = (
     OrderEnforcing,
     PassiveEnvChecker,
     RecordEpisodeStatistics,
@@ -44,93 +45,108 @@ UNCHANGING = (
     TransparentWrapper,
 )
 COMMON_ARGUMENTS = ("max_episode_steps",)
-WORLD_OPTIONS = ("observation", "pixels", "time_limit")
-# What an environment may raise over its arguments, or for want of a package.
-MISFITS = (GymnasiumError, TypeError, ValueError, LookupError, AssertionError, ImportError)
+WORLD_ARGUMENTS = ("observation", "pixels", "time_limit")
+ATARI_ARGUMENTS = ("protocol", "actions", "sticky")
+# Exceptions with which an environment may reject arguments or report a missing package.
+CREATION_ERRORS = (
+    GymnasiumError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AssertionError,
+    ImportError,
+)
 
 
 def short_names() -> dict[str, str]:
-    """Short name -> Gymnasium id: ours first, then the newest version of every other one."""
+    """Map short names to Gymnasium ids, such as `FourRooms` to `gridcade/FourRooms-v0`.
+
+    Our environments take precedence; of all others the newest version does.
+    """
     newest: dict[str, tuple[int, str]] = {}
     for id_, spec in gym.registry.items():
         if str(spec.entry_point).startswith("ale_py"):
-            continue  # a game's title means the game as Mnih saw it
-        short = f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
+            continue  # a game's title stands for our `AtariGame`
+        name = f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
         if spec.namespace == "gridcade":
             newest[spec.name] = (1 << 30, id_)
-        newest[short] = max(newest.get(short, (-1, id_)), (spec.version or 0, id_))
-    return {short: id_ for short, (_, id_) in newest.items()}
+        newest[name] = max(newest.get(name, (-1, id_)), (spec.version or 0, id_))
+    return {name: id_ for name, (_, id_) in newest.items()}
 
 
 def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
-    """`Maze?size=9` -> (`gridcade/Maze-v0`, {"size": 9}).
+    """Split a name into a Gymnasium id and arguments.
+
+    `Maze?size=9` -> (`gridcade/Maze-v0`, {"size": 9}). Keyword arguments replace those in the name.
 
     Raises:
-        InputError: no such environment, file or argument.
+        InputError: the environment, file or argument does not exist.
     """
     base, _, query = name.partition("?")
-    given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
-    given.update(arguments)
+    in_name = {key: _parse_value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+    arguments = in_name | arguments
     if base.startswith(ATARI):
         id_ = f"{base.removesuffix('-v5')}-v5"
-        rom_name(atari_title(id_))  # tells an unknown one
+        rom_name(atari_title(id_))  # raises an error if the game does not exist
     elif base in gym.registry:
         id_ = base
     elif map_file(name):
-        id_ = "gridcade/GridWorld-v0"
-        given["world"] = base
+        id_ = WORLD_ID
+        arguments["world"] = base
     elif base in (shorts := short_names()):
         id_ = shorts[base]
-    elif base in MNIHS_GAMES or base in (games := known_games()):
-        rom_name(base)  # tells that ale-py is missing
+    elif base in MNIH2013_GAMES or base in (games := known_games()):
+        rom_name(base)  # raises an error if ale-py is not installed
         id_ = f"{ATARI}{base}-v5"
     else:
+        error = unknown("environment", base, [*gym.registry, *shorts, *games, *MNIH2013_GAMES])
+        if "did you mean" in str(error):
+            raise error
         ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
-        error = unknown("environment", base, [*gym.registry, *shorts, *games, *MNIHS_GAMES])
-        raise error if "did you mean" in str(error) else unknown("environment", base, ours)
-    known = _arguments(id_)
-    for key in given:
+        raise unknown("environment", base, ours)
+    known = _argument_names(id_)
+    for key in arguments:
         if known is not None and key not in known:
             raise unknown(f"argument of {base}", key, known)
-    return id_, given
+    return id_, arguments
 
 
-def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> gym.Env[Any, Any]:
-    """Make an environment by its Gymnasium id, short name (`FourRooms`) or map file.
+def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
+    """Make an environment from a short name, a Gymnasium id or a map file.
 
     Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords.
 
     Raises:
-        InputError: no such environment, file or argument, or a value out of its range.
+        InputError: the environment, file or argument does not exist, or a value is invalid.
     """
-    id_, given = parse(name, **arguments)
-    if atari_title(id_):
-        env = AtariGame(atari_title(id_), render_mode=render_mode, **given)
-        env.spec = EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame", kwargs=given)
+    id_, arguments = parse(name, **arguments)
+    if title := atari_title(id_):
+        env = AtariGame(title, render_mode=render_mode, **arguments)
+        env.spec = EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame", kwargs=arguments)
         return env
     if render_mode is not None:
-        given["render_mode"] = render_mode
+        arguments["render_mode"] = render_mode
     try:
-        made = gym.make(id_, disable_env_checker=True, **given)
+        made: Env = gym.make(id_, disable_env_checker=True, **arguments)
     except InputError:
         raise
-    except MISFITS as error:
+    except CREATION_ERRORS as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot make the environment '{name}': {reason}") from error
-    if given.get("max_episode_steps") and id_.startswith("gridcade/"):
+    if arguments.get("max_episode_steps") and id_.startswith("gridcade/"):
         model = known_model(made)
         if model is not None and model.continuing:
-            raise InputError(f"{name} is a continuing task: it takes no time limit")
+            raise InputError(f"{name} is a continuing task; it must not have a time limit")
     return made
 
 
 def atari_title(id_: str) -> str:
-    """`ALE/Breakout-v5` -> `Breakout`; nothing for what is no Atari game."""
+    """`ALE/Breakout-v5` -> `Breakout`; an empty string if the id is not of an Atari game."""
     return id_.removeprefix(ATARI).removesuffix("-v5") if id_.startswith(ATARI) else ""
 
 
 def map_file(name: str) -> Path | None:
-    """The file of a world that was drawn by hand; None for names of environments."""
+    """The path of a map file; None if the name is that of a registered environment."""
     base = name.partition("?")[0]
     if base in gym.registry or f"gridcade/{base}-v0" in gym.registry:
         return None
@@ -138,74 +154,78 @@ def map_file(name: str) -> Path | None:
 
 
 def map_text(name: str) -> str | None:
-    """The text of a world that was drawn by hand; None for names of environments."""
+    """The content of a map file; None if the name is that of a registered environment."""
     file = map_file(name)
     return file.read_text(encoding="utf-8") if file else None
 
 
 def with_arguments(name: str, arguments: dict[str, Any]) -> str:
-    """A name with its arguments inside: `Maze`, {"size": 9} -> `Maze?size=9`."""
+    """Put arguments into a name: `Maze`, {"size": 9} -> `Maze?size=9`."""
     base, _, query = name.partition("?")
     merged = dict(parse_qsl(query, keep_blank_values=True)) | arguments
     return f"{base}?{urlencode(merged)}" if merged else base
 
 
 def with_actions_of(name: str, trained_on: str) -> str:
-    """An Atari game under a name, with the set of actions that an agent has learnt to choose from.
+    """Give an Atari game the action set of the game that an agent was trained on.
 
-    Agents have 4 actions on Breakout under Mnih's protocols, and 18 under Machado's.
+    For example, Breakout has 4 actions in Mnih's protocols and 18 in Machado's. A name that sets
+    `actions` itself is returned unchanged, as is any other environment.
+
+    Args:
+        name: the environment in which the agent is to act.
+        trained_on: the environment in which it was trained.
     """
-    id_, given = parse(name)
-    other, learnt = parse(trained_on)
-    if not atari_title(id_) or not atari_title(other) or "actions" in given:
+    id_, arguments = parse(name)
+    trained_id, trained_arguments = parse(trained_on)
+    if not atari_title(id_) or not atari_title(trained_id) or "actions" in arguments:
         return name
-    full, knows_full = (
-        settled(args.get("protocol", DEFAULT_PROTOCOL), args.get("actions")).full_actions
-        for args in (given, learnt)
+    has_all, trained_with_all = (
+        resolve_protocol(a.get("protocol", DEFAULT_PROTOCOL), a.get("actions")).full_actions
+        for a in (arguments, trained_arguments)
     )
-    if full == knows_full:
+    if has_all == trained_with_all:
         return name
-    return with_arguments(name, {"actions": "full" if knows_full else "minimal"})
+    return with_arguments(name, {"actions": "full" if trained_with_all else "minimal"})
 
 
-def known_model(env: gym.Env[Any, Any]) -> Model | None:
-    """The exact model of an environment that has one: ours, or toy_text's `P`.
+def known_model(env: Env) -> Model | None:
+    """The exact model of an environment: that of a `TabularEnv`, or `P` of a toy_text environment.
 
-    A wrapper that may change rewards, actions or observations leaves no exact model.
+    None if the environment has no model, or a wrapper may change rewards, actions or observations.
 
     Raises:
-        InputError: its `P` makes no sense, such as probabilities that do not sum to 1.
+        InputError: `P` is not a valid model; for example, probabilities do not sum to 1.
     """
-    bare = env.unwrapped
-    while env is not bare:
-        if not isinstance(env, gym.Wrapper) or not isinstance(env, UNCHANGING):
+    base = env.unwrapped
+    while env is not base:
+        if not isinstance(env, gym.Wrapper) or not isinstance(env, TRANSPARENT_WRAPPERS):
             return None
         env = env.env
-    if isinstance(model := getattr(bare, "model", None), Model):
+    if isinstance(model := getattr(base, "model", None), Model):
         return model
-    table, start = getattr(bare, "P", None), getattr(bare, "initial_state_distrib", None)
+    table, start = getattr(base, "P", None), getattr(base, "initial_state_distrib", None)
     if table is None or start is None:
         return None
-    if getattr(bare, "fickle_passenger", False):
-        return None  # Taxi's table leaves this out
+    if getattr(base, "fickle_passenger", False):
+        return None  # Taxi's table does not include this option
     try:
         return Model.from_table(table, start)
     except ValueError as error:
-        raise InputError(f"the table P of {bare} is no model: {error}") from error
+        raise InputError(f"the table P of {base} is not a valid model: {error}") from error
 
 
-def time_limit(env: gym.Env[Any, Any]) -> int | None:
-    """Steps after which an episode is cut; None: no limit."""
+def time_limit(env: Env) -> int | None:
+    """The number of steps after which episodes are truncated; None without a limit."""
     limits = [getattr(env.unwrapped, "time_limit", None)]
     while isinstance(env, gym.Wrapper):
         limits.append(env._max_episode_steps if isinstance(env, TimeLimit) else None)
         env = env.env
-    known = [limit for limit in limits if limit is not None and limit > 0]
-    return min(known, default=None)
+    return min((limit for limit in limits if limit is not None and limit > 0), default=None)
 
 
-def _value(text: str) -> Any:
-    """`9`, `0.5`, `true`, `none` as what they are; anything else as text."""
+def _parse_value(text: str) -> Any:
+    """Parse an argument: `9`, `0.5`, `true`, `none` or another Python literal; else it is text."""
     words = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
@@ -215,23 +235,23 @@ def _value(text: str) -> Any:
         return text
 
 
-def _arguments(id_: str) -> set[str] | None:
-    """The arguments an environment takes; None where anything goes."""
+def _argument_names(id_: str) -> set[str] | None:
+    """The names of an environment's arguments; None if they cannot be determined."""
     if atari_title(id_):
-        return {"protocol", "actions", "sticky"}
-    entry = gym.registry[id_].entry_point
+        return set(ATARI_ARGUMENTS)
+    entry_point = gym.registry[id_].entry_point
     try:
-        creator = load_env_creator(entry) if isinstance(entry, str) else entry
+        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     except (GymnasiumError, ImportError, AttributeError):
         return None
     if creator is None:
         return None
     parameters = inspect.signature(creator).parameters
-    named = {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    names = {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
     if id_.startswith("gridcade/"):
-        named |= set(WORLD_OPTIONS)
-        if id_ != "gridcade/GridWorld-v0":
-            named.discard("world")
-    elif len(named) < len(parameters):
-        return None
-    return (named | set(COMMON_ARGUMENTS)) - {"render_mode", "self"}
+        names |= set(WORLD_ARGUMENTS)
+        if id_ != WORLD_ID:
+            names.discard("world")
+    elif len(names) < len(parameters):
+        return None  # **kwargs accept any name
+    return (names | set(COMMON_ARGUMENTS)) - {"render_mode", "self"}

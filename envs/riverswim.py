@@ -1,41 +1,42 @@
-"""RiverSwim: a chain against the current, where the good reward is far upstream."""
+"""RiverSwim: a chain of states in which the large reward lies upstream, against the current."""
 
 from typing import Any
 
 import numpy as np
 
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.maps import World
-from gridcade.envs.tabular import Model, Outcome
+from gridcade.envs.tabular import Model, Outcome, TabularEnv
 from gridcade.errors import InputError
 
 LEFT, RIGHT = 0, 1
 ABOUT = (
-    "Strehl & Littman (2008). A continuing world: drifting left pays 0.005, and far upstream, "
-    "against the current, waits 1."
+    "Strehl & Littman (2008). A continuing task: left, with the current, pays 0.005 at the left "
+    "bank; right, against it, pays 1 at the right bank."
 )
 
 
 class RiverSwim(TabularEnv):
-    """Swim against the current (Strehl & Littman, 2008; numbers of Osband et al., 2013).
+    """RiverSwim (Strehl & Littman, 2008), with the numbers of Osband et al. (2013).
 
-    Actions: 0 left, with the current, which always succeeds; 1 right, against it: one state up with
-    probability 0.35, none with 0.6, one back with 0.05 (at the left bank: up 0.6, stay 0.4; at the
-    right bank: stay 0.6, back 0.4).
+    Actions: 0 left, with the current, always moves one state to the left. 1 right, against the
+    current, moves one state to the right with probability 0.35, stays with 0.6, and moves one state
+    to the left with 0.05. At the left bank it moves with 0.6 and stays with 0.4; at the right bank
+    it stays with 0.6 and moves to the left with 0.4.
 
-    Reward: 0.005 for left at the left bank, 1 for right at the right bank. A continuing world.
+    Reward: 0.005 for left at the left bank, 1 for right at the right bank, else 0. A continuing
+    task.
 
     Args:
-        length: states, 2 or more.
+        length: number of states, 2 or greater.
         **options: see `TabularEnv`.
 
     Raises:
-        InputError: `length` or an option is out of its range.
+        InputError: `length` or an option is invalid.
     """
 
     def __init__(self, length: int = 6, **options: Any):
         if not isinstance(length, int) or length < 2:
-            raise InputError(f"length is {length}; a river takes 2 states or more")
+            raise InputError(f"length is {length}; it must be an integer, 2 or greater")
         last = length - 1
         table: dict[int, dict[int, list[Outcome]]] = {}
         for s in range(length):

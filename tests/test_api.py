@@ -15,6 +15,7 @@ from gridcade import agents, api
 from gridcade.agents import QLearning, QLearningConfig, Schedule
 from gridcade.cli.output import show_evaluation
 from gridcade.envs import registry
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.policies import TabularPolicy, UniformPolicy
 from gridcade.exact import solver
@@ -50,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return gridcade.train("q-learning", SMALL, steps=20_000, epoch=5_000, seed=2, out=path)
 
 
-class CloseCounter(registry.TransparentWrapper):
+class CloseCounter(TransparentWrapper):
     """A wrapper that counts the calls of `close`."""
 
     closed = 0
@@ -412,6 +413,6 @@ def test_agent_keeps_its_actions_under_another_protocol() -> None:
     game = gridcade.make(contender.env)
     assert game.action_space.n == 4  # type: ignore[attr-defined]
     result = gridcade.evaluate("random", contender.env, episodes=1)
-    assert "played with 4 actions, where machado2018 has 18" in result.notes
+    assert "played with 4 actions; machado2018 has 18" in result.notes
     with pytest.raises(InputError, match=r"does not fit here: .*10 \(Output\)"):
         gridcade.load("breakout", "Pong")

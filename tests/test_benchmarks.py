@@ -11,11 +11,11 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 STUBS = """
 from functools import partial
-from side_by_side import EpisodeRunner, compare
+from side_by_side import Learner, compare
 
 def steady(rates):
     rounds = iter([0.0, *rates])  # the first one is to get warm
-    return EpisodeRunner(lambda: next(rounds), lambda: {"ms_a_step": {"all": 1 / PARTS}})
+    return Learner(lambda: next(rounds), lambda: {"ms_a_step": {"all": 1 / PARTS}})
 
 PARTS = %s
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Numbers are told as they are, in the room that there is."""
+"""Numbers are formatted briefly, with four significant digits."""
 
 import math
 
@@ -10,7 +10,7 @@ from gridcade.formatting import number, short
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [
         (None, "-"),
         (math.nan, "-"),
@@ -22,14 +22,14 @@ from gridcade.formatting import number, short
         (-2.5e9, "-2.500e+09"),
     ],
 )
-def test_numbers_of_every_size(value: float | None, told: str) -> None:
-    assert number(value) == told
+def test_numbers_of_all_magnitudes(value: float | None, text: str) -> None:
+    assert number(value) == text
 
 
 @given(st.floats(-1e300, 1e300))
-def test_a_number_read_back_is_right_to_four_digits(value: float) -> None:
+def test_a_formatted_number_has_four_correct_digits(value: float) -> None:
     assert float(number(value).replace(",", "")) == pytest.approx(value, rel=5.1e-4, abs=0)
 
 
-def test_large_counts_in_little_room() -> None:
+def test_large_counts_have_a_unit() -> None:
     assert [short(n) for n in (950, 12_300, 143_300_000, 2e9)] == ["950", "12.3k", "143.3M", "2.0G"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, Unpack, runtime_checkable
+from typing import Protocol, TypeAlias, Unpack, runtime_checkable
 
 import gymnasium as gym
 
@@ -15,6 +15,7 @@ from gridcade import agents
 from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transferable
 from gridcade.envs import registry
 from gridcade.envs.registry import make
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
@@ -25,8 +26,6 @@ from gridcade.training.run_folder import Run, find_trained, write_text
 from gridcade.training.sessions import resume, train
 
 __all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
-
-Env = gym.Env[Any, Any]
 
 BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,

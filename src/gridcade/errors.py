@@ -1,21 +1,22 @@
-"""What a person got wrong, said in one line: what, where, and the nearest right thing."""
+"""Errors for invalid user input: one line that says what is wrong, where, and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input. The command line prints the message on stderr and exits with code 2."""
+    """The user's input is invalid. The command line prints the message and exits with code 2."""
 
 
 class WriteError(InputError):
-    """Something could not be written, as on a full disk: another time it may be."""
+    """A file cannot be written, for example because the disk is full. A retry may succeed."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that is not known, with the nearest known ones."""
+    """Build the error for an unknown name; the message suggests the most similar known name."""
     names = sorted(known)
-    lower = {n.lower(): n for n in names}
-    close = [lower[n] for n in get_close_matches(name.lower(), lower, n=1, cutoff=0.5)]
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
+    by_lower_case = {n.lower(): n for n in names}
+    similar = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    suggestions = [f"did you mean {by_lower_case[n]}?" for n in similar]
+    hint = suggestions[0] if suggestions else f"known: {', '.join(names)}"
     return InputError(f"unknown {kind} '{name}'; {hint}")

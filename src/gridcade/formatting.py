@@ -1,8 +1,8 @@
-"""Numbers to be read by people."""
+"""Numbers formatted for tables and messages."""
 
 
 def number(value: float | None) -> str:
-    """A number to be read: `-13`, `0.04532`, `12,345.6`; `-` where there is none."""
+    """Format a number with about four digits: `-13`, `0.04532`, `12,345.6`; None and NaN as `-`."""
     if value is None or value != value:
         return "-"
     if value == 0 or 1e-4 <= abs(value) < 1000:
@@ -11,7 +11,7 @@ def number(value: float | None) -> str:
 
 
 def short(count: float) -> str:
-    """A large count in little room: `950`, `12.3k`, `143.3M`."""
+    """Format a count with a unit: `950`, `12.3k`, `143.3M`, `2.0G`."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.1f}{unit}"

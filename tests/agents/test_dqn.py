@@ -277,7 +277,7 @@ def test_metrics_tell_of_learning() -> None:
     found = agent.metrics()
     assert found["updates"] == agent.updates > 0
     assert np.isfinite([found["loss"], found["held_out_max_q"]]).all()
-    expected = agent.backend.values(agent._held_out).max(axis=1).mean()
+    expected = agent.backend.values(agent.held_out).max(axis=1).mean()
     assert found["held_out_max_q"] == pytest.approx(float(expected))
 
 

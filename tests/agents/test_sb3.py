@@ -46,17 +46,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "n_steps": 2,
     },
     "sb3-ppo": {"n_steps": 32, "batch_size": 16, "n_epochs": 2, "clip_range": "lin_0.2"},
-    "sb3-a2c": {"n_steps": 4, "learning_rate": "lin_0.01"},
+    "sb3-a2c": {"n_steps": 8, "learning_rate": "lin_0.01"},
 }
 SLOW = pytest.mark.slow
-STEPS = 192
+STEPS = 128
 WALL_CLOCK = ("seconds", "steps_per_second")
 ONE_FAST = [name if name == "sb3-dqn" else pytest.param(name, marks=SLOW) for name in SMALL]
 Trained = Callable[..., Run]
 
 
 def train_small(name: str, out: Path, env: str = SHORT, **options: Any) -> Run:
-    """Train with few and small updates; four epochs unless the options differ."""
+    """Train with few and small updates; three epochs unless the options differ."""
     arguments: dict[str, Any] = {
         "steps": STEPS,
         "epoch": 50,
@@ -123,13 +123,13 @@ def test_metrics_have_the_keys_of_other_agents(name: str, trained: Trained, tmp_
     q_learning = train("q-learning", WORLD, steps=1000, out=tmp_path / "run").metrics()[-1]
     own = set(agents.QLearning(2, 2).metrics())
     run = trained(name, WORLD)
+    metrics = run.metrics()
     assert run.last_checkpoint() == STEPS
-    assert [entry["steps"] for entry in run.metrics()] == [50, 100, 150, STEPS]
-    entry = run.metrics()[-1]
-    assert set(q_learning) - own <= set(entry)
-    assert entry["exact"]
-    assert entry["updates"] > 0
-    assert entry["learning_rate"] >= 0
+    assert [entry["steps"] for entry in metrics] == [50, 100, STEPS]
+    assert set(q_learning) - own <= {key for entry in metrics for key in entry}
+    assert all(entry["exact"] for entry in metrics)
+    assert metrics[-1]["updates"] > 0
+    assert metrics[-1]["learning_rate"] >= 0
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -418,7 +418,7 @@ def test_probabilities_are_those_of_the_model(name: str, trained: Trained) -> No
 
 def test_an_exact_value_lies_in_the_interval_of_its_estimate(trained: Trained) -> None:
     run = trained("sb3-ppo", WORLD)
-    result = api.evaluate(run, episodes=500, stochastic=True, confidence=0.999)
+    result = api.evaluate(run, episodes=200, stochastic=True, confidence=0.999)
     estimate, exact = result.expected_return, result.exact
     assert estimate is not None
     assert exact is not None

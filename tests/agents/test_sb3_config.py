@@ -14,25 +14,25 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from gridcade import agents
 from gridcade.agents import dqn, sb3
 from gridcade.agents.dqn import DQNConfig
-from gridcade.agents.networks import network, to_blocks
-from gridcade.agents.optimisers import MnihRMSProp
+from gridcade.agents.networks import network
+from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.sb3_model import Mnih2013CNN, build_model, mnih_rmsprop
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.training import sessions
+from gridcade.training.config import read_recipe, resolve_config
 
 WITH_PRESETS = ("sb3-dqn", "sb3-ppo", "sb3-a2c")
 
 
 def config_of(name: str, preset: str = "defaults", **hyperparameters: Any) -> Any:
-    return sessions.hyperparameters_of(agents.find(name), preset, None, hyperparameters)
+    return read_recipe(agents.find(name), preset, None, hyperparameters).hyperparameters
 
 
 @pytest.mark.parametrize("algorithm", [DQN, PPO, A2C, SAC, TD3, DDPG])
 def test_every_algorithm_is_an_agent_with_its_own_defaults(algorithm: Any) -> None:
     kind = agents.find(f"sb3-{algorithm.__name__.lower()}")
-    assert kind.config.algorithm is algorithm
-    config = kind.config()
+    config: Any = kind.config()
+    assert config.algorithm is algorithm
     for key, parameter in signature(algorithm).parameters.items():
         if hasattr(config, key) and key not in ("policy", "policy_kwargs", "device"):
             value, default = getattr(config, key), parameter.default
@@ -119,7 +119,8 @@ def test_every_preset_makes_a_model() -> None:
     [("CartPole", "vector"), ("Breakout", "two-core"), ("FourRooms", "gridworld")],
 )
 def test_the_default_preset_depends_on_the_observations(env: str, preset: str) -> None:
-    assert agents.find("sb3-ppo").preset_for(env) == preset
+    with closing(registry.make(env)) as single:
+        assert agents.find("sb3-ppo").preset_for(single.observation_space) == preset
 
 
 # ---- equal hyperparameters
@@ -134,11 +135,11 @@ EQUAL = {
 
 @pytest.mark.parametrize("preset", EQUAL)
 def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
-    ours: DQNConfig = sessions.hyperparameters_of(agents.find("dqn"), preset, None)
-    theirs = config_of("sb3-dqn", preset)
-    kinds = [agents.find("dqn"), agents.find("sb3-dqn")]
     env = EQUAL[preset]
-    runs = [sessions.settle(kind, env, preset, None, {}) for kind in kinds]
+    recipes = [read_recipe(agents.find(name), preset) for name in ("dqn", "sb3-dqn")]
+    runs = [resolve_config(recipe, env, {}) for recipe in recipes]
+    ours, theirs = recipes[0].hyperparameters, config_of("sb3-dqn", preset)
+    assert isinstance(ours, DQNConfig)
     assert len({(run.steps, run.epoch, run.envs, run.evaluation_episodes) for run in runs}) == 1
     assert theirs.gamma == ours.discount
     assert theirs.batch_size == ours.batch_size
@@ -153,7 +154,7 @@ def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
 
     # Epsilon is equal at every step from the first update on.
     with closing(registry.make(env)) as single:
-        agent: dqn.DQN = agents.find("dqn").make(single, ours, 0)
+        agent = dqn.make(single, ours, 0)
         model: Any = build_model(theirs, single, 0, total_steps=5_000_000, replay=False)
     end = ours.learn_start + ours.epsilon.steps
     for step in np.linspace(ours.learn_start, 2 * end, 50).astype(int).tolist():
@@ -167,25 +168,20 @@ def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
     ]
     assert sizes[0] == sizes[1]
     optimizers = {"adam": torch.optim.Adam, "mnih": MnihRMSProp}
-    assert type(model.policy.optimizer) is optimizers[ours.optimiser]
+    assert type(model.policy.optimizer) is optimizers[ours.optimizer]
 
 
 def test_mnih2013_cnn_computes_what_gridcades_network_does() -> None:
-    """From the same weights, once blocks are rearranged to pixels."""
+    """From the same weights; pixels are from 0 to 1, as stable-baselines3 scales them."""
     space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
-    torch.manual_seed(0)
-    ours: Any = network("2013", (4, 84, 84), 3)
+    ours = network("2013", (4, 84, 84), 3)
     theirs = Mnih2013CNN(space)
-    blocks = ours[0].weight.detach().reshape(16, 4, 4, 4, 2, 2)
-    pixels = blocks.permute(0, 1, 4, 2, 5, 3).reshape(16, 4, 8, 8)
-    state = {f"layers.{key}": value for key, value in ours[:-1].state_dict().items()}
-    theirs.load_state_dict(state | {"layers.0.weight": pixels})
-    frames = np.random.default_rng(0).integers(0, 256, (5, 4, 84, 84), dtype=np.uint8)
+    for layer, copied in zip([*ours][:-1], theirs.layers, strict=True):
+        copied.load_state_dict(layer.state_dict())
+    frames = torch.randint(0, 256, (3, 4, 84, 84), dtype=torch.uint8)
     with torch.no_grad():
-        expected = ours[:-1](torch.from_numpy(to_blocks(frames)))
-        features = theirs(torch.from_numpy(frames).float() / 255)
-    assert features.shape == (5, theirs.features_dim) == (5, 256)
-    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+        features = theirs(frames.float() / 255)
+        np.testing.assert_allclose(ours[-1](features), ours(frames), atol=1e-5)
 
 
 def test_rmsprop_on_mean_losses_takes_the_same_steps_as_on_sums() -> None:

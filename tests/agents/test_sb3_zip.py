@@ -84,7 +84,7 @@ def test_a_loaded_model_cannot_learn(tmp_path: Path) -> None:
     env = gym.make("CartPole-v1")
     A2C("MlpPolicy", env).save(tmp_path / "model.zip")
     agent: Any = api.load(tmp_path / "model.zip", env, trust=True)
-    assert agent.memory_bytes == 0
+    assert agent.memory_bytes(1) == 0
     with pytest.raises(InputError, match="cannot learn"):
         agent.set_total_steps(100)
 
@@ -118,5 +118,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for name in ("text", "other"):
         with pytest.raises(InputError, match=rf"cannot load .*{name}\.zip"):
             api.load(tmp_path / f"{name}.zip", "CartPole-v1", trust=True)
-    with pytest.raises(InputError, match=r"there is no policy|did you mean"):
+    with pytest.raises(InputError, match=r"no policy|did you mean"):
         api.load(tmp_path / "none.zip", "CartPole-v1", trust=True)

@@ -1,113 +1,136 @@
-"""`gridcade compare`, as a person meets it: words in, a study folder and exit codes out."""
+"""`gridcade compare`: arguments in, a study folder and exit codes out."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pexpect
 import pytest
 
-from gridcade.study.runner import run
-from gridcade.study.study import Entry, Study, read_study
+from gridcade.cli.main import main
+from gridcade.study import runner
 from gridcade.training.run_folder import Run
+from in_process import in_process_workers
 from waiting import wait
 
 COMMAND = [sys.executable, "-m", "gridcade.cli.main", "compare"]
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-PATIENCE = 180.0  # seconds
+TIMEOUT = 180.0  # seconds; guards against hanging only
 
 
-def compare(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]":
+def compare(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a process of its own."""
     return subprocess.run(
-        [*COMMAND, *map(str, words)],
+        [*COMMAND, *map(str, arguments)],
         cwd=folder,
         env=ENV,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
 
-def sessions(run_folder: Path) -> int:
+class Finished(NamedTuple):
+    """The exit code and the output of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Finished]
+
+
+@pytest.fixture
+def compare_in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """Run the command in this process and in `tmp_path`, without workers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(runner, "workers", in_process_workers)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(*arguments: object) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["gridcade", "compare", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Finished(code, *capsys.readouterr())
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def num_sessions(run_folder: Path) -> int:
     file = run_folder / "provenance.json"
     return len(json.loads(file.read_bytes())["sessions"]) if file.is_file() else 0
 
 
-def test_from_words_to_results_and_a_report(tmp_path: Path) -> None:
-    words = ["q-learning", "q-learning:converging", "random", "--env", "RussellNorvig4x3"]
-    words += ["--steps", "3000", "--seeds", "2", "--episodes", "20", "--preset", "watkins"]
-    said = compare(tmp_path, *words)
-    assert said.returncode == 0, said.stderr
+def test_arguments_become_results_and_a_report(tmp_path: Path) -> None:
+    arguments = ["q-learning", "q-learning:converging", "random", "--env", "RussellNorvig4x3"]
+    arguments += ["--steps", "3000", "--seeds", "2", "--episodes", "20", "--preset", "watkins"]
+    first = compare(tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
     out = tmp_path / "studies/RussellNorvig4x3-q-learning-q-learning-converging-random"
-    assert "0 of 5 tasks are done" in said.stdout
-    assert "5 of 5" in said.stdout
-    table = [line.split()[:2] for line in said.stdout.splitlines()]
+    assert "0 of 5 tasks are done" in first.stdout
+    assert "5 of 5" in first.stdout
+    lines = first.stdout.splitlines()
+    table = [line.split() for line in lines]
+    assert ["contender", "seeds", "mean", "95", "%", "interval"] in table
     for row in (["q-learning", "2"], ["q-learning:converging", "2"], ["random", "-"]):
-        assert row in table
+        assert row in [cells[:2] for cells in table]
     assert Run(out / "runs/RussellNorvig4x3/q-learning/s0").config.preset == "watkins"
     assert Run(out / "runs/RussellNorvig4x3/q-learning-converging/s1").config.preset == "converging"
 
-    assert (
-        "Scores are exact: each policy's expected return, computed from the model." in said.stdout
-    )
+    exact = "Scores are exact: each policy's expected return, computed from the model."
+    assert any(line.startswith(exact) for line in lines)
     results = json.loads((out / "results.json").read_bytes())
-    lines = said.stdout.splitlines()
-    assert ["contender", "seeds", "mean", "95", "%", "interval"] in [line.split() for line in lines]
-    assert len(results["verdicts"]) >= 3  # one a pair
+    assert len(results["verdicts"]) >= 3  # one per pair
     assert all(sentence in lines for sentence in results["verdicts"])
-
+    contenders = results["environments"]["RussellNorvig4x3"]
+    assert [seed["seed"] for seed in contenders["q-learning"]["seeds"]] == [0, 1]
     report = out / "report.html"
-    assert f"report:  {report.relative_to(tmp_path)}" in said.stdout
+    assert f"report:  {report.relative_to(tmp_path)}" in lines
     assert "q-learning:converging" in report.read_text(encoding="utf-8")
-    found = results["environments"]["RussellNorvig4x3"]
-    assert [seed["seed"] for seed in found["q-learning"]["seeds"]] == [0, 1]
-
-    entries = (
-        Entry("q-learning", preset="watkins"),
-        Entry("q-learning", "q-learning:converging", "converging"),
-    )
-    study = Study(
-        (*entries, Entry("random")), ("RussellNorvig4x3",), steps=3000, seeds=2, episodes=20
-    )
-    run(study, tmp_path / "python")  # the same from Python
-    assert (tmp_path / "python/results.json").read_bytes() == (out / "results.json").read_bytes()
 
     again = compare(tmp_path, out / "study.toml", "--out", out)
     assert again.returncode == 0, again.stderr
-    assert "tasks are done" not in again.stdout  # nothing was left to do
-    shown = again.stdout.splitlines()[:-2]  # but for the last lines, which say where
-    assert len(shown) > 5
-    assert said.stdout.splitlines()[:-2][-len(shown) :] == shown
-    assert sessions(out / "runs/RussellNorvig4x3/q-learning/s0") == 1
-
-    by_reward = compare(tmp_path, *words, "--criterion", "average-reward")
-    assert by_reward.returncode == 0, by_reward.stderr
-    assert "RussellNorvig4x3: expected average reward" in by_reward.stdout.splitlines()
-    assert read_study(out / "study.toml").criterion == "average-reward"
-    assert sessions(out / "runs/RussellNorvig4x3/q-learning/s0") == 1
-
-    other = compare(tmp_path, *(word.replace("3000", "4000") for word in words))
-    assert other.returncode == 2
-    assert other.stderr.startswith(f"gridcade: '{out}' holds another study (steps: 3000 -> 4000)")
-    assert other.stderr.count("\n") == 1
+    assert "tasks are done" not in again.stdout  # all tasks had results
+    comparison = again.stdout.splitlines()[:-2]  # without the paths of the files
+    assert len(comparison) > 5
+    assert lines[:-2][-len(comparison) :] == comparison
+    assert num_sessions(out / "runs/RussellNorvig4x3/q-learning/s0") == 1
 
 
-def begun(
-    folder: Path, steps: int, *also: str
-) -> "tuple[subprocess.Popen[str], list[str], list[Path]]":
-    """A study whose two runs have come to a checkpoint: its process, its words, its run folders."""
-    (folder / "mine.toml").write_text(
-        f'environments = ["FrozenLake-v1"]\nsteps = {steps}\nseeds = 2\nepisodes = 10\n'
-        '[[contenders]]\npolicy = "q-learning"\nenvs = 2\n'
-    )
-    words = ["mine.toml", "--jobs", "2", *also]
-    runs = [folder / f"studies/mine/runs/FrozenLake-v1/q-learning/s{seed}" for seed in range(2)]
+STUDY = """
+environments = ["FrozenLake-v1"]
+steps = 100_000
+seeds = 2
+episodes = 10
+[[contenders]]
+policy = "q-learning"
+envs = 2  # steps through Gymnasium, because compiled training ends before it can be interrupted
+"""
+RUNS = [f"studies/mine/runs/FrozenLake-v1/q-learning/s{seed}" for seed in range(2)]
+
+
+def start(folder: Path, *options: str) -> "subprocess.Popen[str]":
+    """Start the study, or continue it, and wait until both runs have made new checkpoints."""
+    (folder / "mine.toml").write_text(STUDY)
+    runs = [folder / run for run in RUNS]
+    before = [last_checkpoint(run) for run in runs]
     process = subprocess.Popen(
-        [*COMMAND, *words],
+        [*COMMAND, "mine.toml", "--jobs", "2", *options],
         cwd=folder,
         env=ENV,
         stdout=subprocess.PIPE,
@@ -116,79 +139,94 @@ def begun(
         start_new_session=True,
     )
 
-    def trained() -> bool:
-        met = all(path.is_dir() and len(Run(path).checkpoints()) > 2 for path in runs)
-        assert met or process.poll() is None, process.communicate()
-        return met
+    def training() -> bool:
+        started = all(last_checkpoint(run) > steps for run, steps in zip(runs, before, strict=True))
+        assert started or process.poll() is None, process.communicate()
+        return started
 
-    wait(trained)
-    return process, words, runs
+    wait(training)
+    return process
+
+
+def last_checkpoint(run: Path) -> int:
+    """Return the steps of a run's last checkpoint; 0 if there is none."""
+    return max(Run(run).checkpoints(), default=0) if (run / "config.toml").is_file() else 0
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.timeout(600)  # guards against hanging only
 @pytest.mark.parametrize(
-    ("backend", "signal_"),
+    ("backend", "signals"),
     [
-        ("loky", signal.SIGINT),
-        ("ray", signal.SIGINT),
-        ("dask", signal.SIGINT),
-        ("ray", signal.SIGTERM),  # of which Ray has an opinion of its own
+        ("loky", [signal.SIGINT]),
+        pytest.param("dask", [signal.SIGINT], marks=pytest.mark.slow),
+        # Ray replaces the handler of SIGTERM.
+        pytest.param("ray", [signal.SIGINT, signal.SIGTERM], marks=pytest.mark.slow),
     ],
 )
-def test_a_study_that_is_interrupted_goes_on(
-    backend: str, signal_: signal.Signals, tmp_path: Path
+def test_an_interrupted_study_continues(
+    backend: str, signals: list[signal.Signals], tmp_path: Path
 ) -> None:
-    process, words, runs = begun(tmp_path, 150_000, "--backend", backend)
-    if signal_ == signal.SIGINT:
-        os.killpg(process.pid, signal_)  # as a terminal does: the workers are interrupted too
-    else:
-        process.send_signal(signal_)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "gridcade: stopped; the same command goes on from here"
-    assert "Traceback" not in err
-    told = (tmp_path / "studies/mine/tasks").rglob("state.json")
-    assert [json.loads(file.read_bytes())["phase"] for file in told] == ["stopped"] * 2
-    stopped = [Run(path).last_checkpoint() for path in runs]
-    assert all(0 < steps < 150_000 for steps in stopped)
-    time.sleep(2)
-    assert [Run(path).last_checkpoint() for path in runs] == stopped  # nobody works on
+    runs = [tmp_path / run for run in RUNS]
+    for number in signals:
+        process = start(tmp_path, "--backend", backend)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does, which interrupts workers too
+        else:
+            process.send_signal(number)
+        _, err = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == 130, err
+        assert err.splitlines()[-1] == "gridcade: stopped; the same command goes on from here"
+        assert "Traceback" not in err
+        files = (tmp_path / "studies/mine/tasks").rglob("state.json")
+        states = [json.loads(file.read_bytes()) for file in files]
+        assert [state["phase"] for state in states] == ["stopped"] * 2
+        stopped = [last_checkpoint(run) for run in runs]
+        assert all(0 < steps < 100_000 for steps in stopped)
+        wait(lambda: not any(is_alive(state["pid"]) for state in states))  # noqa: B023
+        assert [last_checkpoint(run) for run in runs] == stopped
 
-    said = compare(tmp_path, *words[:3])  # whoever worked on it before
-    assert said.returncode == 0, said.stderr
-    assert [sessions(path) for path in runs] == [2, 2]
-    assert [Run(path).last_checkpoint() for path in runs] == [150_000, 150_000]
-    study = Study((Entry("q-learning", envs=2),), ("FrozenLake-v1",), 150_000, None, 2, 10)
-    run(study, tmp_path / "whole", jobs=2)
-    results = tmp_path / "studies/mine/results.json"
-    assert results.read_bytes() == (tmp_path / "whole/results.json").read_bytes()
+    finished = compare(tmp_path, "mine.toml", "--jobs", "2")  # with any backend
+    assert finished.returncode == 0, finished.stderr
+    assert [num_sessions(run) for run in runs] == [len(signals) + 1] * 2
+    assert [last_checkpoint(run) for run in runs] == [100_000] * 2
 
 
-def test_a_study_whose_command_was_killed_is_taken_over(tmp_path: Path) -> None:
-    """Its workers live on and train, as a cluster's would, until the same command comes."""
-    process, words, runs = begun(tmp_path, 300_000)
+@pytest.mark.slow
+def test_a_study_continues_after_its_command_was_killed(tmp_path: Path) -> None:
+    """Its workers continue to train, as those of a cluster would, until the command runs again."""
+    runs = [tmp_path / run for run in RUNS]
+    process = start(tmp_path)
     with process:
         process.kill()
         process.wait()
-        left = [Run(path).last_checkpoint() for path in runs]
-        wait(lambda: all(Run(p).last_checkpoint() > at for p, at in zip(runs, left, strict=True)))
-        said = compare(tmp_path, *words)
-        os.killpg(process.pid, signal.SIGKILL)  # the workers, idle now
-    assert said.returncode == 0, said.stderr
-    assert [sessions(path) for path in runs] == [2, 2]
-    assert [Run(path).last_checkpoint() for path in runs] == [300_000, 300_000]
+        left = [last_checkpoint(run) for run in runs]
+        wait(lambda: all(last_checkpoint(r) > n for r, n in zip(runs, left, strict=True)))
+        finished = compare(tmp_path, "mine.toml", "--jobs", "2")
+        os.killpg(process.pid, signal.SIGKILL)  # the workers, which are idle now
+    assert finished.returncode == 0, finished.stderr
+    assert [num_sessions(run) for run in runs] == [2, 2]
+    assert [last_checkpoint(run) for run in runs] == [100_000, 100_000]
 
 
-def test_what_failed_is_told_and_the_exit_code_too(tmp_path: Path) -> None:
+def test_a_failed_task_is_reported_with_exit_code_1(
+    compare_in_process: Command, tmp_path: Path
+) -> None:
     (tmp_path / "mine.toml").write_text(
         'environments = ["CartPole"]\nsteps = 1000\nseeds = 1\nepisodes = 5\n'
         '[[contenders]]\npolicy = "random"\n'
         '[[contenders]]\npolicy = "dqn"\n[contenders.hyperparameters]\n'
         "learning_rate = 1e30\nlearn_start = 100\nhidden = [8]\nheld_out = 3\n"
     )
-    said = compare(tmp_path, "mine.toml", "--out", "out")
-    assert said.returncode == 1
-    (line,) = said.stderr.splitlines()
+    finished = compare_in_process("mine.toml", "--out", "out")
+    assert finished.code == 1
+    (line,) = finished.err.splitlines()
     assert line.startswith("gridcade: CartPole dqn seed 0 failed: the loss is ")
     results = json.loads((tmp_path / "out/results.json").read_bytes())
     assert results["failures"] == [{"contender": "dqn", "env": "CartPole", "seed": 0}]
@@ -196,16 +234,16 @@ def test_what_failed_is_told_and_the_exit_code_too(tmp_path: Path) -> None:
     assert (tmp_path / "out/tasks/CartPole/dqn/s0/error-1.txt").read_text().startswith("Traceback")
 
 
-def test_a_terminal_shows_what_runs(tmp_path: Path) -> None:
-    words = ["q-learning", "--env", "FourRooms", "--minutes", "0.2", "--seeds", "2", "--jobs", "2"]
+def test_a_terminal_shows_the_progress_of_running_tasks(tmp_path: Path) -> None:
+    arguments = ["q-learning", "--env", "FourRooms", "--minutes", "0.05", "--seeds", "2"]
     child = pexpect.spawn(
         COMMAND[0],
-        [*COMMAND[1:], *words],
+        [*COMMAND[1:], *arguments, "--jobs", "2"],
         cwd=tmp_path,
         env=ENV | {"TERM": "xterm-256color"},
         encoding="utf-8",
         dimensions=(24, 100),
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     child.expect("FourRooms q-learning seed 1 .*training .*steps")
     child.expect("2 running  0 done  0 waiting  0 failed")
@@ -216,29 +254,27 @@ def test_a_terminal_shows_what_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
-        (["random"], "a study takes one or more environments"),
-        (["q-learning", "--env", "FourRooms"], "a study takes steps, minutes, or both"),
-        (["q-learnin", "--env", "FourRooms", "--steps", "9"], "did you mean q-learning?"),
-        (["q-learning", "--env", "FourRooms", "--steps", "0"], "steps is 0"),
+        (["random"], "environments is empty"),
+        (["q-learning", "--env", "FourRooms"], "needs steps, minutes, or both"),
         (["random", "--env", "Maze", "--env.size", "9"], "--env 'Maze?size=9'"),
-        (["mine.toml"], "cannot read 'mine.toml'"),
-        (["mine.toml", "--seeds", "3"], "leave out --seeds"),
-        (["random", "--env", "FourRooms", "--address", "head:1"], "--backend ray or dask"),
+        (["mine.toml", "--seeds", "3"], "remove --seeds"),
     ],
 )
-def test_bad_input_leaves_nothing(words: list[str], said: str, tmp_path: Path) -> None:
-    found = compare(tmp_path, *words)
-    assert found.returncode == 2
-    assert said in found.stderr
-    assert found.stderr.startswith("gridcade: ")
-    assert found.stderr.count("\n") == 1
+def test_bad_input_is_one_line_with_exit_code_2(
+    arguments: list[str], message: str, compare_in_process: Command, tmp_path: Path
+) -> None:
+    finished = compare_in_process(*arguments)
+    assert finished.code == 2
+    assert message in finished.err
+    assert finished.err.startswith("gridcade: ")
+    assert finished.err.count("\n") == 1
     assert not any(tmp_path.iterdir())
 
 
-def test_help_shows_how(tmp_path: Path) -> None:
-    said = compare(tmp_path, "--help")
-    assert said.returncode == 0
-    assert "gridcade compare study.toml --backend dask" in said.stdout
-    assert "None" not in said.stdout
+def test_help_shows_examples(compare_in_process: Command) -> None:
+    finished = compare_in_process("--help")
+    assert finished.code == 0
+    assert "gridcade compare study.toml --backend dask" in finished.out
+    assert "None" not in finished.out

@@ -1,4 +1,4 @@
-"""Environments are found by what people type, and what is missing is named."""
+"""The registry: names, arguments, map files, exact models and time limits."""
 
 import sys
 from pathlib import Path
@@ -8,13 +8,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridcade.envs import registry
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.maps import MAPS
 from gridcade.envs.maze import Maze
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import UniformPolicy
@@ -22,7 +23,7 @@ from gridcade.evaluation.policies import UniformPolicy
 DRAWING = "title: Mine\nmap:\nS.G\n"
 
 
-def made(name: str, **arguments: Any) -> TabularEnv:
+def make_tabular(name: str, **arguments: Any) -> TabularEnv:
     env = registry.make(name, **arguments).unwrapped
     assert isinstance(env, TabularEnv)
     return env
@@ -35,39 +36,40 @@ def made(name: str, **arguments: Any) -> TabularEnv:
         ("gridcade/FourRooms", "gridcade/FourRooms-v0"),
         ("gridcade/FourRooms-v0", "gridcade/FourRooms-v0"),
         ("FrozenLake", "FrozenLake-v1"),
-        ("CartPole", "CartPole-v1"),  # the newest
+        ("CartPole", "CartPole-v1"),  # the newest version
         ("CartPole-v0", "CartPole-v0"),
         ("Maze?", "gridcade/Maze-v0"),
     ],
 )
-def test_short_names_and_ids_are_found(name: str, id_: str) -> None:
+def test_short_names_and_ids_are_parsed(name: str, id_: str) -> None:
     assert registry.parse(name) == (id_, {})
 
 
-def test_every_environment_of_ours_has_a_short_name() -> None:
+def test_each_of_our_environments_has_a_short_name() -> None:
     ours = [spec for spec in gym.registry.values() if spec.namespace == "gridcade"]
     assert len(ours) == len(list(MAPS.glob("*.txt"))) + 3
     shorts = registry.short_names()
     for spec in ours:
         assert shorts[spec.name] == shorts[f"gridcade/{spec.name}"] == spec.id
-        assert made(spec.name).world == gym.make(spec.id).unwrapped.world  # type: ignore[attr-defined]
+        assert make_tabular(spec.name).world == gym.make(spec.id).unwrapped.world  # type: ignore[attr-defined]
 
 
-def test_arguments_in_a_name_are_read_as_what_they_are() -> None:
+def test_arguments_in_a_name_are_parsed_by_type() -> None:
     text = "Maze?size=9&loops=0.5&time_limit=none&observation=one_hot"
     given = {"size": 9, "loops": 0.5, "time_limit": None, "observation": "one_hot"}
     assert registry.parse(text) == ("gridcade/Maze-v0", given)
-    env, expected = made(text), Maze(size=9, loops=0.5, observation="one_hot")
+    env, expected = make_tabular(text), Maze(size=9, loops=0.5, observation="one_hot")
     assert env.world == expected.world
     assert env.observation_space == expected.observation_space
     _, given = registry.parse("FrozenLake?is_slippery=False&desc=['SG']")
     assert given == {"is_slippery": False, "desc": ["SG"]}
 
 
-def test_keywords_win_over_the_name() -> None:
+def test_keywords_replace_arguments_in_the_name() -> None:
     assert registry.parse("Maze?size=9&seed=1", size=4)[1] == {"size": 4, "seed": 1}
 
 
+@settings(max_examples=40)
 @given(
     st.fixed_dictionaries(
         {},
@@ -79,15 +81,15 @@ def test_keywords_win_over_the_name() -> None:
         },
     )
 )
-def test_arguments_put_into_a_name_are_read_back(arguments: dict[str, Any]) -> None:
+def test_arguments_put_into_a_name_are_parsed_again(arguments: dict[str, Any]) -> None:
     name = registry.with_arguments("Maze?seed=3", arguments)
     assert registry.parse(name) == ("gridcade/Maze-v0", {"seed": 3, **arguments})
 
 
-def test_a_map_file_is_a_world(tmp_path: Path) -> None:
+def test_a_map_file_is_an_environment(tmp_path: Path) -> None:
     for file in (tmp_path / "mine.txt", tmp_path / "without_suffix"):
         file.write_text(DRAWING, encoding="utf-8")
-        env = made(f"{file}?time_limit=7")
+        env = make_tabular(f"{file}?time_limit=7")
         assert env.world.title == "Mine"
         assert env.time_limit == 7
         assert registry.map_file(f"{file}?time_limit=7") == file
@@ -95,7 +97,7 @@ def test_a_map_file_is_a_world(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("FourRoms", "unknown environment 'FourRoms'; did you mean FourRooms?"),
         ("maze", "unknown environment 'maze'; did you mean Maze?"),
@@ -107,11 +109,11 @@ def test_a_map_file_is_a_world(tmp_path: Path) -> None:
         ("Maze?render_mode=human", "unknown argument of Maze 'render_mode'"),
         ("FourRooms?world=Maze", "unknown argument of FourRooms 'world'"),
         ("FrozenLake?map_nam=8x8", "unknown argument of FrozenLake 'map_nam'; did you mean map_"),
-        ("Maze?size=1", "size is 1; a maze takes 2 rooms a side or more"),
-        ("Maze?size", "size is ; a maze takes"),
-        ("Maze?size={[]}", "a maze takes"),
-        ("Maze?size=" + "-" * 9000 + "1", "a maze takes 2 rooms"),
-        ("RiverSwim?time_limit=9", "a continuing world"),
+        ("Maze?size=1", "size is 1; it must be an integer, 2 or greater"),
+        ("Maze?size", "size is ; it must be an integer"),
+        ("Maze?size={[]}", "size is {[]}; it must be an integer"),
+        ("Maze?size=" + "-" * 9000 + "1", "it must be an integer, 2 or greater"),
+        ("RiverSwim?time_limit=9", "a continuing task"),
         ("FrozenLake?map_name=9x9", "cannot make the environment 'FrozenLake?map_name=9x9'"),
         ("FrozenLake?desc=3", "cannot make the environment"),
         ("Maze?max_episode_steps=x", "cannot make the environment"),
@@ -119,13 +121,13 @@ def test_a_map_file_is_a_world(tmp_path: Path) -> None:
         ("nowhere.txt", "cannot read the map nowhere.txt"),
     ],
 )
-def test_what_cannot_be_made_is_told(name: str, told: str) -> None:
+def test_an_invalid_name_or_argument_is_an_input_error(name: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         registry.make(name)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_mistake_in_a_map_file_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_mistake_in_a_map_file_is_reported_with_line_and_column(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("S.?G", encoding="utf-8")
     with pytest.raises(InputError, match=r"mine\.txt, line 1, column 3: '\?' is not in the legend"):
@@ -133,7 +135,7 @@ def test_a_mistake_in_a_map_file_is_told_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["LunarLander", "LunarLander?gravity=-9"])
-def test_a_missing_package_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_an_input_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
     monkeypatch.setitem(sys.modules, "Box2D", None)
@@ -142,7 +144,7 @@ def test_a_missing_package_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", ["FrozenLake", "CliffWalking", "Taxi", "FrozenLake?map_name=8x8"])
-def test_the_model_of_a_toy_text_world_is_its_table(name: str) -> None:
+def test_the_model_of_a_toy_text_environment_is_its_table(name: str) -> None:
     env = registry.make(name)
     model = registry.known_model(env)
     assert model is not None
@@ -157,7 +159,7 @@ def test_the_model_of_a_toy_text_world_is_its_table(name: str) -> None:
             assert {(s_next, r, end): p for p, s_next, r, end in outcomes} == theirs
 
 
-def test_our_model_is_the_environments_own() -> None:
+def test_the_model_of_a_tabular_environment_is_its_own() -> None:
     env = registry.make("FourRooms")
     assert registry.known_model(env) is env.unwrapped.model  # type: ignore[attr-defined]
 
@@ -167,17 +169,19 @@ def test_an_environment_without_a_table_has_no_known_model(name: str) -> None:
     assert registry.known_model(registry.make(name)) is None
 
 
-def test_a_table_that_is_no_model_is_an_input_error() -> None:
+def test_an_invalid_table_is_an_input_error() -> None:
     env = registry.make("FrozenLake")
     bare: Any = env.unwrapped
     bare.P[3][1] = [(0.5, 0, 0.0, False)]
-    with pytest.raises(InputError, match="no model: state 3, action 1: probabilities sum"):
+    with pytest.raises(
+        InputError, match="not a valid model: state 3, action 1: the probabilities sum"
+    ):
         registry.known_model(env)
 
 
 @pytest.mark.parametrize("limit", [7, 300])
-def test_the_time_limit_of_a_wrapper_counts(limit: int) -> None:
-    """An environment of one's own, without a spec or with another limit in it."""
+def test_the_shortest_time_limit_of_environment_and_wrapper_counts(limit: int) -> None:
+    """For an environment without a spec, and for one that has another limit in it."""
     for inner in (Maze(size=3), gym.make("FrozenLake-v1")):
         env = TimeLimit(inner, limit)
         shortest = min(limit, known) if (known := registry.time_limit(inner)) else limit
@@ -199,28 +203,32 @@ def test_the_time_limit_of_a_wrapper_counts(limit: int) -> None:
         ("RiverSwim", None),
     ],
 )
-def test_the_time_limit_is_the_one_that_cuts_an_episode(name: str, limit: int | None) -> None:
+def test_time_limit_is_the_step_in_which_an_episode_is_truncated(
+    name: str, limit: int | None
+) -> None:
     env = registry.make(name)
     assert registry.time_limit(env) == limit
     if name.startswith(("FourRooms", "RiverSwim")) and limit:
         env.reset(seed=0)
-        cuts = [bool(env.step(0)[3]) for _ in range(limit)]  # up, or left: no end that way
-        assert cuts == [False] * (limit - 1) + [True]
+        truncated = [
+            bool(env.step(0)[3]) for _ in range(limit)
+        ]  # up, or left: there is no end in that direction
+        assert truncated == [False] * (limit - 1) + [True]
 
 
 class Doubled(gym.RewardWrapper[Any, Any]):
-    """Pays twice the reward."""
+    """Doubles the reward."""
 
     def reward(self, reward: Any) -> Any:
         return 2 * reward
 
 
-def test_what_is_wrapped_has_no_exact_model_unless_nothing_changes() -> None:
-    """A model that forgets a wrapper would put wrong numbers beside right estimates."""
+def test_a_wrapper_that_may_change_something_hides_the_exact_model() -> None:
+    """Otherwise evaluations would show exact values of another task beside their estimates."""
     world = registry.make("CliffWalk")
     assert registry.known_model(world) is not None
     assert registry.known_model(RecordEpisodeStatistics(world)) is not None
-    assert registry.known_model(registry.TransparentWrapper(world)) is not None
+    assert registry.known_model(TransparentWrapper(world)) is not None
     assert registry.known_model(Doubled(world)) is None
     assert registry.known_model(RecordEpisodeStatistics(Doubled(world))) is None
     result = evaluate_policy(UniformPolicy(4), Doubled(world), episodes=5)
@@ -228,7 +236,7 @@ def test_what_is_wrapped_has_no_exact_model_unless_nothing_changes() -> None:
     assert result.expected_return is not None
 
 
-def test_a_table_that_leaves_something_out_is_no_model() -> None:
+def test_an_incomplete_table_is_not_a_model() -> None:
     assert registry.known_model(registry.make("Taxi")) is not None
     assert registry.known_model(registry.make("Taxi?fickle_passenger=true")) is None
 
@@ -246,6 +254,6 @@ def test_a_file_does_not_hide_a_world_of_the_same_name(
     assert model.num_states == 104
 
 
-def test_continuing_worlds_take_no_time_limit_of_gymnasiums_either() -> None:
-    with pytest.raises(InputError, match="is a continuing task: it takes no time limit"):
+def test_a_continuing_task_rejects_max_episode_steps() -> None:
+    with pytest.raises(InputError, match="is a continuing task; it must not have a time limit"):
         registry.make("RiverSwim?max_episode_steps=50")

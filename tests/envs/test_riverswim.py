@@ -1,4 +1,4 @@
-"""RiverSwim's model has the published numbers."""
+"""RiverSwim: the model has the published numbers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from gridcade.errors import InputError
 
 
 @pytest.mark.parametrize("length", [2, 3, 6, 20])
-def test_the_model_is_that_of_the_papers(length: int) -> None:
+def test_the_model_has_the_numbers_of_the_papers(length: int) -> None:
     env, last = RiverSwim(length=length), length - 1
     assert set(env.P) == set(range(length))
     for s, row in env.P.items():
@@ -27,7 +27,7 @@ def test_the_model_is_that_of_the_papers(length: int) -> None:
     assert env.time_limit is None
 
 
-def test_the_drawing_is_a_row_of_the_states() -> None:
+def test_the_states_are_drawn_in_a_row() -> None:
     env = RiverSwim(length=4, observation="coordinates", render_mode="ansi")
     assert [tuple(env.encode(s)) for s in range(4)] == [(0, 0), (0, 1), (0, 2), (0, 3)]
     env.reset(seed=0)
@@ -35,14 +35,14 @@ def test_the_drawing_is_a_row_of_the_states() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ({"length": 1}, "length is 1; a river takes 2 states or more"),
+        ({"length": 1}, "length is 1; it must be an integer, 2 or greater"),
         ({"length": 2.0}, "length is 2.0"),
         ({"length": "long"}, "length is long"),
-        ({"time_limit": 100}, "RiverSwim is a continuing world: it takes no time limit"),
+        ({"time_limit": 100}, "RiverSwim is a continuing task; it must not have a time limit"),
     ],
 )
-def test_a_bad_argument_is_an_input_error(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_an_invalid_argument_is_an_input_error(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         RiverSwim(**arguments)

@@ -136,11 +136,12 @@ def test_tabular_policy_samples_by_its_probabilities() -> None:
     policy = TabularPolicy(table, seed=1)
     assert isinstance(policy, Policy)
     states = rng.integers(3, size=DRAWS)
-    actions, inner = policy.predict(states, "inner", np.ones(DRAWS, bool), deterministic=True)
-    assert inner == "inner"
-    for state in range(3):
-        shares = np.bincount(actions[states == state], minlength=4) / (states == state).sum()
-        assert np.abs(shares - table[state]).max() < 5 * np.sqrt(0.25 / 9_000)
+    state = (np.zeros(1),)
+    actions, inner = policy.predict(states, state, np.ones(DRAWS, bool), deterministic=True)
+    assert inner is state
+    for s in range(3):
+        shares = np.bincount(actions[states == s], minlength=4) / (states == s).sum()
+        assert np.abs(shares - table[s]).max() < 5 * np.sqrt(0.25 / 9_000)
     np.testing.assert_array_equal(TabularPolicy(table, seed=1).predict(states)[0], actions)
     assert np.ndim(policy.predict(2)[0]) == 0
     assert np.ndim(policy.predict(np.int64(2))[0]) == 0

@@ -383,7 +383,7 @@ def test_large_cost_that_is_avoided_does_not_blur_the_values(cost: float) -> Non
     assert solver.solve(model, "average-reward").value == pytest.approx(1 / 2)
 
 
-@pytest.mark.parametrize("factor", [1e-9, 1e-3, 1e9])
+@pytest.mark.parametrize("factor", [1e-9, 1e9])
 def test_values_scale_with_the_rewards(factor: float) -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,11 +166,13 @@ def test_a_time_limit_of_our_own_truncates_at_its_step() -> None:
     assert truncated.sum() == 6
 
 
-def test_the_loop_acts_then_lets_the_agent_learn_then_hands_over_the_step() -> None:
+@pytest.mark.parametrize("overlap", [False, True])
+def test_the_agent_updates_after_it_observed_or_while_the_environments_step(overlap: bool) -> None:
     with closing(vector("FrozenLake-v1", 2)) as envs:
         agent = Scripted(np.zeros((40, 2), dtype=np.int64))
-        taken = run(Experience(envs, seed=0), agent, 40)
-    assert agent.calls == ["act", "update", "observe"] * 40
+        taken = [*islice(Experience(envs, seed=0).steps(agent, overlap), 40)]
+    order = ["act", "update", "observe"] if overlap else ["act", "observe", "update"]
+    assert agent.calls == order * 40
     assert all(a is b for a, b in zip(taken, agent.steps, strict=True))
     assert all(seen is step.observations for seen, step in zip(agent.seen, taken, strict=True))
     assert all(a.current is b.observations for a, b in pairwise(taken))
@@ -214,7 +216,7 @@ def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
         run(experience, Scripted(np.ones((30, 2), dtype=np.int64)), 30)
     with closing(vector("FourRooms?time_limit=13", 2)) as others:
         elsewhere = Experience(others, seed=0)
-        with pytest.raises(ValueError, match="an episode that was going on ends"):
+        with pytest.raises(ValueError, match="an episode that was running ends"):
             elsewhere.load_env_state(experience.env_state())
 
 
@@ -275,26 +277,25 @@ def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr("gridcade.envs.atari.EPISODES_PER_SEED", 3)
     rng = np.random.default_rng(0)
 
-    class Short(Experience):
+    played = Experience(envs := make_vector(name, 3), 5)
+    wait = envs.step_wait  # type: ignore[attr-defined]
+
+    def cut() -> Any:
         """One step in ten ends a game."""
+        observations, rewards, terminated, truncated, info = wait()
+        return observations, rewards, terminated | (rng.random(3) < 0.1), truncated, info
 
-        def _take(self, actions: Any) -> Any:
-            received = list(super()._take(actions))
-            ended = rng.random(len(actions)) < 0.1
-            self._current = self._restart(self._current, ended & ~(received[2] | received[3]))
-            return received
-
-    played = Short(make_vector(name, 3), 5)
+    monkeypatch.setattr(envs, "step_wait", cut)
     steps = played.steps(Random(4))
     for _ in range(40):
         next(steps)
-    assert max(played.env_state()["numbers"]) > 3
+    assert max(played.env_state()["episodes"]) > 3
     elsewhere = Experience(make_vector(name, 3), 5)
     others = elsewhere.steps(Random(4))
     for _ in range(7):
         next(others)
     elsewhere.load_env_state(played.env_state())
-    np.testing.assert_array_equal(elsewhere._current, played._current)
+    np.testing.assert_array_equal(elsewhere.current, played.current)
 
 
 class Random:

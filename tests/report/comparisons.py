@@ -1,4 +1,4 @@
-"""Comparisons to report on: a real one, and made-up ones of any scores."""
+"""Comparisons for tests: a real one, and made-up ones with any scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import gridcade
-from gridcade.study.comparison import Comparison, Failure, Outcome
-from gridcade.study.study import Criterion, Entry, Study
+from gridcade.study.comparison import Comparison, Failure, RunResult
+from gridcade.study.study import ContenderSpec, Criterion, Study
 from gridcade.training.config import to_dict
 
-Runs = Sequence[float] | float  # of seeds 0, 1, …; a number alone is a fixed policy's
+Runs = Sequence[float] | float  # scores of the seeds 0, 1, …; or the score of a fixed policy
+Scores = Mapping[str, Mapping[str, Runs]]  # environment -> contender -> runs
 
 FIXED = ("random", "optimal")
 
@@ -28,8 +29,8 @@ def evaluation(
     exact: float | None = None,
     optimum: float | None = None,
 ) -> dict[str, Any]:
-    """An evaluation whose expected return is a value, and its average reward `reward` times it."""
-    known = {
+    """Return an evaluation with this expected return, and `reward` times it as average reward."""
+    exact_values = {
         "expected_return": None if continuing else exact,
         "average_reward": exact,
         "optimal_return": None if continuing else optimum,
@@ -40,13 +41,13 @@ def evaluation(
         "confidence": 0.95,
         "expected_return": None if continuing else estimate(value, half),
         "average_reward": estimate(reward * value, half),
-        "exact": known if exact is not None else None,
+        "exact": exact_values if exact is not None else None,
     }
 
 
 def epochs(values: Sequence[float | None], seconds: float = 1.0) -> tuple[dict[str, Any], ...]:
-    """Metrics of a training whose evaluations came to these; None: an epoch without one."""
-    made = []
+    """Return metrics of training with these evaluations; None: an epoch without evaluation."""
+    metrics = []
     for number, value in enumerate(values, 1):
         entry: dict[str, Any] = {
             "steps": 1000 * number,
@@ -55,59 +56,61 @@ def epochs(values: Sequence[float | None], seconds: float = 1.0) -> tuple[dict[s
             "training_average_reward": float(number),
         }
         greedy = {"return_mean": value, "average_reward_mean": value}
-        made.append(entry | (greedy if value is not None else {}))
-    return tuple(made)
+        metrics.append(entry | (greedy if value is not None else {}))
+    return tuple(metrics)
 
 
 def made_up(
-    scores: Mapping[str, Mapping[str, Runs]],
+    scores: Scores,
     *,
     metrics: Sequence[float | None] = (0.1, 0.5, 0.9),
     criterion: Criterion = "return",
     failures: Sequence[Failure] = (),
-    **about: Any,
+    **options: Any,
 ) -> Comparison:
-    """A comparison of these scores: environment -> contender -> one a seed, or one alone.
-
-    `about` goes to `evaluation`.
-    """
+    """Return a comparison with these scores; `options` are arguments of `evaluation`."""
     labels = list(dict.fromkeys(label for runs in scores.values() for label in runs))
     fixed = [n for n in labels if any(isinstance(r.get(n), float) for r in scores.values())]
-    entries = [Entry("random" if label in fixed else "q-learning", name=label) for label in labels]
-    outcomes = {
+    contenders = [
+        ContenderSpec("random" if label in fixed else "q-learning", name=label) for label in labels
+    ]
+    results = {
         env: {
             label: tuple(
-                Outcome(seed, evaluation(value, **about), epochs(metrics))
+                RunResult(seed, evaluation(value, **options), epochs(metrics))
                 for seed, value in enumerate(runs)
             )
             if isinstance(runs, Sequence)
-            else (Outcome(None, evaluation(runs, **about), policy="random"),)
-            for label, runs in contenders.items()
+            else (RunResult(None, evaluation(runs, **options), policy="random"),)
+            for label, runs in by_contender.items()
         }
-        for env, contenders in scores.items()
+        for env, by_contender in scores.items()
     }
-    study = Study(tuple(entries), tuple(scores), steps=3000, criterion=criterion)
-    return Comparison(study, outcomes, tuple(failures))
+    study = Study(tuple(contenders), tuple(scores), steps=3000, criterion=criterion)
+    return Comparison(study, results, tuple(failures))
 
 
 def real(folder: Path, env: str = "FourRooms", seeds: int = 2) -> Comparison:
-    """Q-learning after a few thousand steps, random play and the optimum."""
-    study = Study(
-        (Entry("q-learning"), *map(Entry, FIXED)), (env,), steps=4000, seeds=seeds, episodes=10
-    )
-    about: dict[str, Any] = {"episodes": study.episodes, "seed": study.evaluation_seed}
-    learnt = []
+    """Compare Q-learning after a few thousand steps, random play and the optimum."""
+    contenders = (ContenderSpec("q-learning"), *map(ContenderSpec, FIXED))
+    study = Study(contenders, (env,), steps=4000, seeds=seeds, episodes=10)
+    options: dict[str, Any] = {"episodes": study.episodes, "seed": study.evaluation_seed}
+    trained = []
     for seed in range(seeds):
         run = gridcade.train("q-learning", env, seed=seed, steps=4000, out=folder / f"s{seed}")
         sessions = json.loads((run.path / "provenance.json").read_bytes())["sessions"]
-        found = gridcade.evaluate(run, **about).as_dict()
-        learnt.append(
-            Outcome(
-                seed, found, tuple(run.metrics()), to_dict(run.config), tuple(sessions), run.path
+        trained.append(
+            RunResult(
+                seed,
+                gridcade.evaluate(run, **options).as_dict(),
+                tuple(run.metrics()),
+                to_dict(run.config),
+                tuple(sessions),
+                run.path,
             )
         )
-    outcomes = {"q-learning": tuple(learnt)} | {
-        name: (Outcome(None, gridcade.evaluate(name, env, **about).as_dict(), policy=name),)
+    results = {"q-learning": tuple(trained)} | {
+        name: (RunResult(None, gridcade.evaluate(name, env, **options).as_dict(), policy=name),)
         for name in FIXED
     }
-    return Comparison(study, {env: outcomes})
+    return Comparison(study, {env: results})

@@ -1,10 +1,16 @@
-"""Published Atari scores: known rows, the paper's own percentages, and titles that ale-py knows."""
+"""Published Atari scores: known rows, the paper's percentages, and names of games."""
 
 import pytest
 
-from gridcade.envs.atari import MNIHS_GAMES, known_games
+from gridcade.envs.atari import MNIH2013_GAMES, known_games
 from gridcade.errors import InputError
-from gridcade.report.atari_scores import Mnih2013, Nature2015, normalised, published, scores
+from gridcade.report.atari_scores import (
+    Mnih2013,
+    Nature2015,
+    atari_scores,
+    normalized_score,
+    published_scores,
+)
 
 # The last column of Extended Data Table 2 (Mnih et al. 2015), in per cent.
 PRINTED = {
@@ -61,7 +67,7 @@ PRINTED = {
 
 
 def test_known_rows() -> None:
-    breakout, qbert = scores("Breakout"), scores("Qbert")
+    breakout, qbert = atari_scores("Breakout"), atari_scores("Qbert")
     assert breakout is not None
     assert qbert is not None
     assert breakout.nature2015 == Nature2015(random=1.7, human=31.8, dqn=401.2, dqn_deviation=26.9)
@@ -80,24 +86,26 @@ def test_known_rows() -> None:
     assert (qbert.mnih2013.dqn, qbert.nature2015.dqn) == (1952, 10596)
 
 
-def test_games_are_called_as_the_environments_are() -> None:
-    assert published().keys() <= set(known_games())
-    assert {game for game, row in published().items() if row.mnih2013} == set(MNIHS_GAMES)
-    assert scores("Adventure") is None
+def test_games_have_the_names_of_environments() -> None:
+    assert published_scores().keys() <= set(known_games())
+    assert {game for game, row in published_scores().items() if row.mnih2013} == set(MNIH2013_GAMES)
+    assert atari_scores("Adventure") is None
 
 
-def test_the_scores_give_the_percentages_that_the_paper_prints() -> None:
-    assert published().keys() == PRINTED.keys()
+def test_normalized_scores_are_the_percentages_of_the_paper() -> None:
+    assert published_scores().keys() == PRINTED.keys()
     for game, printed in PRINTED.items():
-        row = published()[game].nature2015
-        found = 100 * normalised(row.dqn, row.random, row.human)
+        row = published_scores()[game].nature2015
+        percentage = 100 * normalized_score(row.dqn, row.random, row.human)
         span = abs(row.human - row.random)
-        rounding = (0.1 if span < 1000 else 1) / span  # of the scores, which are printed rounded
-        assert found == pytest.approx(printed, abs=0.05 + rounding * (100 + abs(printed))), game
+        rounding = (0.1 if span < 1000 else 1) / span  # the paper rounds the scores
+        assert percentage == pytest.approx(printed, abs=0.05 + rounding * (100 + abs(printed))), (
+            game
+        )
 
 
-def test_random_play_is_0_and_a_human_1() -> None:
-    assert normalised(-20.7, random=-20.7, human=9.3) == 0
-    assert normalised(9.3, random=-20.7, human=9.3) == 1
+def test_random_play_is_0_and_the_reference_1() -> None:
+    assert normalized_score(-20.7, random=-20.7, reference=9.3) == 0
+    assert normalized_score(9.3, random=-20.7, reference=9.3) == 1
     with pytest.raises(InputError, match="both score 5"):
-        normalised(1, 5, 5)
+        normalized_score(1, 5, 5)

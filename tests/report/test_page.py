@@ -1,4 +1,4 @@
-"""The page as a whole: that it is well formed, loads nothing, and holds what was found."""
+"""The page: it is well formed, loads nothing, and shows all results."""
 
 import re
 import shutil
@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparisons import made_up, real
+from comparisons import Runs, made_up, real
 
 from gridcade import report
 from gridcade.errors import InputError
 from gridcade.formatting import number
-from gridcade.report import findings, pictures
-from gridcade.study.comparison import Comparison, Failure, Outcome
-from gridcade.study.study import Entry, Study, read_study
+from gridcade.report import drawing, figures
+from gridcade.report.analysis import analyze, improvements
+from gridcade.report.clips import EpisodeClip
+from gridcade.study.comparison import Comparison, Failure, RunResult
+from gridcade.study.study import ContenderSpec, Study, read_study
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "source"}
 LOADING = {"src", "href", "xlink:href", "poster", "data", "srcset", "action", "background"}
@@ -27,7 +29,7 @@ STRANGE = ["<b>&\"'", "_under $x$ 学习"]
 
 
 class Page(HTMLParser):
-    """A page's tags, texts and links; that tags close in order is asserted."""
+    """The tags and texts of a page. Parsing asserts that tags are closed in order."""
 
     def __init__(self, file: Path):
         super().__init__()
@@ -61,6 +63,14 @@ class Page(HTMLParser):
         return [value for _, attrs in self.tags if (value := attrs.get(name))]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def low_resolution() -> Iterator[None]:
+    """Draw PNG files at a low resolution, which is faster. No test looks at their pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "DPI", 40)
+        yield
+
+
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     return real(tmp_path_factory.mktemp("runs"))
@@ -68,7 +78,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 @pytest.fixture(scope="module")
 def written(studied: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report.write(studied, tmp_path_factory.mktemp("out"))
+    return report.write_page(studied, tmp_path_factory.mktemp("out"))
 
 
 @pytest.fixture(scope="module")
@@ -112,38 +122,38 @@ def test_the_page_can_be_navigated(page: Page) -> None:
             assert attrs.get("aria-label") or attrs.get("alt")
 
 
-def test_every_runs_numbers_are_there(studied: Comparison, page: Page) -> None:
-    for label, runs in studied.outcomes["FourRooms"].items():
+def test_the_page_shows_the_numbers_of_every_run(studied: Comparison, page: Page) -> None:
+    for label, runs in studied.results["FourRooms"].items():
         for run in runs:
-            told = run.evaluation
-            means = [told[name]["mean"] for name in ("expected_return", "average_reward")]
-            cells = map(number, [*means, told["exact"]["expected_return"]])
+            evaluation = run.evaluation
+            means = [evaluation[name]["mean"] for name in ("expected_return", "average_reward")]
+            cells = map(number, [*means, evaluation["exact"]["expected_return"]])
             seed = "-" if run.seed is None else str(run.seed)
             assert " ".join([label, seed, *cells]) in page.text
 
 
-def test_verdicts_stand_in_the_page(page: Page) -> None:
+def test_the_page_shows_the_verdicts(page: Page) -> None:
     assert "optimal is better than random on FourRooms: difference" in page.text
     assert "optimal reaches the optimum exactly on FourRooms." in page.text
     assert "random reaches" not in page.text
 
 
-def test_a_study_can_be_made_again_from_the_page(studied: Comparison, page: Page) -> None:
+def test_the_page_contains_the_study_file(studied: Comparison, page: Page) -> None:
     code = page.texts.index("study.toml")
     text = next(t for t in page.texts[code + 1 :] if "contenders" in t)
-    file = Path(studied.outcomes["FourRooms"]["q-learning"][0].run or "").parent / "study.toml"
+    file = Path(studied.results["FourRooms"]["q-learning"][0].run or "").parent / "study.toml"
     file.write_text(text)
     assert read_study(file).as_dict() == studied.study.as_dict()
     assert "gridcade compare study.toml" in page.text
 
 
-def test_each_contender_has_a_replay(page: Page) -> None:
-    films = [attrs for tag, attrs in page.tags if tag in ("video", "img")]
-    assert len(films) == 3
-    assert all((f["src"] or "").startswith(("data:video/mp4", "data:image/webp")) for f in films)
+def test_every_contender_has_a_clip(page: Page) -> None:
+    clips = [attrs for tag, attrs in page.tags if tag in ("video", "img")]
+    assert len(clips) == 3
+    assert all((c["src"] or "").startswith(("data:video/mp4", "data:image/webp")) for c in clips)
 
 
-def test_figures_lie_beside_the_page(written: Path) -> None:
+def test_figures_are_written_beside_the_page(written: Path) -> None:
     folder = written.parent / "figures"
     names = {file.stem for file in folder.iterdir()}
     assert {"01-fourrooms-scores", "01-fourrooms-curves-seconds"} < names
@@ -152,87 +162,73 @@ def test_figures_lie_beside_the_page(written: Path) -> None:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_comparison_gives_the_same_figures(
-    studied: Comparison, written: Path, tmp_path: Path
+def test_a_second_report_writes_the_same_figures_and_removes_outdated_ones(
+    studied: Comparison, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = report.write(studied, tmp_path)
-    first, second = (
-        {f.name: f.read_bytes() for f in (file.parent / "figures").iterdir()}
-        for file in (written, again)
-    )
-    assert first == second
-    report.write(studied, tmp_path)  # into the same place
-
-
-def test_no_figure_of_a_smaller_study_is_left(tmp_path: Path) -> None:
-    few: dict[str, Any] = {"A": SCORES, "B": [0.5, 0.6, 0.4]}
-    report.write(made_up({"E": few}), tmp_path / "grown")
-    more = made_up({"F": few, "E": few})
-    kept = tmp_path / "grown/figures/my-scores.svg"
-    kept.touch()
-    names = [
-        {file.name for file in (report.write(more, out).parent / "figures").iterdir()}
-        for out in (tmp_path / "grown", tmp_path / "at once")
-    ]
-    assert names[0] - names[1] == {kept.name}
-    assert names[1] < names[0]
+    monkeypatch.setattr("gridcade.report.page.record_clip", lambda *_: EpisodeClip("No video."))
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    own, outdated = folder / "my-scores.svg", folder / "09-larger-scores.svg"
+    own.touch()
+    outdated.touch()
+    report.write_page(studied, tmp_path)
+    expected = {f.name: f.read_bytes() for f in (written.parent / "figures").iterdir()}
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == expected | {own.name: b""}
 
 
 @pytest.mark.parametrize(
-    ("a", "told", "said"),
+    ("a", "significant", "note"),
     [
         ([1.0, 1.0], False, "; all resamples agree"),
-        ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4], False, "; 6 seeds: bootstrap intervals of fewer than 10"),
+        ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4], False, "; with 6 seeds, fewer than 10"),
         ([0.5, 1.0, 1.1, 1.2, 1.3, 1.4] * 2, True, ""),
     ],
 )
-def test_the_probability_of_improvement_is_told_by_seeds_enough(
-    a: list[float], told: bool, said: str, monkeypatch: pytest.MonkeyPatch
+def test_an_improvement_needs_enough_seeds_to_be_significant(
+    a: list[float], significant: bool, note: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "draw", lambda *shown: shown)
+    monkeypatch.setattr(figures, "draw_figure", lambda *arguments: arguments)
     b = [0.5 + 0.01 * seed for seed in range(len(a))] if len(a) > 2 else [0.5, 0.5]
-    found = findings.find(made_up({"E": {"A": a, "B": b}}))
-    made: Any = pictures.improvement(findings.improvements(found, 0.95), 0.95)
-    *_, caption, _, paint = made
-    ((_, probability, filled),) = paint.keywords["rows"]
+    analyses = analyze(made_up({"E": {"A": a, "B": b}}))
+    arguments: Any = figures.improvement_figure(improvements(analyses, 0.95), 0.95)
+    *_, caption, _, plot = arguments
+    ((_, probability, filled),) = plot.keywords["rows"]
     assert not probability.low <= 0.5 <= probability.high
-    assert filled is told
-    assert said in caption
-    assert caption.endswith("filled where one is without 0.5, of seeds enough.") is told
+    assert filled is significant
+    assert note in caption
+    assert caption.endswith("there are enough seeds.") is significant
 
 
 def edge_cases() -> Iterator[Any]:
-    few: dict[str, Any] = {"A": SCORES, "B": [0.5, 0.6, 0.4]}
-    yield pytest.param(made_up({"E": few}), id="several seeds")
+    few: dict[str, Runs] = {"A": SCORES, "B": [0.5, 0.6, 0.4]}
     yield pytest.param(made_up({"E": {"A": [0.5], "B": [0.6]}}), id="one seed")
-    yield pytest.param(made_up({"E": {"A": [0.5, 0.5], "B": [0.5, 0.5]}}), id="all seeds equal")
-    yield pytest.param(made_up({"E": {"A": SCORES}}), id="one contender")
-    yield pytest.param(made_up({"E": few}, continuing=True), id="a continuing task")
-    yield pytest.param(made_up({"E": few}, criterion="average-reward"), id="average reward")
-    yield pytest.param(made_up({"E": few}, metrics=(None, None, 0.5)), id="few evaluations")
-    yield pytest.param(made_up({"E": few}, metrics=(None, None)), id="no evaluation")
-    yield pytest.param(made_up({"E": few}, metrics=(0.5,)), id="one epoch")
-    yield pytest.param(made_up({"E": few}, metrics=()), id="no epoch")
-    yield pytest.param(made_up({"E": few | {"C": 0.3, "D": 0.9}}), id="fixed policies")
-    yield pytest.param(made_up({"E": {STRANGE[0]: SCORES, STRANGE[1]: [0.1, 0.2]}}), id="names")
-    yield pytest.param(made_up({"<i>&?a=1": few, "?": few}), id="names of environments")
+    yield pytest.param(made_up({"E": {"A": [0.5, 0.5], "B": [0.5, 0.5]}}), id="equal scores")
+    yield pytest.param(made_up({"E": {"A": SCORES}}, metrics=(0.5,)), id="one contender, one epoch")
+    yield pytest.param(made_up({"E": few}, continuing=True, metrics=()), id="continuing, no epoch")
     yield pytest.param(
-        made_up({"E": {"A": SCORES, "B": []}}, failures=[Failure("B", "E", 0, "<no> luck")]),
-        id="a contender that failed",
+        made_up({"E": few}, criterion="average-reward", metrics=(None, None, 0.5)),
+        id="average reward, few evaluations",
     )
     yield pytest.param(
-        made_up({"E": {"A": []}}, failures=[Failure("A", "E", None, "no luck")]), id="all failed"
+        made_up({"E": few | {"C": 0.3, "D": 0.9}}, metrics=(None, None)),
+        id="fixed policies, no evaluation",
     )
+    strange: dict[str, Runs] = {STRANGE[0]: SCORES, STRANGE[1]: [0.1, 0.2]}
+    yield pytest.param(made_up({"<i>&?a=1": strange, "?": strange}), id="names")
+    failures = [Failure("B", "E", 0, "<no> luck")]
+    yield pytest.param(made_up({"E": {"A": SCORES, "B": []}}, failures=failures), id="a failure")
+    failures = [Failure("A", "E", None, "no luck")]
+    yield pytest.param(made_up({"E": {"A": []}}, failures=failures), id="all failed")
     yield pytest.param(made_up({"E": {f"c{i}": SCORES for i in range(10)}}), id="ten contenders")
-    yield pytest.param(made_up({"Breakout": few, "Alien": few, "E": few}), id="Atari")
+    yield pytest.param(made_up({"Breakout": few, "E": few}), id="Atari, and no scale")
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize("comparison", list(edge_cases()))
-def test_whatever_was_found_makes_a_page(comparison: Comparison, tmp_path: Path) -> None:
-    page = Page(report.write(comparison, tmp_path))
+def test_every_comparison_makes_a_page(comparison: Comparison, tmp_path: Path) -> None:
+    page = Page(report.write_page(comparison, tmp_path))
     assert_loads_nothing(page)
-    for contenders in comparison.outcomes.values():
+    for contenders in comparison.results.values():
         for label, runs in contenders.items():
             assert " ".join(label.split()) in page.text
             for run in runs:
@@ -242,42 +238,63 @@ def test_whatever_was_found_makes_a_page(comparison: Comparison, tmp_path: Path)
     assert "nan" not in page.text.split()
 
 
-def test_a_game_stands_beside_what_was_published(tmp_path: Path) -> None:
-    page = Page(report.write(made_up({"Breakout": {"A": SCORES}}), tmp_path))
-    assert "401.2 ± 26.9" in page.text
-    assert "HNeat pixel" in page.text
-    assert "28,010" in page.text  # Seaquest, of a human
-    page = Page(report.write(made_up({"Alien": {"A": SCORES}}), tmp_path))
-    assert "3,069 ± 1,093" in page.text
-    assert "HNeat" not in page.text  # not one of the seven
-    both: dict[str, Any] = {"Breakout": {"A": [23.5]}, "Breakout?protocol=2013": {"A": [45.5]}}
-    text = Page(report.write(made_up(both | {"Pong": {"A": [7.5]}}), tmp_path)).text
-    assert "Breakout 1.7 31.8 401.2 ± 26.9 23.5" in text
-    assert "Breakout?protocol=2013 1.7 31.8 401.2 ± 26.9 45.5" in text
-    assert "A on Breakout and Pong - 23.5 - 7.5 " in text
-    assert "A on Breakout?protocol=2013 - 45.5 - - " in text
-    assert "DQN 2015" not in Page(report.write(made_up({"E": {"A": SCORES}}), tmp_path)).text
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace figures and clips by empty ones: for tests of texts and tables."""
+    monkeypatch.setattr(
+        figures,
+        "draw_figure",
+        lambda name, *_: drawing.Figure(name, "", "", "", "<svg></svg>", b""),
+    )
+    monkeypatch.setattr(
+        "gridcade.report.page.record_clip", lambda *_: EpisodeClip("No video: not recorded.")
+    )
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_published_scores_are_shown_beside_ours(tmp_path: Path) -> None:
+    def text(scores: dict[str, dict[str, Runs]]) -> str:
+        return Page(report.write_page(made_up(scores), tmp_path)).text
+
+    both: dict[str, dict[str, Runs]] = {
+        "Breakout": {"A": [23.5]},
+        "Breakout?protocol=2013": {"A": [45.5]},
+        "Pong": {"A": [7.5]},
+    }
+    page = text(both)
+    assert "HNeat pixel" in page
+    assert "28,010" in page  # a human on Seaquest
+    assert "Breakout 1.7 31.8 401.2 ± 26.9 23.5" in page
+    assert "Breakout?protocol=2013 1.7 31.8 401.2 ± 26.9 45.5" in page
+    assert "A on Breakout and Pong - 23.5 - 7.5 " in page
+    assert "A on Breakout?protocol=2013 - 45.5 - - " in page
+    page = text({"Alien": {"A": SCORES}})  # which has no scores of 2013
+    assert "3,069 ± 1,093" in page
+    assert "HNeat" not in page
+    assert "DQN 2015" not in text({"E": {"A": SCORES}})
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_hyperparameters_that_differ_are_marked(tmp_path: Path) -> None:
     comparison = made_up({"E": {"A": SCORES, "B": SCORES}})
 
-    def configured(runs: tuple[Outcome, ...], **values: Any) -> tuple[Outcome, ...]:
+    def configured(runs: tuple[RunResult, ...], **values: Any) -> tuple[RunResult, ...]:
         config = {"agent": "q-learning", "seed": 0, "preset": "watkins", "hyperparameters": values}
         return tuple(replace(run, config=config) for run in runs)
 
-    made = {
-        "A": configured(comparison.outcomes["E"]["A"], discount=0.99, step={"initial": 0.5}),
-        "B": configured(comparison.outcomes["E"]["B"], discount=0.9, step={"initial": 0.5}, n=1),
+    results = {
+        "A": configured(comparison.results["E"]["A"], discount=0.99, step={"initial": 0.5}),
+        "B": configured(comparison.results["E"]["B"], discount=0.9, step={"initial": 0.5}, n=1),
     }
-    page = Page(report.write(replace(comparison, outcomes={"E": made}), tmp_path))
+    page = Page(report.write_page(replace(comparison, results={"E": results}), tmp_path))
     assert [attrs.get("class") for tag, attrs in page.tags if tag == "tr"].count("differs") == 1
     assert "discount ≠ (differs) 0.99 0.9" in page.text
     assert "step.initial 0.5 0.5" in page.text
     assert "n - 1" in page.text
 
 
-def test_hyperparameters_of_the_reference_stand_beside_ours(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_hyperparameters_of_stable_baselines3_have_our_names(tmp_path: Path) -> None:
     comparison = made_up({"E": {"A": SCORES, "B": SCORES, "C": SCORES}})
     configs: dict[str, dict[str, Any]] = {
         "A": {"agent": "dqn", "hyperparameters": {"discount": 0.99, "n_step": 3, "hidden": [64]}},
@@ -287,11 +304,11 @@ def test_hyperparameters_of_the_reference_stand_beside_ours(tmp_path: Path) -> N
         },
         "C": {"agent": "sb3-ppo", "hyperparameters": {"gamma": 0.99, "n_steps": 128, "tau": 0.5}},
     }
-    made = {
+    results = {
         label: tuple(replace(run, config=configs[label]) for run in runs)
-        for label, runs in comparison.outcomes["E"].items()
+        for label, runs in comparison.results["E"].items()
     }
-    page = Page(report.write(replace(comparison, outcomes={"E": made}), tmp_path))
+    page = Page(report.write_page(replace(comparison, results={"E": results}), tmp_path))
     assert "discount ≠ (differs) 0.99 0.9 0.99" in page.text
     assert "n_step 3 3 -" in page.text
     assert "hidden 64 64 -" in page.text
@@ -299,46 +316,51 @@ def test_hyperparameters_of_the_reference_stand_beside_ours(tmp_path: Path) -> N
     assert "tau - - 0.5" in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
-    ("noted", "what"),
-    [({"started_over": 1000}, "started over"), ({}, "went on from its last checkpoint")],
+    ("provenance", "action"),
+    [({"started_over": 1000}, "started over"), ({}, "continued from the last checkpoint")],
 )
-def test_interrupted_runs_are_told(noted: dict[str, int], what: str, tmp_path: Path) -> None:
+def test_the_page_names_interrupted_runs(
+    provenance: dict[str, int], action: str, tmp_path: Path
+) -> None:
     comparison = made_up({"E": {"A": SCORES}})
-    first, second, third = comparison.outcomes["E"]["A"]
+    first, second, third = comparison.results["E"]["A"]
     session = {"started": "2025-01-31T10:00:00+00:00", "commit": "c" * 40, "dirty": True}
-    other = session | {"started": "2025-02-02T10:00:00+00:00"} | noted
+    other = session | {"started": "2025-02-02T10:00:00+00:00"} | provenance
     runs = (
         replace(first, sessions=(session,)),
         replace(second, sessions=(session, other)),
         replace(third, sessions=(session, other)),
     )
-    page = Page(report.write(replace(comparison, outcomes={"E": {"A": runs}}), tmp_path))
-    assert f"A on E, seeds 1 and 2: interrupted, and {what}." in page.text
+    page = Page(report.write_page(replace(comparison, results={"E": {"A": runs}}), tmp_path))
+    assert f"A on E, seeds 1 and 2: interrupted, then {action}." in page.text
     assert "2025-01-31 to 2025-02-02" in page.text
     assert "cccccccccccc (changed)" in page.text
 
 
-def test_what_the_clock_bounds_is_told_with_what_ran_beside_it(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_the_page_states_how_many_runs_ran_at_the_same_time(tmp_path: Path) -> None:
     comparison = made_up({"E": {"A": SCORES}})
     runs = tuple(
         replace(run, sessions=({"started": "2025-01-31T10:00:00+00:00"},))
-        for run in comparison.outcomes["E"]["A"]
+        for run in comparison.results["E"]["A"]
     )
     sessions = ({"backend": "ray", "jobs": None}, {"backend": "loky", "jobs": 2})
-    comparison = replace(comparison, outcomes={"E": {"A": runs}}, sessions=sessions)
-    page = Page(report.write(comparison, tmp_path))
-    assert "side by side all that a ray cluster has, 2 runs by loky" in page.text
-    assert "--jobs" not in page.text  # the steps bound it, whatever runs beside
-    by_time = replace(comparison, study=replace(comparison.study, minutes=1.0))
-    assert "gridcade compare study.toml --jobs 2" in Page(report.write(by_time, tmp_path)).text
+    comparison = replace(comparison, results={"E": {"A": runs}}, sessions=sessions)
+    page = Page(report.write_page(comparison, tmp_path))
+    assert "at the same time one run per worker (ray), 2 runs (loky)" in page.text
+    assert "--jobs" not in page.text  # results depend on it only with a time budget
+    timed = replace(comparison, study=replace(comparison.study, minutes=1.0))
+    assert "gridcade compare study.toml --jobs 2" in Page(report.write_page(timed, tmp_path)).text
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_an_unwritable_folder_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()
     with pytest.raises(InputError, match="cannot write the report into"):
-        report.write(made_up({"E": {"A": SCORES}}), file)
+        report.write_page(made_up({"E": {"A": SCORES}}), file)
 
 
 def test_a_browser_opens_the_page(written: Path, tmp_path: Path) -> None:
@@ -362,12 +384,13 @@ def test_a_browser_opens_the_page(written: Path, tmp_path: Path) -> None:
         [chromium, *options, written.as_uri()], capture_output=True, text=True, timeout=60
     )
     assert "optimal is better than random on FourRooms" in shown.stdout
-    assert "CONSOLE" not in shown.stderr  # neither an error nor what the page's policy refused
+    assert "CONSOLE" not in shown.stderr  # neither errors nor violations of the security policy
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_without_training_has_no_hyperparameters(tmp_path: Path) -> None:
-    study = Study((Entry("random"), Entry("optimal")), ("E",))
+    study = Study((ContenderSpec("random"), ContenderSpec("optimal")), ("E",))
     comparison = made_up({"E": {"random": 0.1, "optimal": 0.2}})
-    page = Page(report.write(replace(comparison, study=study), tmp_path))
+    page = Page(report.write_page(replace(comparison, study=study), tmp_path))
     assert "Hyperparameters" not in page.text
-    assert "learnt" not in page.text
+    assert "trained" not in page.text

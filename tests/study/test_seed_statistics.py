@@ -1,4 +1,4 @@
-"""Statistics across seeds: against rliable and scipy, by symmetries, and by coverage."""
+"""Statistics over seeds: against rliable and scipy, by symmetries, and by coverage."""
 
 import itertools
 import math
@@ -14,13 +14,13 @@ from scipy import stats
 from gridcade.errors import InputError
 from gridcade.evaluation.intervals import Estimate, mean_interval
 from gridcade.study.seed_statistics import (
-    MOST_SEEDS,
+    MAX_SEEDS,
     Band,
-    Side,
-    curve,
+    MeanScore,
     difference,
     holm,
     interquartile_mean,
+    mean_curve,
     performance_profile,
     probability_of_improvement,
     seeds_needed,
@@ -49,10 +49,10 @@ seeds = st.lists(numbers, min_size=2, max_size=8)
 several = st.lists(seeds, min_size=1, max_size=3)
 p_values = st.lists(st.floats(0, 1), max_size=12)
 sides = st.builds(
-    Side,
+    MeanScore,
     mean=numbers,
-    error=st.floats(1e-3, 1e3),
-    freedom=st.integers(1, 30).map(float),
+    standard_error=st.floats(1e-3, 1e3),
+    degrees_of_freedom=st.integers(1, 30).map(float),
     seeds=st.integers(2, 31),
 )
 
@@ -69,11 +69,11 @@ def numbers_of(estimate: Estimate) -> list[float]:
     return [estimate.mean, estimate.low, estimate.high]
 
 
-# ---- values that rliable 1.2.0 gave (with numpy 2.4.6, scipy 1.17.1, arch 7.2.0, pandas 2.3.3);
-# its intervals are random, from 50,000 (interquartile mean) or 20,000 resamples
+# ---- values computed by rliable 1.2.0 (with numpy 2.4.6, scipy 1.17.1, arch 7.2.0, pandas 2.3.3).
+# Its intervals are random: 50,000 resamples (interquartile mean) or 20,000.
 
 
-def test_the_interquartile_mean_is_rliables() -> None:
+def test_interquartile_mean_equals_rliable() -> None:
     assert interquartile_mean(X) == pytest.approx(0.7228125, rel=1e-12)
     assert interquartile_mean(Y) == pytest.approx(0.7584166666666667, rel=1e-12)
     assert interquartile_mean([X[0]]) == pytest.approx(0.5965, rel=1e-12)
@@ -84,7 +84,7 @@ def test_the_interquartile_mean_is_rliables() -> None:
     ("scores", "low", "high"),
     [(X, 0.6605625, 0.791), (Y, 0.6272479167, 0.8783333333), (X[:1], 0.422, 0.7581666667)],
 )
-def test_the_bootstrap_interval_is_rliables(
+def test_bootstrap_interval_equals_rliable(
     scores: tuple[tuple[float, ...], ...], low: float, high: float
 ) -> None:
     found = stratified_bootstrap(scores, interquartile_mean, generator(), 0.95)
@@ -93,7 +93,7 @@ def test_the_bootstrap_interval_is_rliables(
     assert found.method == "bootstrap"
 
 
-def test_the_probability_of_improvement_is_rliables() -> None:
+def test_probability_of_improvement_equals_rliable() -> None:
     found = probability_of_improvement(X, Y, generator(), 0.95)
     assert numbers_of(found) == pytest.approx([0.5, 0.3291666667, 0.675], abs=0.01)
     assert found.mean == pytest.approx(0.5, rel=1e-12)
@@ -101,33 +101,33 @@ def test_the_probability_of_improvement_is_rliables() -> None:
     assert tied.mean == pytest.approx(0.6, rel=1e-12)
 
 
-def test_the_performance_profile_is_rliables() -> None:
+def test_performance_profile_equals_rliable() -> None:
     found = performance_profile(X, [0.2, 0.5, 0.7, 0.9, 1.2], generator(), 0.95)
     assert found.mean == pytest.approx([0.9666666667, 0.8666666667, 0.5, 0.2, 0])
-    # shares of 30 runs: a limit may fall on the next one
+    # fractions of 30 runs: a limit may be off by one run
     assert found.low == pytest.approx([0.9, 0.7666666667, 0.3666666667, 0.1, 0], abs=0.034)
     assert found.high == pytest.approx([1, 0.9666666667, 0.6333333333, 0.3333333333, 0], abs=0.034)
 
 
-# ---- values that scipy gives
+# ---- values computed by scipy
 
 
-def test_the_difference_is_welchs() -> None:
+def test_difference_is_welchs() -> None:
     # scipy 1.17.1: ttest_ind(x, y, equal_var=False)
-    found = difference(Side.of_seeds(X[2]), Side.of_seeds(Y[2]), 0.95)
+    found = difference(MeanScore.from_seeds(X[2]), MeanScore.from_seeds(Y[2]), 0.95)
     expected = [-0.045475, -0.22955251117326222, 0.13860251117326222]
     assert numbers_of(found.estimate) == pytest.approx(expected, rel=1e-12)
     assert found.p_value == pytest.approx(0.595991135150913, rel=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:Precision loss")  # scipy's, of scores nearly equal
+@pytest.mark.filterwarnings("ignore:Precision loss")  # from scipy, for nearly equal scores
 @given(seeds, seeds, st.floats(0.5, 0.999))
-def test_differences_are_scipys(x: list[float], y: list[float], confidence: float) -> None:
+def test_difference_equals_scipy(x: list[float], y: list[float], confidence: float) -> None:
     if max(np.ptp(x), np.ptp(y)) == 0:
-        return  # scipy gives nan
+        return  # scipy returns nan
     expected = stats.ttest_ind(x, y, equal_var=False)
     interval = expected.confidence_interval(confidence)
-    found = difference(Side.of_seeds(x), Side.of_seeds(y), confidence)
+    found = difference(MeanScore.from_seeds(x), MeanScore.from_seeds(y), confidence)
     assert [found.estimate.low, found.estimate.high] == pytest.approx(
         [interval.low, interval.high], rel=1e-6, abs=1e-6
     )
@@ -135,27 +135,29 @@ def test_differences_are_scipys(x: list[float], y: list[float], confidence: floa
     assert found.p_value == pytest.approx(max(expected[1], least), rel=1e-6, abs=1e-9)
 
 
-def test_against_a_known_value_it_is_the_t_test_of_one_sample() -> None:
+def test_difference_from_an_exact_value_is_a_one_sample_t_test() -> None:
     expected = stats.ttest_1samp(X[0], 0.4)
-    found = difference(Side.of_seeds(X[0]), Side.exact(0.4), 0.95)
+    found = difference(MeanScore.from_seeds(X[0]), MeanScore.exact(0.4), 0.95)
     assert found.p_value == pytest.approx(expected[1], rel=1e-12)
     interval = expected.confidence_interval()
     assert found.estimate.low == pytest.approx(interval.low - 0.4, rel=1e-12)
 
 
-def test_an_interval_from_episodes_is_a_side() -> None:
+def test_standard_error_from_the_interval_of_a_fixed_policy() -> None:
     episodes = generator().normal(size=50)
-    measured = Side.of_interval(mean_interval(episodes, 0.9), 0.9, 50)
-    by_hand = Side(float(episodes.mean()), float(stats.sem(episodes)), 49)
-    assert [measured.mean, measured.error] == pytest.approx([by_hand.mean, by_hand.error])
-    assert (measured.freedom, measured.seeds) == (49, 0)
+    measured = MeanScore.from_interval(mean_interval(episodes, 0.9), 0.9, 50)
+    by_hand = MeanScore(float(episodes.mean()), float(stats.sem(episodes)), 49)
+    assert [measured.mean, measured.standard_error] == pytest.approx(
+        [by_hand.mean, by_hand.standard_error]
+    )
+    assert (measured.degrees_of_freedom, measured.seeds) == (49, 0)
 
 
-# ---- by hand, and by oracle
+# ---- against simple implementations
 
 
 @given(several)
-def test_the_interquartile_mean_by_sorting(scores: list[list[float]]) -> None:
+def test_interquartile_mean_by_sorting(scores: list[list[float]]) -> None:
     runs = sorted(itertools.chain.from_iterable(scores))
     middle = runs[len(runs) // 4 : len(runs) - len(runs) // 4]
     assert interquartile_mean(scores) == pytest.approx(sum(middle) / len(middle), abs=1e-9)
@@ -172,7 +174,7 @@ def test_bootstrap_limits_against_all_resamples() -> None:
     assert (every >= found.high - 1e-9).mean() > 0.045
 
 
-def test_environments_weigh_alike_in_profiles_and_probabilities() -> None:
+def test_environments_have_equal_weight_in_profiles_and_probabilities() -> None:
     scores, others = [[1.0], [0.0, 0.0, 0.0, 1.0]], [[0.0], [0.5, 0.5]]
     assert performance_profile(scores, [0.5], generator(), 0.9).mean == pytest.approx([0.625])
     assert probability_of_improvement(scores, others, generator(), 0.9).mean == 0.625
@@ -202,51 +204,53 @@ def test_holm_by_hand() -> None:
     assert holm([]).shape == (0,)
 
 
-# ---- what cannot be told, and what is certain
+# ---- single seeds, equal scores and exact values
 
 
 @pytest.mark.filterwarnings("error")
 def test_without_error_the_difference_is_exact() -> None:
-    better = difference(Side.exact(3), Side.exact(1), 0.95)
+    better = difference(MeanScore.exact(3), MeanScore.exact(1), 0.95)
     assert (numbers_of(better.estimate), better.p_value) == ([2, 2, 2], 0)
-    assert difference(Side.exact(3), Side.exact(3), 0.95).p_value == 1
+    assert difference(MeanScore.exact(3), MeanScore.exact(3), 0.95).p_value == 1
     assert better.estimate.note is None
-    alike = difference(Side.of_seeds([0.3] * 3), Side.exact(0.1 + 0.2), 0.95)
-    assert alike.p_value == 1  # but for a rounding
-    assert "score alike" in (alike.estimate.note or "")
+    alike = difference(MeanScore.from_seeds([0.3] * 3), MeanScore.exact(0.1 + 0.2), 0.95)
+    assert alike.p_value == 1  # equal up to rounding
+    assert "have the same score" in (alike.estimate.note or "")
 
 
-def test_seeds_without_spread_are_no_certainty() -> None:
-    x, y = [0.3, 0.3, 0.1 + 0.2, 0.3], [0.7] * 5  # alike, but for a rounding
-    found = difference(Side.of_seeds(x), Side.of_seeds(y), 0.95)
-    assert "score alike" in (found.estimate.note or "")
+def test_equal_scores_limit_the_p_value() -> None:
+    x, y = [0.3, 0.3, 0.1 + 0.2, 0.3], [0.7] * 5  # equal up to rounding
+    found = difference(MeanScore.from_seeds(x), MeanScore.from_seeds(y), 0.95)
+    assert "have the same score" in (found.estimate.note or "")
 
     def gap(a: Floats, b: Floats, axis: int = -1) -> Floats:
         return np.asarray(np.mean(a, axis=axis) - np.mean(b, axis=axis))
 
     permuted = stats.permutation_test((x, y), gap, vectorized=True)  # exact, of 126
-    # scipy doubles the smaller tail, as is done here; gaps of one size differ by their rounding
+    # scipy doubles the smaller tail, as `difference` does
     assert found.p_value == pytest.approx(permuted.pvalue) == 2 / 126
-    against = difference(Side.of_seeds(y), Side.exact(0.5), 0.95)
-    signs = np.array([*itertools.product((-1, 1), repeat=5)]) * 0.2  # of the gap, as likely
-    as_far = np.abs(signs.mean(axis=1)) >= 0.2 - 1e-9
-    assert against.p_value == as_far.mean() == 2 / 32
-    few = Side.of_seeds([1, 1]), Side.of_seeds([0, 0])
+    against = difference(MeanScore.from_seeds(y), MeanScore.exact(0.5), 0.95)
+    signs = np.array([*itertools.product((-1, 1), repeat=5)]) * 0.2  # equally likely gaps
+    at_least_as_large = np.abs(signs.mean(axis=1)) >= 0.2 - 1e-9
+    assert against.p_value == at_least_as_large.mean() == 2 / 32
+    few = MeanScore.from_seeds([1, 1]), MeanScore.from_seeds([0, 0])
     for confidence, needed in ((0.9, 4), (0.95, 4), (0.99, 5)):
-        sides = {n: [Side.of_seeds([v] * n) for v in (1, 0)] for n in (2, 3, 4, 5)}
+        sides = {n: [MeanScore.from_seeds([v] * n) for v in (1, 0)] for n in (2, 3, 4, 5)}
         p = {n: difference(a, b, 0.95).p_value for n, (a, b) in sides.items()}
         assert min(n for n in p if p[n] <= 1 - confidence) == needed
         assert seeds_needed(*few, confidence=confidence) == needed
-    measured = Side(0, 0.01, 99)
-    for fixed in (Side.exact(0), measured):
+    measured = MeanScore(0, 0.01, 99)
+    for fixed in (MeanScore.exact(0), measured):
         assert seeds_needed(few[0], fixed) == 6
-        assert difference(Side.of_seeds([1] * 5), fixed, 0.95).p_value == 2**-4
+        assert difference(MeanScore.from_seeds([1] * 5), fixed, 0.95).p_value == 2**-4
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("other", [Side.exact(5), Side.of_seeds([1, 2, 3]), Side.of_seeds([4])])
-def test_one_seed_tells_no_difference(other: Side) -> None:
-    for a, b in ((Side.of_seeds([7]), other), (other, Side.of_seeds([7]))):
+@pytest.mark.parametrize(
+    "other", [MeanScore.exact(5), MeanScore.from_seeds([1, 2, 3]), MeanScore.from_seeds([4])]
+)
+def test_a_single_seed_has_an_infinite_interval(other: MeanScore) -> None:
+    for a, b in ((MeanScore.from_seeds([7]), other), (other, MeanScore.from_seeds([7]))):
         found = difference(a, b, 0.95)
         assert found.estimate.mean == a.mean - b.mean
         assert (found.estimate.low, found.estimate.high) == (-math.inf, math.inf)
@@ -255,7 +259,7 @@ def test_one_seed_tells_no_difference(other: Side) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_one_seed_on_an_environment_bounds_nothing() -> None:
+def test_a_single_seed_on_one_environment_has_an_infinite_interval() -> None:
     scores = [[1.0, 2.0, 3.0], [4.0]]
     found = stratified_bootstrap(scores, interquartile_mean, generator(), 0.95)
     assert (found.low, found.high, found.note) == (-math.inf, math.inf, None)
@@ -265,43 +269,46 @@ def test_one_seed_on_an_environment_bounds_nothing() -> None:
     assert (profile.low.tolist(), profile.high.tolist()) == ([0, 0], [1, 1])
 
 
-def test_few_seeds_and_resamples_that_agree_are_noted() -> None:
+def test_few_seeds_and_equal_resamples_are_noted() -> None:
     parted = probability_of_improvement([[5, 6, 7]], [[1, 2, 3]], generator(), 0.95)
     assert numbers_of(parted) == [1, 1, 1]
     assert "all resamples agree" in (parted.note or "")
     few = stratified_bootstrap([X[0], X[1][:9]], interquartile_mean, generator(), 0.95)
-    assert "9 seeds: bootstrap intervals" in (few.note or "")
+    assert "with 9 seeds, fewer than 10" in (few.note or "")
     assert stratified_bootstrap(X, interquartile_mean, generator(), 0.95).note is None
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: interquartile_mean([]), "no scores"),
+        (lambda: interquartile_mean([]), "scores is empty"),
         (lambda: interquartile_mean([[1], []]), r"environment 1 have shape \(0,\)"),
         (lambda: interquartile_mean([1, 2]), r"environment 0 have shape \(\)"),
         (lambda: interquartile_mean([[1, math.nan]]), "environment 0 is not finite"),
-        (lambda: bootstrap([[[1, 2]]], 0.95, 10), r"shape \(1, 2\): give \[seeds\]"),
+        (lambda: bootstrap([[[1, 2]]], 0.95, 10), r"shape \(1, 2\); it must be \[seeds\]"),
         (lambda: bootstrap([[1, 2]], 1, 10), "confidence is 1"),
         (lambda: bootstrap([[1, 2]], 0.95, 0), "resamples is 0"),
         (lambda: performance_profile([[1]], 3, generator(), 0.9), r"thresholds has shape \(\)"),
         (lambda: probability_of_improvement([[1]], [], generator(), 0.9), "on 1 environments, Y"),
-        (lambda: Side.of_seeds([]), "not empty"),
-        (lambda: Side.of_seeds([1, math.inf]), "sample 1 is not finite"),
-        (lambda: difference(Side.exact(1), Side.exact(0), 0), "confidence is 0"),
+        (lambda: MeanScore.from_seeds([]), "not be empty"),
+        (lambda: MeanScore.from_seeds([1, math.inf]), "sample 1 is not finite"),
+        (lambda: difference(MeanScore.exact(1), MeanScore.exact(0), 0), "confidence is 0"),
         (lambda: holm([0.5, 1.1]), "between 0 and 1"),
         (lambda: holm([math.nan]), "between 0 and 1"),
         (lambda: holm([[0.5]]), "one dimension"),
-        (lambda: seeds_needed(Side.exact(1), Side.of_seeds([2, 3]), power=1), "power is 1"),
-        (lambda: curve([], [], 0.95), "no curves"),
-        (lambda: curve([[1, 2]], [[1, 2], [3, 4]], 0.95), "no curves: 1 x, 2 y"),
-        (lambda: curve([[1, 2]], [[1]], 0.95), "curve 0: x increases"),
-        (lambda: curve([[1, 1]], [[1, 2]], 0.95), "curve 0: x increases"),
-        (lambda: curve([[1, 2]], [[1, math.nan]], 0.95), "y of curve 0"),
-        (lambda: curve([[]], [[]], 0.95), r"x of curve 0 has shape \(0,\)"),
+        (
+            lambda: seeds_needed(MeanScore.exact(1), MeanScore.from_seeds([2, 3]), power=1),
+            "power is 1",
+        ),
+        (lambda: mean_curve([], [], 0.95), "0 x and 0 y make no curves"),
+        (lambda: mean_curve([[1, 2]], [[1, 2], [3, 4]], 0.95), "1 x and 2 y make no curves"),
+        (lambda: mean_curve([[1, 2]], [[1]], 0.95), "curve 0: x must increase"),
+        (lambda: mean_curve([[1, 1]], [[1, 2]], 0.95), "curve 0: x must increase"),
+        (lambda: mean_curve([[1, 2]], [[1, math.nan]], 0.95), "y of curve 0"),
+        (lambda: mean_curve([[]], [[]], 0.95), r"x of curve 0 has shape \(0,\)"),
     ],
 )
-def test_wrong_input_is_named(wrong: Callable[[], object], message: str) -> None:
+def test_wrong_input_is_an_error(wrong: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         wrong()
 
@@ -316,7 +323,7 @@ def bootstrap(scores: list[object], confidence: float, resamples: int) -> Estima
 
 def everything(x: list[list[float]], y: list[list[float]]) -> list[float]:
     profile = performance_profile(x, [float(np.mean(x[0]))], generator(), 0.9, 50)
-    welch = difference(Side.of_seeds(x[0]), Side.of_seeds(y[0]), 0.9)
+    welch = difference(MeanScore.from_seeds(x[0]), MeanScore.from_seeds(y[0]), 0.9)
     return [
         *numbers_of(stratified_bootstrap(x, interquartile_mean, generator(), 0.9, 50)),
         *numbers_of(probability_of_improvement(x, y, generator(), 0.9, 50)),
@@ -327,20 +334,20 @@ def everything(x: list[list[float]], y: list[list[float]]) -> list[float]:
 
 
 @given(st.lists(st.tuples(seeds, seeds), min_size=1, max_size=3))
-def test_the_order_of_seeds_means_nothing(pairs: list[tuple[list[float], list[float]]]) -> None:
+def test_the_order_of_seeds_does_not_matter(pairs: list[tuple[list[float], list[float]]]) -> None:
     x, y = [a for a, _ in pairs], [b for _, b in pairs]
     one = everything(x, y)
-    assert one == everything(x, y)  # and the same generator gives the same intervals
+    assert one == everything(x, y)  # the same seed of the generator gives the same intervals
     turned = everything([a[::-1] for a in x], [b[::-1] for b in y])
     assert turned == pytest.approx(one, rel=1e-6, abs=1e-9)
 
 
 @given(several, st.integers(-40, 40), st.sampled_from([0.25, 2.0, 8.0]))
-def test_results_follow_the_scale_and_the_zero_of_scores(
+def test_statistics_are_equivariant_to_scale_and_shift(
     scores: list[list[float]], shift: int, scale: float
 ) -> None:
     moved = [[scale * x + shift for x in s] for s in scores]
-    thresholds = np.array([-500.5, 0.0005, 500.5])  # none is a score, whatever rounding does
+    thresholds = np.array([-500.5, 0.0005, 500.5])  # none equals a score, which has three decimals
     one = stratified_bootstrap(scores, interquartile_mean, generator(), 0.9, 50)
     other = stratified_bootstrap(moved, interquartile_mean, generator(), 0.9, 50)
     expected = [scale * x + shift for x in numbers_of(one)]
@@ -352,15 +359,20 @@ def test_results_follow_the_scale_and_the_zero_of_scores(
 
 
 @given(sides, sides, st.integers(-40, 40), st.sampled_from([-8.0, -1.0, 0.25, 2.0]))
-def test_differences_are_antisymmetric_and_follow_their_scale(
-    a: Side, b: Side, shift: int, scale: float
+def test_differences_are_antisymmetric_and_equivariant_to_scale(
+    a: MeanScore, b: MeanScore, shift: int, scale: float
 ) -> None:
     one, back = difference(a, b, 0.9), difference(b, a, 0.9)
     assert numbers_of(back.estimate) == pytest.approx(
         [-one.estimate.mean, -one.estimate.high, -one.estimate.low]
     )
     assert back.p_value == pytest.approx(one.p_value)
-    x, y = (Side(scale * s.mean + shift, abs(scale) * s.error, s.freedom, s.seeds) for s in (a, b))
+    x, y = (
+        MeanScore(
+            scale * s.mean + shift, abs(scale) * s.standard_error, s.degrees_of_freedom, s.seeds
+        )
+        for s in (a, b)
+    )
     moved = difference(x, y, 0.9)
     assert moved.estimate.mean == pytest.approx(scale * one.estimate.mean, abs=1e-6)
     assert moved.estimate.half_width == pytest.approx(abs(scale) * one.estimate.half_width)
@@ -369,7 +381,7 @@ def test_differences_are_antisymmetric_and_follow_their_scale(
 
 
 @given(several, several)
-def test_what_x_wins_y_loses(x: list[list[float]], y: list[list[float]]) -> None:
+def test_probabilities_of_improvement_sum_to_1(x: list[list[float]], y: list[list[float]]) -> None:
     x, y = x[: len(y)], y[: len(x)]
     one = probability_of_improvement(x, y, generator(), 0.9, 50).mean
     assert one + probability_of_improvement(y, x, generator(), 0.9, 50).mean == pytest.approx(1)
@@ -392,7 +404,8 @@ def test_welchs_interval_covers_where_spreads_differ(x_seeds: int, y_seeds: int)
     x = rng.normal(3, 4, (REPLICATIONS, x_seeds))
     y = rng.normal(1, 1, (REPLICATIONS, y_seeds))
     found = [
-        difference(Side.of_seeds(a), Side.of_seeds(b), 0.95) for a, b in zip(x, y, strict=True)
+        difference(MeanScore.from_seeds(a), MeanScore.from_seeds(b), 0.95)
+        for a, b in zip(x, y, strict=True)
     ]
     assert MIN < coverage((f.estimate for f in found), 2) < MAX
 
@@ -401,10 +414,8 @@ def test_welchs_interval_covers_where_spreads_differ(x_seeds: int, y_seeds: int)
     ("environments", "size", "covers"),
     [(1, 3, 0.74), (1, 5, 0.90), (1, 10, 0.93), (7, 3, 0.86), (7, 5, 0.91), (7, 10, 0.93)],
 )
-def test_how_often_the_bootstrap_interval_covers(
-    environments: int, size: int, covers: float
-) -> None:
-    # The figures of the docstring: fewer than the 95 % asked for.
+def test_coverage_of_the_bootstrap_interval(environments: int, size: int, covers: float) -> None:
+    # The figures of the docstring, which are below 95 %.
     rng = np.random.default_rng(size)
     offsets = np.linspace(0, 3, environments)[:, None] if environments > 1 else np.zeros((1, 1))
     quantiles = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
@@ -423,13 +434,13 @@ def test_the_interval_of_the_probability_of_improvement_covers() -> None:
 
 
 @pytest.mark.parametrize("size", [5, 10])
-def test_holm_keeps_the_errors_of_a_family_rare(size: int) -> None:
-    # Six pairs of four contenders that are equally good, with different spreads.
+def test_holm_controls_the_family_wise_error_rate(size: int) -> None:
+    # Six pairs of four equally good contenders with different spreads.
     spreads = np.array([1, 1, 2, 4])[:, None]
     runs = np.random.default_rng(size).normal(size=(REPLICATIONS, 4, size)) * spreads
     wrong = wrong_uncorrected = 0
     for contenders in runs:
-        four = [Side.of_seeds(scores) for scores in contenders]
+        four = [MeanScore.from_seeds(scores) for scores in contenders]
         p = [difference(a, b, 0.95).p_value for a, b in itertools.combinations(four, 2)]
         wrong += bool((holm(p) <= 0.05).any())
         wrong_uncorrected += min(p) <= 0.05
@@ -441,19 +452,19 @@ def test_holm_keeps_the_errors_of_a_family_rare(size: int) -> None:
 
 
 @pytest.mark.parametrize(("effect", "expected"), [(0.5, 64), (0.8, 26), (1.0, 17), (2.0, 6)])
-def test_the_seeds_needed_where_spreads_are_equal(effect: float, expected: int) -> None:
+def test_seeds_needed_with_equal_spreads(effect: float, expected: int) -> None:
     # The first three as in Cohen (1988), table 2.4.1: power 0.8 at a two-sided level of 0.05.
     def power(n: int) -> float:
         critical = stats.t.ppf(0.975, 2 * n - 2)
         return float(stats.nct.sf(critical, 2 * n - 2, effect * math.sqrt(n / 2)))
 
-    a, b = Side(effect, 1 / math.sqrt(10), 9, 10), Side(0, 1 / math.sqrt(10), 9, 10)
+    a, b = MeanScore(effect, 1 / math.sqrt(10), 9, 10), MeanScore(0, 1 / math.sqrt(10), 9, 10)
     assert seeds_needed(a, b) == expected
     assert power(expected - 1) < 0.8 <= power(expected)
 
 
-def test_the_seeds_needed_give_the_power() -> None:
-    a, b = Side(1.2, 2 / math.sqrt(5), 4, 5), Side(0, 0.5 / math.sqrt(8), 7, 8)
+def test_seeds_needed_give_the_power() -> None:
+    a, b = MeanScore(1.2, 2 / math.sqrt(5), 4, 5), MeanScore(0, 0.5 / math.sqrt(8), 7, 8)
     needed = seeds_needed(a, b, power=0.9, confidence=0.99)
     assert needed is not None
     rng = np.random.default_rng(17)
@@ -462,22 +473,24 @@ def test_the_seeds_needed_give_the_power() -> None:
     assert np.mean(p <= 0.01) == pytest.approx(0.9, abs=0.01)
 
 
-def test_the_seeds_needed_against_a_policy_that_is_fixed() -> None:
-    a = Side(1, 2 / math.sqrt(10), 9, 10)
+def test_seeds_needed_against_a_fixed_policy() -> None:
+    a = MeanScore(1, 2 / math.sqrt(10), 9, 10)
     powers = [stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, math.sqrt(n) / 2) for n in (33, 34)]
     assert powers[0] < 0.8 < powers[1]
-    assert seeds_needed(a, Side.exact(0)) == seeds_needed(Side.exact(0), a) == 34
-    assert (seeds_needed(a, Side(0, 0.1, 99)) or 0) > 34
-    assert seeds_needed(a, Side(0, 1, 99)) == MOST_SEEDS  # the policy's own error hides it
+    assert seeds_needed(a, MeanScore.exact(0)) == seeds_needed(MeanScore.exact(0), a) == 34
+    assert (seeds_needed(a, MeanScore(0, 0.1, 99)) or 0) > 34
+    assert (
+        seeds_needed(a, MeanScore(0, 1, 99)) == MAX_SEEDS
+    )  # the fixed policy's own error is too large
 
 
 @pytest.mark.filterwarnings("error")
-def test_the_seeds_needed_where_nothing_can_be_said() -> None:
-    spread = Side.of_seeds([1, 2, 3])
-    assert seeds_needed(spread, Side.of_seeds([2, 1, 3])) is None
-    assert seeds_needed(Side.exact(1), Side.exact(0)) is None
-    assert seeds_needed(Side.exact(1), Side(0, 0.1, 99)) is None
-    assert seeds_needed(spread, Side.of_seeds([2.001, 3.001, 1.001])) == MOST_SEEDS
+def test_seeds_needed_is_none_without_difference_or_spread() -> None:
+    spread = MeanScore.from_seeds([1, 2, 3])
+    assert seeds_needed(spread, MeanScore.from_seeds([2, 1, 3])) is None
+    assert seeds_needed(MeanScore.exact(1), MeanScore.exact(0)) is None
+    assert seeds_needed(MeanScore.exact(1), MeanScore(0, 0.1, 99)) is None
+    assert seeds_needed(spread, MeanScore.from_seeds([2.001, 3.001, 1.001])) == MAX_SEEDS
 
 
 # ---- curves
@@ -487,9 +500,9 @@ def lines(band: Band) -> list[list[float]]:
     return [line.tolist() for line in (band.x, band.mean, band.low, band.high)]
 
 
-def test_curves_on_one_grid_are_intervals_at_each_point() -> None:
+def test_mean_curve_has_the_interval_of_each_point() -> None:
     y = generator().normal(size=(5, 7))
-    band = curve([np.arange(7)] * 5, y, 0.9)
+    band = mean_curve([np.arange(7)] * 5, y, 0.9)
     expected = [mean_interval(column, 0.9) for column in y.T]
     assert band.x.tolist() == list(range(7))
     assert band.mean == pytest.approx([e.mean for e in expected])
@@ -503,12 +516,14 @@ def test_curves_on_one_grid_are_intervals_at_each_point() -> None:
     ),
     st.integers(2, 12),
 )
-def test_straight_curves_stay_straight_and_end_where_a_seed_ends(
+def test_straight_curves_stay_straight_and_end_with_the_first_curve(
     xs: list[list[int]], points: int
 ) -> None:
     xs = [sorted(x) for x in xs]
     slopes = np.arange(1, len(xs) + 1)
-    band = curve(xs, [s * np.array(x) + 1 for s, x in zip(slopes, xs, strict=True)], 0.9, points)
+    band = mean_curve(
+        xs, [s * np.array(x) + 1 for s, x in zip(slopes, xs, strict=True)], 0.9, points
+    )
     first, last = max(x[0] for x in xs), min(x[-1] for x in xs)
     assert band.x.size <= points
     assert (band.x.size > 0) == (first <= last)
@@ -522,12 +537,12 @@ def test_straight_curves_stay_straight_and_end_where_a_seed_ends(
             assert (band.x[0], band.x[-1], band.x.size) == (first, last, points)
 
 
-def test_where_curves_do_not_meet_there_is_nothing() -> None:
-    assert lines(curve([[1, 2], [3, 4]], [[0, 0], [0, 0]], 0.9)) == [[], [], [], []]
+def test_curves_without_overlap_have_an_empty_mean() -> None:
+    assert lines(mean_curve([[1, 2], [3, 4]], [[0, 0], [0, 0]], 0.9)) == [[], [], [], []]
 
 
-def test_a_curve_of_one_seed_has_no_interval() -> None:
-    assert lines(curve([[1, 2]], [[5, 6]], 0.9)) == [
+def test_a_single_curve_has_an_infinite_interval() -> None:
+    assert lines(mean_curve([[1, 2]], [[5, 6]], 0.9)) == [
         [1, 2],
         [5, 6],
         [-math.inf, -math.inf],

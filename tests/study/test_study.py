@@ -1,4 +1,4 @@
-"""A study is read as it was meant, or refused with what is wrong and where."""
+"""Studies: read from TOML or from arguments, or refused with a message that names the mistake."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 
 from gridcade import agents
 from gridcade.errors import InputError
-from gridcade.study.study import Entry, Study, differences, from_words, read_study, slug
+from gridcade.study.study import (
+    ContenderSpec,
+    Study,
+    read_study,
+    slug,
+    study_differences,
+    study_from_arguments,
+)
 
-PLAIN = Study((Entry("q-learning"), Entry("random")), ("FourRooms",), steps=1000)
+PLAIN = Study((ContenderSpec("q-learning"), ContenderSpec("random")), ("FourRooms",), steps=1000)
 FULL = """
 environments = ["FourRooms", "Maze?size=7"]
 steps = 20_000
@@ -38,8 +45,8 @@ policy = "optimal"
 """
 
 
-def refused(text: str, tmp_path: Path) -> str:
-    """What is said of a study file."""
+def error_of(text: str, tmp_path: Path) -> str:
+    """Return the error message for a study file."""
     file = tmp_path / "study.toml"
     file.write_text(text)
     with pytest.raises(InputError) as caught:
@@ -48,14 +55,14 @@ def refused(text: str, tmp_path: Path) -> str:
     return str(caught.value).replace(f"{file}", "FILE")
 
 
-def test_a_file_says_all_that_a_study_has(tmp_path: Path) -> None:
+def test_a_file_sets_every_field(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(FULL)
-    bold = Entry(
+    bold = ContenderSpec(
         "q-learning", "bold", "converging", {"discount": 0.9, "epsilon": {"initial": 0.5}}, 2, 3
     )
     assert read_study(file) == Study(
-        (bold, Entry("optimal")),
+        (bold, ContenderSpec("optimal")),
         ("FourRooms", "Maze?size=7"),
         steps=20_000,
         minutes=2.0,
@@ -67,21 +74,21 @@ def test_a_file_says_all_that_a_study_has(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_written_is_read_as_the_same_study(tmp_path: Path) -> None:
+def test_a_study_survives_writing_and_reading(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(FULL)
-    for study in (read_study(file), PLAIN, Study((Entry("random"),), ("CliffWalk",))):
+    for study in (read_study(file), PLAIN, Study((ContenderSpec("random"),), ("CliffWalk",))):
         file.write_text(tomli_w.dumps(study.as_dict()))
         assert read_study(file) == study
-        assert not differences(read_study(file), study)
+        assert not study_differences(read_study(file), study)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (("steps =", "step ="), "FILE: unknown field 'step'; did you mean steps?"),
         (("preset", "presets"), "contenders[0]: unknown field 'presets'; did you mean preset?"),
-        (("seeds = 3", "seeds = 0"), "FILE: seeds is 0; it takes 1 or more"),
+        (("seeds = 3", "seeds = 0"), "FILE: seeds is 0; it must be 1 or greater"),
         (("seeds = 3", 'seeds = "3"'), "FILE: Expected `int`, got `str` - at `$.seeds`"),
         (("episodes = 50", "episodes = -1"), "episodes is -1"),
         (("minutes = 2", "minutes = 0"), "minutes is 0"),
@@ -89,26 +96,29 @@ def test_what_is_written_is_read_as_the_same_study(tmp_path: Path) -> None:
         (("evaluation_seed = 7", "evaluation_seed = -7"), "seed is -7"),
         (("confidence = 0.9", "confidence = 1"), "confidence"),
         (('"average-reward"', '"median"'), "median"),
-        (("Maze?size=7", "FourRooms"), "two environments are called 'FourRooms'"),
-        (('"bold"', '"optimal"'), "two contenders are called 'optimal'"),
-        (('["FourRooms", "Maze?size=7"]', "[]"), "a study takes one or more environments"),
-        (("steps = 20_000\nminutes = 2\n", ""), "a study takes steps, minutes, or both"),
+        (("Maze?size=7", "FourRooms"), "two environments have the same name 'FourRooms'"),
+        (('"bold"', '"optimal"'), "two contenders have the same name 'optimal'"),
+        (
+            ('["FourRooms", "Maze?size=7"]', "[]"),
+            "environments is empty; a study needs one or more",
+        ),
+        (("steps = 20_000\nminutes = 2\n", ""), "needs steps, minutes, or both"),
         (("steps = 20_000", "steps = "), "FILE: Invalid value (at line 3, column 9)"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(
-    change: tuple[str, str], said: str, tmp_path: Path
+def test_a_mistake_is_reported_with_its_place(
+    change: tuple[str, str], message: str, tmp_path: Path
 ) -> None:
     assert change[0] in FULL
-    assert said in refused(FULL.replace(*change), tmp_path)
+    assert message in error_of(FULL.replace(*change), tmp_path)
 
 
 def test_a_study_of_fixed_policies_needs_no_budget() -> None:
-    assert Study((Entry("random"), Entry("breakout")), ("Breakout",)).steps is None
+    assert Study((ContenderSpec("random"), ContenderSpec("breakout")), ("Breakout",)).steps is None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "differences"),
     [
         ({}, {}, []),
         ({"seeds": 5}, {"seeds": 10, "criterion": "average-reward"}, []),
@@ -116,102 +126,108 @@ def test_a_study_of_fixed_policies_needs_no_budget() -> None:
         ({"episodes": 5}, {"episodes": 10}, ["episodes: 5 -> 10"]),
         ({}, {"minutes": 2.0}, ["minutes: none -> 2.0"]),
         (
-            {"contenders": (Entry("dqn"),)},
-            {"contenders": (Entry("dqn", preset="vector"),)},
+            {"contenders": (ContenderSpec("dqn"),)},
+            {"contenders": (ContenderSpec("dqn", preset="vector"),)},
             [
                 "contender dqn: {'policy': 'dqn'} -> {'policy': 'dqn', 'preset': 'vector'}",
             ],
         ),
         (
-            {"contenders": (Entry("dqn"),)},
-            {"contenders": (Entry("random"), Entry("dqn"))},
+            {"contenders": (ContenderSpec("dqn"),)},
+            {"contenders": (ContenderSpec("random"), ContenderSpec("dqn"))},
             [],
         ),
-        (  # a budget that changes nothing which was there
-            {"contenders": (Entry("random"),), "steps": None},
-            {"contenders": (Entry("random"), Entry("dqn"))},
+        (  # the budget does not matter to fixed policies
+            {"contenders": (ContenderSpec("random"),), "steps": None},
+            {"contenders": (ContenderSpec("random"), ContenderSpec("dqn"))},
             [],
         ),
         (
-            {"contenders": (Entry("dqn", hyperparameters={"hidden": (8, 8)}),)},
-            {"contenders": (Entry("dqn", hyperparameters={"hidden": [8, 8]}),)},
+            {"contenders": (ContenderSpec("dqn", hyperparameters={"hidden": (8, 8)}),)},
+            {"contenders": (ContenderSpec("dqn", hyperparameters={"hidden": [8, 8]}),)},
             [],
         ),
     ],
 )
-def test_differences_are_named(old: Any, new: Any, found: list[str]) -> None:
+def test_differences_are_listed(old: Any, new: Any, differences: list[str]) -> None:
     basis = {"contenders": PLAIN.contenders, "environments": ("CartPole",), "steps": 9}
-    assert differences(Study(**(basis | old)), Study(**(basis | new))) == found
+    assert study_differences(Study(**(basis | old)), Study(**(basis | new))) == differences
 
 
-# ---- words
+# ---- arguments
 
 
-def entries(*contenders: str, presets: tuple[str, ...] = ()) -> dict[str, tuple[str, str]]:
-    """Label -> policy and preset."""
-    study, _ = from_words(contenders, ["FourRooms"], presets, steps=1)
-    return {entry.label: (entry.policy, entry.preset) for entry in study.contenders}
+def presets_of(*contenders: str, presets: tuple[str, ...] = ()) -> dict[str, tuple[str, str]]:
+    """Return policy and preset by label."""
+    study, _ = study_from_arguments(contenders, ["FourRooms"], presets, steps=1)
+    return {c.label: (c.policy, c.preset) for c in study.contenders}
 
 
-def test_presets_by_word() -> None:
-    both = entries("dqn:two-core", "dqn:vector", "random")
+def test_presets_by_argument() -> None:
+    both = presets_of("dqn:two-core", "dqn:vector", "random")
     assert both == {
         "dqn:two-core": ("dqn", "two-core"),
         "dqn:vector": ("dqn", "vector"),
         "random": ("random", ""),
     }
     for presets in (("vector", "q-learning=converging"), ("q-learning=converging", "vector")):
-        assert entries("dqn", "q-learning", "random", "dqn:two-core", presets=presets) == {
+        assert presets_of("dqn", "q-learning", "random", "dqn:two-core", presets=presets) == {
             "dqn": ("dqn", "vector"),
             "q-learning": ("q-learning", "converging"),
             "random": ("random", ""),
             "dqn:two-core": ("dqn", "two-core"),
         }
     with pytest.raises(InputError, match=r"unknown contender 'dqm'; did you mean dqn\?"):
-        entries("dqn", presets=("dqm=vector",))
+        presets_of("dqn", presets=("dqm=vector",))
     with pytest.raises(InputError, match="'dqn' is named twice"):
-        entries("dqn", "dqn")
+        presets_of("dqn", "dqn")
 
 
 def test_a_path_with_a_colon_is_a_path(tmp_path: Path) -> None:
     run = tmp_path / "a:b"
     run.mkdir()
-    assert entries(str(run)) == {str(run): (str(run), "")}
+    assert presets_of(str(run)) == {str(run): (str(run), "")}
 
 
-def test_words_and_a_file_say_the_same(tmp_path: Path) -> None:
-    study, name = from_words(["q-learning", "random"], ["FourRooms"], steps=1000, seeds=None)
+def test_arguments_and_a_file_give_the_same_study(tmp_path: Path) -> None:
+    study, name = study_from_arguments(
+        ["q-learning", "random"], ["FourRooms"], steps=1000, seeds=None
+    )
     assert (study, name) == (PLAIN, "FourRooms-q-learning-random")
     file = tmp_path / "mine.toml"
     file.write_text(tomli_w.dumps(PLAIN.as_dict()))
-    assert from_words([str(file)], []) == (PLAIN, "mine")
-    with pytest.raises(InputError, match="is the whole study: leave out --seeds"):
-        from_words([str(file)], [], seeds=3, steps=None)
-    with pytest.raises(InputError, match="is the whole study: leave out --env"):
-        from_words([str(file)], ["FourRooms"])
+    assert study_from_arguments([str(file)], []) == (PLAIN, "mine")
+    with pytest.raises(InputError, match="defines the whole study: remove --seeds"):
+        study_from_arguments([str(file)], [], seeds=3, steps=None)
+    with pytest.raises(InputError, match="defines the whole study: remove --env"):
+        study_from_arguments([str(file)], ["FourRooms"])
+    with pytest.raises(InputError, match="cannot read 'missing"):
+        study_from_arguments(["missing.toml"], [])
 
 
-def test_which_contenders_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agents_are_trained_and_other_policies_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in agents.AGENTS:
-        kind = Entry(name).kind
+        kind = ContenderSpec(name).kind
         assert kind is not None
         assert kind.name == name
     for name in ("random", "optimal", "breakout", "runs/mine"):
-        assert Entry(name).kind is None
+        assert ContenderSpec(name).kind is None
     (tmp_path / "sb3-mine.zip").touch()
-    assert Entry("sb3-mine.zip").kind is None
+    assert ContenderSpec("sb3-mine.zip").kind is None
 
 
 @given(st.text())
-def test_a_slug_is_one_folder_below(name: str) -> None:
+def test_a_slug_is_a_folder_name(name: str) -> None:
     folder = Path("runs") / slug(name)
     assert folder.parent == Path("runs")
     assert folder.name not in ("", ".", "..")
     assert slug(slug(name)) == slug(name)
 
 
-def test_slugs_of_what_is_usual() -> None:
+def test_slugs_of_common_names() -> None:
     assert slug("FourRooms") == "FourRooms"
     assert slug("Maze?size=9&seed=3") == "Maze-size=9-seed=3"
     assert slug("ALE/Breakout-v5") == "ALE-Breakout-v5"

@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-EARLY = 3  # kills: while the program is loaded, or the folder made
 LOADING = 1.5  # seconds, about
 PATIENCE = 180.0  # seconds
 WALL_CLOCK = ("seconds", "steps_per_second")
@@ -35,71 +34,39 @@ class Case:
     epochs: int
     ahead: int  # epochs that a session gets done before it is killed, at most
     pause: float  # seconds that it is given besides, at most
-    kills: int = 10
+    kills: int = 3
+    early: int = 1  # kills while the program is loaded, or the folder made
     agent: str = "q-learning"
-    hyperparameters: dict[str, int] = field(default_factory=dict)
+    hyperparameters: dict[str, int | bool] = field(default_factory=dict)
 
 
 SMALL = {"batch_size": 8, "target_every": 100, "held_out": 3}
-CASES = {
+DQN = SMALL | {"learn_start": 300, "replay_capacity": 1500, "hidden": 16}
+PQN = {"hidden": 16, "rollout": 32, "minibatches": 4}
+FRAMES = SMALL | {"learn_start": 250, "replay_capacity": 1500, "update_every": 8}
+PIXELS = "FourRooms?observation=pixels&pixels=36"
+FAST = {
     "compiled": Case("FourRooms", envs=1, epoch=2000, epochs=150, ahead=12, pause=0.02),
-    "gymnasium": Case("FrozenLake-v1", envs=2, epoch=1000, epochs=50, ahead=3, pause=0.05),
-    "dqn": Case(
-        "CartPole-v1",
-        envs=2,
-        epoch=250,
-        epochs=16,
-        ahead=2,
-        pause=0.3,
-        kills=7,
-        agent="dqn",
-        hyperparameters=SMALL | {"learn_start": 300, "replay_capacity": 1500, "hidden": 16},
+    "dqn": Case("CartPole-v1", 2, 250, 16, 2, 0.3, agent="dqn", hyperparameters=DQN),
+    "pqn": Case("CartPole-v1", 4, 400, 20, 2, 0.3, agent="pqn", hyperparameters=PQN),
+}
+SLOW = {
+    "gymnasium": Case("FrozenLake-v1", 2, 1000, 50, 3, 0.05, 10, 3),
+    "dqn in the paper's order": Case(
+        "CartPole-v1", 2, 250, 16, 2, 0.3, 7, 3, "dqn", DQN | {"overlap": False}
     ),
-    "pqn": Case(
-        "CartPole-v1",
-        envs=4,
-        epoch=400,
-        epochs=20,
-        ahead=2,
-        pause=0.3,
-        kills=7,
-        agent="pqn",
-        hyperparameters={"hidden": 16, "rollout": 32, "minibatches": 4},
+    "pqn in the paper's order": Case(
+        "CartPole-v1", 4, 400, 20, 2, 0.3, 7, 3, "pqn", PQN | {"overlap": False}
     ),
-    "frames": Case(
-        "FourRooms?observation=pixels&pixels=36",
-        envs=2,
-        epoch=200,
-        epochs=40,
-        ahead=2,
-        pause=0.1,
-        kills=7,
-        agent="dqn",
-        hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 1500, "update_every": 8},
-    ),
+    "frames": Case(PIXELS, 2, 200, 40, 2, 0.1, 7, 3, "dqn", FRAMES),
     "breakout": Case(
-        "Breakout",
-        envs=2,
-        epoch=200,
-        epochs=12,
-        ahead=1,
-        pause=0.5,
-        kills=6,
-        agent="dqn",
-        hyperparameters=SMALL | {"learn_start": 250, "replay_capacity": 600, "update_every": 8},
+        "Breakout", 2, 200, 12, 1, 0.5, 6, 2, "dqn", FRAMES | {"replay_capacity": 600}
     ),
     "breakout by pqn": Case(
-        "Breakout",
-        envs=4,
-        epoch=400,
-        epochs=12,
-        ahead=1,
-        pause=0.5,
-        kills=6,
-        agent="pqn",
-        hyperparameters={"rollout": 16, "minibatches": 4},
+        "Breakout", 4, 400, 12, 1, 0.5, 6, 2, "pqn", {"rollout": 16, "minibatches": 4}
     ),
 }
+CASES = FAST | SLOW
 
 
 def outcome(run: Run) -> tuple[Any, ...]:
@@ -123,7 +90,8 @@ def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
         words += ["--envs", str(case.envs), "--evaluation-episodes", "1"]
         words += ["--evaluation-every", "4"]
         for key, value in case.hyperparameters.items():
-            words += [f"--{key.replace('_', '-')}", str(value)]
+            flag = key.replace("_", "-")
+            words += [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
     with (out.parent / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             [sys.executable, "-m", "gridcade.cli.main", *words],
@@ -168,15 +136,17 @@ def check_whole(out: Path) -> bool:
     return not writing and bool(entries) and entries[-1]["steps"] == last(out)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
     case, rng, out = CASES[name], Random(name), tmp_path / "run"
     alive = within = 0
     kill = 0
-    while kill < case.kills or (within < 2 and kill < 2 * case.kills):
+    while kill < case.kills or (within < 2 and kill < 5 * case.kills):
         past, steps = sessions(out), last(out)
         process = start(out, case)
-        if kill < EARLY:
+        if kill < case.early:
             wait(process, out, past, 0, patience=rng.uniform(0, LOADING))
         else:
             ahead = rng.randint(0, case.ahead) * case.epoch

@@ -17,16 +17,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from gridcade.agents import QLearningConfig, Schedule
 from gridcade.errors import InputError, WriteError
-from gridcade.seeding import SEEDS
+from gridcade.seeding import SEED_LIMIT
 from gridcade.training import run_folder as run_module
 from gridcade.training.config import RunConfig, differences, from_dict, read_toml, to_dict
 from gridcade.training.run_folder import KEPT_CHECKPOINTS, Run, load_tensors, write_text
 
 Tensors = dict[str, NDArray[Any]]
-CONFIG = RunConfig("q-learning", "FourRooms", steps=1000)
+Q_LEARNING = QLearningConfig()
+CONFIG = RunConfig("q-learning", "FourRooms", steps=1000, hyperparameters=Q_LEARNING)
 MAP = "S.G\n"
-STATE = {"totals": {"reward": 0.1 + 0.2}, "position": {"numbers": [1 << 100]}}
+STATE: Any = {"totals": {"reward": 0.1 + 0.2}, "env_state": {"states": [1 << 100]}}
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_an_empty_folder_may_be_there_and_anything_else_not(tmp_path: Path) -> N
     assert Run.create(tmp_path / "empty", CONFIG, None).config == CONFIG
     (tmp_path / "file").write_text("mine")
     for taken in ("empty", "file"):
-        with pytest.raises(InputError, match="is there already, and is not an empty folder"):
+        with pytest.raises(InputError, match="exists and is not an empty folder"):
             Run.create(tmp_path / taken, replace(CONFIG, seed=1), None)
     assert Run(tmp_path / "empty").config == CONFIG
     assert (tmp_path / "file").read_text() == "mine"
@@ -113,7 +115,7 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(
         write_text(file, text)
 
     monkeypatch.setattr(run_module, "write_text", write)
-    told = "cannot make the run folder '.*run': No space left on device"
+    told = "cannot create the run folder '.*run': No space left on device"
     with pytest.raises((WriteError, KeyboardInterrupt), match=told if error.args else None):
         Run.create(tmp_path / "run", CONFIG, MAP)
     assert names(tmp_path) == set()
@@ -122,7 +124,7 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(
 @pytest.mark.parametrize("name", ["file/run", "n" * 300])
 def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match="cannot make the run folder"):
+    with pytest.raises(WriteError, match="cannot create the run folder"):
         Run.create(tmp_path / name, CONFIG, None)
     assert names(tmp_path) == {"file"}
 
@@ -131,28 +133,32 @@ def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path, name: str) -> No
 def test_what_is_no_run_folder_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="is no run folder: it holds no config"):
+    with pytest.raises(InputError, match="is not a run folder: it holds no config"):
         Run(tmp_path / name)
 
 
 # ---- the config
 
-scalars = st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-trees = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner)
-)
+shares = st.floats(min_value=0, max_value=1)
+schedules = st.builds(Schedule, shares, st.none() | shares, st.integers(0, 1 << 62), shares)
 configs = st.builds(
     RunConfig,
-    agent=st.text(),
+    agent=st.just("q-learning"),
     env=st.text(),
     preset=st.text(),
-    seed=st.integers(0, SEEDS - 1),
+    seed=st.integers(0, SEED_LIMIT - 1),
     steps=st.integers(1, 1 << 62),
     minutes=st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False),
     epoch=st.integers(1, 1 << 62),
     evaluation_episodes=st.integers(1, 1000),
     envs=st.integers(1, 1000),
-    hyperparameters=st.dictionaries(st.text(), trees, max_size=4),
+    hyperparameters=st.builds(
+        QLearningConfig,
+        discount=shares,
+        initial_value=st.floats(allow_nan=False, allow_infinity=False),
+        step_size=schedules,
+        epsilon=schedules,
+    ),
 )
 
 
@@ -165,9 +171,9 @@ def test_a_config_is_read_as_it_was_written(config: RunConfig) -> None:
 
 
 def test_what_is_none_is_left_out_and_read_as_none(tmp_path: Path) -> None:
-    config = RunConfig("q", "e", minutes=2.0, hyperparameters={"final": None, "power": {"a": None}})
+    config = replace(CONFIG, steps=None, minutes=2.0)
     run = Run.create(tmp_path / "run", config, None)
-    assert run.config == replace(config, hyperparameters={"power": {}})
+    assert run.config == config
     assert run.config.steps is None
     assert "None" not in (run.path / "config.toml").read_text()
     assert differences(run.config, config) == []
@@ -182,15 +188,15 @@ def test_a_rewritten_config_is_the_runs(run: Run) -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"steps": 0}, "steps is 0; it takes 1 or more"),
-        ({"epoch": 0}, "epoch is 0; it takes 1 or more"),
-        ({"envs": -1}, "envs is -1; it takes 1 or more"),
-        ({"evaluation_episodes": 0}, "evaluation_episodes is 0; it takes 1 or more"),
-        ({"minutes": 0.0}, "minutes is 0.0; it takes more than 0"),
-        ({"minutes": float("nan")}, "minutes is nan; it takes more than 0"),
-        ({"minutes": float("inf")}, "minutes is inf; it takes more than 0"),
-        ({"seed": -1}, "seed is -1; it takes a whole number, 0 or more"),
-        ({"steps": None}, "a run takes steps, minutes, or both"),
+        ({"steps": 0}, "steps is 0; it must be 1 or more"),
+        ({"epoch": 0}, "epoch is 0; it must be 1 or more"),
+        ({"envs": -1}, "envs is -1; it must be 1 or more"),
+        ({"evaluation_episodes": 0}, "evaluation_episodes is 0; it must be 1 or more"),
+        ({"minutes": 0.0}, "minutes is 0.0; it must be more than 0"),
+        ({"minutes": float("nan")}, "minutes is nan; it must be more than 0"),
+        ({"minutes": float("inf")}, "minutes is inf; it must be more than 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"steps": None}, "a run needs steps, minutes, or both"),
     ],
 )
 def test_a_value_out_of_its_range_is_told(values: dict[str, Any], told: str) -> None:
@@ -198,19 +204,34 @@ def test_a_value_out_of_its_range_is_told(values: dict[str, Any], told: str) -> 
         replace(CONFIG, **values)
 
 
+HEAD = "agent = 'x'\nformat = 2\n"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("a = = 3", r"config\.toml: Invalid value \(at line 1, column 5\)"),
-        ("agent = 'x'\nenv = 'y", r"config\.toml: .*\(at .*\)"),
+        (HEAD + "env = 'y", r"config\.toml: .*\(at .*\)"),
         (b"agent = '\xff'", r"config\.toml: .*can't decode byte"),
-        ("agent = 'x'\nenv = 'y'\nstesp = 3", r"config\.toml: unknown field 'stesp'; .* steps\?"),
-        ("agent = 'x'\nenv = 3\nsteps = 1", r"config\.toml: Expected `str`, got `int`.*env"),
-        ("agent = 'x'\nsteps = 1", r"config\.toml: .*missing required field `env`"),
-        ("agent = 'x'\nenv = 'y'\nsteps = 1.5", r"config\.toml: Expected `int.*steps"),
-        ("agent = 'x'\nenv = 'y'\nsteps = true", r"config\.toml: Expected `int.*steps"),
-        ("agent = 'x'\nenv = 'y'\nsteps = -1", r"config\.toml: steps is -1; it takes 1 or more"),
-        ("agent = 'x'\nenv = 'y'", r"config\.toml: a run takes steps, minutes, or both"),
+        (
+            HEAD + "env = 'y'\nstesp = 3",
+            r"config\.toml: unknown field 'stesp'; .* steps\?",
+        ),
+        (
+            HEAD + "env = 3\nsteps = 1",
+            r"config\.toml: Expected `str`, got `int`.*env",
+        ),
+        (HEAD + "steps = 1", r"config\.toml: .*missing required field `env`"),
+        (HEAD + "env = 'y'\nsteps = 1.5", r"config\.toml: Expected `int.*steps"),
+        (HEAD + "env = 'y'\nsteps = true", r"config\.toml: Expected `int.*steps"),
+        (
+            HEAD + "env = 'y'\nsteps = -1",
+            r"config\.toml: steps is -1; it must be 1 or more",
+        ),
+        (
+            HEAD + "env = 'y'",
+            r"config\.toml: a run needs steps, minutes, or both",
+        ),
     ],
 )
 def test_a_mistake_in_a_config_file_is_told_with_its_place(
@@ -263,20 +284,26 @@ def test_values_become_a_dataclass_and_plain_again() -> None:
 
 
 def test_differences_name_each_field_and_both_values() -> None:
-    old = replace(CONFIG, hyperparameters={"discount": 0.9, "epsilon": {"initial": 0.1}})
-    new = replace(
-        CONFIG, seed=3, minutes=2.0, hyperparameters={"discount": 0.9, "epsilon": {"initial": 0.2}}
-    )
+    old = replace(CONFIG, hyperparameters=QLearningConfig(epsilon=Schedule(0.1)))
+    longer = QLearningConfig(epsilon=Schedule(0.2, 0.05))
+    new = replace(CONFIG, seed=3, minutes=2.0, hyperparameters=longer)
     assert differences(old, old) == []
     assert differences(old, new) == [
+        "hyperparameters.epsilon.final: none -> 0.05",
         "hyperparameters.epsilon.initial: 0.1 -> 0.2",
         "minutes: none -> 2.0",
         "seed: 0 -> 3",
     ]
-    assert differences(new, replace(new, hyperparameters={})) == [
-        "hyperparameters.discount: 0.9 -> none",
-        "hyperparameters.epsilon.initial: 0.2 -> none",
-    ]
+
+
+@pytest.mark.parametrize("line", ["", "format = 1\n", "format = 3\n"])
+def test_a_folder_of_another_format_is_refused_in_one_line(line: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f"{line}agent = 'q-learning'\nenv = 'FourRooms'\n")
+    told = (
+        r"was written by another version of Gridcade \(run folder format .*reads 2\): train again$"
+    )
+    with pytest.raises(InputError, match=told):
+        Run(tmp_path)
 
 
 # ---- metrics
@@ -491,14 +518,14 @@ def foreign(dtype: bytes, size: int) -> bytes:
 def test_a_foreign_file_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "agent.safetensors"
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"agent\.safetensors' is no readable checkpoint: \w"):
+    with pytest.raises(InputError, match=r"agent\.safetensors' is not a readable checkpoint: \w"):
         load_tensors(file)
 
 
 def test_a_missing_file_or_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no .*none\.safetensors"):
+    with pytest.raises(InputError, match=r"no file .*none\.safetensors"):
         load_tensors(tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match="is no readable checkpoint"):
+    with pytest.raises(InputError, match="is not a readable checkpoint"):
         load_tensors(tmp_path)
 
 
@@ -519,7 +546,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Run) -> None:
     with subprocess.Popen(command, **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "locked\n"
-        with pytest.raises(InputError, match="is being trained just now"), run.locked():
+        with pytest.raises(InputError, match="another process is training in"), run.locked():
             pass
         process.kill()  # a lock dies with its owner
         process.wait()
@@ -527,7 +554,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Run) -> None:
             pass
     with run.locked():
         second = subprocess.run(command, input="", capture_output=True, text=True, check=False)
-        assert "is being trained just now" in second.stderr
+        assert "another process is training in" in second.stderr
         assert second.returncode == 1
 
 
@@ -552,7 +579,7 @@ def test_a_file_is_written_whole_or_not_at_all(
 
 def test_of_equal_returns_the_better_gain_is_best(tmp_path: Path) -> None:
     """Rounding noise in the return does not decide."""
-    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    run = Run.create(tmp_path / "run", CONFIG, None)
     for steps, mean, gain in ((1, 1.0 - 1e-12, 0.04), (2, 1.0 + 1e-15, 0.03), (3, 0.9, 0.05)):
         run.add_metrics({"steps": steps, "return_mean": mean, "average_reward_mean": gain})
     assert run.best() == 1
@@ -560,7 +587,7 @@ def test_of_equal_returns_the_better_gain_is_best(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spoilt", [b"[1, 2]\n", b"\xff\xfe\n", b'{"steps": "x"}\n', b"3\n"])
 def test_metrics_that_make_no_sense_are_left_out(tmp_path: Path, spoilt: bytes) -> None:
-    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    run = Run.create(tmp_path / "run", CONFIG, None)
     run.add_metrics({"steps": 1})
     with (run.path / "metrics.jsonl").open("ab") as file:
         file.write(spoilt)
@@ -568,7 +595,7 @@ def test_metrics_that_make_no_sense_are_left_out(tmp_path: Path, spoilt: bytes) 
 
 
 def test_spoilt_provenance_is_told(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", RunConfig("q-learning", "FourRooms", steps=5), None)
+    run = Run.create(tmp_path / "run", CONFIG, None)
     (run.path / "provenance.json").write_text("no")
     with pytest.raises(InputError, match=r"cannot read .*provenance\.json"):
         run.add_provenance({})
@@ -577,7 +604,7 @@ def test_spoilt_provenance_is_told(tmp_path: Path) -> None:
 def test_storage_is_reserved_and_told_of_when_it_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run.create(tmp_path / "run", RunConfig("dqn", "CartPole-v1", steps=5), None)
+    run = Run.create(tmp_path / "run", CONFIG, None)
     array = run.storage("frames", (3, 4), np.float32)
     array[1] = 7
     file = run.path / "replay" / "frames.bin"

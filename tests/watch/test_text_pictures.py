@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from screens import Color, Screen, drawn, visible
 
 from gridcade.envs import rendering
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.maps import load_world
 from gridcade.envs.registry import make
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.tabular import TabularEnv
 from gridcade.exact import solver
 from gridcade.recording.frames import make_rgb_env, render_picture
 from gridcade.watch.text_pictures import (
@@ -223,7 +223,7 @@ def test_panel_shows_the_optimal_policy_of_four_rooms(
     high = len(lines) // world.height
     assert (wide, high) == {39: (3, 1), 80: (3, 1), 26: (2, 1), 200: (7, 3)}[columns]
     screen = drawn(lines, wide * world.width)
-    colors = rendering.value_colours(best.values)
+    colors = rendering.value_colors(best.values)
     states = {tuple(place): state for state, place in enumerate(env.places.tolist())}
     for r, c in np.ndindex(world.height, world.width):
         character, ink, ground = screen.cells[r * high + high // 2][c * wide + (wide - 1) // 2]

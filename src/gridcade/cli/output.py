@@ -2,15 +2,15 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import gymnasium as gym
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.types import Env
 from gridcade.evaluation.evaluate import Evaluation, finite
 from gridcade.evaluation.intervals import Estimate
 from gridcade.exact.solver import Solution
@@ -19,9 +19,6 @@ from gridcade.formatting import number
 from gridcade.training.run_folder import Run
 from gridcade.training.trainer import used_up
 from gridcade.watch.text_pictures import arrow_panel, color_depth
-
-if TYPE_CHECKING:
-    from gridcade.study.comparison import Comparison
 
 MAX_STATES_LISTED = 64  # a solution with more states is not listed state by state
 FILE_COLUMNS, FILE_ROWS = 100, 60  # size of a drawn policy where the output is no terminal
@@ -81,7 +78,7 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
         f", epsilon {result.epsilon:g}" if result.epsilon else "",
         ", stochastic" if result.stochastic else "",
     )
-    _print_line(Text.assemble(*heading))
+    print_line(Text.assemble(*heading))
     out.print(_estimates_table(result))
     if result.exact is not None:
         out.print()
@@ -89,7 +86,7 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
     if result.truncated:
         out.print(f"{100 * result.truncated:.3g} % of the episodes were truncated")
     for note in result.notes:
-        _print_line(f"note: {note}")
+        print_line(f"note: {note}")
 
 
 def _estimates_table(result: Evaluation) -> Table:
@@ -101,9 +98,7 @@ def _estimates_table(result: Evaluation) -> Table:
         f"discounted by {result.discount:g}": (result.discounted_return, None),
         "episode length": (result.episode_length, None),
     }
-    table = _number_table(
-        "expected", "estimate", f"{100 * result.confidence:g} % interval", "exact"
-    )
+    table = number_table("expected", "estimate", f"{100 * result.confidence:g} % interval", "exact")
     for name, (estimate, value) in rows.items():
         if estimate is not None:
             interval = f"{number(estimate.low)} to {number(estimate.high)}"
@@ -121,16 +116,14 @@ def _exact_table(exact: ExactValues) -> Table:
         ),
         "return": (exact.unlimited_return, exact.optimal_return, exact.gap_return),
     }
-    table = _number_table("exact, without limit", "this policy", "optimum", "gap")
+    table = number_table("exact, without limit", "this policy", "optimum", "gap")
     for name, values in rows.items():
         if values[0] is not None:
             table.add_row(name, *map(number, values))
     return table
 
 
-def show_solution(
-    name: str, env: gym.Env[Any, Any], solution: Solution, as_json: bool = False
-) -> None:
+def show_solution(name: str, env: Env, solution: Solution, as_json: bool = False) -> None:
     """Print an optimal policy and its value: a drawing or a list of states, or one JSON object."""
     if as_json:
         print(json.dumps(_solution_dict(name, solution)))
@@ -141,7 +134,7 @@ def show_solution(
         "average-reward": "expected average reward",
     }[solution.criterion]
     value = (number(solution.value), "bold")
-    _print_line(Text.assemble((name, "bold"), f": the optimal {criterion} is ", value))
+    print_line(Text.assemble((name, "bold"), f": the optimal {criterion} is ", value))
     if solution.criterion != "average-reward":
         out.print(f"expected average reward of that policy: {number(solution.average_reward)}")
     world = env.unwrapped
@@ -180,37 +173,12 @@ def _draw_policy(world: TabularEnv, solution: Solution) -> None:
     print("\n".join(arrow_panel(world, overlay, None, columns, rows, color_depth(sys.stdout))))
 
 
-def show_comparison(comparison: "Comparison") -> None:
-    """Print the scores on every environment, the verdicts, and the failures."""
-    from gridcade.report import findings, tables, words
-
-    study, found = comparison.study, findings.find(comparison)
-    for one in found:
-        scores = tables.scores(one, study.confidence)
-        heading = Text.assemble((one.env, "bold"), f": {one.names.words}")
-        _print_line(heading)
-        columns = scores.head[:4]  # without the gap to the optimum, to fit into a terminal
-        table = _number_table(*columns)
-        for row in scores.rows:
-            table.add_row(*map(Text, row.cells[: len(columns)]))
-        out.print(table)
-        out.print()
-        verdicts = words.verdicts(one, study.confidence, findings.tests(found))
-        for sentence in (words.introduction(one, study.episodes), *(said for said, _ in verdicts)):
-            _print_line(sentence)
-        out.print()
-    for failure in comparison.failures:
-        seed = "" if failure.seed is None else f" seed {failure.seed}"
-        where = f"{failure.env} {failure.contender}{seed}"
-        print(f"gridcade: {where} failed: {failure.reason}", file=sys.stderr)
-
-
-def _print_line(text: str | Text) -> None:
+def print_line(text: str | Text) -> None:
     """Print text, wrapped on a terminal and on one line in a file."""
     out.print(text, soft_wrap=not out.is_terminal)
 
 
-def _number_table(first: str, *columns: str) -> Table:
+def number_table(first: str, *columns: str) -> Table:
     """An empty table: a column of names, and columns of numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column(first, min_width=20)

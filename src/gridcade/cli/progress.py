@@ -133,7 +133,7 @@ class StudyDisplay:
         table = Table.grid(padding=(0, 2))
         for status in running[: max(err.height - 3, 1)]:
             steps = f"{short(status.steps)} steps" if status.steps else ""
-            score = "" if status.worth is None else f"latest {number(status.worth)}"
+            score = "" if status.score is None else f"latest {number(status.score)}"
             bar = ProgressBar(total=1.0, completed=status.share, width=20)
             table.add_row(Text(status.name), bar, status.phase, steps, score)
         counts = Counter(status.phase for status in statuses)

@@ -1,11 +1,10 @@
 """Episodic tasks: how many episodes to play, and playing them."""
 
 import math
-from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 
+from gridcade.envs.types import Envs
 from gridcade.errors import InputError
 from gridcade.evaluation.estimates import Episodes
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
@@ -35,7 +34,7 @@ class EpisodeRunner:
 
     def __init__(
         self,
-        envs: VectorEnv[Any, Any, Any],
+        envs: Envs,
         policy: EvaluatedPolicy,
         discount: float,
         time_limit: int | None,

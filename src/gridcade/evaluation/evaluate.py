@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
@@ -81,7 +82,7 @@ class _Sample:
 
 def evaluate_policy(
     policy: Policy,
-    env: str | gym.Env[Any, Any],
+    env: str | Env,
     *,
     name: str = "",
     progress: ProgressCallback | None = None,
@@ -160,9 +161,7 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _make_envs(
-    env: str | gym.Env[Any, Any], max_envs: int
-) -> tuple[VectorEnv[Any, Any, Any], gym.Env[Any, Any], str]:
+def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
     """Environments that step side by side, a single one of the same kind, and their name."""
     if isinstance(env, str):
         single = registry.make(env)
@@ -188,7 +187,7 @@ def _check_continuing(label: str, options: ResolvedOptions, time_limit: int | No
 
 def _exact_values(
     policy: EvaluatedPolicy,
-    env: gym.Env[Any, Any],
+    env: Env,
     model: Model,
     time_limit: int | None,
     discount: float,
@@ -204,7 +203,7 @@ def _exact_values(
 
 
 def _sample_streams(
-    envs: VectorEnv[Any, Any, Any],
+    envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
     purpose: Purpose,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gridcade.agents.base import Policy, StochasticPolicy
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs.tabular import Model
+from gridcade.envs.types import Array, Env
 from gridcade.errors import InputError
 from gridcade.evaluation.policies import Human, RandomPolicy
 from gridcade.exact.values import policy_table
@@ -35,9 +36,7 @@ class EvaluatedPolicy:
             positive and the actions are not discrete.
     """
 
-    def __init__(
-        self, policy: Policy, env: gym.Env[Any, Any], epsilon: float | None, deterministic: bool
-    ):
+    def __init__(self, policy: Policy, env: Env, epsilon: float | None, deterministic: bool):
         if not isinstance(policy, Policy):
             raise InputError(f"a policy has predict(observation, …); {policy!r} does not")
         if epsilon is None:
@@ -52,7 +51,7 @@ class EvaluatedPolicy:
         self._num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
         self._state: Any = None  # the policy's inner state
 
-    def table(self, env: gym.Env[Any, Any], model: Model) -> Floats | None:
+    def table(self, env: Env, model: Model) -> Floats | None:
         """Action probabilities in every state, [states, actions]; None: see `policy_table`."""
         if isinstance(self.policy, Human):  # a person cannot choose an action in every state
             return None
@@ -61,7 +60,7 @@ class EvaluatedPolicy:
 
     def act(
         self, observations: Any, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Choose an action in each of n environments.  [n, ...] -> [n, ...].
 
         Args:

@@ -8,8 +8,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridcade.agents.base import Policy, SamplingPolicy
+from gridcade.agents.base import Observation, Observations, Policy, PolicyState, SamplingPolicy
 from gridcade.envs.registry import known_model
+from gridcade.envs.types import Array, Env, Space
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.seeding import stream
@@ -26,9 +27,7 @@ class RandomPolicy:
         seed: random seed of the stream.
     """
 
-    def __init__(
-        self, action_space: gym.Space[Any], observation_space: gym.Space[Any], seed: int = 0
-    ):
+    def __init__(self, action_space: Space, observation_space: Space, seed: int = 0):
         self._action_space = deepcopy(action_space)
         self._action_space.seed(seed)
         self._observation_space = observation_space
@@ -40,11 +39,11 @@ class RandomPolicy:
 
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Sample one action for one observation, or n for a batch of n."""
         del episode_start, deterministic
         count = batch_size(observation, self._observation_space)
@@ -67,7 +66,7 @@ class TabularPolicy(SamplingPolicy):
         self.values = values
         self._prediction_rng = stream(seed, "prediction")
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Action probabilities in states, [n] -> [n, actions]."""
         del deterministic
         return np.asarray(self.table[np.asarray(observations, dtype=np.int64)])
@@ -83,13 +82,11 @@ class UniformPolicy(TabularPolicy):
             single numbers.
     """
 
-    def __init__(
-        self, num_actions: int, seed: int = 0, observation_space: gym.Space[Any] | None = None
-    ):
+    def __init__(self, num_actions: int, seed: int = 0, observation_space: Space | None = None):
         super().__init__(np.full((1, num_actions), 1 / num_actions), seed)
         self._observation_space = observation_space or gym.spaces.Discrete(1)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Equal probabilities for each of n observations.  [n, ...] -> [n, actions]."""
         del deterministic
         count = batch_size(observations, self._observation_space)
@@ -97,11 +94,11 @@ class UniformPolicy(TabularPolicy):
 
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Sample one action for one observation, or n for a batch of n."""
         del episode_start, deterministic
         count = batch_size(observation, self._observation_space)
@@ -124,17 +121,17 @@ class Human:
 
     def predict(
         self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        observation: Observation,
+        state: PolicyState = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, PolicyState]:
         """Wait for the action in the single environment that is displayed.  [1]."""
         del observation, episode_start, deterministic
         return np.array([self._choose()]), state
 
 
-def random_policy(env: gym.Env[Any, Any]) -> Policy:
+def random_policy(env: Env) -> Policy:
     """Create a policy of uniformly random actions.
 
     If the actions are 0 to n - 1, it is a UniformPolicy, whose exact value can be computed.
@@ -145,7 +142,7 @@ def random_policy(env: gym.Env[Any, Any]) -> Policy:
     return RandomPolicy(actions, env.observation_space)
 
 
-def optimal_policy(env: gym.Env[Any, Any]) -> TabularPolicy:
+def optimal_policy(env: Env) -> TabularPolicy:
     """Compute a policy with the largest expected return, or average reward in a continuing task.
 
     Raises:
@@ -176,7 +173,7 @@ def state_values(policy: Policy) -> Floats | None:
     return policy.values if isinstance(policy, HasValues) else None
 
 
-def batch_size(observation: Any, space: gym.Space[Any]) -> int | None:
+def batch_size(observation: Any, space: Space) -> int | None:
     """The number of observations in a batch; None if `observation` is a single one."""
     while isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):  # look at the first component
         key: Any = next(iter(space.keys())) if isinstance(space, gym.spaces.Dict) else 0

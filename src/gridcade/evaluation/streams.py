@@ -1,11 +1,9 @@
 """Continuing tasks: playing several independent streams of steps."""
 
-from typing import Any
-
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from gridcade.envs.types import Envs
 from gridcade.errors import InputError
 from gridcade.evaluation.estimates import BATCHES
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
@@ -21,7 +19,7 @@ PROGRESS_EVERY = 1000  # steps of each stream
 
 
 def play_streams(
-    envs: VectorEnv[Any, Any, Any],
+    envs: Envs,
     policy: EvaluatedPolicy,
     steps: int,
     seed: int,

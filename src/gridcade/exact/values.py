@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.base import Policy, StochasticPolicy
-from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.exact import solver
 
@@ -33,7 +32,7 @@ class ExactValues:
 
 
 def policy_table(
-    policy: Policy, env: gym.Env[Any, Any], model: Model, deterministic: bool = True
+    policy: Policy, env: Env, model: Model, deterministic: bool = True
 ) -> Floats | None:
     """A policy's action probabilities in every state, [states, actions]; None if unknown.
 

@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.registry import time_limit
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.types import Array, Envs
+from gridcade.envs.wrappers import SupportsAsyncStep
 from gridcade.experience.step import Step
 from gridcade.experience.vector import reset
 from gridcade.seeding import Purpose, episode_seed
-
-Envs = VectorEnv[Any, Any, Any]
 
 
 class Learner(Protocol):
     """What the loop calls of an agent."""
 
-    def act(self, observations: NDArray[Any]) -> NDArray[Any]:
+    def act(self, observations: Array) -> Array:
         """Actions for observations [n, ...]."""
         ...
 
@@ -29,19 +29,6 @@ class Learner(Protocol):
 
     def update(self) -> None:
         """Learn."""
-        ...
-
-
-@runtime_checkable
-class SupportsAsyncStep(Protocol):
-    """Environments that step while the caller computes, as Gymnasium's AsyncVectorEnv does."""
-
-    def step_async(self, actions: NDArray[Any]) -> None:
-        """Begin a step."""
-        ...
-
-    def step_wait(self) -> Any:
-        """Wait for the step; returns what `step` returns."""
         ...
 
 
@@ -85,10 +72,10 @@ class Experience:
         self._episodes = np.zeros(envs.num_envs, dtype=np.int64)  # numbers of the running ones
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since the reset
         self._worlds = _endless_worlds(envs)
-        self._current: NDArray[Any] = reset(envs, self._seeds())
+        self._current: Array = reset(envs, self._seeds())
 
     @property
-    def current(self) -> NDArray[Any]:
+    def current(self) -> Array:
         """Observations [n, ...] for which the next actions are chosen."""
         return self._current
 
@@ -158,7 +145,7 @@ class Experience:
             for env, episode in enumerate(self._episodes.tolist())
         ]
 
-    def _start_episodes(self, observations: NDArray[Any], ended: NDArray[np.bool_]) -> NDArray[Any]:
+    def _start_episodes(self, observations: Array, ended: NDArray[np.bool_]) -> Array:
         """Start the next episodes where the last ones ended."""
         if not ended.any():
             return observations
@@ -172,9 +159,9 @@ class Experience:
             observations = reset(self.envs, None, ended & ~seeded)
         return observations
 
-    def _reset_running(self, mask: NDArray[np.bool_]) -> NDArray[Any]:
+    def _reset_running(self, mask: NDArray[np.bool_]) -> Array:
         """Reset the environments of a mask to the start of their running episodes."""
-        observations: NDArray[Any] = reset(self.envs, self._seeds(), mask)
+        observations: Array = reset(self.envs, self._seeds(), mask)
         resets = self._episodes % self._episodes_per_seed  # since the seed
         for past in range(int(resets.max(initial=0, where=mask))):
             observations = reset(self.envs, None, mask & (resets > past))

@@ -1,10 +1,11 @@
 """What happened in one step, and what training counts of it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gridcade.envs.types import Array
 
 TOTALS = ("reward", "episodes", "return", "squared_return", "length", "truncated")
 """What loops add up while agents learn; all but `reward` over the episodes that ended."""
@@ -14,13 +15,13 @@ TOTALS = ("reward", "episodes", "return", "squared_return", "length", "truncated
 class Step:
     """One step of each of n environments. The first axis of every array is n."""
 
-    observations: NDArray[Any]  # s_t
-    actions: NDArray[Any]
+    observations: Array  # s_t
+    actions: Array
     rewards: NDArray[np.float64]  # raw: neither clipped nor scaled
-    next_observations: NDArray[Any]  # s_{t+1}, the last observation of an episode included
+    next_observations: Array  # s_{t+1}, the last observation of an episode included
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
-    current: NDArray[Any]  # what the next actions are chosen from: a new start after an end
+    current: Array  # what the next actions are chosen from: a new start after an end
     life_lost: NDArray[np.bool_] | None = None  # in games with lives, where the game continues
 
 

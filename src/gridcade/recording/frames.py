@@ -4,22 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector.utils import concatenate, create_empty_array
 
 from gridcade.envs import registry
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
 from gridcade.recording.video import Picture
 from gridcade.seeding import episode_seed, episode_stream
-
-Env = gym.Env[Any, Any]
 
 DEFAULT_FPS = 8.0  # frames per second, for an environment that names no rate
 CONTINUING_STEPS = 500  # steps of an episode, for a task that never ends

@@ -1,8 +1,8 @@
-"""Scores on Atari games that Mnih et al. published, to set beside one's own.
+"""Published scores on Atari games, to compare with one's own.
 
 `atari_scores.csv` holds the 49 games of Mnih et al. (2015), Nature 518:529, Extended Data Table 2
-(DQN after 200 million frames, epsilon 0.05, up to 30 idle frames at the start), and the seven of
-Mnih et al. (2013), arXiv 1312.5602, table 1. A game is called by its title, as environments are.
+(DQN after 200 million frames, epsilon 0.05, up to 30 no-op actions at the start), and the seven
+games of Mnih et al. (2013), arXiv 1312.5602, table 1. Games have the names of their environments.
 """
 
 import csv
@@ -19,7 +19,7 @@ FILE = Path(__file__).with_suffix(".csv")
 
 @dataclass(frozen=True)
 class Mnih2013:
-    """Average total rewards of 2013; the last three are of the single best episode."""
+    """Average total rewards of 2013; the last three are those of the single best episode."""
 
     random: float
     sarsa: float
@@ -38,52 +38,53 @@ class Nature2015:
     random: float
     human: float  # a professional games tester
     dqn: float
-    dqn_deviation: float  # standard deviation over 30 games
+    dqn_deviation: float  # standard deviation over 30 episodes
 
 
 @dataclass(frozen=True)
 class AtariScores:
-    """What was published of a game."""
+    """The published scores of a game."""
 
     name: str  # as printed: Q*bert
     nature2015: Nature2015
-    mnih2013: Mnih2013 | None  # of seven games
+    mnih2013: Mnih2013 | None  # seven games only
 
 
-Row = TypeVar("Row", Mnih2013, Nature2015)
+Published = TypeVar("Published", Mnih2013, Nature2015)
 
 
-def scores(game: str) -> AtariScores | None:
-    """What was published of a game, by its title (`SpaceInvaders`); None if nothing was."""
-    return published().get(game)
+def atari_scores(game: str) -> AtariScores | None:
+    """Return the published scores of a game such as `SpaceInvaders`; None if there are none."""
+    return published_scores().get(game)
 
 
 @cache
-def published() -> Mapping[str, AtariScores]:
-    """What was published of every game, by title."""
+def published_scores() -> Mapping[str, AtariScores]:
+    """Return the published scores of every game, by its name."""
     with FILE.open(encoding="utf-8", newline="") as lines:
         return {
             row["game"]: AtariScores(
                 name=row["name"],
-                nature2015=_of_year(Nature2015, row, 2015),
-                mnih2013=_of_year(Mnih2013, row, 2013) if row["dqn_2013"] else None,
+                nature2015=_scores_of_year(Nature2015, row, 2015),
+                mnih2013=_scores_of_year(Mnih2013, row, 2013) if row["dqn_2013"] else None,
             )
             for row in csv.DictReader(lines)
         }
 
 
-def normalised(score: float, random: float, human: float) -> float:
-    """A score on the scale where random play is 0 and a human 1.
+def normalized_score(score: float, random: float, reference: float) -> float:
+    """Return a score on the scale where random play is 0 and the reference is 1.
 
-    Mnih et al. (2015) print 100 times that, in per cent. The optimum may stand for the human.
+    The reference is a human's score, as in Mnih et al. (2015), who print the result in per cent, or
+    the optimum.
 
     Raises:
-        InputError: random and human are equal, so that there is no scale.
+        InputError: random and reference are equal.
     """
-    if random == human:
-        raise InputError(f"random play and a human both score {random:g}: that makes no scale")
-    return (score - random) / (human - random)
+    if random == reference:
+        raise InputError(f"random play and the reference both score {random:g}; they must differ")
+    return (score - random) / (reference - random)
 
 
-def _of_year(kind: type[Row], row: Mapping[str, str], year: int) -> Row:
+def _scores_of_year(kind: type[Published], row: Mapping[str, str], year: int) -> Published:
     return kind(**{field.name: float(row[f"{field.name}_{year}"]) for field in fields(kind)})

@@ -1,4 +1,4 @@
-"""The page: what was found, in words, figures and tables."""
+"""The page of a report: one HTML file with all verdicts, figures, tables and videos."""
 
 import re
 from collections.abc import Sequence
@@ -10,115 +10,143 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gridcade.errors import InputError
-from gridcade.report import findings, pictures, tables, words
-from gridcade.report.figures import PALETTE, Picture, look
-from gridcade.report.findings import Findings
-from gridcade.report.pictures import Looks
-from gridcade.report.replay import Replay, replay
-from gridcade.report.tables import Table
+from gridcade.report import figures, page_text, tables, verdicts
+from gridcade.report.analysis import (
+    EnvironmentAnalysis,
+    aggregate,
+    analyze,
+    improvements,
+    num_tests,
+)
+from gridcade.report.clips import EpisodeClip, record_clip
+from gridcade.report.drawing import PALETTE, Figure, PlotStyles, plot_style
+from gridcade.report.phrases import dates
+from gridcade.report.tables import ReportTable
 from gridcade.study.comparison import Comparison
 from gridcade.study.study import Study
 from gridcade.training.run_folder import write_text
 
-HERE = Path(__file__).parent
-FIGURE = re.compile(  # that a report has written
+TEMPLATES = Path(__file__).parent
+FIGURE_FILE = re.compile(  # names of the files that a report writes into figures/
     r"(\d\d+-.+-(scores|differences|(curves|training)-\w+)"
     r"|all-(interquartile-mean|performance-profiles|probability-of-improvement))\.(svg|png)"
 )
 
 
 @dataclass(frozen=True)
-class Part:
-    """What the page shows of an environment."""
+class EnvironmentSection:
+    """The section of the page about an environment."""
 
     id: str
     env: str
-    intro: str
-    verdicts: tuple[tuple[str, bool], ...]  # a sentence, and whether something is told by it
-    curves: tuple[Picture, ...]
-    scores: Picture
-    table: Table
-    runs: Table
-    differences: Picture | None
-    replays: tuple[tuple[str, Replay], ...]
+    introduction: str
+    verdicts: tuple[tuple[str, bool], ...]  # sentences, and whether each is significant
+    curves: tuple[Figure, ...]
+    scores: Figure
+    score_table: ReportTable
+    run_table: ReportTable
+    differences: Figure | None
+    clips: tuple[tuple[str, EpisodeClip], ...]  # contenders and their clips
 
     @property
-    def pictures(self) -> tuple[Picture, ...]:
-        """All of its figures."""
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures of the section."""
         return (*self.curves, self.scores, *([self.differences] if self.differences else []))
 
 
-def write(comparison: Comparison, out: Path) -> Path:
-    """Write the report of a comparison: OUT/report.html, and its figures in OUT/figures.
+def write_page(comparison: Comparison, out: Path) -> Path:
+    """Write OUT/report.html and the figures in OUT/figures; return the page's path.
 
-    The page holds everything that it shows and loads nothing. The figures depend on the
-    comparison alone, to the byte.
+    The page embeds everything, and loads nothing. Figures are reproducible to the byte.
 
     Raises:
-        InputError: it cannot be written there.
+        InputError: the files cannot be written.
     """
     study = comparison.study
-    found = findings.find(comparison)
-    places = {entry.label: place for place, entry in enumerate(study.contenders)}
-    looks = {name: look(place) for name, place in places.items()}
-    parts = [_part(place, one, found, study, looks) for place, one in enumerate(found, 1)]
-    together = findings.aggregate(found, study.confidence)
-    improved = findings.improvements(found, study.confidence)
-    overall = [] if together is None else [*pictures.aggregate(together, study.confidence, looks)]
-    overall += [pictures.improvement(improved, study.confidence)] if improved else []
-    outcomes = [o for one in found for s in one.scores for o in s.outcomes]
+    analyses = analyze(comparison)
+    labels = [spec.label for spec in study.contenders]
+    styles = {label: plot_style(index) for index, label in enumerate(labels)}
+    sections = [_section(n, a, analyses, study, styles) for n, a in enumerate(analyses, 1)]
+    overall, aggregate_sentences = _aggregates(analyses, study, styles)
+    results = [r for a in analyses for s in a.scores for r in s.results]
     templates = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
     page = templates.get_template("page.html.j2").render(
-        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
-        title=words.title(study),
-        dates=words.dates(outcomes),
-        lede=words.lede(comparison, found),
-        colours={name: place % len(PALETTE) for name, place in places.items()},
-        parts=parts,
-        method=words.method(study, found),
-        lone=words.lone(found),
-        overall=overall,
-        scale=words.aggregated(together, found),
-        published=tables.published_scores(found),
-        hyperparameters=tables.hyperparameters(found),
-        failures=tables.failures(comparison.failures),
-        restarts=words.restarts(found),
-        provenance=tables.provenance(outcomes, comparison.sessions),
+        css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        title=page_text.title(study),
+        dates=dates(results),
+        summary=page_text.summary(comparison, analyses),
+        colors={label: index % len(PALETTE) for index, label in enumerate(labels)},
+        sections=sections,
+        method=verdicts.method_sentences(study, analyses),
+        no_aggregate=page_text.no_aggregate_sentence(analyses),
+        aggregate_figures=overall,
+        aggregate_sentences=aggregate_sentences,
+        published=tables.published_tables(analyses),
+        hyperparameters=tables.hyperparameter_tables(analyses),
+        failures=tables.failure_table(comparison.failures),
+        interruptions=page_text.interruption_sentences(analyses),
+        provenance=tables.provenance_table(results, comparison.sessions),
         study=tomli_w.dumps(study.as_dict()),
-        command=words.command(comparison),
-        again=words.again(study),
+        command=page_text.command(comparison),
+        reproducibility=page_text.reproducibility_sentence(study),
     )
+    file = out / "report.html"
     try:
-        folder = out / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        shown = [*(p for part in parts for p in part.pictures), *overall]
-        for old in folder.iterdir():  # of the study before it grew
-            if FIGURE.fullmatch(old.name) and old.stem not in {p.name for p in shown}:
-                old.unlink()
-        for picture in shown:
-            write_text(folder / f"{picture.name}.svg", picture.svg)
-            (folder / f"{picture.name}.png").write_bytes(picture.png)
-        file = out / "report.html"
+        _write_figures(out / "figures", [*(f for s in sections for f in s.figures), *overall])
         write_text(file, page)
     except OSError as error:
         raise InputError(f"cannot write the report into '{out}': {error.strerror}") from None
     return file
 
 
-def _part(place: int, one: Findings, found: Sequence[Findings], study: Study, looks: Looks) -> Part:
-    slug = re.sub("[^A-Za-z0-9]+", "-", one.env).strip("-").lower()[:40]
-    name, confidence = f"{place:02}-{slug}", study.confidence
-    return Part(
-        id=f"environment-{place}",
-        env=one.env,
-        intro=words.introduction(one, study.episodes),
-        verdicts=tuple(words.verdicts(one, confidence, findings.tests(found))),
-        curves=tuple(pictures.curves(name, one, confidence, looks)),
-        scores=pictures.scores(name, one, confidence, looks),
-        table=tables.scores(one, confidence),
-        runs=tables.runs(one),
-        differences=pictures.differences(name, one, confidence),
-        replays=tuple((s.contender, replay(s.outcomes[0], one.env)) for s in one.scores),
+def _section(
+    number: int,
+    analysis: EnvironmentAnalysis,
+    analyses: Sequence[EnvironmentAnalysis],
+    study: Study,
+    styles: PlotStyles,
+) -> EnvironmentSection:
+    slug = re.sub("[^A-Za-z0-9]+", "-", analysis.env).strip("-").lower()[:40]
+    name, confidence, tests = f"{number:02}-{slug}", study.confidence, num_tests(analyses)
+    return EnvironmentSection(
+        id=f"environment-{number}",
+        env=analysis.env,
+        introduction=verdicts.score_sentence(analysis, study.episodes),
+        verdicts=tuple(verdicts.environment_sentences(analysis, confidence, tests)),
+        curves=tuple(figures.curve_figures(name, analysis, confidence, styles)),
+        scores=figures.score_figure(name, analysis, confidence, styles),
+        score_table=tables.score_table(analysis, confidence),
+        run_table=tables.run_table(analysis),
+        differences=figures.difference_figure(name, analysis, confidence),
+        clips=tuple(
+            (s.contender, record_clip(s.results[0], analysis.env)) for s in analysis.scores
+        ),
     )
+
+
+def _aggregates(
+    analyses: Sequence[EnvironmentAnalysis], study: Study, styles: PlotStyles
+) -> tuple[list[Figure], list[str]]:
+    """Return the figures over all environments, and the sentences that explain them."""
+    aggregated = aggregate(analyses, study.confidence)
+    improved = improvements(analyses, study.confidence)
+    shown: list[Figure] = []
+    if aggregated is not None:
+        shown += figures.aggregate_figures(aggregated, study.confidence, styles)
+    if improved:
+        shown.append(figures.improvement_figure(improved, study.confidence))
+    return shown, page_text.aggregate_sentences(aggregated, analyses)
+
+
+def _write_figures(folder: Path, shown: Sequence[Figure]) -> None:
+    """Write figures as SVG and PNG, and remove those of an earlier report that are outdated."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {figure.name for figure in shown}
+    for file in folder.iterdir():
+        if FIGURE_FILE.fullmatch(file.name) and file.stem not in names:
+            file.unlink()
+    for figure in shown:
+        write_text(folder / f"{figure.name}.svg", figure.svg)
+        (folder / f"{figure.name}.png").write_bytes(figure.png)

@@ -6,13 +6,23 @@ from typing import Any
 
 from gridcade.agents import SB3
 from gridcade.formatting import number
-from gridcade.report import words
-from gridcade.report.atari_scores import published
-from gridcade.report.findings import NAMES, Findings
-from gridcade.study.comparison import Failure, Outcome
+from gridcade.report.analysis import CRITERION_NAMES, EnvironmentAnalysis
+from gridcade.report.atari_scores import AtariScores, published_scores
+from gridcade.report.phrases import (
+    concurrency,
+    count,
+    dates,
+    duration,
+    gap,
+    interval,
+    listing,
+    percent,
+    seed_count,
+)
+from gridcade.study.comparison import Failure, RunResult
 
-# What else a run's config tells is the same for all contenders, or the run's own.
-SHOWN = (
+# Other fields of a run's config are the same for all contenders, or differ by design (seed).
+SHOWN_SETTINGS = (
     "preset",
     "envs",
     "epoch",
@@ -21,7 +31,8 @@ SHOWN = (
     "init_from",
     "hyperparameters",
 )
-SAME = {  # stable-baselines3's names for what our agents call otherwise and count the same way
+# stable-baselines3's names -> our names, for hyperparameters with the same meaning and unit.
+SB3_NAMES = {
     "buffer_size": "replay_capacity",
     "exploration_final_eps": "epsilon.final",
     "gamma": "discount",
@@ -30,8 +41,9 @@ SAME = {  # stable-baselines3's names for what our agents call otherwise and cou
     "policy_kwargs.net_arch": "hidden",
     "target_update_interval": "target_every",
 }
-STEPS = {"sb3-dqn": "n_step"}  # n_steps, of returns; of all others they are a rollout's
-YEAR_2013 = {
+# SB3's n_steps is the n of n-step returns for DQN, and the length of a rollout for other agents.
+SB3_N_STEPS = {"sb3-dqn": "n_step"}
+AGENTS_2013 = {
     "random": "Random",
     "sarsa": "Sarsa",
     "contingency": "Contingency",
@@ -44,201 +56,202 @@ YEAR_2013 = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a table: its first cell is its heading."""
+class ReportRow:
+    """A row of a table, whose first cell is its heading."""
 
     cells: tuple[str, ...]
-    mark: str = ""  # a class of page.css
+    css_class: str = ""  # of page.css
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table, as the page shows it."""
+class ReportTable:
+    """A table of text cells."""
 
     caption: str
     head: tuple[str, ...]
-    rows: tuple[Row, ...]
-    contenders: bool = False  # its rows are headed by contenders
-    words: bool = False  # its cells hold words, not numbers
+    rows: tuple[ReportRow, ...]
+    contenders: bool = False  # the first cell of a row is a contender
+    prose: bool = False  # cells contain text, not numbers
 
 
-def scores(found: Findings, confidence: float) -> Table:
-    """Means and intervals, and how far they are from the optimum where it is known."""
-    head: tuple[str, ...] = ("contender", "seeds", "mean", f"{words.percent(confidence)} interval")
-    rows: list[tuple[str, ...]] = [
-        (
-            s.contender,
-            words.seeds(s),
-            number(s.estimate.mean),
-            words.interval(s.estimate),
-        )
-        for s in found.scores
-    ]
-    if found.optimum is not None:
-        head = (*head, "below the optimum")
-        rows = [
-            (*row, words.gap(found.optimum, s.estimate.mean))
-            for row, s in zip(rows, found.scores, strict=True)
-        ]
-    caption = found.names.words.capitalize()
-    return Table(caption, head, tuple(map(Row, rows)), contenders=True)
-
-
-def runs(found: Findings) -> Table:
-    """Every run: what its evaluation came to, and what it is worth exactly where that is known."""
-    head: tuple[str, ...] = ("contender", "seed", "expected return", "average reward")
+def score_table(analysis: EnvironmentAnalysis, confidence: float) -> ReportTable:
+    """Tabulate means and intervals, and the gap to the optimum if it is known."""
+    head = ["contender", "seeds", "mean", f"{percent(confidence)} interval"]
+    if analysis.optimum is not None:
+        head.append("gap to the optimum")
     rows = []
-    for s in found.scores:
-        for outcome, value in zip(s.outcomes, s.values, strict=True):
-            seed = "-" if outcome.seed is None else str(outcome.seed)
-            measured = [outcome.evaluation[n.score] for n in NAMES.values()]
-            means = [number(m and m["mean"]) for m in measured]
-            rows.append((s.contender, seed, *means, *([number(value)] if found.exact else [])))
-    if found.exact:
-        head = (*head, f"exact {found.names.words.removeprefix('expected ')}")
-    return Table("As evaluated", head, tuple(map(Row, rows)), contenders=True)
+    for s in analysis.scores:
+        cells = [s.contender, seed_count(s), number(s.estimate.mean), interval(s.estimate)]
+        if analysis.optimum is not None:
+            cells.append(gap(analysis.optimum, s.estimate.mean))
+        rows.append(ReportRow(tuple(cells)))
+    return ReportTable(analysis.names.title.capitalize(), tuple(head), tuple(rows), contenders=True)
 
 
-def published_scores(found: Sequence[Findings]) -> list[Table]:
-    """Scores of 2015, and of 2013, beside ours, where one of their games was played."""
+def run_table(analysis: EnvironmentAnalysis) -> ReportTable:
+    """Tabulate the evaluation of every run, and its exact value if all are known."""
+    head = ["contender", "seed", "expected return", "average reward"]
+    if analysis.exact:
+        head.append(f"exact {analysis.names.title.removeprefix('expected ')}")
+    rows = []
+    for s in analysis.scores:
+        for result, value in zip(s.results, s.values, strict=True):
+            seed = "-" if result.seed is None else str(result.seed)
+            estimates = [result.evaluation[names.score] for names in CRITERION_NAMES.values()]
+            cells = [s.contender, seed, *(number(e and e["mean"]) for e in estimates)]
+            if analysis.exact:
+                cells.append(number(value))
+            rows.append(ReportRow(tuple(cells)))
+    return ReportTable("Final evaluations", tuple(head), tuple(rows), contenders=True)
+
+
+def published_tables(analyses: Sequence[EnvironmentAnalysis]) -> list[ReportTable]:
+    """Tabulate published scores of 2015 and 2013 beside ours, for the games that were played."""
     played = [
-        (f, f.published) for f in found if f.published is not None and f.criterion == "return"
+        (a, a.published) for a in analyses if a.published is not None and a.criterion == "return"
     ]
-    ours = list(dict.fromkeys(s.contender for f, _ in played for s in f.scores))
-    made = []
-    if played:
-        rows = [
-            (
-                f.env,
-                _printed(game.nature2015.random),
-                _printed(game.nature2015.human),
-                f"{_printed(game.nature2015.dqn)} ± {_printed(game.nature2015.dqn_deviation)}",
-                *(_mean(f, contender) for contender in ours),
-            )
-            for f, game in played
-        ]
-        caption = "Mnih et al. (2015), DQN after 200 million frames; ± is the deviation of games"
-        head = ("environment", "random 2015", "human 2015", "DQN 2015", *ours)
-        made.append(Table(caption, head, tuple(map(Row, rows))))
-    rounds: list[dict[str, Findings]] = []  # a game may be played in several environments
-    for f, game in played:
+    contenders = list(dict.fromkeys(s.contender for a, _ in played for s in a.scores))
+    tables = [_table_2015(played, contenders)] if played else []
+    # Each group has one environment per game, because a game may be played on several.
+    groups: list[dict[str, EnvironmentAnalysis]] = []
+    for a, game in played:
         if game.mnih2013 is not None:
-            free = next((one for one in rounds if game.name not in one), None)
-            if free is None:
-                rounds.append(free := {})
-            free[game.name] = f
-    if rounds:
-        seven = [(g.name, g.mnih2013) for g in published().values() if g.mnih2013 is not None]
-        theirs = [
-            Row((label, *(_printed(getattr(scores, key)) for _, scores in seven)))
-            for key, label in YEAR_2013.items()
-        ]
-        new = [
-            Row(
-                (_where(contender, one, rounds), *(_mean(one.get(n), contender) for n, _ in seven)),
-                "ours",
+            group = next((g for g in groups if game.name not in g), None)
+            if group is None:
+                groups.append(group := {})
+            group[game.name] = a
+    return [*tables, _table_2013(groups, contenders)] if groups else tables
+
+
+def _table_2015(
+    played: Sequence[tuple[EnvironmentAnalysis, AtariScores]], contenders: Sequence[str]
+) -> ReportTable:
+    rows = [
+        ReportRow(
+            (
+                a.env,
+                _published(game.nature2015.random),
+                _published(game.nature2015.human),
+                f"{_published(game.nature2015.dqn)} ± {_published(game.nature2015.dqn_deviation)}",
+                *(_mean(a, contender) for contender in contenders),
             )
-            for contender in ours
-            for one in rounds
-        ]
-        caption = (
-            "Mnih et al. (2013), average total reward; HNeat and DQN best are single episodes; "
-            "this study in bold"
         )
-        head = ("agent", *(name for name, _ in seven))
-        made.append(Table(caption, head, (*theirs, *new)))
-    return made
+        for a, game in played
+    ]
+    return ReportTable(
+        "Mnih et al. (2015), DQN after 200 million frames; ± is the standard deviation of episodes",
+        ("environment", "random 2015", "human 2015", "DQN 2015", *contenders),
+        tuple(rows),
+    )
 
 
-def _where(contender: str, one: Mapping[str, Findings], rounds: Sequence[object]) -> str:
-    """A contender, and its environments where they do not all fit into one row."""
-    environments = words.listing([f.env for f in one.values()])
-    return contender if len(rounds) == 1 else f"{contender} on {environments}"
+def _table_2013(
+    groups: Sequence[Mapping[str, EnvironmentAnalysis]], contenders: Sequence[str]
+) -> ReportTable:
+    games = [(g.name, g.mnih2013) for g in published_scores().values() if g.mnih2013 is not None]
+    rows = [
+        ReportRow((label, *(_published(getattr(scores, key)) for _, scores in games)))
+        for key, label in AGENTS_2013.items()
+    ]
+    for contender in contenders:
+        for group in groups:
+            heading = contender
+            if len(groups) > 1:
+                heading += f" on {listing([a.env for a in group.values()])}"
+            means = (_mean(group.get(name), contender) for name, _ in games)
+            rows.append(ReportRow((heading, *means), "ours"))
+    return ReportTable(
+        "Mnih et al. (2013), average total reward; HNeat and DQN best are single episodes; "
+        "this study in bold",
+        ("agent", *(name for name, _ in games)),
+        tuple(rows),
+    )
 
 
-def _mean(found: Findings | None, contender: str) -> str:
-    """What a contender came to on an environment; a dash where it has not played."""
-    means = {s.contender: s.estimate.mean for s in found.scores} if found else {}
+def _mean(analysis: EnvironmentAnalysis | None, contender: str) -> str:
+    """Format a contender's mean on an environment; a dash if it has none."""
+    means = {s.contender: s.estimate.mean for s in analysis.scores} if analysis else {}
     return number(means.get(contender))
 
 
-def _printed(score: float) -> str:
-    """A score as it was published."""
+def _published(score: float) -> str:
+    """Format a score as it was published."""
     return f"{score:,g}"
 
 
-def hyperparameters(found: Sequence[Findings]) -> list[Table]:
-    """Hyperparameters side by side: a table for all environments on which they are the same.
+def hyperparameter_tables(analyses: Sequence[EnvironmentAnalysis]) -> list[ReportTable]:
+    """Tabulate hyperparameters; environments with the same ones share a table.
 
-    Those of stable-baselines3 stand under our name, if there is one that means the same.
+    Hyperparameters of stable-baselines3 have our name if one of ours has the same meaning.
     """
-    tables: dict[tuple[Any, ...], list[str]] = {}
-    for f in found:
-        configs = {s.contender: _ours(s.outcomes[0].config) for s in f.scores if s.learns}
+    tables: dict[tuple[tuple[str, ...], tuple[ReportRow, ...]], list[str]] = {}
+    for a in analyses:
+        configs = {s.contender: _settings(s.results[0].config) for s in a.scores if s.learns}
         keys = list(dict.fromkeys(key for config in configs.values() for key in config))
         rows = []
         for key in keys:
-            had = [config[key] for config in configs.values() if key in config]
-            differs = any(value != had[0] for value in had)
-            cells = [_value(config[key]) if key in config else "-" for config in configs.values()]
-            rows.append(Row((key, *cells), "differs" if differs else ""))
+            values = [config[key] for config in configs.values() if key in config]
+            differs = any(value != values[0] for value in values)
+            cells = [_format(config[key]) if key in config else "-" for config in configs.values()]
+            rows.append(ReportRow((key, *cells), "differs" if differs else ""))
         if rows:
-            tables.setdefault((("", *configs), tuple(rows)), []).append(f.env)
+            tables.setdefault((("", *configs), tuple(rows)), []).append(a.env)
     everywhere = len(tables) == 1
     return [
-        Table("On every environment" if everywhere else f"On {words.listing(envs)}", head, rows)
+        ReportTable("On every environment" if everywhere else f"On {listing(envs)}", head, rows)
         for (head, rows), envs in tables.items()
     ]
 
 
-def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by name, with dots; stable-baselines3's under our names."""
-    flat, agent = _flat(config), str(config.get("agent", ""))
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shown settings of a run with dotted names, under our names if it is SB3's."""
+    flat, agent = _flatten(config), str(config.get("agent", ""))
     if not agent.startswith(SB3):
         return flat
-    names = SAME | {"n_steps": STEPS.get(agent, "rollout")}
+    names = SB3_NAMES | {"n_steps": SB3_N_STEPS.get(agent, "rollout")}
     return {names.get(key, key): value for key, value in flat.items()}
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under names with dots."""
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted names, without empty ones."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if not prefix and key not in SHOWN:
+        if not prefix and key not in SHOWN_SETTINGS:
             continue
         name = f"{prefix}.{key}" if prefix not in ("", "hyperparameters") else key
         if isinstance(value, Mapping):
-            flat |= _flat(value, name)
+            flat |= _flatten(value, name)
         elif value not in (None, ""):
             flat[name] = value
     return flat
 
 
-def _value(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_value, value))
+        return ", ".join(map(_format, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def failures(found: Sequence[Failure]) -> Table | None:
-    """Which tasks failed, and why; None if none did."""
+def failure_table(failures: Sequence[Failure]) -> ReportTable | None:
+    """Tabulate the tasks that failed, and why; None if none failed."""
     rows = [
-        Row((f.contender, f.env, "-" if f.seed is None else str(f.seed), f.reason)) for f in found
+        ReportRow((f.contender, f.env, "-" if f.seed is None else str(f.seed), f.reason))
+        for f in failures
     ]
-    caption = "Tasks that failed as often as they were tried, and are missing above"
+    caption = "Tasks whose attempts all failed; they have no scores above"
     head = ("contender", "environment", "seed", "last error")
-    return Table(caption, head, tuple(rows), contenders=True, words=True) if rows else None
+    return ReportTable(caption, head, tuple(rows), contenders=True, prose=True) if rows else None
 
 
-def provenance(
-    outcomes: Sequence[Outcome], studies: Sequence[Mapping[str, Any]] = ()
-) -> Table | None:
-    """What the runs ran with: several values where sessions, of runs or of the study, differ."""
-    sessions = [session for outcome in outcomes for session in outcome.sessions]
+def provenance_table(
+    results: Sequence[RunResult], study_sessions: Sequence[Mapping[str, Any]] = ()
+) -> ReportTable | None:
+    """Tabulate software and hardware of the runs, with every value if sessions differ."""
+    sessions = [session for result in results for session in result.sessions]
     if not sessions:
         return None
     rows = {
@@ -251,16 +264,16 @@ def provenance(
     for s in sessions:
         for library, version in s.get("libraries", {}).items():
             rows.setdefault(library, []).append(str(version))
-    rows["side by side"] = [words.side_by_side(study) for study in studies]
-    rows["dates"] = [words.dates(outcomes)]
-    seconds = sum(o.metrics[-1]["seconds"] for o in outcomes if o.metrics)
-    rows["training"] = [f"{words.duration(seconds)} over {words.count(len(sessions), 'session')}"]
+    rows["at the same time"] = [concurrency(session) for session in study_sessions]
+    rows["dates"] = [dates(results)]
+    seconds = sum(r.metrics[-1]["seconds"] for r in results if r.metrics)
+    rows["training"] = [f"{duration(seconds)} in {count(len(sessions), 'session')}"]
     distinct = {key: list(dict.fromkeys(filter(None, values))) for key, values in rows.items()}
-    return Table(
-        "What the runs were made with",
-        ("", "in all runs"),
-        tuple(Row((key, ", ".join(values))) for key, values in distinct.items() if values),
-        words=True,
+    return ReportTable(
+        "Software and hardware of all runs",
+        ("", "values"),
+        tuple(ReportRow((key, ", ".join(values))) for key, values in distinct.items() if values),
+        prose=True,
     )
 
 

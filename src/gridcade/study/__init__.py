@@ -1,6 +1,6 @@
-"""Many runs: contenders on environments, many seeds, and what follows from their scores.
+"""Studies: many training runs of several contenders, and statistics over their seeds.
 
-A study is split into tasks, which worker processes on this machine or on a cluster carry out.
-Statistics over seeds turn their scores into a comparison. This package may import `training` and
-what lies below it.
+A study is split into tasks, which worker processes train and evaluate on this machine or on a
+cluster. The scores of all tasks form a comparison. This package may import `training` and the
+packages below it.
 """

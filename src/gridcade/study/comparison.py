@@ -1,4 +1,4 @@
-"""What a study found: every contender's runs on every environment, and what follows from them."""
+"""The results of a study: all runs of every contender on every environment."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,106 +14,107 @@ OPTIMA = {"expected_return": "optimal_return", "average_reward": "optimal_averag
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One run of a contender on an environment, or the one evaluation of a policy that is fixed."""
+class RunResult:
+    """The result of one training run, or of the single evaluation of a fixed policy."""
 
-    seed: int | None  # of the training; None: nothing was trained
-    evaluation: Mapping[str, Any]  # the last one, as `Evaluation.as_dict` tells it
-    metrics: tuple[Mapping[str, Any], ...] = ()  # of the training, one an epoch
-    config: Mapping[str, Any] = field(default_factory=dict)  # of the run, plain; empty if none
-    sessions: tuple[Mapping[str, Any], ...] = ()  # provenance of each session
-    run: Path | None = None  # the run folder
-    policy: str = ""  # what was evaluated, where nothing was trained
+    seed: int | None  # training seed; None for a fixed policy
+    evaluation: Mapping[str, Any]  # the final evaluation, as `Evaluation.as_dict` returns it
+    metrics: tuple[Mapping[str, Any], ...] = ()  # of training, one entry per epoch
+    config: Mapping[str, Any] = field(default_factory=dict)  # RunConfig as a dict; may be empty
+    sessions: tuple[Mapping[str, Any], ...] = ()  # provenance, one entry per training session
+    run: Path | None = None  # the run folder; None for a fixed policy, or if it was removed
+    policy: str = ""  # the policy that was evaluated, if nothing was trained
 
     def score(self, name: str) -> float | None:
-        """The mean of an estimate, such as expected_return; None where the task has none."""
+        """Return the mean of an estimate, such as expected_return; None if it has no value."""
         estimate = self.evaluation[name]
         return None if estimate is None else estimate["mean"]
+
+    @property
+    def exact(self) -> dict[str, Any]:
+        """Exact values of the evaluated policy, by estimate; empty if they are unknown."""
+        exact = self.evaluation["exact"]
+        return {name: exact[name] for name in ESTIMATES} if exact else {}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed as often as it is tried."""
+    """A task without a result, because all its attempts failed."""
 
     contender: str
     env: str
     seed: int | None
-    reason: str  # the last error, in one line
+    reason: str  # the last error, on one line
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a study found.  `outcomes[env][contender]` are in the order of their seeds."""
+    """The results of a study. `results[env][contender]` is sorted by seed."""
 
     study: Study
-    outcomes: Mapping[str, Mapping[str, tuple[Outcome, ...]]]
+    results: Mapping[str, Mapping[str, tuple[RunResult, ...]]]
     failures: tuple[Failure, ...] = ()
-    # when it was worked on: started, backend, jobs; not a finding
+    # Start time, backend and jobs of each call that ran tasks. Results do not depend on these.
     sessions: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, fit for JSON, with no wall-clock in them: the same study, the same dict.
+        """Return a summary for JSON. Without a time budget, the same study gives the same dict.
 
-        An interval is over the seeds of a contender, None with one seed; of a policy that was not
-        trained it is its evaluation's. Where a run's values are known exactly, they stand in its
-        `exact`; an environment's optimum stands in `exact`, without the time limit.
+        A trained contender's interval is over its seeds, and None with a single seed. A fixed
+        policy's interval is that of its evaluation. `exact` holds the exact values of a run, and
+        the optimum of an environment (without its time limit), where they are known.
         """
         return {
             "study": self.study.as_dict(),
-            "deterministic": self.study.minutes is None,  # else it depends on the machine
+            # A time budget makes results depend on the speed of the machine.
+            "deterministic": self.study.minutes is None,
             "environments": {
-                env: {name: self._contender(found) for name, found in contenders.items()}
-                for env, contenders in self.outcomes.items()
+                env: {name: self._summary(results) for name, results in contenders.items()}
+                for env, contenders in self.results.items()
             },
-            "exact": {env: self._optimum(env) for env in self.outcomes},
-            "failures": [  # the reasons may name a process, and so differ from time to time
-                {"contender": one.contender, "env": one.env, "seed": one.seed}
-                for one in self.failures
+            "exact": {env: self._optimum(env) for env in self.results},
+            # Reasons are left out: a process id in one would differ from time to time.
+            "failures": [
+                {"contender": failure.contender, "env": failure.env, "seed": failure.seed}
+                for failure in self.failures
             ],
         }
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One row a run, for a table: the names, the seed, and its estimates and exact values."""
-        for env, contenders in self.outcomes.items():
-            for name, outcomes in contenders.items():
-                for outcome in outcomes:
-                    row = {"environment": env, "contender": name, "seed": outcome.seed}
-                    exact = _exact(outcome)
+        """Yield one table row per run: names, seed, estimates and exact values."""
+        for env, contenders in self.results.items():
+            for name, results in contenders.items():
+                for result in results:
+                    row = {"environment": env, "contender": name, "seed": result.seed}
                     for key in ESTIMATES:
-                        estimate = outcome.evaluation[key] or {}
+                        estimate = result.evaluation[key] or {}
                         row[key] = estimate.get("mean")
                         row |= {f"{key}_{end}": estimate.get(end) for end in ("low", "high")}
-                        row[f"exact_{key}"] = exact.get(key)
+                        row[f"exact_{key}"] = result.exact.get(key)
                     yield row
 
-    def _contender(self, outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
-        """Its seeds, and what they come to."""
+    def _summary(self, results: tuple[RunResult, ...]) -> dict[str, Any]:
+        """Return a contender's scores for each seed, and their means."""
         seeds = []
-        for outcome in outcomes:
-            scores = {name: outcome.score(name) for name in ESTIMATES}
-            exact = _exact(outcome)
-            seeds.append({"seed": outcome.seed} | scores | ({"exact": exact} if exact else {}))
-        return {"seeds": seeds} | {name: self._mean(outcomes, name) for name in ESTIMATES}
+        for result in results:
+            scores = {name: result.score(name) for name in ESTIMATES}
+            exact = {"exact": result.exact} if result.exact else {}
+            seeds.append({"seed": result.seed} | scores | exact)
+        return {"seeds": seeds} | {name: self._mean(results, name) for name in ESTIMATES}
 
-    def _mean(self, outcomes: tuple[Outcome, ...], name: str) -> dict[str, float | None] | None:
-        scores = [score for outcome in outcomes if (score := outcome.score(name)) is not None]
+    def _mean(self, results: tuple[RunResult, ...], name: str) -> dict[str, float | None] | None:
+        scores = [score for result in results if (score := result.score(name)) is not None]
         if not scores:
             return None
-        if outcomes[0].seed is None:
-            return dict(outcomes[0].evaluation[name])
-        over = mean_interval(scores, self.study.confidence, "seeds")
-        return {"mean": over.mean, "low": finite(over.low), "high": finite(over.high)}
+        if results[0].seed is None:
+            return dict(results[0].evaluation[name])
+        estimate = mean_interval(scores, self.study.confidence, "seeds")
+        return {"mean": estimate.mean, "low": finite(estimate.low), "high": finite(estimate.high)}
 
     def _optimum(self, env: str) -> dict[str, float | None] | None:
-        """The optimum of an environment; None where it is not known."""
-        for outcomes in self.outcomes[env].values():
-            for outcome in outcomes:
-                if exact := outcome.evaluation["exact"]:
+        """Return the optimum of an environment; None if it is unknown."""
+        for results in self.results[env].values():
+            for result in results:
+                if exact := result.evaluation["exact"]:
                     return {name: exact[optimal] for name, optimal in OPTIMA.items()}
         return None
-
-
-def _exact(outcome: Outcome) -> dict[str, Any]:
-    """The exact values of what was evaluated, as run; nothing where they are not known."""
-    exact = outcome.evaluation["exact"]
-    return {name: exact[name] for name in ESTIMATES} if exact else {}

@@ -1,4 +1,4 @@
-"""A study: who is compared, on which environments, with how much training and how many seeds."""
+"""The specification of a study: contenders, environments, training budget and seeds."""
 
 import os
 import re
@@ -15,37 +15,38 @@ from gridcade.seeding import check_seed
 from gridcade.training.config import check_names, from_dict, read_toml, to_dict
 
 Criterion = Literal["return", "average-reward"]
-LONGEST_NAME = 100  # characters, of a study's folder
-GROWING = ("contenders", "environments", "seeds", "criterion")  # change no run that is there
+MAX_NAME_LENGTH = 100  # characters in the name of a study's folder
+# These fields may change while the study's folder keeps its results.
+GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A contender, as a study names it."""
+class ContenderSpec:
+    """A contender as a study file describes it: a policy, or an agent and how to train it."""
 
     policy: str
-    """An agent's name (dqn, sb3-dqn, …), random, optimal, one that comes trained, or a run."""
+    """An agent to train (dqn, sb3-dqn, …), or a policy: random, optimal, a trained agent, a run."""
     name: str = ""
-    """What it is called in the study; empty: as its policy."""
+    """Its name in the study; empty: the policy's name."""
     preset: str = ""
-    """Of the agent; empty: its default one."""
+    """The agent's preset; empty: its default preset."""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
-    """Laid over the preset."""
+    """Hyperparameters that replace those of the preset."""
     envs: int | None = None
-    """Environments side by side; None: as the preset has it."""
+    """Number of parallel environments; None: the preset's."""
     evaluation_every: int | None = None
-    """Epochs from one evaluation of a run to the next; None: as the preset has it."""
+    """Epochs between two evaluations during training; None: the preset's."""
     init_from: str = ""
-    """A run or an agent that comes trained, from whose layers each run starts; empty: none."""
+    """A run or a trained agent whose layers each run starts from; empty: none."""
 
     @property
     def label(self) -> str:
-        """What it is called in the study."""
+        """Its name in the study."""
         return self.name or self.policy
 
     @property
     def kind(self) -> AgentKind | None:
-        """The agent that it names; None: a policy that learns nothing here."""
+        """The agent to train; None for a fixed policy, which is only evaluated."""
         agent = self.policy in agents.AGENTS
         if agent or (self.policy.startswith("sb3-") and not os.path.exists(self.policy)):
             return agents.find(self.policy)
@@ -54,137 +55,144 @@ class Entry:
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared with what. Every contender gets the same budget and the same evaluation.
+    """A comparison to run. Every contender gets the same training budget and evaluation.
 
     Raises:
-        InputError: a field is out of its range, or two contenders have one name.
+        InputError: a field is out of range, or two contenders or environments have the same name.
     """
 
-    contenders: tuple[Entry, ...]
+    contenders: tuple[ContenderSpec, ...]
     environments: tuple[str, ...]
     steps: int | None = None
-    """Steps of training, a run."""
+    """Training steps per run; None: no limit."""
     minutes: float | None = None
-    """Of training, a run."""
+    """Training minutes per run; None: no limit."""
     seeds: int = 5
-    """Runs of a contender that learns, an environment: seeds 0, 1, …"""
+    """Runs of each trained contender on each environment, with the seeds 0, 1, …"""
     episodes: int = 100
-    """Of the final evaluation of a run, the same for all."""
+    """Episodes of each final evaluation."""
     evaluation_seed: int = 1_000_000
-    """Of those episodes, which no training has seen."""
+    """Seed of the evaluation episodes, which no training run uses."""
     criterion: Criterion = "return"
-    """What decides who is better."""
+    """The measure that decides which contender is better."""
     confidence: float = 0.95
-    """Of the intervals."""
+    """Confidence level of the intervals."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name in ("contenders", "environments"):
             if not getattr(self, name):
-                raise InputError(f"a study takes one or more {name}")
-        labels = [entry.label for entry in self.contenders]
-        for what, names in (("contenders", labels), ("environments", list(self.environments))):
-            if twice := sorted({n for n in names if names.count(n) > 1}):
-                raise InputError(f"two {what} are called '{twice[0]}'")
+                raise InputError(f"{name} is empty; a study needs one or more {name}")
+        labels = [spec.label for spec in self.contenders]
+        for plural, names in (("contenders", labels), ("environments", list(self.environments))):
+            if duplicates := sorted({n for n in names if names.count(n) > 1}):
+                raise InputError(f"two {plural} have the same name '{duplicates[0]}'")
         for name in ("steps", "seeds", "episodes"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; it takes 1 or more")
+                raise InputError(f"{name} is {value}; it must be 1 or greater")
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise InputError(f"minutes is {self.minutes}; it takes more than 0")
-        if self.steps is None and self.minutes is None and any(e.kind for e in self.contenders):
-            raise InputError("a study takes steps, minutes, or both")
+            raise InputError(f"minutes is {self.minutes}; it must be finite and greater than 0")
+        trains = any(spec.kind for spec in self.contenders)
+        if self.steps is None and self.minutes is None and trains:
+            raise InputError("a study that trains agents needs steps, minutes, or both")
         check_seed(self.evaluation_seed)
         check_confidence(self.confidence)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, fit for TOML and JSON, without what is empty or None."""
-        told = to_dict(self)
-        told["contenders"] = [
-            {key: value for key, value in entry.items() if value or value == 0}
-            for entry in told["contenders"]
+        """Return the fields for TOML or JSON, without fields that are empty or None."""
+        values = to_dict(self)
+        values["contenders"] = [
+            {key: value for key, value in contender.items() if value or value == 0}
+            for contender in values["contenders"]
         ]
-        return told
+        return values
 
 
 def read_study(file: str | Path) -> Study:
-    """A study from its TOML file.
+    """Read a study from a TOML file.
 
     Raises:
-        InputError: it cannot be read, or is no study; with the field's name.
+        InputError: the file cannot be read, or a field in it is invalid; the message names both.
     """
     values = read_toml(Path(file))
-    entries = values.get("contenders")
-    for number, entry in enumerate(entries if isinstance(entries, list) else []):
-        if isinstance(entry, dict):
-            check_names(entry, Entry, f"{file}, contenders[{number}]")
+    contenders = values.get("contenders")
+    for number, contender in enumerate(contenders if isinstance(contenders, list) else []):
+        if isinstance(contender, dict):
+            check_names(contender, ContenderSpec, f"{file}, contenders[{number}]")
     study: Study = from_dict(values, Study, str(file))
     return study
 
 
-def from_words(
+def study_from_arguments(
     contenders: Sequence[str],
     environments: Sequence[str],
     presets: Sequence[str] = (),
-    **given: Any,
+    **fields: Any,
 ) -> tuple[Study, str]:
-    """A study as a command line words it, and a name for its folder.
+    """Build a study from command-line arguments, and a name for its folder.
 
     Args:
-        contenders: policies, `dqn:two-core` for an agent with a preset; or one study file.
-        environments: their names.
-        presets: `CONTENDER=NAME`, or `NAME` for every agent that has none yet.
-        given: fields of the study; None: its own default.
+        contenders: policies; `dqn:two-core` for an agent with a preset; or one study file.
+        environments: names of environments.
+        presets: `CONTENDER=NAME`, or `NAME` for every agent that has no preset yet.
+        fields: fields of the study; None stands for the field's default.
 
     Raises:
-        InputError: a study file and words beside it, a preset of a contender that there is not,
-            or whatever `Study` and `read_study` raise.
+        InputError: a study file was combined with other arguments, a preset names an unknown
+            contender, or `Study` or `read_study` raises it.
     """
-    said = {key: value for key, value in given.items() if value is not None}
+    fields = {key: value for key, value in fields.items() if value is not None}
     if len(contenders) == 1 and contenders[0].endswith(".toml"):
-        if also := [*(["env"] if environments else []), *(["preset"] if presets else []), *said]:
-            raise InputError(f"{contenders[0]} is the whole study: leave out --{also[0]}")
+        options = [*(["env"] if environments else []), *(["preset"] if presets else []), *fields]
+        if options:
+            raise InputError(
+                f"{contenders[0]} defines the whole study: remove --{options[0]}, or set it there"
+            )
         return read_study(contenders[0]), Path(contenders[0]).stem
-    entries: dict[str, Entry] = {}
-    for word in contenders:
-        policy, colon, preset = word.partition(":")
-        if os.path.exists(word) or not colon:
-            policy, preset = word, ""
-        if word in entries:
-            raise InputError(f"'{word}' is named twice; with another preset it is {word}:PRESET")
-        entries[word] = Entry(policy, name=word if preset else "", preset=preset)
-    for word in presets:
-        label, _, preset = word.rpartition("=")
-        if label and label not in entries:
-            raise unknown("contender", label, entries)
-        for name, entry in entries.items():
-            if name == label or (not label and entry.kind and not entry.preset):
-                entries[name] = replace(entry, preset=preset)
-    name = "-".join(slug(word) for word in (*environments, *entries))
-    return Study(tuple(entries.values()), tuple(environments), **said), name[:LONGEST_NAME]
+    specs: dict[str, ContenderSpec] = {}
+    for label in contenders:
+        policy, colon, preset = label.partition(":")
+        if os.path.exists(label) or not colon:
+            policy, preset = label, ""
+        if label in specs:
+            raise InputError(
+                f"'{label}' is named twice; to compare its presets, write {label}:PRESET"
+            )
+        specs[label] = ContenderSpec(policy, name=label if preset else "", preset=preset)
+    for assignment in presets:
+        target, _, preset = assignment.rpartition("=")
+        if target and target not in specs:
+            raise unknown("contender", target, specs)
+        for label, spec in specs.items():
+            if label == target or (not target and spec.kind and not spec.preset):
+                specs[label] = replace(spec, preset=preset)
+    name = "-".join(slug(part) for part in (*environments, *specs))
+    return Study(tuple(specs.values()), tuple(environments), **fields), name[:MAX_NAME_LENGTH]
 
 
 def slug(name: str) -> str:
-    """A name as that of a folder: `Maze?size=9` -> `Maze-size=9`."""
+    """Convert a name to a folder name: `Maze?size=9` -> `Maze-size=9`."""
     return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
 
 
-def differences(old: Study, new: Study) -> list[str]:
-    """What two studies want otherwise of the runs that both have: `steps: 5 -> 10`, one line each.
+def study_differences(old: Study, new: Study) -> list[str]:
+    """List the changes that affect runs of both studies, one `steps: 5 -> 10` per field.
 
-    Seeds, contenders or environments that one has besides are no difference, nor is the criterion.
+    Seeds, contenders and environments that only one study has affect no run of the other; neither
+    does the criterion.
     """
-    labels = {entry.label for entry in old.contenders} & {entry.label for entry in new.contenders}
-    trained = any(entry.kind for entry in new.contenders if entry.label in labels)
-    left_out = GROWING if trained else (*GROWING, "steps", "minutes")
+    shared = {spec.label for spec in old.contenders} & {spec.label for spec in new.contenders}
+    trains = any(spec.kind for spec in new.contenders if spec.label in shared)
+    ignored = GROWABLE_FIELDS if trains else (*GROWABLE_FIELDS, "steps", "minutes")
 
-    def told(study: Study) -> dict[str, Any]:
-        fields = study.as_dict()
-        entries = zip(study.contenders, fields["contenders"], strict=True)
-        shared = {f"contender {one.label}": kept for one, kept in entries if one.label in labels}
-        return {key: value for key, value in fields.items() if key not in left_out} | shared
+    def compared_fields(study: Study) -> dict[str, Any]:
+        values = study.as_dict()
+        pairs = zip(study.contenders, values["contenders"], strict=True)
+        specs = {f"contender {spec.label}": v for spec, v in pairs if spec.label in shared}
+        return {key: value for key, value in values.items() if key not in ignored} | specs
 
-    a, b = told(old), told(new)
+    a, b = compared_fields(old), compared_fields(new)
     return [
         f"{key}: {a.get(key, 'none')} -> {b.get(key, 'none')}"
         for key in sorted({*a, *b})

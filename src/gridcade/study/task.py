@@ -1,10 +1,11 @@
-"""One task of a study, in whatever process works on it: trained, evaluated, and told of.
+"""One task of a study: train a contender from a seed and evaluate it, in any process.
 
-A task's folder is all that it and whoever handed it out have in common:
+Tasks and the process that started them communicate through files only, so that every backend and
+every node works the same way:
 
-    tasks/ENV/CONTENDER/sSEED/state.json    how far it is
-                              result.json   its final evaluation
-                              error-N.txt   what went wrong
+    tasks/ENV/CONTENDER/sSEED/state.json    progress
+                              result.json   final evaluation
+                              error-N.txt   traceback of the Nth error
 """
 
 import json
@@ -24,258 +25,261 @@ from gridcade import api
 from gridcade.envs import registry
 from gridcade.errors import InputError, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.study.study import Entry, Study, slug
+from gridcade.study.study import ContenderSpec, Study, slug
 from gridcade.training import sessions, trainer
 from gridcade.training.config import RunConfig
 from gridcade.training.run_folder import Run, locked, write_text
 
-TRIES = 3
-PULSE = 1.0  # seconds between two words from a task, and between two looks at whether to go on
+MAX_ATTEMPTS = 3
+HEARTBEAT = 1.0  # seconds between two writes of a task's state, and between two checks of a stop
 
 
 @dataclass(frozen=True)
 class Task:
-    """A contender on an environment: trained from a seed and evaluated, or just evaluated."""
+    """A contender on an environment: trained from a seed and evaluated, or only evaluated."""
 
-    entry: Entry
+    spec: ContenderSpec
     env: str
     seed: int | None  # None: nothing is trained
-    config: RunConfig | None  # of the run, settled
-    key: str  # of all that its result depends on
-    memory: int = 0  # bytes that its training fills, where they are many
-    policy: str = ""  # what is evaluated where nothing is trained
+    config: RunConfig | None  # of the training run, resolved; None: nothing is trained
+    key: str  # hash of everything that the result depends on
+    memory_bytes: int = 0  # memory that training fills, if it is large
+    policy: str = ""  # the policy to evaluate, if nothing is trained
 
     @property
-    def place(self) -> str:
-        """Where it is kept, in `runs/` and in `tasks/`."""
+    def path(self) -> str:
+        """The task's path below `runs/` and `tasks/`."""
         last = "fixed" if self.seed is None else f"s{self.seed}"
-        return "/".join((slug(self.env), slug(self.entry.label), last))
+        return "/".join((slug(self.env), slug(self.spec.label), last))
 
     @property
     def name(self) -> str:
-        """What people read."""
+        """The task's name in the progress display."""
         seed = "" if self.seed is None else f" seed {self.seed}"
-        return f"{self.env} {self.entry.label}{seed}"
+        return f"{self.env} {self.spec.label}{seed}"
 
 
 @dataclass(frozen=True)
-class Session:
-    """One call of `run`, as its tasks know it."""
+class StudySession:
+    """One call of `run_study`, as its tasks know it."""
 
     study: Study
-    out: Path  # absolute
-    cwd: Path  # from where names of files are meant
-    token: str  # no two sessions have the same
+    out: Path  # the study's folder, absolute
+    cwd: Path  # the directory to which relative paths in the study refer
+    token: str  # unique to this session
 
-    def folder(self, task: Task) -> Path:
-        """Of what is kept of a task besides its run."""
-        return self.out / "tasks" / task.place
+    def task_folder(self, task: Task) -> Path:
+        """Return the folder of a task's state and result."""
+        return self.out / "tasks" / task.path
 
-    def run(self, task: Task) -> Path:
-        """A task's run folder."""
-        return self.out / "runs" / task.place
+    def run_folder(self, task: Task) -> Path:
+        """Return the run folder of a task."""
+        return self.out / "runs" / task.path
 
     @property
-    def sign(self) -> Path:
-        """A file that is there while its tasks are wanted: a worker anywhere can see it go."""
+    def marker(self) -> Path:
+        """A file that exists during the session; removing it stops tasks on every node."""
         return self.out / f".session-{self.token}"
 
 
 @dataclass(frozen=True)
-class State:
-    """How far a task is."""
+class TaskState:
+    """The progress of a task, as `state.json` stores it."""
 
-    session: str  # its token
+    session: str  # token of the session
     phase: str  # training, evaluating, done, failed, stopped
     host: str = ""
     pid: int = 0
     trained: bool = False
     steps: int = 0
     seconds: float = 0.0  # of training
-    worth: float | None = None  # the latest return of the greedy policy, or its average reward
-    reached: int = 0  # steps of the furthest checkpoint there was when it was last begun
-    kills: int = 0  # without a new checkpoint
+    score: float | None = None  # latest evaluation: mean return, or the average reward
+    checkpoint: int = 0  # steps of the furthest checkpoint when the task last started
+    kills: int = 0  # number of kills without a new checkpoint
     errors: int = 0
-    reason: str = ""  # of the last failure, in one line
+    reason: str = ""  # the last error, on one line
 
     @property
     def ended(self) -> bool:
-        """Whether its process came to an end of its own; else it runs, or was killed."""
+        """Whether its process finished by itself; otherwise it is running or was killed."""
         return self.phase in ("done", "failed", "stopped")
 
 
 class Stopped(Exception):  # noqa: N818 - nothing is wrong
-    """The session is over before all was done; the same call goes on."""
+    """The session was stopped before all tasks were done; running it again continues it."""
 
 
-def attempt(task: Task, session: Session) -> None:
-    """Do a task, or what is left of it; what becomes of it is told in its folder."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is loaded
-    folder = session.folder(task)
-    if not session.sign.exists():
-        return  # the session is over, or its folder is not to be seen from here
+def run_task(task: Task, session: StudySession) -> None:
+    """Run a task from where it stands. Results and errors are written into its folder."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # must be set before PyTorch is imported
+    folder = session.task_folder(task)
+    if not session.marker.exists():
+        return  # The session has ended, or this node does not see the study's folder.
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return  # what cannot be written cannot be told either: the others go on
-    # one that a dying session or a lost node still works on is waited for
+        return  # Without a folder the error cannot be reported; other tasks continue.
+    # A worker of an earlier session, or on a lost node, may still be running this task: wait.
     with chdir(session.cwd), locked(folder / ".lock", wait=True), suppress(OSError):
-        if session.sign.exists() and not over(task, session):
-            _try(task, session, _Pulse(folder, session, _begin(task, session)))
+        if session.marker.exists() and not is_finished(task, session):
+            _attempt(task, session, _Heartbeat(folder, session, _initial_state(task, session)))
 
 
-def _begin(task: Task, session: Session) -> State:
-    """The state to begin in: tries are counted within a session."""
-    before, reached = state_of(session.folder(task)), _reached(session.run(task))
-    if before is None or before.session != session.token:
-        trained = before is not None and before.trained
-        return State(session.token, "training", trained=trained, reached=reached)
-    return before if before.ended else _killed(before, reached)
+def _initial_state(task: Task, session: StudySession) -> TaskState:
+    """Return the state to start from. Attempts are counted per session."""
+    previous = read_state(session.task_folder(task))
+    checkpoint = _last_checkpoint(session.run_folder(task))
+    if previous is None or previous.session != session.token:
+        trained = previous is not None and previous.trained
+        return TaskState(session.token, "training", trained=trained, checkpoint=checkpoint)
+    return previous if previous.ended else state_after_kill(previous, checkpoint)
 
 
-def _killed(state: State, reached: int) -> State:
-    """A state after a kill, which is charged where no further checkpoint was reached."""
-    charged = state.kills + (reached <= state.reached)
-    return replace(state, kills=charged, reached=max(state.reached, reached))
+def state_after_kill(state: TaskState, checkpoint: int) -> TaskState:
+    """Return the state after a kill, which counts unless training reached a new checkpoint."""
+    kills = state.kills + (checkpoint <= state.checkpoint)
+    return replace(state, kills=kills, checkpoint=max(state.checkpoint, checkpoint))
 
 
-def _try(task: Task, session: Session, pulse: "_Pulse") -> None:
-    """Do a task, again after an error; bad input comes again, so that is not worth it."""
-    if pulse.state.kills >= TRIES:
-        reason = f"killed {TRIES} times without a new checkpoint"
-        return pulse.tell(phase="failed", reason=reason)
+def _attempt(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None:
+    """Train and evaluate, up to MAX_ATTEMPTS times; an invalid input is not retried."""
+    if heartbeat.state.kills >= MAX_ATTEMPTS:
+        reason = f"killed {MAX_ATTEMPTS} times without a new checkpoint"
+        return heartbeat.update(phase="failed", reason=reason)
     while True:
-        pulse.tell(phase="training", host=socket.gethostname(), pid=os.getpid())
+        heartbeat.update(phase="training", host=socket.gethostname(), pid=os.getpid())
         try:
-            _do(task, session, pulse)
-            return pulse.tell(phase="done")
+            _train_and_evaluate(task, session, heartbeat)
+            return heartbeat.update(phase="done")
         except Stopped:
-            return pulse.tell(phase="stopped")
+            return heartbeat.update(phase="stopped")
         except Exception as error:
-            errors = pulse.state.errors + 1
-            write_text(pulse.folder / f"error-{errors}.txt", traceback.format_exc())
-            reason = in_a_line(error).replace(f"{session.out}{os.sep}", "")
-            pulse.tell(errors=errors, reason=reason)
-            in_vain = isinstance(error, InputError) and not isinstance(error, WriteError)
-            if errors == TRIES or in_vain:
-                return pulse.tell(phase="failed")
+            errors = heartbeat.state.errors + 1
+            write_text(heartbeat.folder / f"error-{errors}.txt", traceback.format_exc())
+            reason = one_line(error).replace(f"{session.out}{os.sep}", "")
+            heartbeat.update(errors=errors, reason=reason)
+            deterministic = isinstance(error, InputError) and not isinstance(error, WriteError)
+            if errors == MAX_ATTEMPTS or deterministic:
+                return heartbeat.update(phase="failed")
 
 
-def _do(task: Task, session: Session, pulse: "_Pulse") -> None:
-    """Train, if there is something to, and evaluate."""
-    policy: Any = task.policy
+def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None:
+    policy: str | Run = task.policy
     if task.config is not None:
-        policy = _trained(task.config, session.run(task), pulse)
-    pulse.tell(phase="evaluating", trained=task.config is not None)
+        policy = _train(task.config, session.run_folder(task), heartbeat)
+    heartbeat.update(phase="evaluating", trained=task.config is not None)
     with closing(registry.make(task.env)) as single:
         model = registry.known_model(single)
     continuing = model is not None and model.continuing
-    found = api.find(policy, task.env)
+    contender = api.find(policy, task.env)
     evaluation = evaluate_policy(
-        found.policy,
-        found.env,
+        contender.policy,
+        contender.env,
         episodes=None if continuing else session.study.episodes,
         seed=session.study.evaluation_seed,
         confidence=session.study.confidence,
-        name=task.entry.label,
-        progress=pulse.evaluating,
+        name=task.spec.label,
+        progress=heartbeat.on_evaluation,
     )
     result = {"key": task.key, "evaluation": evaluation.as_dict()}
-    write_text(pulse.folder / "result.json", json.dumps(result, indent=2) + "\n")
-    shutil.rmtree(pulse.session.run(task) / "replay", ignore_errors=True)  # 7 GB, of no more use
+    write_text(heartbeat.folder / "result.json", json.dumps(result, indent=2) + "\n")
+    # A replay takes up to 7 GB, and an evaluated run needs it no more.
+    shutil.rmtree(session.run_folder(task) / "replay", ignore_errors=True)
 
 
-def _trained(config: RunConfig, path: Path, pulse: "_Pulse") -> Run:
-    """A task's run, trained to its budget."""
+def _train(config: RunConfig, path: Path, heartbeat: "_Heartbeat") -> Run:
+    """Train the run of a task to the end of its budget."""
     if not (path / "config.toml").is_file():
-        pulse.tell(trained=False)  # where an earlier one was removed
-        found = sessions.start(config, path, report=pulse.training, stop=pulse.stop)
-    elif pulse.state.trained:
-        found = Run(path)
+        heartbeat.update(trained=False)  # An earlier run may have been removed.
+        run = sessions.start(config, path, report=heartbeat.on_training, stop=heartbeat.should_stop)
+    elif heartbeat.state.trained:
+        run = Run(path)
     else:
-        found = sessions.resume(path, report=pulse.training, stop=pulse.stop)
-    if pulse.stopping:
+        run = sessions.resume(path, report=heartbeat.on_training, stop=heartbeat.should_stop)
+    if heartbeat.stopping:
         raise Stopped
-    return found
+    return run
 
 
-class _Pulse:
-    """Tells how far a task is, and asks whether it is to go on."""
+class _Heartbeat:
+    """Writes the state of a running task, and checks whether its session has ended."""
 
-    def __init__(self, folder: Path, session: Session, state: State):
+    def __init__(self, folder: Path, session: StudySession, state: TaskState):
         self.folder, self.session, self.state = folder, session, state
         self.stopping = False
-        self._told = self._asked = -PULSE  # clock
-        self._worth: float | None = None
+        self._last_write = self._last_check = -HEARTBEAT  # monotonic clock, in seconds
+        self._score: float | None = None
 
-    def tell(self, **changes: Any) -> None:
-        """Write the state, with these changes."""
+    def update(self, **changes: Any) -> None:
+        """Change fields of the state, and write it."""
         self.state = replace(self.state, **changes)
         write_text(self.folder / "state.json", msgspec.json.encode(self.state).decode())
 
-    def training(self, progress: trainer.Progress) -> None:
-        """Tell of a training."""
+    def on_training(self, progress: trainer.Progress) -> None:
+        """Write the progress of training."""
         metrics = progress.metrics or {}
-        self._worth = metrics.get("return_mean", metrics.get("average_reward_mean", self._worth))
-        if (now := time.monotonic()) - self._told >= PULSE:
-            self._told = now
-            self.tell(steps=progress.steps, seconds=progress.seconds, worth=self._worth)
+        self._score = metrics.get("return_mean", metrics.get("average_reward_mean", self._score))
+        if (now := time.monotonic()) - self._last_write >= HEARTBEAT:
+            self._last_write = now
+            self.update(steps=progress.steps, seconds=progress.seconds, score=self._score)
 
-    def evaluating(self, done: int, total: int) -> None:
-        """Go on evaluating, or stop."""
+    def on_evaluation(self, done: int, total: int) -> None:
+        """Raise Stopped if the session has ended."""
         del done, total
-        if self.stop():
+        if self.should_stop():
             raise Stopped
 
-    def stop(self) -> bool:
-        """Whether the session is over."""
-        if (now := time.monotonic()) - self._asked >= PULSE:
-            self._asked = now
-            self.stopping = not self.session.sign.exists()
+    def should_stop(self) -> bool:
+        """Return whether the session has ended."""
+        if (now := time.monotonic()) - self._last_check >= HEARTBEAT:
+            self._last_check = now
+            self.stopping = not self.session.marker.exists()
         return self.stopping
 
 
-def state_of(folder: Path) -> State | None:
-    """How far a task is, as its folder tells; None if it was never begun."""
+def read_state(folder: Path) -> TaskState | None:
+    """Read the state of a task from its folder; None if the task has never started."""
     try:
-        return msgspec.json.decode((folder / "state.json").read_bytes(), type=State)
+        return msgspec.json.decode((folder / "state.json").read_bytes(), type=TaskState)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def _reached(path: Path) -> int:
-    """The steps of a run's last checkpoint; 0: none, or the one that it begins with."""
+def read_result(folder: Path, task: Task) -> dict[str, Any] | None:
+    """Read the final evaluation of a task from its folder; None if it is missing or outdated."""
     try:
-        return max(Run(path).checkpoints(), default=0)
-    except InputError:
-        return 0
-
-
-def result_of(folder: Path, task: Task) -> dict[str, Any] | None:
-    """A task's final evaluation; None if it is not done."""
-    try:
-        kept = json.loads((folder / "result.json").read_bytes())
-        return dict(kept["evaluation"]) if kept["key"] == task.key else None
+        result = json.loads((folder / "result.json").read_bytes())
+        return dict(result["evaluation"]) if result["key"] == task.key else None
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
-def in_a_line(error: Exception) -> str:
-    """An error in one line."""
+def is_finished(task: Task, session: StudySession) -> bool:
+    """Return whether a task has a result, or has failed in this session."""
+    state = read_state(session.task_folder(task))
+    failed = state is not None and state.session == session.token and state.phase == "failed"
+    return failed or read_result(session.task_folder(task), task) is not None
+
+
+def kill_count(task: Task, session: StudySession) -> int:
+    """Count the kills of a task in this session, without those after which it had progressed."""
+    state = read_state(session.task_folder(task))
+    if state is None or state.session != session.token:
+        return 0
+    if state.ended:
+        return state.kills
+    return state_after_kill(state, _last_checkpoint(session.run_folder(task))).kills
+
+
+def one_line(error: Exception) -> str:
+    """Format an error on one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
-def over(task: Task, session: Session) -> bool:
-    """Whether it is done, or given up in this session."""
-    state = state_of(session.folder(task))
-    given_up = state is not None and state.session == session.token and state.phase == "failed"
-    return given_up or result_of(session.folder(task), task) is not None
-
-
-def deaths(task: Task, session: Session) -> int:
-    """How often a task was killed without a new checkpoint, the last time included."""
-    state = state_of(session.folder(task))
-    if state is None or state.session != session.token:
+def _last_checkpoint(path: Path) -> int:
+    """Return the steps of a run's last checkpoint; 0 if there is no run or no checkpoint."""
+    try:
+        return max(Run(path).checkpoints(), default=0)
+    except InputError:
         return 0
-    return state.kills if state.ended else _killed(state, _reached(session.run(task))).kills

@@ -1,7 +1,7 @@
-"""Worker processes, here or on a cluster: joblib, with what it leaves to its callers.
+"""Worker processes on this machine or on a cluster, started through joblib.
 
-A worker is a process that does one thing at a time, and computes on one thread. (Emulators may
-have threads of their own, and so has an agent of stable-baselines3's whose study names them.)
+A worker is a process that runs one task at a time and computes on one thread. (Emulators may use
+threads of their own, and so may an agent of stable-baselines3 if its study sets `threads`.)
 """
 
 import logging
@@ -20,40 +20,41 @@ from joblib.parallel import ParallelBackendBase
 from gridcade.errors import InputError
 
 Backend = Literal["loky", "ray", "dask"]
-Opened = AbstractContextManager[dict[str, Any]]  # gives the arguments of parallel_config
+BackendContext = AbstractContextManager[dict[str, Any]]  # yields arguments of parallel_config
 T = TypeVar("T")
 MapTasks = Callable[[Callable[[T], None], Sequence[T]], None]
-PATIENCE = 30  # seconds, for a cluster to answer
+CONNECT_TIMEOUT = 30  # seconds
 
 
 @contextmanager
 def workers(
     backend: Backend, address: str | None = None, jobs: int | None = None
 ) -> Iterator[MapTasks[Any]]:
-    """Start workers, or join those of a cluster, and yield `map_tasks(work, items)`.
+    """Start workers, or connect to those of a cluster, and yield `map_tasks(function, items)`.
 
-    It returns when `work` has been called with every item. An item whose worker dies is handed
-    out again by Ray, and by Dask a few times; when they give up, and at once on loky, whose
-    workers all die together, it raises. Then some items are done, and some may still be worked on.
+    `map_tasks` calls `function` once with every item, and then returns. If a worker dies, Ray
+    always retries its item, and Dask a few times. `map_tasks` raises if Dask gives up, or if a
+    worker of loky dies, which ends all of loky's workers. Some items are then done, and others may
+    still be running.
 
     Args:
-        backend: loky for this machine, or what the cluster runs.
-        address: of the cluster; None: one is started on this machine, and stopped in the end.
-        jobs: how many items are worked on at once; None: as many as there are cores.
+        backend: loky for this machine; ray or dask for this machine or a cluster.
+        address: address of a cluster; None starts one on this machine, and stops it at the end.
+        jobs: number of items that run at the same time; None: one per core.
 
     Raises:
-        InputError: a package is missing, or no such cluster answers.
+        InputError: `jobs` is out of range, a package is missing, or no cluster answers.
     """
     if jobs is not None and jobs < 1:
-        raise InputError(f"jobs is {jobs}; it takes 1 or more")
-    openers: dict[str, Callable[[str | None, int | None], Opened]]
-    openers = {"loky": _loky, "ray": _ray, "dask": _dask}
-    with openers[backend](address, jobs) as arguments:
+        raise InputError(f"jobs is {jobs}; it must be 1 or greater")
+    start: dict[str, Callable[[str | None, int | None], BackendContext]]
+    start = {"loky": _loky, "ray": _ray, "dask": _dask}
+    with start[backend](address, jobs) as arguments:
         one_by_one: Any = {"batch_size": 1, "pre_dispatch": jobs or "all"}
 
-        def map_tasks(work: Callable[[T], None], items: Sequence[T]) -> None:
+        def map_tasks(function: Callable[[T], None], items: Sequence[T]) -> None:
             with parallel_config(**arguments):
-                Parallel(**one_by_one)(delayed(work)(item) for item in items)
+                Parallel(**one_by_one)(delayed(function)(item) for item in items)
 
         yield map_tasks
 
@@ -61,25 +62,25 @@ def workers(
 @contextmanager
 def _loky(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     if address is not None:
-        raise InputError("--address is for a cluster: --backend ray or dask")
-    # with one job joblib would work in this very process; pre_dispatch keeps the second idle
+        raise InputError("--address is the address of a cluster; use --backend ray or dask with it")
+    # With one job, joblib would run it in this process. pre_dispatch keeps the second worker idle.
     at_least_two = max(2, jobs or cpu_count())
     yield {
         "backend": "loky",
         "n_jobs": at_least_two,
         "inner_max_num_threads": 1,
-        "initializer": _leave_interrupts,
+        "initializer": _ignore_interrupts,
     }
 
 
 @contextmanager
 def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray = _package("ray")
+    ray = _import_extra("ray")
     if address is not None and address != "auto":
-        _reach(address, "Ray cluster")  # Ray itself would try for minutes
+        _check_reachable(address, "Ray cluster")  # Ray itself would try for minutes.
     local = {"num_cpus": jobs or cpu_count(), "include_dashboard": False}
-    before = signal.getsignal(signal.SIGTERM)  # which Ray makes an exit at once
+    sigterm_handler = signal.getsignal(signal.SIGTERM)  # ray.init replaces it by an exit.
     try:
         ray.init(
             address or "local",
@@ -89,15 +90,15 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
         )
     except (ConnectionError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"no Ray cluster at '{address or 'local'}': {reason}") from None
+        raise InputError(f"cannot join a Ray cluster at '{address or 'local'}': {reason}") from None
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, sigterm_handler or signal.SIG_DFL)
     try:
-        # retried without end: whether an item that kills its workers is worth it, it knows itself
-        task = ray.remote(num_cpus=1, max_retries=-1)(_call)
-        backend = _Cluster(
-            submit=lambda func: task.remote(func).future(),
+        # Retry without limit: a task itself counts how often it killed its worker.
+        remote_call = ray.remote(num_cpus=1, max_retries=-1)(_call)
+        backend = _ClusterBackend(
+            submit=lambda batch: remote_call.remote(batch).future(),
             cancel=lambda future: ray.cancel(future.object_ref, force=True),
         )
         yield {"backend": backend}
@@ -107,9 +108,9 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
-    dask = _package("distributed")
+    dask = _import_extra("distributed")
     if address is None:
-        # no limit to memory: what is mapped from the disk would count, and the worker be killed
+        # A memory limit would count a memory-mapped replay, and kill the worker.
         cluster = dask.LocalCluster(
             n_workers=jobs or cpu_count(),
             threads_per_worker=1,
@@ -118,53 +119,55 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[dict[str, Any]]:
             silence_logs=logging.CRITICAL,
         )
         with closing(cluster), dask.Client(cluster, set_as_default=False) as client:
-            client.register_worker_callbacks(_leave_interrupts)
-            yield {"backend": _on_dask(client)}
+            client.register_worker_callbacks(_ignore_interrupts)
+            yield {"backend": _dask_backend(client)}
         return
-    _reach(address, "Dask scheduler")
+    _check_reachable(address, "Dask scheduler")
     try:
-        client = dask.Client(address, timeout=PATIENCE, set_as_default=False)
+        client = dask.Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except OSError as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"no Dask scheduler at '{address}': {reason}") from None
+        raise InputError(f"cannot join a Dask scheduler at '{address}': {reason}") from None
     with client:
         client.wait_for_workers(1)
         if max(client.nthreads().values()) > 1:
-            raise InputError("a Dask worker has several threads: start them with --nthreads 1")
-        yield {"backend": _on_dask(client)}
+            raise InputError("a Dask worker has several threads; start workers with --nthreads 1")
+        yield {"backend": _dask_backend(client)}
 
 
-def _on_dask(client: Any) -> "_Cluster":
-    return _Cluster(submit=lambda func: client.submit(func, pure=False), cancel=client.cancel)
+def _dask_backend(client: Any) -> "_ClusterBackend":
+    return _ClusterBackend(
+        submit=lambda batch: client.submit(batch, pure=False), cancel=client.cancel
+    )
 
 
-def _reach(address: str, what: str) -> None:
-    """Raise InputError where nothing listens."""
+def _check_reachable(address: str, server: str) -> None:
+    """Raise InputError unless something listens at the address."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
-        raise InputError(f"'{address}' is no address of a {what}; one has the form HOST:PORT")
+        raise InputError(f"'{address}' is not the address of a {server}; write HOST:PORT")
     try:
-        socket.create_connection((host, int(port)), PATIENCE).close()
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
     except (OSError, OverflowError) as error:
-        raise InputError(f"no {what} at '{address}': {error}") from None
+        raise InputError(f"cannot reach a {server} at '{address}': {error}") from None
 
 
-def _package(name: str) -> Any:
+def _import_extra(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise InputError(f"'{name}' is missing: pip install 'gridcade[cluster]'") from None
+        raise InputError(f"'{name}' is not installed: pip install 'gridcade[cluster]'") from None
 
 
-class _Cluster(ParallelBackendBase):  # type: ignore[misc]
-    """joblib on a cluster, which gives every item to a worker that is free.
+class _ClusterBackend(ParallelBackendBase):  # type: ignore[misc]
+    """A joblib backend that gives each item to a free worker of a cluster.
 
-    joblib's own backends do not: ray.util.joblib deals items out in turn, to busy workers too, and
-    where a cluster has a single worker, joblib does all in the process that called it.
+    joblib's own backends do not: ray.util.joblib assigns items to workers in turn, even to busy
+    ones, and with a single worker joblib runs everything in the calling process.
 
     Args:
-        submit: hands a batch to the cluster; returns its future.
-        cancel: ends what a future stands for, if it can.
+        submit: sends a batch to the cluster and returns its future.
+        cancel: cancels a future if possible.
     """
 
     supports_retrieve_callback = True
@@ -172,37 +175,37 @@ class _Cluster(ParallelBackendBase):  # type: ignore[misc]
     def __init__(self, submit: Callable[[Any], Any], cancel: Callable[[Any], object]):
         super().__init__()
         self._submit, self._cancel = submit, cancel
-        self._waiting: set[Any] = set()  # futures
+        self._pending: set[Any] = set()  # futures
 
-    def effective_n_jobs(self, n_jobs: int) -> Any:
-        """More than one, for joblib's sake: how many there are, only the cluster knows."""
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """Return 2, because with 1 joblib would use no worker; the cluster decides the number."""
         del n_jobs
         return 2
 
     def submit(self, func: Any, callback: Any = None) -> Any:
-        """Hand a batch over."""
+        """Send a batch to the cluster."""
         future = self._submit(func)
-        self._waiting.add(future)
+        self._pending.add(future)
         future.add_done_callback(callback)
         return future
 
     def retrieve_result_callback(self, out: Any) -> Any:
-        """What the batch of a future gave, or raise what ended it."""
-        self._waiting.discard(out)
+        """Return the result of a future, or raise its exception."""
+        self._pending.discard(out)
         return out.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End what is not done yet."""
+        """Cancel all pending futures."""
         del ensure_ready
-        for future in list(self._waiting):
+        for future in list(self._pending):
             self._cancel(future)
-        self._waiting.clear()
+        self._pending.clear()
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C, which a terminal sends to workers too, is for whoever has handed the work out."""
+def _ignore_interrupts() -> None:
+    """Ignore Ctrl-C in a worker: the main process handles it and stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _call(func: Callable[[], Any]) -> Any:
-    return func()
+def _call(batch: Callable[[], Any]) -> Any:
+    return batch()

@@ -52,6 +52,8 @@ class RunSettings:
         check_seed(self.seed)
         for name in ("steps", "epoch", "evaluation_episodes", "evaluation_every", "envs"):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int):
+                raise InputError(f"{name} is {value}; it must be a whole number")
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be 1 or more")
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
@@ -96,11 +98,19 @@ def _split(file: Path) -> tuple[RunSettings, Table]:
     table = read_toml(file)
     if "agent" in table and table.get("format", 1) != FORMAT:
         raise InputError(
-            f"'{file.parent}' was written by an older version of Gridcade (run folder format "
+            f"'{file.parent}' was written by another version of Gridcade (run folder format "
             f"{table.get('format', 1)}, this version reads {FORMAT}): train again"
         )
-    hyperparameters = table.pop("hyperparameters", {})
+    hyperparameters = _hyperparameters(table, file)
     return from_dict(table, RunSettings, str(file)), hyperparameters
+
+
+def _hyperparameters(table: Table, file: Path) -> Table:
+    """Take the hyperparameters out of a file's table; InputError if they are not a table."""
+    hyperparameters = table.pop("hyperparameters", {})
+    if not isinstance(hyperparameters, dict):
+        raise InputError(f"{file}: hyperparameters is {hyperparameters!r}; it must be a table")
+    return hyperparameters
 
 
 # ---- resolving a config from its layers
@@ -139,7 +149,7 @@ def read_recipe(
         layer = read_toml(file)
         if layer.get("agent", kind.name) != kind.name:
             raise InputError(f"{file} is for the agent {layer['agent']}, not for {kind.name}")
-        merged = _merge(merged, layer.pop("hyperparameters", {}))
+        merged = _merge(merged, _hyperparameters(layer, file))
         from_dict(merged, kind.config, f"{file}, hyperparameters")  # names the file at fault
         from_dict({"agent": kind.name, "env": "", "steps": 1} | layer, RunSettings, str(file))
         settings = _lay_over(settings, layer)

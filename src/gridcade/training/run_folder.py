@@ -27,12 +27,13 @@ from typing import Any, BinaryIO, TypedDict
 import filelock
 import numpy as np
 import tomli_w
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gridcade import agents
 from gridcade.agents.base import Tensors
+from gridcade.envs.types import Array
 from gridcade.errors import InputError, WriteError, unknown
 from gridcade.experience.loop import EnvState
 from gridcade.training.config import RunConfig, RunSettings, read_config, read_settings, to_dict
@@ -136,7 +137,7 @@ class Run:
             write_text(file, tomli_w.dumps(to_dict(config)))
         self.settings = self.config = config
 
-    def storage(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def storage(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """An array in a file of this folder, with its space reserved; see `agents.base.Storage`.
 
         Raises:

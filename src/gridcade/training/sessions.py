@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import gymnasium as gym
-
 from gridcade import agents
 from gridcade.agents.base import (
     Agent,
@@ -17,11 +15,11 @@ from gridcade.agents.base import (
     BaseAgent,
     Compiled,
     CompiledLoop,
-    Envs,
     SelfTrainedAgent,
     Transferable,
 )
 from gridcade.envs import registry
+from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.vector import make_vector
 from gridcade.training.config import (
@@ -41,7 +39,6 @@ from gridcade.training.trainer import Progress, StepLoop, Trainer, used_up
 MEMORY_BESIDE = 2_500_000_000  # bytes that a deep agent and the system need beside a replay
 LONGEST_UNSAVED = 40_000  # steps between checkpoints for which a replay on disk has room
 
-Env = gym.Env[Any, Any]
 Report = Callable[[Progress], None]
 Note = Callable[[str], None]
 
@@ -53,7 +50,7 @@ def train(
     hyperparameters: AgentConfig | dict[str, Any] | None = None,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
-    note: Note | None = None,
+    note: Note = lambda _: None,
     **options: Unpack[TrainOptions],
 ) -> Run:
     """Train an agent in a new run folder.
@@ -84,7 +81,7 @@ def start(
 ) -> Run:
     """Train by a config that is resolved already; see `train`."""
     with closing(registry.make(config.env)) as single:
-        return _start(config, single, out, report, stop, None)
+        return _start(config, single, out, report, stop, lambda _: None)
 
 
 def _start(
@@ -93,15 +90,14 @@ def _start(
     out: str | Path | None,
     report: Report | None,
     stop: Callable[[], bool],
-    note: Note | None,
+    note: Note,
 ) -> Run:
     """Make the agent, check that it can train here, and train it in a new folder."""
     agent = make_agent(config, env)
     sentences = [*start_from(agent, config), *agent.warnings(), *_tight_memory(agent)]
     check_memory([agent.memory_bytes(config.envs)])
-    if note is not None:
-        for sentence in sentences:
-            note(sentence)
+    for sentence in sentences:
+        note(sentence)
     world = registry.map_text(config.env)
     path = Path(out) if out is not None else _free_folder(config)
     if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
@@ -114,7 +110,7 @@ def resume(
     *,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
-    note: Note | None = None,
+    note: Note = lambda _: None,
     **options: Unpack[ResumeOptions],
 ) -> Run:
     """Resume a run from its last checkpoint, to its own budget or a new one.
@@ -141,6 +137,8 @@ def resume(
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
     with closing(registry.make(run.env)) as single:
         learner = make_agent(config, single)
+        for sentence in learner.warnings():
+            note(sentence)
         if not run.checkpoints():
             start_from(learner, config)
         return _session(run, config, learner, single, report, stop, note)
@@ -251,7 +249,7 @@ def _session(
     env: Env,
     report: Report | None,
     stop: Callable[[], bool],
-    note: Note | None,
+    note: Note,
 ) -> Run:
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
     with run.locked(), closing(make_vector(run.env, config.envs)) as envs:
@@ -291,7 +289,7 @@ def _loop(agent: Agent, envs: Envs, env: Env, seed: int) -> StepLoop | CompiledL
     return StepLoop(agent, envs, seed)
 
 
-def _start_over(run: Run, config: RunConfig, note: Note | None) -> dict[str, Any]:
+def _start_over(run: Run, config: RunConfig, note: Note) -> dict[str, Any]:
     """Remove the checkpoints of a run that cannot be resumed; returns an entry for provenance.
 
     Raises:
@@ -308,8 +306,7 @@ def _start_over(run: Run, config: RunConfig, note: Note | None) -> dict[str, Any
             f"'{run.path}' has reached its budget, and {config.agent} cannot resume: "
             "train again, with another --out"
         )
-    if note is not None:
-        note(f"{config.agent} cannot resume from {taken:,} steps: it starts over")
+    note(f"{config.agent} cannot resume from {taken:,} steps: it starts over")
     run.drop_checkpoints()
     return {"started_over": taken}
 

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
-
-from gridcade.agents.base import Agent, CompiledLoop, Envs, SelfTrainedAgent, Tensors
+from gridcade.agents.base import Agent, CompiledLoop, SelfTrainedAgent, Tensors
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.evaluation import intervals
 from gridcade.evaluation.evaluate import evaluate_policy, finite
@@ -116,7 +115,7 @@ class Trainer:
         budget: RunSettings,
         agent: Agent | SelfTrainedAgent,
         loop: StepLoop | CompiledLoop | None,
-        env: gym.Env[Any, Any],
+        env: Env,
         report: Callable[[Progress], None] | None,
         stop: Callable[[], bool],
     ):

@@ -5,8 +5,10 @@ from typing import Any
 
 import gymnasium as gym
 
-from gridcade.envs.gridworld import TabularEnv
-from gridcade.envs.registry import TransparentWrapper, known_model
+from gridcade.envs.registry import known_model
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.types import Env
+from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
@@ -36,7 +38,7 @@ class TerminalDisplay(TransparentWrapper):
 
     def __init__(
         self,
-        env: gym.Env[Any, Any],
+        env: Env,
         screen: TerminalScreen,
         title: str,
         keys_help: str,
@@ -134,7 +136,7 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
         env.close()
 
 
-def key_bindings(env: gym.Env[Any, Any]) -> tuple[dict[str, int], str]:
+def key_bindings(env: Env) -> tuple[dict[str, int], str]:
     """Return the action of each key, and a line of help.
 
     Raises:

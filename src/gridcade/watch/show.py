@@ -1,11 +1,10 @@
 """Watching a policy: its episodes in a terminal, in a window or as a video."""
 
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, get_args
-
-import gymnasium as gym
+from typing import Literal, TypedDict, Unpack, get_args
 
 from gridcade.agents.base import Policy
+from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.recording.frames import (
@@ -42,7 +41,7 @@ class WatchOptions(TypedDict, total=False):
 
 
 def watch(
-    policy: Policy, env: str | gym.Env[Any, Any], *, name: str = "", **options: Unpack[WatchOptions]
+    policy: Policy, env: str | Env, *, name: str = "", **options: Unpack[WatchOptions]
 ) -> None:
     """Show episodes of a policy.
 

@@ -9,16 +9,16 @@ import re
 import sys
 from collections.abc import Iterable
 from itertools import zip_longest
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from gridcade.envs import rendering
-from gridcade.envs.gridworld import TabularEnv
 from gridcade.envs.maps import Cell
+from gridcade.envs.tabular import TabularEnv
+from gridcade.envs.types import Array, Env
 from gridcade.recording.video import Picture
 
 ColorDepth = Literal["none", "256", "true"]
@@ -63,7 +63,7 @@ def screen_lines(
 def frame_lines(
     picture: Picture,
     agent: tuple[int, int] | None,
-    env: gym.Env[Any, Any],
+    env: Env,
     value_overlay: rendering.Overlay | None,
     columns: int,
     rows: int,
@@ -198,7 +198,7 @@ def _cells(
     arrows = None if overlay.policy is None else _arrows(np.asarray(overlay.policy), env.moves)
     no_values = np.full(len(env.places), np.nan)
     values = np.asarray(no_values if overlay.values is None else overlay.values, np.float64)
-    value_colors = rendering.value_colours(values)
+    value_colors = rendering.value_colors(values)
     legend = [world.legend[symbol] for symbol in set("".join(world.rows))]
     best_end = max((cell.reward for cell in legend if cell.end), default=0.0)
     grounds = np.zeros((len(rows), len(columns), 3), dtype=np.uint8)
@@ -233,7 +233,7 @@ def _arrows(policy: NDArray[np.float64], moves: rendering.Moves) -> NDArray[np.s
     return np.where(ties == 1, signs, np.where(ties == len(moves), "·", "+"))
 
 
-def _ground(cell: Cell, best_end: float) -> rendering.Colour:
+def _ground(cell: Cell, best_end: float) -> rendering.Color:
     """Return the color of a cell that shows no value."""
     if cell.wall:
         return rendering.WALL
@@ -246,7 +246,7 @@ def _ground(cell: Cell, best_end: float) -> rendering.Colour:
     return rendering.START if cell.start else rendering.FLOOR
 
 
-def _color_numbers(rgb: NDArray[Any], depth: ColorDepth) -> NDArray[np.int64]:
+def _color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
     """Return the numbers of colors at a depth.  [..., 3] -> [...]."""
     rgb = rgb.astype(np.int64)
     if depth != "256":

@@ -5,18 +5,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
-
-import gymnasium as gym
 
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.types import Env
 from gridcade.evaluation.policies import Quit
 from gridcade.recording.frames import END_PAUSE, Frame, overlay_pictures
 from gridcade.watch.playback import Pace, Playback
 from gridcade.watch.terminal import TerminalScreen
 from gridcade.watch.text_pictures import frame_lines, screen_lines
-
-Env = gym.Env[Any, Any]
 
 REDRAW_INTERVAL = 0.1  # seconds, while paused: the terminal's size may change
 MIN_WINDOW_SIDE = 640  # pixels, roughly, of the longer side

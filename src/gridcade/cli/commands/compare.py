@@ -5,17 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
+from rich.text import Text
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gridcade import report
 from gridcade.cli.command import Command, disable_sdl_window
 from gridcade.cli.options import optional
-from gridcade.cli.output import show_comparison
+from gridcade.cli.output import number_table, out, print_line
 from gridcade.cli.progress import StudyDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
 from gridcade.errors import InputError
+from gridcade.report import tables
+from gridcade.report.analysis import analyze, num_tests
+from gridcade.report.verdicts import environment_sentences, score_sentence
 from gridcade.study import runner
-from gridcade.study.study import from_words
+from gridcade.study.comparison import Comparison
+from gridcade.study.study import study_from_arguments
 from gridcade.study.task import Stopped
 
 
@@ -86,19 +91,46 @@ class Compare(Command):
 
     def run(self) -> None:
         """Compare the contenders, print the results, and write the report."""
-        study, name = from_words(self.contenders, self.environments, self.preset, **self.study)
-        out = self.out or Path("studies") / name
+        study, name = study_from_arguments(
+            self.contenders, self.environments, self.preset, **self.study
+        )
+        folder = self.out or Path("studies") / name
         stop = stop_on_signal()
         try:
             with StudyDisplay(stop) as display:
-                comparison = runner.run(study, out, report=display.report, stop=stop, **self.runner)
+                comparison = runner.run_study(
+                    study, folder, report=display.report, stop=stop, **self.runner
+                )
         except (Stopped, KeyboardInterrupt):
             print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
         interrupt_on_signal()
         disable_sdl_window()
-        show_comparison(comparison)
-        print(f"results: {out}/results.json")
-        print(f"report:  {report.write(comparison, out)}")
+        report.write_results(comparison, folder)
+        _show_comparison(comparison)
+        print(f"results: {folder}/results.json")
+        print(f"report:  {report.write_page(comparison, folder)}")
         if comparison.failures:
             sys.exit(1)
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    """Print the scores on every environment, the verdicts, and the failures."""
+    study, analyses = comparison.study, analyze(comparison)
+    for analysis in analyses:
+        scores = tables.score_table(analysis, study.confidence)
+        print_line(Text.assemble((analysis.env, "bold"), f": {analysis.names.title}"))
+        columns = scores.head[:4]  # without the gap to the optimum, to fit into a terminal
+        table = number_table(*columns)
+        for row in scores.rows:
+            table.add_row(*map(Text, row.cells[: len(columns)]))
+        out.print(table)
+        out.print()
+        print_line(score_sentence(analysis, study.episodes))
+        for sentence, _ in environment_sentences(analysis, study.confidence, num_tests(analyses)):
+            print_line(sentence)
+        out.print()
+    for failure in comparison.failures:
+        seed = "" if failure.seed is None else f" seed {failure.seed}"
+        where = f"{failure.env} {failure.contender}{seed}"
+        print(f"gridcade: {where} failed: {failure.reason}", file=sys.stderr)

@@ -16,7 +16,7 @@ from gridcade.cli.command import Command
 from gridcade.cli.output import evaluation_text, out
 from gridcade.envs import registry
 from gridcade.envs.atari import DEFAULT_PROTOCOL, PROTOCOLS
-from gridcade.envs.gridworld import TabularEnv
+from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.training.config import read_toml
 from gridcade.training.run_folder import Run

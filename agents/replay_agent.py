@@ -1,0 +1,119 @@
+"""What a deep agent with a replay memory needs besides its algorithm: memory and checkpoints."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from gridcade.agents.base import Storage, Tensors, check_tensors
+from gridcade.agents.deep import DeepAgent, DeepConfig
+from gridcade.agents.fast import AgentOptimizer
+from gridcade.agents.replay import Replay
+from gridcade.envs.types import Array
+from gridcade.errors import InputError
+
+
+@dataclass(frozen=True)
+class ReplayConfig(DeepConfig):
+    """Hyperparameters of a replay memory."""
+
+    replay_capacity: int = 1_000_000
+    """Frames in the replay (N), over all environments."""
+    learn_start: int = 50_000
+    """Steps before the first update."""
+    batch_size: int = 32
+    """Transitions in a minibatch."""
+    n_step: int = 1
+    """Steps whose rewards are summed before bootstrapping."""
+    held_out: int = 100
+    """Observations, sampled at learn_start, over which max Q is averaged (Mnih et al. 2013)."""
+
+
+class ReplayAgent(DeepAgent):
+    """A deep agent with a replay memory. Subclasses have `config` and the algorithm."""
+
+    config: ReplayConfig
+    optimizer: AgentOptimizer
+    D: Replay  # the replay memory of Mnih et al. (2013), Algorithm 1; `allocate` makes it
+    held_out: Array  # observations, for the metric of that paper
+
+    _allocated = False
+    _losses: NDArray[np.float64]  # sum and number since the last metrics
+
+    @abstractmethod
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks whose weights a checkpoint holds, by name."""
+
+    def check_num_envs(self, num_envs: int) -> None:
+        """Raise InputError unless the first update finds transitions of so many environments."""
+        config, depth = self.config, max(self.spaces.stack, 1)
+        for name, least in (
+            ("replay_capacity", num_envs * (2 * depth + config.n_step)),
+            ("learn_start", num_envs * config.n_step),
+        ):
+            if (value := getattr(config, name)) < least:
+                raise InputError(f"{name} is {value}; it must be {least} or more here")
+
+    def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
+        """Make the replay; see `Replay` for the arguments."""
+        config, spaces = self.config, self.spaces
+        self.D = Replay(
+            num_envs,
+            config.replay_capacity,
+            slack,
+            self._frame_shape,
+            spaces.dtype,
+            spaces.stack,
+            storage,
+            self.backend.preprocess,
+        )
+        empty = np.zeros((config.held_out, *spaces.shape), spaces.dtype)
+        self.held_out = storage("held_out", self.backend.preprocess(empty).shape, spaces.dtype)
+        self._allocated = True
+
+    @property
+    def _frame_shape(self) -> tuple[int, ...]:
+        """Shape of one slot of the replay."""
+        return self.spaces.shape[1:] if self.spaces.stack else self.spaces.shape
+
+    @property
+    def storage_bytes(self) -> int:
+        """Size of the frames of a full replay."""
+        frame = np.empty(self._frame_shape, self.spaces.dtype)
+        return self.config.replay_capacity * frame.nbytes
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether the next step might overwrite frames that the last checkpoint refers to."""
+        return self.D.needs_checkpoint
+
+    def metrics(self) -> dict[str, float]:
+        """Of the steps since the last call: epsilon, updates, mean loss, held-out max Q."""
+        self.check_weights()
+        metrics: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
+        if self._losses[1]:
+            metrics["loss"] = float(self._losses[0] / self._losses[1])
+            best = self.backend.values(self.held_out).max(axis=1)
+            metrics["held_out_max_q"] = float(best.mean())
+        self._losses[:] = 0
+        return metrics
+
+    def state_dict(self) -> Tensors:
+        """Everything that learning depends on, but for what the replay's storage holds."""
+        tensors = {"counters": np.array([self.steps, self.updates]), "losses": self._losses}
+        tensors |= {f"replay.{k}": v for k, v in self.D.state_dict().items()}
+        return tensors | self.save(self.optimizer, **self.networks())
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned; before `allocate`, only what acting needs.
+
+        Raises:
+            ValueError: a tensor is missing or has another shape.
+        """
+        check_tensors(tensors, ("counters", "losses", "agent_stream", "replay.written"))
+        self.load(tensors, self.optimizer, **self.networks())
+        if self._allocated:
+            self.D.load_state_dict({"written": tensors["replay.written"]})
+        self._losses[:] = tensors["losses"]

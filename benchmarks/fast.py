@@ -1,0 +1,91 @@
+"""What each shortcut of agents/fast.py gives on Breakout's loop, measured in one run.
+
+    python benchmarks/fast.py [--agent dqn|pqn] [--rounds N] [--json]
+
+The first contender computes as PyTorch does, in the papers' order. Each further one adds a shortcut
+to those of the one before; the last one has all of them. Each lives in a process of its own, on two
+processors, and waits while the others have their rounds. Steps per second are medians over the
+rounds; what a shortcut gives is the median over the rounds of the steps per second with it, divided
+by those without it.
+"""
+
+import json
+import statistics
+from functools import partial
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from side_by_side import GAME, Learner, measure
+from side_by_side import ours as round_of_ours
+
+Agent = Literal["dqn", "pqn"]
+ENVS = {"dqn": 8, "pqn": 64}  # emulators, as in the presets for two cores
+STEPS = {"dqn": 1_600, "pqn": 64 * 32}  # a round
+WARM = {"dqn": 1_200, "pqn": 64 * 32 * 2}  # steps before the first round
+SHORTCUTS = ("overlap", "blocks", "kept memory", "target thread", "overlapped Adam", "bfloat16")
+
+
+def learner(agent: Agent, count: int) -> Learner:
+    """An agent with the first `count` shortcuts, in its emulators."""
+    from gridcade.agents import fast
+    from gridcade.agents.base import in_memory
+    from gridcade.agents.deep import DeepAgent, Spaces
+    from gridcade.agents.dqn import DQN, DQNConfig
+    from gridcade.agents.fast import Backend, FastBackend
+    from gridcade.agents.pqn import PQN, PQNConfig
+    from gridcade.agents.schedules import Schedule
+    from gridcade.experience.vector import make_vector
+
+    has = SHORTCUTS[:count]
+    if "kept memory" not in has:
+        fast.keep_freed_memory = lambda: None  # type: ignore[assignment]
+    if "target thread" not in has:
+        FastBackend.target_values = Backend.target_values  # type: ignore[method-assign]
+    if "overlapped Adam" not in has:
+        FastBackend.adam = Backend.adam  # type: ignore[method-assign]
+    fields: dict[str, Any] = {
+        "overlap": "overlap" in has,
+        "fast": "blocks" in has,
+        "bfloat16": "bfloat16" in has,
+        "epsilon": Schedule(0.1),
+    }
+    spaces = Spaces((4, 84, 84), np.uint8, 4, 4)
+    made: DeepAgent = (
+        DQN(spaces, DQNConfig(replay_capacity=50_000, learn_start=1_000, **fields))
+        if agent == "dqn"
+        else PQN(spaces, PQNConfig(minibatches=16, **fields))
+    )
+    made.allocate(ENVS[agent], 0, in_memory)
+    envs = make_vector(GAME, ENVS[agent])
+    return Learner(round_of_ours(made, envs, STEPS[agent], WARM[agent]))
+
+
+def main(
+    agent: Annotated[Agent, tyro.conf.arg(help="Whose loop.")] = "dqn",
+    rounds: Annotated[int, tyro.conf.arg(help="Rounds of each, interleaved.")] = 5,
+    as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False,
+) -> None:
+    """Measure all, and print."""
+    names = ["as PyTorch does", *(f"+ {shortcut}" for shortcut in SHORTCUTS)]
+    makers = {name: partial(learner, agent, count) for count, name in enumerate(names)}
+    rates, _, _ = measure(makers, rounds)
+    gains = {
+        after: [b / a for a, b in zip(rates[before], rates[after], strict=True)]
+        for before, after in pairwise(names)
+    }
+    if as_json:
+        print(json.dumps({"steps_per_second": rates, "gains": gains}, indent=2))
+        return
+    print("| | steps/s | gain |\n| --- | --- | --- |")
+    for name, found in rates.items():
+        gain = ""
+        if name in gains:
+            low, high = min(gains[name]), max(gains[name])
+            gain = f"{statistics.median(gains[name]):.2f} ({low:.2f} to {high:.2f})"
+        print(f"| {name} | {statistics.median(found):.0f} | {gain} |")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

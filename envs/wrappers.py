@@ -1,0 +1,28 @@
+"""What Gridcade adds to Gymnasium's interfaces: transparent wrappers and asynchronous steps."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium as gym
+
+
+class TransparentWrapper(gym.Wrapper[Any, Any, Any, Any]):
+    """Base class of wrappers that change no observation, reward or action.
+
+    The exact model of the wrapped environment remains valid.
+    """
+
+
+@runtime_checkable
+class SupportsAsyncStep(Protocol):
+    """A vector environment that can run while its caller computes.
+
+    The two methods have the names that Gymnasium's `AsyncVectorEnv` and stable-baselines3 use.
+    """
+
+    def step_async(self, actions: Any) -> None:
+        """Start a step in every environment and return immediately."""
+        ...
+
+    def step_wait(self) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Wait for the step to finish and return its result, as `VectorEnv.step` does."""
+        ...

@@ -1,0 +1,179 @@
+"""The tasks of a study: their keys, their configs, and the errors that are found beforehand."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from gridcade import agents
+from gridcade.errors import InputError
+from gridcade.study.plan import plan_tasks
+from gridcade.study.runner import run_study
+from gridcade.study.study import ContenderSpec, Study
+from gridcade.training import sessions
+from gridcade.training.config import to_dict
+
+SMALL = Study(
+    (ContenderSpec("q-learning"), ContenderSpec("random"), ContenderSpec("optimal")),
+    ("FourRooms", "RiverSwim"),
+    steps=3000,
+    seeds=2,
+    episodes=20,
+)
+
+
+def keys(study: Study) -> dict[str, str]:
+    return {task.path: task.key for task in plan_tasks(study)}
+
+
+def test_a_trained_contender_has_a_task_per_seed_and_a_fixed_policy_one() -> None:
+    tasks = plan_tasks(SMALL)
+    assert [task.path for task in tasks] == [
+        "FourRooms/random/fixed",
+        "FourRooms/optimal/fixed",
+        "RiverSwim/random/fixed",
+        "RiverSwim/optimal/fixed",
+        "FourRooms/q-learning/s0",
+        "RiverSwim/q-learning/s0",
+        "FourRooms/q-learning/s1",
+        "RiverSwim/q-learning/s1",
+    ]
+    assert len({task.key for task in tasks}) == len(tasks)
+    assert keys(SMALL) == keys(replace(SMALL, criterion="average-reward"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 4000},
+        {"minutes": 1.0},
+        {"episodes": 21},
+        {"evaluation_seed": 1},
+        {"confidence": 0.9},
+        {"contenders": (ContenderSpec("q-learning", hyperparameters={"discount": 0.9}),)},
+        {"contenders": (ContenderSpec("q-learning", preset="converging"),)},
+        {"contenders": (ContenderSpec("q-learning", evaluation_every=2),)},
+    ],
+)
+def test_the_key_depends_on_training_and_evaluation(change: Mapping[str, Any]) -> None:
+    path = "FourRooms/q-learning/s0"
+    assert keys(replace(SMALL, **change))[path] != keys(SMALL)[path]
+
+
+def test_the_key_depends_on_the_map(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    study = replace(SMALL, environments=(str(file),))
+    file.write_text("map:\nS..G\n")
+    before = keys(study)
+    file.write_text("map:\nS...G\n")
+    assert before.keys() == keys(study).keys()
+    assert not set(before.values()) & set(keys(study).values())
+
+
+def test_the_key_of_a_trained_agent_depends_on_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(agents.TRAINED / "breakout-dqn", tmp_path / "breakout-dqn")
+    study = Study((ContenderSpec("breakout-dqn"),), ("Breakout",), episodes=1)
+    before = keys(study)
+    monkeypatch.setattr(agents, "TRAINED", tmp_path)
+    assert keys(study) == before
+    file = tmp_path / "breakout-dqn" / agents.WEIGHTS
+    tensors = load_file(file)
+    name = next(iter(tensors))
+    save_file(tensors | {name: tensors[name] + 1}, file)
+    assert keys(study) != before
+
+
+def test_stable_baselines3_uses_one_thread_unless_the_study_sets_more() -> None:
+    """The preset for images uses two, but runs side by side would slow each other down."""
+    two = ContenderSpec("sb3-ppo", "two", "two-core", {"threads": 2})
+    one = ContenderSpec("sb3-ppo", preset="two-core")
+    tasks = plan_tasks(Study((one, two), ("Breakout",), 1000, None, 1))
+    assert [to_dict(t.config)["hyperparameters"]["threads"] for t in tasks] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("contenders", "env", "message"),
+    [
+        (
+            [ContenderSpec("q-lerning")],
+            "FourRooms",
+            "unknown contender 'q-lerning'; did you mean q-learn",
+        ),
+        ([ContenderSpec("randm")], "FourRooms", "did you mean random"),
+        ([ContenderSpec("q-learning")], "FourRoom", "did you mean FourRooms"),
+        ([ContenderSpec("q-learning", preset="watkin")], "FourRooms", "did you mean watkins"),
+        (
+            [ContenderSpec("q-learning", hyperparameters={"discont": 1})],
+            "FourRooms",
+            "did you mean discount",
+        ),
+        ([ContenderSpec("q-learning", envs=0)], "FourRooms", "envs is 0"),
+        ([ContenderSpec("q-learning", evaluation_every=0)], "FourRooms", "evaluation_every is 0"),
+        (
+            [ContenderSpec("random"), ContenderSpec("q-learning")],
+            "CartPole",
+            "q-learning on CartPole: ",
+        ),
+        ([ContenderSpec("optimal")], "CartPole", "optimal on CartPole: "),
+        ([ContenderSpec("random", preset="x")], "FourRooms", "preset is x; 'random' is not"),
+        (
+            [ContenderSpec("random", hyperparameters={"x": 1})],
+            "FourRooms",
+            "hyperparameters is {'x': 1}; 'random' is not trained",
+        ),
+        ([ContenderSpec("random", init_from="x")], "FourRooms", "init_from is x; 'random' is not"),
+        (
+            [ContenderSpec("random", evaluation_every=2)],
+            "FourRooms",
+            "evaluation_every is 2; 'random' is not trained",
+        ),
+        ([ContenderSpec("dqn", init_from="nowhere")], "CartPole", "dqn on CartPole: "),
+        ([ContenderSpec("breakout")], "CartPole", "breakout on CartPole: "),
+        (
+            [ContenderSpec("random", "a:b"), ContenderSpec("random", "a?b")],
+            "FourRooms",
+            "share the folder",
+        ),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_written(
+    contenders: list[ContenderSpec], env: str, message: str, tmp_path: Path
+) -> None:
+    study = replace(SMALL, contenders=tuple(contenders), environments=(env,))
+    with pytest.raises(InputError) as caught:
+        run_study(study, tmp_path / "out")
+    assert message in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_large_replays_are_found_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contender = ContenderSpec("sb3-dqn", preset="defaults", hyperparameters={"buffer_size": 1000})
+    by_time = Study((contender,), ("CartPole",), minutes=1.0)
+    with pytest.raises(InputError, match=r"sb3-dqn on CartPole: .*--steps"):
+        run_study(by_time, tmp_path / "out")
+    by_steps = replace(by_time, steps=1000)
+    size = plan_tasks(by_steps)[0].memory_bytes
+    assert size == 2 * 4 * 4 * 1000  # two observations of four numbers of four bytes
+    monkeypatch.setattr(sessions, "machine_memory", lambda: 4 * size)  # half is reserved for others
+    with pytest.raises(InputError, match=r"3 replays .*--jobs"):
+        run_study(by_steps, tmp_path / "out", jobs=3)
+    monkeypatch.setattr(sessions, "machine_memory", lambda: size)
+    with pytest.raises(InputError, match=r"GB of memory: .*buffer_size"):
+        run_study(by_steps, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_zip_of_stable_baselines3_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.zip"
+    file.touch()
+    study = Study((ContenderSpec(str(file)),), ("CartPole",))
+    with pytest.raises(InputError, match=r"cannot be in a study, .* use gridcade evaluate"):
+        plan_tasks(study)
