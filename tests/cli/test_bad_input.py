@@ -99,7 +99,7 @@ def test_run_of_an_older_version_is_an_error(gridcade: Gridcade, run: Path, word
     file.write_text(text.replace("format = 2\n", ""))
     result = gridcade(*words.split())
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    assert "'run' was written by an older version of Gridcade" in result.err
+    assert "'run' was written by another version of Gridcade" in result.err
     assert "train again" in result.err
 
 

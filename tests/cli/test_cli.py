@@ -20,6 +20,7 @@ from gridcade.cli.commands import demo
 from gridcade.cli.progress import StudyDisplay
 from gridcade.envs import registry
 from gridcade.envs.maze import Maze
+from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.study.runner import TaskStatus
@@ -88,8 +89,10 @@ def test_list_has_one_line_per_entry_and_sections_have_whole_texts(
             assert text in everything.out
         for other in set(entries) - {section}:
             assert entries[other][0] not in result.out
-    about = "Each move costs 1; a step off the cliff costs 100 and leads back to the start."
-    assert about in " ".join(gridcade("list", "envs").out.split())
+    cliff_walk = registry.make("CliffWalk").unwrapped
+    assert isinstance(cliff_walk, TabularEnv)
+    assert cliff_walk.world.about in " ".join(gridcade("list", "envs").out.split())
+    assert cliff_walk.world.about not in everything.out
     assert "runs/empty" not in everything.out
 
 
@@ -112,7 +115,7 @@ def test_list_runs_names_folders_that_it_cannot_read(gridcade: Gridcade, run: Pa
     assert "runs/whole" in result.out
     assert "runs/old" not in result.out
     assert result.err.count("\n") == 2
-    assert "'runs/old' was written by an older version of Gridcade" in result.err
+    assert "'runs/old' was written by another version of Gridcade" in result.err
     assert "'runs/empty' has no checkpoint" in result.err
 
 
