@@ -1,10 +1,12 @@
 """Gridcade: a reinforcement-learning playground, from gridworlds to the arcade.
 
-import gridcade
+The public API takes names and objects:
 
-run = gridcade.train("q-learning", "FourRooms")
-result = gridcade.evaluate(run, episodes=2000)
-print(result.average_reward, result.exact)
+    import gridcade
+
+    run = gridcade.train("q-learning", "FourRooms")
+    result = gridcade.evaluate(run, episodes=2000)
+    print(result.average_reward, result.exact)
 """
 
 from importlib import import_module
@@ -36,6 +38,6 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # loaded when used: they bring numerical libraries with them
+    if name in __all__:  # imported on first use, because it imports numerical libraries
         return getattr(import_module("gridcade.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -44,8 +44,14 @@ FLAGS = {"where": "in"}  # the flag of a key, if they differ; `in` is a keyword 
 
 def optional(
     kind: Callable[[str], Any], metavar: str, choices: tuple[str, ...] | None = None
-) -> Any:
-    """Annotation of an option that may be missing (None), and whose help names the default."""
+) -> PrimitiveConstructorSpec[Any]:
+    """Annotate an option that is None if it is missing, and whose help names its default.
+
+    Args:
+        kind: converts the option's text.
+        metavar: name of the value in the help.
+        choices: the allowed texts; None: any.
+    """
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
@@ -137,10 +143,8 @@ def _without_none(hint: Any) -> Any:
 
 def _key_docs(options: type) -> dict[str, str]:
     """The docstrings under the keys of a TypedDict, each on one line."""
-    [node] = ast.parse(inspect.getsource(options)).body
-    assert isinstance(node, ast.ClassDef)  # noqa: S101
     docs = {}
-    for key, doc in pairwise(node.body):
+    for key, doc in pairwise(ast.walk(ast.parse(inspect.getsource(options)))):
         match key, doc:
             case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
                 docs[name] = " ".join(text.split())
