@@ -65,7 +65,7 @@ class DQNConfig(ReplayConfig):
         return max(self.target_every // self.update_every, 1) if self.target_every else 0
 
 
-class DQN(ReplayAgent):
+class DQN(ReplayAgent[DQNConfig]):
     """The agent. `act`, `observe` and `update`, in this order, are Algorithm 1.
 
     Args:
@@ -76,8 +76,6 @@ class DQN(ReplayAgent):
     Raises:
         InputError: PyTorch does not find the device, or the network does not fit the observations.
     """
-
-    config: DQNConfig
 
     def __init__(self, spaces: Spaces, config: DQNConfig | None = None, seed: int = 0):
         self.config = config = config or DQNConfig()

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,13 @@ class ReplayConfig(DeepConfig):
     """Observations, sampled at learn_start, over which max Q is averaged (Mnih et al. 2013)."""
 
 
-class ReplayAgent(DeepAgent):
+C = TypeVar("C", bound=ReplayConfig)
+
+
+class ReplayAgent(DeepAgent, Generic[C]):
     """A deep agent with a replay memory. Subclasses have `config` and the algorithm."""
 
-    config: ReplayConfig
+    config: C
     optimizer: AgentOptimizer
     D: Replay  # the replay memory of Mnih et al. (2013), Algorithm 1; `allocate` makes it
     held_out: Array  # observations, for the metric of that paper

@@ -410,6 +410,7 @@ def test_agent_keeps_its_actions_under_another_protocol() -> None:
     """It has 4 of the 18 actions; the evaluation has a note on that."""
     contender = api.find("breakout", "Breakout?protocol=machado2018")
     assert contender.env == "Breakout?protocol=machado2018&actions=minimal"
+    assert isinstance(contender.env, str)
     game = gridcade.make(contender.env)
     assert game.action_space.n == 4  # type: ignore[attr-defined]
     result = gridcade.evaluate("random", contender.env, episodes=1)

@@ -67,7 +67,8 @@ def test_a_time_limit_is_marked_as_a_truncation() -> None:
     with closing(make_vector("CartPole-v1?max_episode_steps=3", 2)) as envs:
         env = SB3VecEnv(Experience(envs, 5), clip_rewards=False)
         env.reset()
-        for _ in range(3):
-            _, _, dones, infos = env.step(np.array([0, 1]))
+        for _ in range(2):
+            env.step(np.array([0, 1]))
+        _, _, dones, infos = env.step(np.array([0, 1]))
         assert dones.all()
         assert all(info["TimeLimit.truncated"] for info in infos)

@@ -46,7 +46,8 @@ def gridcade(
             main.main()
         except SystemExit as end:
             code = end.code or 0
-        return Result(code, *capfd.readouterr())
+        captured = capfd.readouterr()
+        return Result(code, str(captured.out), str(captured.err))
 
     yield run
     for number, handler in handlers.items():

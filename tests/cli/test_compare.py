@@ -64,7 +64,8 @@ def compare_in_process(
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-        return Finished(code, *capsys.readouterr())
+        captured = capsys.readouterr()
+        return Finished(code, str(captured.out), str(captured.err))
 
     yield call
     for number, handler in handlers.items():

@@ -266,7 +266,7 @@ def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
     told = {}
     for name in ("RiverSwim", "NearAndFar", "FourRooms", "FrozenLake-v1", "CliffWalking-v1"):
         with closing(vector(name, 1)) as envs:
-            told[name] = "states" in Experience(envs, seed=0).env_state()
+            told[name] = bool(Experience(envs, seed=0).env_state()["states"])
             assert not (told[name] and time_limit(envs.envs[0]))
     assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
 

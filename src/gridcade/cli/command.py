@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from typing import Any
 
 from gridcade.errors import InputError
 
@@ -39,7 +40,7 @@ class Command(ABC):
 class EnvCommand(Command):
     """A command with one environment."""
 
-    env: str | None
+    env: Any  # str, or str | None where the option may be missing
 
     def add_env_arguments(self, arguments: dict[str, str]) -> None:
         """Add arguments to the environment's name."""

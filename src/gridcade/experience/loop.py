@@ -39,12 +39,12 @@ class SharesSeeds(Protocol):
     episodes_per_seed: int
 
 
-class EnvState(TypedDict, total=False):
+class EnvState(TypedDict):
     """The state of n environments, as plain numbers and lists fit for JSON."""
 
     episodes: list[int]  # number of the running episode of each environment
     actions: list[list[Any]]  # since its reset
-    states: list[Any]  # instead of actions, of worlds that can save their state
+    states: list[dict[str, Any]]  # of worlds without an end, which have no actions here
 
 
 class Experience:
@@ -122,10 +122,9 @@ class Experience:
     def env_state(self) -> EnvState:
         """The state of every environment."""
         episodes = self._episodes.tolist()
-        if self._worlds:
-            return {"episodes": episodes, "states": [world.get_state() for world in self._worlds]}
         actions = [[np.asarray(a).tolist() for a in past] for past in self._actions]
-        return {"episodes": episodes, "actions": actions}
+        states = [world.get_state() for world in self._worlds]
+        return {"episodes": episodes, "actions": actions, "states": states}
 
     def load_env_state(self, state: EnvState) -> None:
         """Bring every environment to the state that `env_state` returned."""

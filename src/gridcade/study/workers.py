@@ -177,7 +177,7 @@ class _ClusterBackend(ParallelBackendBase):  # type: ignore[misc]
         self._submit, self._cancel = submit, cancel
         self._pending: set[Any] = set()  # futures
 
-    def effective_n_jobs(self, n_jobs: int) -> int:
+    def effective_n_jobs(self, n_jobs: int) -> Any:
         """Return 2, because with 1 joblib would use no worker; the cluster decides the number."""
         del n_jobs
         return 2

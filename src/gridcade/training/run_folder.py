@@ -51,7 +51,7 @@ class LoopState(TypedDict):
     epoch_seconds: float  # of the running epoch, without evaluation and checkpoint
     seconds: float  # of training, over all sessions
     totals: dict[str, float]  # of the running epoch
-    env_state: EnvState
+    env_state: EnvState | None  # None: the loop keeps its state as tensors
 
 
 class Run:

@@ -141,7 +141,7 @@ class Trainer:
             "epoch_seconds": self._epoch_seconds,
             "seconds": self.seconds,
             "totals": self._totals,
-            "env_state": self.loop.env_state() if isinstance(self.loop, StepLoop) else {},
+            "env_state": self.loop.env_state() if isinstance(self.loop, StepLoop) else None,
         }
         tensors = self.loop.state_dict() if self.loop else {}
         self.run.save_checkpoint(self.agent.steps, self.agent.state_dict(), tensors, state)
@@ -158,6 +158,8 @@ class Trainer:
             if self.loop:
                 self.loop.load_state_dict(loop_tensors)
             if isinstance(self.loop, StepLoop):
+                if state["env_state"] is None:
+                    raise ValueError("it has no environments")
                 self.loop.load_env_state(state["env_state"])
             self._totals = state["totals"]
             self._began = time.perf_counter() - state["seconds"]

@@ -195,7 +195,11 @@ def _cells(
     world, (width, height) = env.world, cell_size
     states = np.full((world.height, world.width), -1)
     states[tuple(np.asarray(env.places).T)] = np.arange(len(env.places))
-    arrows = None if overlay.policy is None else _arrows(np.asarray(overlay.policy), env.moves)
+    arrows = (
+        None
+        if overlay.policy is None
+        else _arrows(np.asarray(overlay.policy, np.float64), env.moves)
+    )
     no_values = np.full(len(env.places), np.nan)
     values = np.asarray(no_values if overlay.values is None else overlay.values, np.float64)
     value_colors = rendering.value_colors(values)
