@@ -43,6 +43,8 @@ BAD = {  # words -> parts of the message, separated by |
     "demo --out broken.txt": "cannot create the run folder 'broken.txt'",
     # of the packages below, one of each kind
     "train q-learning FourRoms": "unknown environment 'FourRoms'|did you mean FourRooms?",
+    "train q-learning gridcade/FourRooms-v9": "FourRooms-v9|gridcade/FourRooms-v0",
+    "train q-learning Maze --env.size nine": "size is nine",
     "train q-learning FourRooms --steps 0": "steps is 0",
     "train q-learning FourRooms --discount 1.5": "discount is 1.5",
     "train q-learning FourRooms --config wrong.toml": "wrong.toml|'stpes'|did you mean steps?",
