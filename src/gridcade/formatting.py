@@ -1,7 +1,7 @@
 """Numbers formatted for tables and messages."""
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Format a number with about four digits: `-13`, `0.04532`, `12,345.6`; None and NaN as `-`."""
     if value is None or value != value:
         return "-"
@@ -10,7 +10,7 @@ def number(value: float | None) -> str:
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
 
 
-def short(count: float) -> str:
+def format_count(count: float) -> str:
     """Format a count with a unit: `950`, `12.3k`, `143.3M`, `2.0G`."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:

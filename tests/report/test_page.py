@@ -15,7 +15,7 @@ from comparisons import Runs, made_up, real
 
 from gridcade import report
 from gridcade.errors import InputError
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.report import drawing, figures
 from gridcade.report.analysis import analyze, improvements
 from gridcade.report.clips import EpisodeClip
@@ -127,7 +127,7 @@ def test_the_page_shows_the_numbers_of_every_run(studied: Comparison, page: Page
         for run in runs:
             evaluation = run.evaluation
             means = [evaluation[name]["mean"] for name in ("expected_return", "average_reward")]
-            cells = map(number, [*means, evaluation["exact"]["expected_return"]])
+            cells = map(format_number, [*means, evaluation["exact"]["expected_return"]])
             seed = "-" if run.seed is None else str(run.seed)
             assert " ".join([label, seed, *cells]) in page.text
 
@@ -232,7 +232,7 @@ def test_every_comparison_makes_a_page(comparison: Comparison, tmp_path: Path) -
         for label, runs in contenders.items():
             assert " ".join(label.split()) in page.text
             for run in runs:
-                assert number(run.evaluation["average_reward"]["mean"]) in page.text
+                assert format_number(run.evaluation["average_reward"]["mean"]) in page.text
     for failure in comparison.failures:
         assert failure.reason in page.text
     assert "nan" not in page.text.split()

@@ -15,7 +15,7 @@ from gridcade.evaluation.evaluate import Evaluation, finite
 from gridcade.evaluation.intervals import Estimate
 from gridcade.exact.solver import Solution
 from gridcade.exact.values import ExactValues
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.training.run_folder import Run
 from gridcade.training.trainer import used_up
 from gridcade.watch.text_pictures import arrow_panel, color_depth
@@ -33,7 +33,7 @@ def metrics_text(metrics: dict[str, Any]) -> str:
     training_return, evaluation = metrics.get("training_return_mean"), evaluation_text(metrics)
     if training_return is None:
         return evaluation
-    parts = [f"training return {number(training_return)}"]
+    parts = [f"training return {format_number(training_return)}"]
     return "  ".join(parts + ([f"evaluated: {evaluation}"] if evaluation else []))
 
 
@@ -41,7 +41,9 @@ def evaluation_text(metrics: dict[str, Any], first_only: bool = False) -> str:
     """The values of an epoch's evaluation: return and average reward, or only the first."""
     keys = {"return": "return_mean", "average reward": "average_reward_mean"}
     values = {name: metrics.get(key) for name, key in keys.items()}
-    parts = [f"{name} {number(value)}" for name, value in values.items() if value is not None]
+    parts = [
+        f"{name} {format_number(value)}" for name, value in values.items() if value is not None
+    ]
     return "  ".join(parts[:1] if first_only else parts)
 
 
@@ -101,8 +103,8 @@ def _estimates_table(result: Evaluation) -> Table:
     table = number_table("expected", "estimate", f"{100 * result.confidence:g} % interval", "exact")
     for name, (estimate, value) in rows.items():
         if estimate is not None:
-            interval = f"{number(estimate.low)} to {number(estimate.high)}"
-            table.add_row(name, number(estimate.mean), interval, number(value))
+            interval = f"{format_number(estimate.low)} to {format_number(estimate.high)}"
+            table.add_row(name, format_number(estimate.mean), interval, format_number(value))
     return table
 
 
@@ -119,7 +121,7 @@ def _exact_table(exact: ExactValues) -> Table:
     table = number_table("exact, without limit", "this policy", "optimum", "gap")
     for name, values in rows.items():
         if values[0] is not None:
-            table.add_row(name, *map(number, values))
+            table.add_row(name, *map(format_number, values))
     return table
 
 
@@ -133,16 +135,20 @@ def show_solution(name: str, env: Env, solution: Solution, as_json: bool = False
         "discounted": f"expected return discounted by {solution.discount}",
         "average-reward": "expected average reward",
     }[solution.criterion]
-    value = (number(solution.value), "bold")
+    value = (format_number(solution.value), "bold")
     print_line(Text.assemble((name, "bold"), f": the optimal {criterion} is ", value))
     if solution.criterion != "average-reward":
-        out.print(f"expected average reward of that policy: {number(solution.average_reward)}")
+        out.print(
+            f"expected average reward of that policy: {format_number(solution.average_reward)}"
+        )
     world = env.unwrapped
     if isinstance(world, TabularEnv):
         _draw_policy(world, solution)
     elif len(solution.values) <= MAX_STATES_LISTED:
         for state, (value, row) in enumerate(zip(solution.values, solution.policy, strict=True)):
-            print(f"state {state:>3}  value {number(float(value)):>10}  action {int(row.argmax())}")
+            print(
+                f"state {state:>3}  value {format_number(float(value)):>10}  action {int(row.argmax())}"
+            )
 
 
 def _solution_dict(name: str, solution: Solution) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gridcade.cli.output import err, evaluation_text, metrics_text
 from gridcade.evaluation.options import ProgressCallback
-from gridcade.formatting import number, short
+from gridcade.formatting import format_count, format_number
 from gridcade.training.trainer import Progress, budget_share
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class TrainingDisplay:
         self._updated = now
         start_time, start_steps = self._start
         speed = (progress.steps - start_steps) / max(now - start_time, 1e-9)
-        count = f"{short(progress.steps)} steps  {short(speed)}/s"
+        count = f"{format_count(progress.steps)} steps  {format_count(speed)}/s"
         latest = evaluation_text(self._metrics, first_only=err.width < WIDE)
         self._bars.update(self._bar, completed=share, count=count, latest=latest)
 
@@ -132,8 +132,8 @@ class StudyDisplay:
         running = [status for status in statuses if status.phase in ("training", "evaluating")]
         table = Table.grid(padding=(0, 2))
         for status in running[: max(err.height - 3, 1)]:
-            steps = f"{short(status.steps)} steps" if status.steps else ""
-            score = "" if status.score is None else f"latest {number(status.score)}"
+            steps = f"{format_count(status.steps)} steps" if status.steps else ""
+            score = "" if status.score is None else f"latest {format_number(status.score)}"
             bar = ProgressBar(total=1.0, completed=status.share, width=20)
             table.add_row(Text(status.name), bar, status.phase, steps, score)
         counts = Counter(status.phase for status in statuses)

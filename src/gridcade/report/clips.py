@@ -15,7 +15,7 @@ from gridcade import api
 from gridcade.agents.base import Policy
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, make_rgb_env, play_frames
 from gridcade.recording.video import check_video, save_video
 from gridcade.study.comparison import RunResult
@@ -73,7 +73,7 @@ def _play(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
         actor = EvaluatedPolicy(policy, rendered, None, deterministic=True)
         for frame in play_frames(actor, rendered, EPISODES, SEED):
             if frame.end:
-                returns.append(number(frame.episode_return))
+                returns.append(format_number(frame.episode_return))
                 frames += [_shrink(frame.picture)] * round(1 + END_PAUSE * fps)
             elif frame.steps % stride == 0:
                 frames.append(_shrink(frame.picture))

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from gridcade.evaluation.intervals import Estimate
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.report.analysis import (
     Aggregate,
     EnvironmentAnalysis,
@@ -67,7 +67,8 @@ def _metric_figures(
         if not curves:
             return
         last = [
-            f"{c.contender} {number(float(np.mean([ys[-1] for _, ys in c.seeds])))}" for c in curves
+            f"{c.contender} {format_number(float(np.mean([ys[-1] for _, ys in c.seeds])))}"
+            for c in curves
         ]
         caption = "Evaluations of the policy" if greedy else "Training episodes, with exploration"
         caption += f", against {unit}"
@@ -103,7 +104,7 @@ def score_figure(
 ) -> Figure:
     """Draw the final scores of all runs."""
     rows = [(s.contender, s.values, s.estimate) for s in analysis.scores]
-    means = listing([f"{s.contender} {number(s.estimate.mean)}" for s in analysis.scores])
+    means = listing([f"{s.contender} {format_number(s.estimate.mean)}" for s in analysis.scores])
     interval = f"with its {percent(confidence)} interval, if it has one"
     if any(len(s.values) > 1 for s in analysis.scores):
         caption = f"Each small point is a run; the large point below is their mean {interval}."
@@ -133,7 +134,7 @@ def difference_figure(name: str, analysis: EnvironmentAnalysis, confidence: floa
     if not rows:
         return None
     title = analysis.names.title
-    differences = listing([f"{pair} {number(estimate.mean)}" for pair, estimate, _ in rows])
+    differences = listing([f"{pair} {format_number(estimate.mean)}" for pair, estimate, _ in rows])
     return draw_figure(
         f"{name}-differences",
         "",
@@ -151,7 +152,7 @@ def aggregate_figures(
 ) -> tuple[Figure, Figure]:
     """Draw interquartile means and performance profiles."""
     rows = list(aggregate.means.items())
-    means = listing([f"{name} {number(estimate.mean)}" for name, estimate in rows])
+    means = listing([f"{name} {format_number(estimate.mean)}" for name, estimate in rows])
     level, notes = percent(confidence), _notes(aggregate.means.values())
     return (
         draw_figure(
@@ -186,7 +187,7 @@ def improvement_figure(improvements: Sequence[Improvement], confidence: float) -
         )
         for i in improvements
     ]
-    means = listing([f"{pair} {number(estimate.mean)}" for pair, estimate, _ in rows])
+    means = listing([f"{pair} {format_number(estimate.mean)}" for pair, estimate, _ in rows])
     level, notes = percent(confidence), _notes(i.probability for i in improvements)
     return draw_figure(
         "all-probability-of-improvement",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gridcade.evaluation.intervals import Estimate
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.report.analysis import ContenderScores
 from gridcade.study.comparison import RunResult
 
@@ -39,20 +39,20 @@ def interval(estimate: Estimate) -> str:
     if not math.isfinite(estimate.half_width):
         return "-"
     exact = estimate.method == "exact"
-    return "exact" if exact else f"{number(estimate.low)} to {number(estimate.high)}"
+    return "exact" if exact else f"{format_number(estimate.low)} to {format_number(estimate.high)}"
 
 
 def gap(optimum: float, value: float) -> str:
     """Format the distance from the optimum; a rounding error is 0."""
-    return "0" if math.isclose(optimum, value, rel_tol=1e-9) else number(optimum - value)
+    return "0" if math.isclose(optimum, value, rel_tol=1e-9) else format_number(optimum - value)
 
 
 def duration(seconds: float) -> str:
     """Format a duration: `40 s`, `12 min`, `3.4 h`."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{number(seconds / size)} {unit}"
-    return f"{number(seconds)} s"
+            return f"{format_number(seconds / size)} {unit}"
+    return f"{format_number(seconds)} s"
 
 
 def dates(results: Sequence[RunResult]) -> str:

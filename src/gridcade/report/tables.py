@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridcade.agents import SB3
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.report.analysis import CRITERION_NAMES, EnvironmentAnalysis
 from gridcade.report.atari_scores import AtariScores, published_scores
 from gridcade.report.phrases import (
@@ -81,7 +81,7 @@ def score_table(analysis: EnvironmentAnalysis, confidence: float) -> ReportTable
         head.append("gap to the optimum")
     rows = []
     for s in analysis.scores:
-        cells = [s.contender, seed_count(s), number(s.estimate.mean), interval(s.estimate)]
+        cells = [s.contender, seed_count(s), format_number(s.estimate.mean), interval(s.estimate)]
         if analysis.optimum is not None:
             cells.append(gap(analysis.optimum, s.estimate.mean))
         rows.append(ReportRow(tuple(cells)))
@@ -98,9 +98,9 @@ def run_table(analysis: EnvironmentAnalysis) -> ReportTable:
         for result, value in zip(s.results, s.values, strict=True):
             seed = "-" if result.seed is None else str(result.seed)
             estimates = [result.evaluation[names.score] for names in CRITERION_NAMES.values()]
-            cells = [s.contender, seed, *(number(e and e["mean"]) for e in estimates)]
+            cells = [s.contender, seed, *(format_number(e and e["mean"]) for e in estimates)]
             if analysis.exact:
-                cells.append(number(value))
+                cells.append(format_number(value))
             rows.append(ReportRow(tuple(cells)))
     return ReportTable("Final evaluations", tuple(head), tuple(rows), contenders=True)
 
@@ -171,7 +171,7 @@ def _table_2013(
 def _mean(analysis: EnvironmentAnalysis | None, contender: str) -> str:
     """Format a contender's mean on an environment; a dash if it has none."""
     means = {s.contender: s.estimate.mean for s in analysis.scores} if analysis else {}
-    return number(means.get(contender))
+    return format_number(means.get(contender))
 
 
 def _published(score: float) -> str:

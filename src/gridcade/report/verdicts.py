@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from gridcade.formatting import number
+from gridcade.formatting import format_number
 from gridcade.report.analysis import (
     ContenderScores,
     EnvironmentAnalysis,
@@ -69,9 +69,11 @@ def _difference_sentence(verdict: Verdict, env: str, confidence: float, tests: i
         return f"{a.contender} and {b.contender} are equally good on {env}: exactly {_mean(a)}."
     better = f"{a.contender} is better than {b.contender} on {env}"
     if not verdict.is_test:
-        return f"{better}: difference exactly {number(difference.mean)}."
-    limits = f"{number(difference.low)} to {number(difference.high)}"
-    numbers = f"difference {number(difference.mean)}, {percent(confidence)} interval {limits}"
+        return f"{better}: difference exactly {format_number(difference.mean)}."
+    limits = f"{format_number(difference.low)} to {format_number(difference.high)}"
+    numbers = (
+        f"difference {format_number(difference.mean)}, {percent(confidence)} interval {limits}"
+    )
     numbers += f", {_sample_size(a, b)}"
     if verdict.significant(confidence):
         return f"{better}: {numbers}."
@@ -100,7 +102,7 @@ def _single_sample_sentence(a: ContenderScores, b: ContenderScores, env: str) ->
 
 
 def _mean(scores: ContenderScores) -> str:
-    return number(scores.estimate.mean)
+    return format_number(scores.estimate.mean)
 
 
 def _sample_size(a: ContenderScores, b: ContenderScores) -> str:
@@ -148,7 +150,7 @@ def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
     continuing = any(e["expected_return"] is None for e in evaluations)
     if analysis.optimum is not None:
         limit = "" if continuing else " without a time limit"
-        text += f" The optimum{limit} is {number(analysis.optimum)}."
+        text += f" The optimum{limit} is {format_number(analysis.optimum)}."
     if continuing:
         text += " The task never ends and so has no return; the average reward decides."
     return text
@@ -160,7 +162,7 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
     sentences = []
     if tests:
         sentences.append(
-            f"A filled dot marks a significant result: a p-value of at most {number(level)} after "
+            f"A filled dot marks a significant result: a p-value of at most {format_number(level)} after "
             f"Holm's correction for {count(tests, 'comparison')}. P-values are from Welch's t-test "
             "over training seeds (between fixed policies: over episodes). The probability of one "
             f"or more false positives is about {percent(level)} at most. Runs are not paired. Each "
