@@ -146,9 +146,8 @@ def show_solution(name: str, env: Env, solution: Solution, as_json: bool = False
         _draw_policy(world, solution)
     elif len(solution.values) <= MAX_STATES_LISTED:
         for state, (value, row) in enumerate(zip(solution.values, solution.policy, strict=True)):
-            print(
-                f"state {state:>3}  value {format_number(float(value)):>10}  action {int(row.argmax())}"
-            )
+            action = int(row.argmax())
+            print(f"state {state:>3}  value {format_number(float(value)):>10}  action {action}")
 
 
 def _solution_dict(name: str, solution: Solution) -> dict[str, Any]:
