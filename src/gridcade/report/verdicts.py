@@ -164,8 +164,9 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
         sentences.append(
             "A filled dot marks a significant result: a p-value of at most "
             f"{format_number(level)} after Holm's correction for {count(tests, 'comparison')}. "
-            "P-values are from Welch's t-test over training seeds (between fixed policies: over episodes). The probability of one "
-            f"or more false positives is about {percent(level)} at most. Runs are not paired. Each "
+            "P-values are from Welch's t-test over training seeds (between fixed policies: over "
+            "episodes). The probability of one or more false positives is about "
+            f"{percent(level)} at most. Runs are not paired. Each "
             "interval is for its comparison alone."
         )
     if any(v.needed for a in analyses for v in a.verdicts if not v.significant(study.confidence)):
