@@ -49,10 +49,10 @@ class AgentKind:
     module: str  # of gridcade.agents
     config_name: str
     default_preset: str
-    image_preset: str = ""  # for stacked images, if another one
-    pixels_preset: str = ""  # for gray or colored pictures, [h, w, 1 or 3], if another one
-    state_preset: str = ""  # for numbered states, if another one
-    presets_folder: str = ""  # if not the one of its name
+    image_preset: str = ""  # for stacked images; default: default_preset
+    pixels_preset: str = ""  # for pictures [h, w, 1 or 3]; default: image_preset
+    state_preset: str = ""  # for numbered states; default: default_preset
+    presets_folder: str = ""  # default: its name
 
     def preset_for(self, observations: Space) -> str:
         """The default preset for a space of observations."""
@@ -67,7 +67,7 @@ class AgentKind:
     @property
     def presets_differ(self) -> bool:
         """Whether the default preset depends on the environment."""
-        return bool(self.image_preset)
+        return bool(self.image_preset or self.pixels_preset or self.state_preset)
 
     @property
     def config(self) -> "type[AgentConfig]":

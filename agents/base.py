@@ -1,7 +1,7 @@
-"""The contract of an agent: what every agent does, and what some agents do besides.
+"""The contract of an agent: required methods, and optional ones with defaults.
 
-A policy is a function from what is seen to what is done. An agent is a policy that learns from the
-steps that it is handed, and whose whole state can be saved and loaded. It never steps an
+A policy is a function from observations to actions. An agent is a policy that learns from the steps
+that the loop hands to it, and whose whole state can be saved and loaded. It never steps an
 environment, opens a file or prints: the loop in `gridcade.experience` steps the environments, and
 `gridcade.training` keeps the run folder.
 
@@ -92,7 +92,7 @@ class SamplingPolicy(ABC):
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, ...]: [n, actions].
 
-        Deterministic: the greedy policy. Otherwise the policy that explores, as it acts now.
+        Deterministic: the greedy policy. Otherwise the exploring policy at the current step.
         """
 
     def predict(
@@ -117,7 +117,7 @@ class SamplingPolicy(ABC):
 
 
 class BaseAgent(ABC):
-    """What the run folder and the evaluation need of an agent, whoever runs its loop."""
+    """Base class of all agents, whether Gridcade or the agent itself runs the training loop."""
 
     steps: int = 0  # environment steps taken so far, over all environments
     precision: str = ""  # number format of the network's passes; empty: no network
@@ -158,13 +158,13 @@ class BaseAgent(ABC):
         return []
 
     def memory_bytes(self, num_envs: int) -> int:
-        """Memory that the agent fills as it learns in so many environments, where it is much."""
+        """Bytes that training in so many environments allocates in memory, if that is much."""
         del num_envs
         return 0
 
     @property
     def storage_bytes(self) -> int:
-        """What the agent asks of `Storage`, in bytes, where it is much."""
+        """Bytes that the agent requests from `Storage`, if that is much."""
         return 0
 
 
@@ -185,7 +185,7 @@ class Agent(SamplingPolicy, BaseAgent):
         """Learn. The loop calls it once a step, after `observe`; see also `overlap_updates`."""
 
     def check_num_envs(self, num_envs: int) -> None:
-        """Raise InputError if the hyperparameters do not fit so many environments."""
+        """Raise InputError if the hyperparameters do not fit this number of environments."""
 
     def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
         """Make room for what the agent remembers. Called once, before the first step.
@@ -200,8 +200,12 @@ class Agent(SamplingPolicy, BaseAgent):
         """
         del num_envs, slack, storage
 
-    def finish(self) -> None:
-        """Learn what is left to learn, when the budget of training is used up."""
+    def finish(self) -> bool:
+        """Make the updates that remain after the budget's last step; returns whether any did."""
+        return False
+
+    def checkpoint_saved(self) -> None:
+        """Take note that a checkpoint with the present `state_dict` has been written."""
 
     @property
     def needs_checkpoint(self) -> bool:
@@ -258,7 +262,7 @@ class Transferable(Protocol):
 class CompiledLoop(Protocol):
     """A loop that runs an agent on a known model in compiled code."""
 
-    tick: int  # steps between two looks at the clock
+    tick: int  # steps between two checks of the clock
 
     def advance(self, until: int) -> dict[str, float]:
         """Learn until `agent.steps` reaches `until`; returns sums by the names of TOTALS."""

@@ -39,9 +39,9 @@ class DeepConfig:
     clip_rewards: bool = True
     """Clip rewards to [-1, 1] for learning; reported rewards stay raw."""
     overlap: bool = True
-    """Update while the environments step, from what was observed before. Off: the paper's order."""
+    """Update while the environments step. --no-overlap: after each step, as in the papers."""
     fast: bool = True
-    """Compute with the shortcuts of agents/fast.py. Off: as PyTorch does, in float32."""
+    """Compute with the shortcuts of agents/fast.py. --no-fast: as PyTorch does, in float32."""
     bfloat16: bool = False
     """With fast, compute convolutions in bfloat16 on CPUs that support it; weights stay float32."""
     freeze: Literal["nothing", "conv"] = "nothing"
@@ -152,7 +152,7 @@ class DeepAgent(Agent):
         ]
 
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, ...]: greedy, or epsilon-greedy as it acts."""
+        """Probabilities of the greedy policy, or of the epsilon-greedy one: [n, actions]."""
         values = self.backend.values(self.backend.preprocess(np.asarray(observations)))
         return greedy(values) if deterministic else with_epsilon(greedy(values), self.epsilon)
 
@@ -180,6 +180,9 @@ class DeepAgent(Agent):
         Raises:
             InputError: no layer fits, or a frozen one does not.
         """
+        first = "q.0.weight"
+        if first in tensors:
+            tensors = tensors | {first: self.backend.convert_layout(tensors[first])}
         left_out = take_layers(self.q, tensors, "q.", self._frozen)
         self.backend.weights_changed()
         return left_out

@@ -2,8 +2,8 @@
 
 The papers' order of a step is: act, store the transition, update. With `overlap`, which is faster,
 the update runs while the environments take the step, so the newest transition is not sampled yet.
-The papers do not say where a lost life ends bootstrapping; the code of 2015 does so in training,
-and so does this agent under every protocol but machado2018.
+The papers do not mention lost lives. As in the code of 2015, losing a life ends bootstrapping,
+except under the protocol machado2018.
 """
 
 import copy

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from gridcade.agents.base import Observations
 from gridcade.agents.compiled import compiled
-from gridcade.agents.networks import STRIDE, PixelConv, copy_weights
+from gridcade.agents.networks import KERNEL, STRIDE, PixelConv, copy_weights
 from gridcade.envs.types import Array
 
 
@@ -50,7 +50,7 @@ class AgentOptimizer(Protocol):
         ...
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradients to zero or None."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,6 +100,12 @@ class Backend:
         """Adam (Kingma and Ba 2015) on the weights of `q`."""
         return torch.optim.Adam(self.q.parameters(), learning_rate)
 
+    def convert_layout(self, weight: Array) -> Array:
+        """Convert weights of the first convolution [filters, ...] to the layout of `q`."""
+        if isinstance(self.q[0], PixelConv) and weight.shape[-1] == KERNEL // STRIDE:
+            return nn.functional.pixel_shuffle(torch.from_numpy(weight), STRIDE).numpy()
+        return weight
+
     def gather_gradients(self) -> None:
         """Give the weights of `q` the gradients of the network that computed them."""
 
@@ -123,9 +129,10 @@ class FastBackend(Backend):
 
     def __init__(self, q: nn.Sequential, device: torch.device, bfloat16: bool = False):
         super().__init__(fast_layers(q), device)
-        keep_freed_memory()
         self._channels_last = isinstance(q[0], PixelConv) and q[0].channels_last
         self._blocks = isinstance(self.q[0], BlockConv)
+        if self._blocks:
+            keep_freed_memory()
         self._executor = ThreadPoolExecutor(1)  # for the target network and OverlappedAdam
         if bfloat16 and self._blocks and has_bfloat16(device):
             self.compute_network = in_bfloat16(self.q)
@@ -145,10 +152,16 @@ class FastBackend(Backend):
         return (future.result for future in futures)
 
     def adam(self, learning_rate: float) -> AgentOptimizer:
-        """Adam, beside the backward pass where the network has convolutions."""
+        """Adam, during the backward pass where the network has convolutions."""
         if self._blocks and self.device.type == "cpu":
             return OverlappedAdam(self.q, self.compute_network, learning_rate, self._executor)
         return torch.optim.Adam(self.q.parameters(), learning_rate, fused=True)
+
+    def convert_layout(self, weight: Array) -> Array:
+        """Convert weights of the first convolution [filters, ...] to the layout of `q`."""
+        if self._blocks and weight.shape[-1] == KERNEL:
+            return nn.functional.pixel_unshuffle(torch.from_numpy(weight), STRIDE).numpy()
+        return weight
 
     def gather_gradients(self) -> None:
         """Give the float32 weights the gradients of their copies in bfloat16."""
@@ -236,7 +249,7 @@ def _fast_layer(layer: nn.Module) -> nn.Module:
 
 
 class Output(nn.Linear):
-    """The last layer, in the precision of its own weights whatever the layers below have."""
+    """The last layer: computes in the data type of its own weights."""
 
     def __init__(self, linear: nn.Linear):
         super().__init__(linear.in_features, linear.out_features)
@@ -248,7 +261,7 @@ class Output(nn.Linear):
 
 
 def in_bfloat16(q: nn.Sequential) -> nn.Sequential:
-    """Copies of all layers in bfloat16, but for the last one, which is shared.
+    """Copy all layers but the last to bfloat16; the last layer is shared.
 
     The last layer stays in float32: bfloat16 resolves values of 2 to 4 by 1/64 at best, which is
     more than many actions differ by.
@@ -265,7 +278,7 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and supported()
 
 
-# ---- Adam beside the backward pass
+# ---- Adam during the backward pass
 
 
 class Hidden(nn.Linear):
@@ -314,7 +327,7 @@ class _ExternalLinear(torch.autograd.Function):
 
 
 class OverlappedAdam:
-    """Adam (Kingma and Ba 2015, Algorithm 1) beside the backward pass.
+    """Adam (Kingma and Ba 2015, Algorithm 1) during the backward pass.
 
     A weight changes as soon as its gradient is known. Large weights change on another thread, while
     the backward pass goes on through the layers below.

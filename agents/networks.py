@@ -54,8 +54,8 @@ class Flatten(nn.Module):
 class ChannelNorm(nn.LayerNorm):
     """Layer normalization of each place of a feature map over its channels (Ba et al. 2016).
 
-    So a ball of two pixels weighs as much at its place as a wall does at its own. Normalized over
-    the whole map, PQN had learned next to nothing of Breakout after a million steps.
+    So a ball of two pixels is not dwarfed by the rest of the map. With one normalization over the
+    whole map, PQN learned almost nothing of Breakout in a million steps.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it

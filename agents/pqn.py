@@ -117,7 +117,7 @@ class PQN(DeepAgent):
     batch: Rollout  # the rollout that is learned from, up to minibatch `learned`
     t: int
     learned: int
-    _current: Observations | None  # that the next actions are chosen for
+    current: Observations  # that the next actions are chosen for
     targets: Floats  # of the batch, [T, envs]
     order: NDArray[np.int64]  # of the batch's steps in the minibatches, [epochs, T envs]
 
@@ -155,7 +155,7 @@ class PQN(DeepAgent):
             rollout.next_values[t, truncated] = self._max_q(step.next_observations[truncated])
         self.t += 1
         self.steps += len(rewards)
-        self._current = step.current
+        self.current[:] = step.current
 
     def update(self) -> None:
         """Learn: with overlap the minibatches that are due, else the rollout that has ended."""
@@ -165,12 +165,18 @@ class PQN(DeepAgent):
         elif self.order.size:  # else the first rollout is still being played
             self._learn_until((self.t + 1) * self._minibatches // self.config.rollout)
 
-    def finish(self) -> None:
-        """Learn what is left of the last rollout, and the one that has just been completed."""
+    def finish(self) -> bool:
+        """Learn the remaining minibatches, then the last complete rollout.
+
+        Training that continues afterwards differs from training that was never finished, because
+        with overlap these updates would have come later.
+        """
+        before = self.updates
         if self.order.size:
             self._learn_until(self._minibatches)
-        if self.t == self.config.rollout and self._current is not None:
+        if self.t == self.config.rollout:
             self._learn_last_rollout()
+        return self.updates > before
 
     def finish_rollout(self) -> None:
         """Compute the targets of the rollout, and the order of its minibatches."""
@@ -205,8 +211,7 @@ class PQN(DeepAgent):
 
     def _learn_last_rollout(self) -> None:
         """Learn from the rollout that has ended, all minibatches at once."""
-        assert self._current is not None  # noqa: S101 - `observe` sets it
-        self._set_next_values(self.backend.values(self.backend.preprocess(self._current)))
+        self._set_next_values(self.backend.values(self.backend.preprocess(self.current)))
         self.finish_rollout()
         self._learn_until(self._minibatches)
 
@@ -218,7 +223,7 @@ class PQN(DeepAgent):
         self.learned = max(number, self.learned)
 
     def _set_next_values(self, values: NDArray[np.float32]) -> None:
-        """Store max_a Q(s_{t+1}, a) of the previous step, but where its episode was truncated."""
+        """Store max_a Q(s_{t+1}, a) of the previous step, except after a truncation."""
         running = ~self.played.truncated[self.t - 1]
         self.played.next_values[self.t - 1, running] = values.max(axis=1)[running]
 
@@ -264,8 +269,8 @@ class PQN(DeepAgent):
         """Make room for two rollouts; they go into checkpoints, so storage is not used."""
         del slack, storage
         config = self.config
-        self.t = self.learned = 0  # steps of the one, minibatches of the other
-        self._current = None
+        self.t = self.learned = 0  # steps played in `played`; minibatches learned from `batch`
+        self.current = np.zeros((num_envs, *self.spaces.shape), self.spaces.dtype)
         try:
             self.played, self.batch = (
                 Rollout.empty(config.rollout, num_envs, self._observation) for _ in range(2)
@@ -281,6 +286,7 @@ class PQN(DeepAgent):
         counters = np.array([self.steps, self.updates, self.t, self.learned])
         tensors = {"counters": counters, "sums": self._sums}
         tensors |= {"order": self.order, "targets": self.targets}
+        tensors["current"] = self.current[: None if self.t == self.config.rollout else 0]
         unfinished = self.order.size and self.learned < self._minibatches
         rows = {"played": self.t, "batch": len(self.targets) if unfinished else 0}
         for name, rollout in self._rollouts().items():
@@ -293,7 +299,7 @@ class PQN(DeepAgent):
         Raises:
             ValueError: a tensor is missing or has another shape.
         """
-        check_tensors(tensors, ("counters", "sums", "order", "targets", "agent_stream"))
+        check_tensors(tensors, ("counters", "sums", "order", "targets", "current", "agent_stream"))
         self.load(tensors, self.optimizer, q=self.q)
         self._sums[:] = tensors["sums"]
         if not self._allocated:
@@ -304,6 +310,7 @@ class PQN(DeepAgent):
             raise ValueError(f"'order' has {len(tensors['order'])} rows, not {self.config.epochs}")
         self.t, self.learned = (int(n) for n in tensors["counters"][2:])
         self.order, self.targets = np.array(tensors["order"]), np.array(tensors["targets"])
+        self.current[: len(tensors["current"])] = tensors["current"]
         for name, rollout in self._rollouts().items():
             for key, array in vars(rollout).items():
                 check_tensors(tensors, [f"{name}.{key}"])
@@ -315,7 +322,7 @@ class PQN(DeepAgent):
 
     @property
     def _minibatches(self) -> int:
-        """Updates that a rollout gives."""
+        """Number of updates per rollout."""
         return self.config.epochs * self.config.minibatches
 
 

@@ -24,7 +24,7 @@ from gridcade.envs.types import Array
 from gridcade.experience.step import Step
 
 HAS_STEP, TERMINATED, LAST = 1, 2, 4  # bits of a slot's flags
-SLACK_PERCENT = 110  # of the slack's steps, as each episode begins with slots of its own
+SLACK_PERCENT = 110  # 10 % more slots than steps, because each episode starts with extra slots
 MAX_DRAWS = 1000  # rounds of drawing until every slot of a batch has a step; a few are enough
 
 Ints = NDArray[np.int64]
@@ -46,7 +46,7 @@ class Batch:
 
     @property
     def next_observations(self) -> Observations:
-        """As `observations`; gathered by the caller's thread, before the replay changes."""
+        """As `observations`. Gathered on access, so access it before the replay changes."""
         return self.gather_next()
 
 
@@ -158,9 +158,12 @@ class Replay:
         )
 
     def state_dict(self) -> dict[str, Ints]:
-        """The write heads; everything else lies in the storage. Called for a checkpoint."""
-        self._saved = self.written.copy()
+        """The write heads; everything else lies in the storage."""
         return {"written": self.written}
+
+    def checkpoint_saved(self) -> None:
+        """Protect what the present write heads refer to until the next checkpoint."""
+        self._saved = self.written.copy()
 
     def load_state_dict(self, tensors: dict[str, Ints]) -> None:
         """Go back to the write heads that `state_dict` returned.

@@ -1,4 +1,4 @@
-"""What a deep agent with a replay memory needs besides its algorithm: memory and checkpoints."""
+"""Replay memory and checkpoints of a deep agent."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class ReplayAgent(DeepAgent, Generic[C]):
         """The networks whose weights a checkpoint holds, by name."""
 
     def check_num_envs(self, num_envs: int) -> None:
-        """Raise InputError unless the first update finds transitions of so many environments."""
+        """Raise InputError unless the replay holds a transition at the first update."""
         config, depth = self.config, max(self.spaces.stack, 1)
         for name, least in (
             ("replay_capacity", num_envs * (2 * depth + config.n_step)),
@@ -105,10 +105,14 @@ class ReplayAgent(DeepAgent, Generic[C]):
         return metrics
 
     def state_dict(self) -> Tensors:
-        """Everything that learning depends on, but for what the replay's storage holds."""
+        """Everything that learning depends on, except the arrays in the replay's storage."""
         tensors = {"counters": np.array([self.steps, self.updates]), "losses": self._losses}
         tensors |= {f"replay.{k}": v for k, v in self.D.state_dict().items()}
         return tensors | self.save(self.optimizer, **self.networks())
+
+    def checkpoint_saved(self) -> None:
+        """Protect the frames that the checkpoint refers to."""
+        self.D.checkpoint_saved()
 
     def load_state_dict(self, tensors: Tensors) -> None:
         """Restore what `state_dict` returned; before `allocate`, only what acting needs.

@@ -7,7 +7,7 @@ which follows its paper's algorithm and calls `world_step` where an environment 
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,13 +151,6 @@ class TabularLoop:
         self._world.state[:] = tensors["state"]
         self._world.episode_return[:] = tensors["episode_return"]
         unpack(self._world.rng, tensors["world_stream"])
-
-    def position(self) -> dict[str, Any]:
-        """Return an empty dictionary: `state_dict` holds everything."""
-        return {}
-
-    def restore(self, position: dict[str, Any]) -> None:
-        """Do nothing: `load_state_dict` restores everything."""
 
 
 def train_many(

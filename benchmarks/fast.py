@@ -5,8 +5,8 @@
 The first contender computes as PyTorch does, in the papers' order. Each further one adds a shortcut
 to those of the one before; the last one has all of them. Each lives in a process of its own, on two
 processors, and waits while the others have their rounds. Steps per second are medians over the
-rounds; what a shortcut gives is the median over the rounds of the steps per second with it, divided
-by those without it.
+rounds. The speedup of a shortcut is the median over the rounds of the steps per second with it,
+divided by those without it.
 """
 
 import json
@@ -71,20 +71,20 @@ def main(
     names = ["as PyTorch does", *(f"+ {shortcut}" for shortcut in SHORTCUTS)]
     makers = {name: partial(learner, agent, count) for count, name in enumerate(names)}
     rates, _, _ = measure(makers, rounds)
-    gains = {
+    speedups = {
         after: [b / a for a, b in zip(rates[before], rates[after], strict=True)]
         for before, after in pairwise(names)
     }
     if as_json:
-        print(json.dumps({"steps_per_second": rates, "gains": gains}, indent=2))
+        print(json.dumps({"steps_per_second": rates, "speedups": speedups}, indent=2))
         return
-    print("| | steps/s | gain |\n| --- | --- | --- |")
+    print("| | steps/s | speedup |\n| --- | --- | --- |")
     for name, found in rates.items():
-        gain = ""
-        if name in gains:
-            low, high = min(gains[name]), max(gains[name])
-            gain = f"{statistics.median(gains[name]):.2f} ({low:.2f} to {high:.2f})"
-        print(f"| {name} | {statistics.median(found):.0f} | {gain} |")
+        speedup = ""
+        if name in speedups:
+            low, high = min(speedups[name]), max(speedups[name])
+            speedup = f"{statistics.median(speedups[name]):.2f} ({low:.2f} to {high:.2f})"
+        print(f"| {name} | {statistics.median(found):.0f} | {speedup} |")
 
 
 if __name__ == "__main__":

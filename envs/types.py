@@ -10,4 +10,3 @@ Array: TypeAlias = NDArray[Any]
 Env: TypeAlias = gym.Env[Any, Any]
 Envs: TypeAlias = VectorEnv[Any, Any, Any]  # several environments, stepped side by side
 Space: TypeAlias = gym.Space[Any]
-Info: TypeAlias = dict[str, Any]

@@ -160,6 +160,7 @@ def test_nothing_that_a_checkpoint_refers_to_is_overwritten_before_it_is_full() 
     replay = Replay(1, 40, 25, (), np.float64, stack=4)
     play(rng, replay, 4, 1, 100)
     kept = {key: value.copy() for key, value in replay.state_dict().items()}
+    replay.checkpoint_saved()
     before = replay.sample(500, np.random.default_rng(5), 3)
     went_on = 0
     while not replay.needs_checkpoint:
@@ -223,4 +224,4 @@ def test_there_is_room_for_the_steps_between_two_checkpoints(
         for _ in range(max(slack // envs, 1)):
             assert not replay.needs_checkpoint
             replay.add(step, step.rewards, no)
-        replay.state_dict()
+        replay.checkpoint_saved()

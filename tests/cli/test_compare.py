@@ -183,7 +183,7 @@ def test_an_interrupted_study_continues(
             process.send_signal(number)
         _, err = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 130, err
-        assert err.splitlines()[-1] == "gridcade: stopped; the same command goes on from here"
+        assert err.splitlines()[-1] == "gridcade: stopped; run the same command to continue"
         assert "Traceback" not in err
         files = (tmp_path / "studies/mine/tasks").rglob("state.json")
         states = [json.loads(file.read_bytes()) for file in files]

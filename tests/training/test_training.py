@@ -156,6 +156,31 @@ def test_a_run_made_longer_is_a_longer_run(name: str, tmp_path: Path) -> None:
     assert longer.metrics()[-1]["steps"] == whole.metrics()[-1]["steps"] >= steps
 
 
+@pytest.mark.parametrize("agent", ["dqn", "pqn"])
+def test_a_deep_run_made_longer_is_a_longer_run(agent: str, tmp_path: Path) -> None:
+    """PQN in the paper's order; with overlap its last rollout is learned earlier, as it is said."""
+    options: dict[str, Any] = {"epoch": 250, "envs": 2, "evaluation_episodes": 1}
+    options["hyperparameters"] = (
+        {"learn_start": 100, "held_out": 3, "replay_capacity": 1500}
+        if agent == "dqn"
+        else {"overlap": False, "rollout": 16, "minibatches": 2}
+    )
+    whole = train(agent, "CartPole", steps=700, out=tmp_path / "whole", **options)
+    train(agent, "CartPole", steps=400, out=tmp_path / "run", **options)
+    assert tensors(resume(tmp_path / "run", steps=700)) == tensors(whole)
+
+
+def test_a_pqn_run_resumed_at_its_last_step_learns_its_last_rollout(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"envs": 4, "epoch": 10_000, "evaluation_episodes": 1}
+    options["hyperparameters"] = {"rollout": 50, "epochs": 2, "minibatches": 2}
+    out = tmp_path / "run"
+    run = train("pqn", "CartPole", steps=1000, out=out, stop=after(1), **options)
+    assert run.last_checkpoint() == 200  # one rollout, and a tick of the loop
+    assert not run.load_agent(200)["counters"][1]
+    (updates,) = resume(out, steps=200).load_agent(200)["counters"][1:2]
+    assert updates == 2 * 2  # epochs x minibatches
+
+
 def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     run = train("q-learning", "FrozenLake-v1", steps=1000, epoch=500, out=tmp_path / "run")
     before = outcome(run)
@@ -582,7 +607,7 @@ def test_a_folder_of_another_config_is_refused_and_left_alone(tmp_path: Path) ->
         ({"steps": 2000}, r"steps: 1000 -> 2000\)"),
         ({"hyperparameters": {"discount": 0.5}}, r"hyperparameters\.discount: 0\.99 -> 0\.5\)"),
         ({"env": "FourRooms"}, r"env: FrozenLake-v1 -> FourRooms\)"),
-        ({}, "holds this very run: gridcade resume .*run"),
+        ({}, "holds a run with this config already; continue it: gridcade resume .*run"),
     ]
     for asked, told in others:
         with pytest.raises(InputError, match=told):
@@ -851,7 +876,9 @@ def test_a_bound_below_what_was_done_is_refused(tmp_path: Path) -> None:
 def test_another_game_begins_with_the_layers_of_one_that_comes_trained() -> None:
     """README's transfer: all but the last layer, which has another game's actions."""
     config, agent = dry_run("dqn", "Pong", {"freeze": "conv"}, init_from="breakout-dqn")
-    assert start_from(agent, config) == ["these layers do not fit and start afresh: 7 (Output)"]
+    assert start_from(agent, config) == [
+        "these layers do not fit and are initialized at random: 7 (Output)"
+    ]
     assert isinstance(agent, DeepAgent)
     learnt = find_trained("breakout-dqn")[2]
     weights = {f"q.{k}": w.numpy() for k, w in agent.q.state_dict().items()}

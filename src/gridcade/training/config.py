@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and its form as TOML."""
+"""The config of a training run, its layers, and its form as TOML."""
 
 import tomllib
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ EPOCH_BY_TIME = 1_000_000  # steps, in a run bounded by minutes alone
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that a run is asked to do, but for the agent's hyperparameters.
+    """All settings of a run, except the agent's hyperparameters.
 
     Raises:
         InputError: a value is out of its range.
@@ -64,7 +64,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class RunConfig(RunSettings):
-    """Everything that a run is asked to do."""
+    """All settings of a run."""
 
     hyperparameters: AgentConfig = field(kw_only=True)
 
@@ -118,7 +118,7 @@ def _hyperparameters(table: Table, file: Path) -> Table:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An agent with a preset, and with a config file laid over the preset."""
+    """An agent with a preset, and a config file whose values override the preset's."""
 
     kind: AgentKind
     preset: str
@@ -132,13 +132,13 @@ def read_recipe(
     config: Path | None = None,
     overlay: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """Read a preset and a config file, the latter laid over the former.
+    """Read a preset and a config file, whose values override the preset's.
 
     Args:
         kind: of agent.
         preset: one of its presets.
         config: a TOML file like a run's config.toml.
-        overlay: hyperparameters laid over both.
+        overlay: hyperparameters that override both.
 
     Raises:
         InputError: a file cannot be read, or sets a field to a wrong value; with the file's name.
@@ -189,7 +189,7 @@ def resolve_config(
 
 
 def _lay_over(below: Table, above: Table) -> Table:
-    """Settings laid over others; a bound on steps or minutes replaces both bounds."""
+    """Override settings; a bound on steps or minutes replaces both bounds."""
     bounds = ("steps", "minutes")
     if any(name in above for name in bounds):
         below = {key: value for key, value in below.items() if key not in bounds}
@@ -197,7 +197,7 @@ def _lay_over(below: Table, above: Table) -> Table:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
-    """Nested tables, the upper one laid over the lower one."""
+    """Override the values of a nested table."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)

@@ -1,16 +1,16 @@
 """The run folder: everything about one training run, readable without this program.
 
-    config.toml        what the run was asked to do
-    provenance.json    what it ran with: versions, commit, machine, command; one entry a session
-    metrics.jsonl      one line an epoch
+    config.toml        the run's settings and hyperparameters
+    provenance.json    versions, commit, machine and command; one entry per session
+    metrics.jsonl      one line per epoch
     checkpoints/N/     agent.safetensors, loop.safetensors and loop.json after N steps; the last
                        checkpoints and the best one are kept
     replay/            DQN's replay, to which its checkpoints refer
     evaluation/        results of `gridcade evaluate`, one file each
     world.txt          the map, where the world was drawn in a file
 
-Every file is written beside its place and moved there, so a run that is killed at any moment is
-whole. (A power cut may lose what the disk had not written.)
+Every file is written under a temporary name and then renamed, so a run that is killed leaves no
+partial file. (A power cut may lose what the disk had not written.)
 """
 
 import json
@@ -44,7 +44,7 @@ KEPT_CHECKPOINTS = 3  # the last ones; the best one is kept besides
 
 
 class LoopState(TypedDict):
-    """What a checkpoint holds beside tensors."""
+    """The part of a checkpoint that is stored as JSON."""
 
     steps: int
     epoch_start: int  # step
@@ -91,10 +91,14 @@ class Run:
                 if world is not None:
                     write_text(new / "world.txt", world)
                 write_text(new / "config.toml", tomli_w.dumps(to_dict(config)))
+                if path.exists():  # an empty folder, which Windows does not replace
+                    path.rmdir()
                 new.rename(path)
         except OSError as error:
             raise WriteError(f"cannot create the run folder '{path}': {error.strerror}") from None
-        return cls(path)
+        run = cls(path)
+        run.settings = run.config = config
+        return run
 
     @cached_property
     def config(self) -> RunConfig:
@@ -166,7 +170,7 @@ class Run:
             raise WriteError(f"cannot reserve '{file}': {reason}") from None
 
     def add_provenance(self, session: Mapping[str, Any]) -> None:
-        """Append what a session of this run ran with."""
+        """Append the provenance of a session."""
         file = self.path / PROVENANCE
         try:
             sessions = json.loads(file.read_bytes())["sessions"] if file.is_file() else []

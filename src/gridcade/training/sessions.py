@@ -36,8 +36,8 @@ from gridcade.training.run_folder import PROVENANCE, Run, find_trained
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer, used_up
 
-MEMORY_BESIDE = 2_500_000_000  # bytes that a deep agent and the system need beside a replay
-LONGEST_UNSAVED = 40_000  # steps between checkpoints for which a replay on disk has room
+MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
+LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
 
 Report = Callable[[Progress], None]
 Note = Callable[[str], None]
@@ -58,7 +58,7 @@ def train(
     Args:
         agent: its name; or an agent with its preset and config file, already read.
         env: a short name, a Gymnasium id or a map file.
-        hyperparameters: the agent's whole config, or a table laid over preset and config file.
+        hyperparameters: the agent's whole config, or a table that overrides preset and config file.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
         note: called with sentences that the user should read before training starts.
@@ -191,7 +191,11 @@ def start_from(agent: BaseAgent, config: RunConfig) -> list[str]:
         left_out = agent.take_layers(tensors)
     except InputError as error:
         raise InputError(f"cannot start from '{config.init_from}': {error}") from None
-    return [f"these layers do not fit and start afresh: {', '.join(left_out)}"] if left_out else []
+    return (
+        [f"these layers do not fit and are initialized at random: {', '.join(left_out)}"]
+        if left_out
+        else []
+    )
 
 
 def check_memory(needed: Sequence[int]) -> None:
@@ -326,7 +330,7 @@ def _torch_threads(count: int) -> Iterator[None]:
 
 
 def _tight_memory(agent: BaseAgent) -> list[str]:
-    """A warning where a replay on disk leaves too little memory to be cached."""
+    """Warn if the replay on disk does not fit into memory."""
     size, memory = agent.storage_bytes, machine_memory()
     if not size or memory is None or size + MEMORY_BESIDE <= memory:
         return []
@@ -359,4 +363,7 @@ def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
             f"'{run.path}' holds a run with another config ({'; '.join(differing)}): "
             "choose another --out"
         )
-    return InputError(f"'{run.path}' holds this very run: gridcade resume {run.path}")
+    return InputError(
+        f"'{run.path}' holds a run with this config already; continue it: "
+        f"gridcade resume {run.path}"
+    )

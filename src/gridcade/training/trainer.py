@@ -44,7 +44,7 @@ class StepLoop:
         seed: of the run.
     """
 
-    tick = 200  # steps between two looks at the clock
+    tick = 200  # steps between two checks of the clock
 
     def __init__(self, agent: Agent, envs: Envs, seed: int):
         self.agent = agent
@@ -145,6 +145,8 @@ class Trainer:
         }
         tensors = self.loop.state_dict() if self.loop else {}
         self.run.save_checkpoint(self.agent.steps, self.agent.state_dict(), tensors, state)
+        if isinstance(self.agent, Agent):
+            self.agent.checkpoint_saved()
 
     def load(self, steps: int) -> None:
         """Go back to the checkpoint after a number of steps.
@@ -172,6 +174,8 @@ class Trainer:
         """Train until the budget is used up or `stop` returns true."""
         self._logger = logger
         if used_up(self.budget, self.agent.steps, self.seconds):
+            if isinstance(self.agent, Agent) and self.agent.finish():
+                self.save()  # a new budget ends just where the run was stopped
             return
         self._resumed = time.perf_counter()
         if isinstance(self.agent, SelfTrainedAgent):

@@ -102,7 +102,7 @@ class Compare(Command):
                     study, folder, report=display.report, stop=stop, **self.runner
                 )
         except (Stopped, KeyboardInterrupt):
-            print("gridcade: stopped; the same command goes on from here", file=sys.stderr)
+            print("gridcade: stopped; run the same command to continue", file=sys.stderr)
             sys.exit(INTERRUPTED)
         interrupt_on_signal()
         disable_sdl_window()
