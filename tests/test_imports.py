@@ -24,8 +24,8 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "watch": {"recording"},
     "cli": {"report", "watch", "api"},
 }
-# The Python API stands above training, so that reports and tasks of a study may call it.
-API = {"api": {"training"}, "study": {"api"}, "watch": {"api"}}
+# The Python API stands above training, so that tasks of a study and reports may call it.
+API = {"api": {"training"}, "study": {"api"}}
 PRINTS = {"cli", "watch"}
 
 
