@@ -9,10 +9,11 @@ except under the protocol machado2018.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gridcade.agents.base import Actions, Observations, Tensors
@@ -93,7 +94,7 @@ class DQN(ReplayAgent[DQNConfig]):
     def act(self, observations: Observations) -> Actions:
         """With probability epsilon select a random action a_t, else a_t = argmax_a Q(s_t, a)."""
 
-        def values() -> Any:
+        def values() -> NDArray[np.float32]:
             return self.backend.values(self.backend.preprocess(observations))
 
         return self.epsilon_greedy(len(observations), values)

@@ -195,7 +195,7 @@ def to_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @compiled
-def fill_blocks(stacks: Any, blocks: Any) -> None:
+def fill_blocks(stacks: Array, blocks: Array) -> None:
     """Fill `blocks` from `stacks`; see `to_blocks` for the shapes."""
     n, height, width, _ = blocks.shape
     for i in range(n):
@@ -425,7 +425,7 @@ class OverlappedAdam:
 
 
 @compiled
-def adam_step(weight: Any, mean: Any, square: Any, gradient: Any, numbers: Any) -> None:
+def adam_step(weight: Array, mean: Array, square: Array, gradient: Array, numbers: Array) -> None:
     """One step of Adam, in place: float32, [size] each.
 
     Args:

@@ -13,7 +13,6 @@ written; the arrays may lie in files.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -221,7 +220,7 @@ class Replay:
 
 
 @compiled
-def gather(frames: Any, envs: Any, slots: Any, stacks: Any) -> None:
+def gather(frames: Array, envs: Ints, slots: Ints, stacks: Array) -> None:
     """Gather stacks of successive frames, interleaved place by place.
 
     Args:

@@ -1,12 +1,10 @@
 """A policy as it is evaluated or shown: greedy or stochastic, with epsilon mixed in."""
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.base import Policy, StochasticPolicy
+from gridcade.agents.base import Policy, PolicyState, StochasticPolicy
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Array, Env
@@ -49,7 +47,7 @@ class EvaluatedPolicy:
             raise InputError(f"epsilon is {epsilon}; it must be 0 because actions are not discrete")
         self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
         self._num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
-        self._state: Any = None  # the policy's inner state
+        self._state: PolicyState = None  # the policy's inner state
 
     def table(self, env: Env, model: Model) -> Floats | None:
         """Action probabilities in every state, [states, actions]; None: see `policy_table`."""
@@ -59,7 +57,7 @@ class EvaluatedPolicy:
         return None if table is None else with_epsilon(table, self.epsilon)
 
     def act(
-        self, observations: Any, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
+        self, observations: Array, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
     ) -> Array:
         """Choose an action in each of n environments.  [n, ...] -> [n, ...].
 

@@ -293,7 +293,7 @@ def _loop(agent: Agent, envs: Envs, env: Env, seed: int) -> StepLoop | CompiledL
     return StepLoop(agent, envs, seed)
 
 
-def _start_over(run: Run, config: RunConfig, note: Note) -> dict[str, Any]:
+def _start_over(run: Run, config: RunConfig, note: Note) -> dict[str, int]:
     """Remove the checkpoints of a run that cannot be resumed; returns an entry for provenance.
 
     Raises:
