@@ -1,18 +1,18 @@
-"""How fast DQN learns Breakout beside stable-baselines3's DQN, measured in one run.
+"""Compare the training speed of DQN with that of stable-baselines3's DQN on Breakout.
 
     python benchmarks/dqn.py [--network 2013|2015] [--rounds N] [--sb3-envs N] [--json]
 
-Both have the same network, Adam, Huber loss, batches of 32, one update every 4 steps, a target
-network and a replay of 100,000 frames, act with epsilon 0.1, and have 8 emulators, with which
-stable-baselines3 is faster than with the one that it usually has (`--sb3-envs 1`). Each lives in a
-process of its own, on two processors, and waits while the other has its round; medians over the
-rounds are given. Ours runs PyTorch on one thread (and the target network, the large layer's
-optimiser and the emulators beside it), stable-baselines3's on two. Memory is each process's peak,
-with every page of its replay touched beforehand.
+Both use the same network, Adam, the Huber loss, batches of 32, one update every 4 steps, a target
+network, a replay of 100,000 frames, epsilon 0.1 and 8 emulators. stable-baselines3 is faster with 8
+emulators than with its usual single one (`--sb3-envs 1`). Each program runs in its own process, on
+two processors, and waits during the rounds of the other. The results are medians over the rounds.
+Gridcade runs PyTorch on one thread, and the target network, the optimizer of the large layer and
+the emulators on further threads; stable-baselines3 runs PyTorch on two. Memory is the peak of each
+process; every page of the replay is written beforehand.
 
-The parts are timed in a further round of ours, by clocks around its methods; parts that run at the
-same time on two cores add up to more than the whole. Beside them stand their limits: the emulators
-alone, on one thread, and the matrix products of an update alone, in its precision.
+A further round of Gridcade measures the time spent in each part. Parts that run at the same time on
+two cores add up to more than the whole. The limits show the time of the emulators alone, on one
+thread, and of the matrix products of an update alone, in its precision.
 """
 
 from functools import partial
@@ -27,25 +27,25 @@ from side_by_side import (
     clock,
     compare,
     emulators_alone,
+    gridcade_round,
     products,
-    sb3,
     sb3_game,
     sb3_policy,
+    sb3_round,
 )
-from side_by_side import ours as round_of_ours
 
-FRAMES = 100_000  # of replay
-ENVS = 8  # emulators of ours
+FRAMES = 100_000  # capacity of the replay
+ENVS = 8  # emulators
 BATCH = 32
-EVERY = 4  # steps an update
-WARM = 2_000  # steps before the first round
-STEPS = 4_000  # a round
+EVERY = 4  # steps per update
+WARMUP = 2_000  # steps before the first round
+STEPS = 4_000  # per round
 EPSILON = 0.1
 ACTIONS = 4
 
 
-def ours(network: Any) -> Learner:
-    """Our DQN in its emulators."""
+def gridcade_dqn(network: Any) -> Learner:
+    """Return Gridcade's DQN with its emulators."""
     from gridcade.agents.base import in_memory
     from gridcade.agents.deep import Spaces
     from gridcade.agents.dqn import DQN, DQNConfig
@@ -67,48 +67,49 @@ def ours(network: Any) -> Learner:
     agent.allocate(ENVS, 0, in_memory)
     for array in (agent.D.frames, agent.D.actions, agent.D.rewards):
         array[:] = 1
-    play = round_of_ours(agent, envs, STEPS, WARM)
+    run_round = gridcade_round(agent, envs, STEPS, WARMUP)
 
     def parts() -> Parts:
-        spent: dict[str, float] = {}
-        forward, target = "forward, with waiting for the target network", "target network, beside"
-        rest = "backward, with the other layers' optimiser"
-        clock(spent, envs, "step_wait", "waiting for the emulators")
-        clock(spent, envs, "reset", "resets")
-        clock(spent, agent, "act", "acting")
-        clock(spent, agent, "observe", "storing")
-        clock(spent, agent, "sample", "sampling")
-        clock(spent, agent, "loss", forward)
-        clock(spent, agent.backend, "_forward", target)
-        large = "the large layer's gradient and optimiser, beside"
-        clock(spent, agent.optimizer, "_update_large", large)
-        clock(spent, agent, "learn", rest)
-        rate = play()
-        shares = {name: seconds / STEPS * 1000 for name, seconds in spent.items()}
-        shares[rest] -= shares[forward]
-        alone = products(network, BATCH, agent.precision)
+        seconds: dict[str, float] = {}
+        forward = "forward pass, including waiting for the target network"
+        target = "target network, on another thread"
+        rest = "backward pass, and optimizer of the other layers"
+        clock(seconds, envs, "step_wait", "waiting for emulators")
+        clock(seconds, envs, "reset", "resets")
+        clock(seconds, agent, "act", "acting")
+        clock(seconds, agent, "observe", "storing")
+        clock(seconds, agent, "sample", "sampling")
+        clock(seconds, agent, "loss", forward)
+        clock(seconds, agent.backend, "_forward", target)
+        large = "gradient and optimizer of the large layer, on another thread"
+        clock(seconds, agent.optimizer, "_update_large", large)
+        clock(seconds, agent, "learn", rest)
+        rate = run_round()
+        parts_ms = {name: total / STEPS * 1000 for name, total in seconds.items()}
+        parts_ms[rest] -= parts_ms[forward]
+        batch_ms = products(network, BATCH, agent.precision)
         limits = {
             "emulators alone": emulators_alone(ENVS),
-            "matrix products alone": (2 * alone["forward"] + alone["backward"]) / EVERY,
+            "matrix products alone": (2 * batch_ms["forward"] + batch_ms["backward"]) / EVERY,
         }
-        return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
+        return {"ms_per_step": parts_ms | {"all": 1000 / rate}, "limits_ms_per_step": limits}
 
-    return Learner(play, parts)
+    return Learner(run_round, parts)
 
 
-def theirs(network: Any, envs: int) -> Learner:
-    """stable-baselines3's DQN in as many emulators."""
+def sb3_dqn(network: Any, num_envs: int) -> Learner:
+    """Return stable-baselines3's DQN with `num_envs` emulators."""
     from stable_baselines3 import DQN
 
     model = DQN(
         "CnnPolicy",
-        sb3_game(envs),
+        sb3_game(num_envs),
         learning_rate=0.00025,
         buffer_size=FRAMES,
         learning_starts=1_000,
         batch_size=BATCH,
-        train_freq=EVERY if envs == 1 else 1,
-        gradient_steps=1 if envs == 1 else max(envs // EVERY, 1),
+        train_freq=EVERY if num_envs == 1 else 1,
+        gradient_steps=1 if num_envs == 1 else max(num_envs // EVERY, 1),
         target_update_interval=10_000,
         exploration_initial_eps=EPSILON,
         exploration_final_eps=EPSILON,
@@ -118,17 +119,21 @@ def theirs(network: Any, envs: int) -> Learner:
     assert model.replay_buffer is not None
     for array in (model.replay_buffer.observations, model.replay_buffer.next_observations):
         array[:] = 1
-    return Learner(sb3(model, STEPS, WARM))
+    return Learner(sb3_round(model, STEPS, WARMUP))
 
 
 def main(
-    network: Annotated[Literal["2013", "2015"], tyro.conf.arg(help="Whose network.")] = "2013",
-    rounds: Annotated[int, tyro.conf.arg(help="Rounds of each, interleaved.")] = 3,
-    sb3_envs: Annotated[int, tyro.conf.arg(help="Emulators of stable-baselines3's.")] = ENVS,
+    network: Annotated[
+        Literal["2013", "2015"], tyro.conf.arg(help="Network: Mnih et al. 2013 or 2015.")
+    ] = "2013",
+    rounds: Annotated[int, tyro.conf.arg(help="Interleaved rounds of each program.")] = 3,
+    sb3_envs: Annotated[
+        int, tyro.conf.arg(help="Number of emulators of stable-baselines3.")
+    ] = ENVS,
     as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure both, and print."""
-    makers = {"ours": partial(ours, network), "sb3": partial(theirs, network, sb3_envs)}
+    """Measure both programs and print the results."""
+    makers = {"ours": partial(gridcade_dqn, network), "sb3": partial(sb3_dqn, network, sb3_envs)}
     compare(makers, rounds, as_json)
 
 

@@ -1,10 +1,10 @@
-"""What each shortcut of agents/fast.py gives on Breakout's loop, measured in one run.
+"""Measure the speedup of each shortcut of agents/fast.py on Breakout.
 
     python benchmarks/fast.py [--agent dqn|pqn] [--rounds N] [--json]
 
-The first contender computes as PyTorch does, in the papers' order. Each further one adds a shortcut
-to those of the one before; the last one has all of them. Each lives in a process of its own, on two
-processors, and waits while the others have their rounds. Steps per second are medians over the
+The first program uses plain PyTorch, in the papers' order. Each further program adds one shortcut
+to those of the previous one; the last program has all shortcuts. Each runs in its own process, on
+two processors, and waits during the rounds of the others. Steps per second are medians over the
 rounds. The speedup of a shortcut is the median over the rounds of the steps per second with it,
 divided by those without it.
 """
@@ -17,18 +17,24 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from side_by_side import GAME, Learner, measure
-from side_by_side import ours as round_of_ours
+from side_by_side import GAME, Learner, gridcade_round, measure
 
 Agent = Literal["dqn", "pqn"]
 ENVS = {"dqn": 8, "pqn": 64}  # emulators, as in the presets for two cores
-STEPS = {"dqn": 1_600, "pqn": 64 * 32}  # a round
-WARM = {"dqn": 1_200, "pqn": 64 * 32 * 2}  # steps before the first round
-SHORTCUTS = ("overlap", "blocks", "kept memory", "target thread", "overlapped Adam", "bfloat16")
+STEPS = {"dqn": 1_600, "pqn": 64 * 32}  # per round
+WARMUP = {"dqn": 1_200, "pqn": 64 * 32 * 2}  # steps before the first round
+SHORTCUTS = (
+    "overlap",
+    "blocks",
+    "keep freed memory",
+    "target thread",
+    "overlapped Adam",
+    "bfloat16",
+)
 
 
 def learner(agent: Agent, count: int) -> Learner:
-    """An agent with the first `count` shortcuts, in its emulators."""
+    """Return an agent with the first `count` shortcuts and its emulators."""
     from gridcade.agents import fast
     from gridcade.agents.base import in_memory
     from gridcade.agents.deep import DeepAgent, Spaces
@@ -38,37 +44,37 @@ def learner(agent: Agent, count: int) -> Learner:
     from gridcade.agents.schedules import Schedule
     from gridcade.experience.vector import make_vector
 
-    has = SHORTCUTS[:count]
-    if "kept memory" not in has:
+    shortcuts = SHORTCUTS[:count]
+    if "keep freed memory" not in shortcuts:
         fast.keep_freed_memory = lambda: None  # type: ignore[assignment]
-    if "target thread" not in has:
+    if "target thread" not in shortcuts:
         FastBackend.target_values = Backend.target_values  # type: ignore[method-assign]
-    if "overlapped Adam" not in has:
+    if "overlapped Adam" not in shortcuts:
         FastBackend.adam = Backend.adam  # type: ignore[method-assign]
     fields: dict[str, Any] = {
-        "overlap": "overlap" in has,
-        "fast": "blocks" in has,
-        "bfloat16": "bfloat16" in has,
+        "overlap": "overlap" in shortcuts,
+        "fast": "blocks" in shortcuts,
+        "bfloat16": "bfloat16" in shortcuts,
         "epsilon": Schedule(0.1),
     }
     spaces = Spaces((4, 84, 84), np.uint8, 4, 4)
-    made: DeepAgent = (
+    deep_agent: DeepAgent = (
         DQN(spaces, DQNConfig(replay_capacity=50_000, learn_start=1_000, **fields))
         if agent == "dqn"
         else PQN(spaces, PQNConfig(minibatches=16, **fields))
     )
-    made.allocate(ENVS[agent], 0, in_memory)
+    deep_agent.allocate(ENVS[agent], 0, in_memory)
     envs = make_vector(GAME, ENVS[agent])
-    return Learner(round_of_ours(made, envs, STEPS[agent], WARM[agent]))
+    return Learner(gridcade_round(deep_agent, envs, STEPS[agent], WARMUP[agent]))
 
 
 def main(
-    agent: Annotated[Agent, tyro.conf.arg(help="Whose loop.")] = "dqn",
-    rounds: Annotated[int, tyro.conf.arg(help="Rounds of each, interleaved.")] = 5,
+    agent: Annotated[Agent, tyro.conf.arg(help="Agent to measure.")] = "dqn",
+    rounds: Annotated[int, tyro.conf.arg(help="Interleaved rounds of each program.")] = 5,
     as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure all, and print."""
-    names = ["as PyTorch does", *(f"+ {shortcut}" for shortcut in SHORTCUTS)]
+    """Measure all programs and print the results."""
+    names = ["plain PyTorch", *(f"+ {shortcut}" for shortcut in SHORTCUTS)]
     makers = {name: partial(learner, agent, count) for count, name in enumerate(names)}
     rates, _, _ = measure(makers, rounds)
     speedups = {
@@ -79,12 +85,12 @@ def main(
         print(json.dumps({"steps_per_second": rates, "speedups": speedups}, indent=2))
         return
     print("| | steps/s | speedup |\n| --- | --- | --- |")
-    for name, found in rates.items():
+    for name, samples in rates.items():
         speedup = ""
         if name in speedups:
             low, high = min(speedups[name]), max(speedups[name])
             speedup = f"{statistics.median(speedups[name]):.2f} ({low:.2f} to {high:.2f})"
-        print(f"| {name} | {statistics.median(found):.0f} | {speedup} |")
+        print(f"| {name} | {statistics.median(samples):.0f} | {speedup} |")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
-"""How fast PQN learns Breakout beside stable-baselines3's PPO, measured in one run.
+"""Compare the training speed of PQN with that of stable-baselines3's PPO on Breakout.
 
     python benchmarks/pqn.py [--rounds N] [--json]
 
-Both have the network of 2013 (ours layer-normalised), 64 emulators, rollouts of 32 steps, two
-epochs of minibatches of 128. PPO is what stable-baselines3 has for many emulators; it has no PQN.
-Each lives in a process of its own, on two processors, and waits while the other has its round. Ours
-runs PyTorch on one thread, in bfloat16 where there are units for it, and the emulators beside it on
-two; stable-baselines3's PyTorch has two.
+Both use the network of 2013 (Gridcade's with layer normalization), 64 emulators, rollouts of 32
+steps, and two epochs of minibatches of 128. stable-baselines3 has no PQN; PPO is its algorithm for
+many emulators. Each program runs in its own process, on two processors, and waits during the rounds
+of the other. Gridcade runs PyTorch on one thread, in bfloat16 if the CPU supports it, and the
+emulators on two others; stable-baselines3 runs PyTorch on two.
 
-The parts are timed in a further round of ours, by clocks around its methods; emulators and learning
-run at the same time. Beside them stand their limits: the emulators alone, on two threads, and the
-matrix products of the passes alone.
+A further round of Gridcade measures the time spent in each part; emulators and learning run at the
+same time. The limits show the time of the emulators alone, on two threads, and of the matrix
+products alone.
 """
 
-from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -25,25 +24,25 @@ from side_by_side import (
     clock,
     compare,
     emulators_alone,
+    gridcade_round,
     products,
-    sb3,
     sb3_game,
     sb3_policy,
+    sb3_round,
 )
-from side_by_side import ours as round_of_ours
 
 ENVS = 64
 ROLLOUT = 32
 EPOCHS = 2
-MINIBATCHES = 16  # an epoch
+MINIBATCHES = 16  # per epoch
 BATCH = ENVS * ROLLOUT // MINIBATCHES
-WARM = 3 * ENVS * ROLLOUT  # steps before the first round
-STEPS = 8 * ENVS * ROLLOUT  # a round
+WARMUP = 3 * ENVS * ROLLOUT  # steps before the first round
+STEPS = 8 * ENVS * ROLLOUT  # per round
 ACTIONS = 4
 
 
-def ours() -> Learner:
-    """Our PQN in its emulators."""
+def gridcade_pqn() -> Learner:
+    """Return Gridcade's PQN with its emulators."""
     from gridcade.agents.base import in_memory
     from gridcade.agents.deep import Spaces
     from gridcade.agents.pqn import PQN, PQNConfig
@@ -61,32 +60,33 @@ def ours() -> Learner:
     envs = make_vector(GAME, ENVS)
     agent = PQN(Spaces((4, 84, 84), np.uint8, 4, ACTIONS), config)
     agent.allocate(ENVS, 0, in_memory)
-    play = round_of_ours(agent, envs, STEPS, WARM)
+    run_round = gridcade_round(agent, envs, STEPS, WARMUP)
 
     def parts() -> Parts:
-        spent: dict[str, float] = {}
-        clock(spent, envs, "step_wait", "waiting for the emulators")
-        clock(spent, envs, "reset", "resets")
-        clock(spent, agent, "act", "acting")
-        clock(spent, agent, "observe", "storing")
-        clock(spent, agent, "update", "learning")
-        clock(spent, agent.optimizer, "step", "  of it the optimizer")
-        rate = play()
-        shares = {name: seconds / STEPS * 1000 for name, seconds in spent.items()}
-        batch = products("2013", BATCH, agent.precision)
-        once = {name: spent / BATCH for name, spent in batch.items()}
+        seconds: dict[str, float] = {}
+        clock(seconds, envs, "step_wait", "waiting for emulators")
+        clock(seconds, envs, "reset", "resets")
+        clock(seconds, agent, "act", "acting")
+        clock(seconds, agent, "observe", "storing")
+        clock(seconds, agent, "update", "learning")
+        clock(seconds, agent.optimizer, "step", "  including the optimizer")
+        rate = run_round()
+        parts_ms = {name: total / STEPS * 1000 for name, total in seconds.items()}
+        batch_ms = products("2013", BATCH, agent.precision)
+        step_ms = {name: ms / BATCH for name, ms in batch_ms.items()}
         limits = {
             "emulators alone": emulators_alone(ENVS),
-            "matrix products of acting alone": once["forward"],
-            "matrix products of learning alone": EPOCHS * (once["forward"] + once["backward"]),
+            "matrix products of acting alone": step_ms["forward"],
+            "matrix products of learning alone": EPOCHS
+            * (step_ms["forward"] + step_ms["backward"]),
         }
-        return {"ms_a_step": shares | {"all": 1000 / rate}, "limits_ms_a_step": limits}
+        return {"ms_per_step": parts_ms | {"all": 1000 / rate}, "limits_ms_per_step": limits}
 
-    return Learner(play, parts)
+    return Learner(run_round, parts)
 
 
-def theirs() -> Learner:
-    """stable-baselines3's PPO in as many emulators."""
+def sb3_ppo() -> Learner:
+    """Return stable-baselines3's PPO with as many emulators."""
     from stable_baselines3 import PPO
 
     model = PPO(
@@ -98,15 +98,15 @@ def theirs() -> Learner:
         policy_kwargs=sb3_policy("2013"),
         seed=0,
     )
-    return Learner(sb3(model, STEPS, WARM))
+    return Learner(sb3_round(model, STEPS, WARMUP))
 
 
 def main(
-    rounds: Annotated[int, tyro.conf.arg(help="Rounds of each, interleaved.")] = 3,
+    rounds: Annotated[int, tyro.conf.arg(help="Interleaved rounds of each program.")] = 3,
     as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure both, and print."""
-    compare({"ours": partial(ours), "sb3": partial(theirs)}, rounds, as_json)
+    """Measure both programs and print the results."""
+    compare({"ours": gridcade_pqn, "sb3": sb3_ppo}, rounds, as_json)
 
 
 if __name__ == "__main__":

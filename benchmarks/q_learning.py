@@ -97,7 +97,7 @@ def main(
     """Measure the speed of Q-learning.
 
     Args:
-        rounds: measurements of each kind.
+        rounds: number of rounds; each has one measurement of each kind.
         as_json: print JSON.
     """
     measurements: dict[str, Callable[[], float]] = {

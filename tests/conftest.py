@@ -1,4 +1,4 @@
-"""Settings of the whole suite: one thread, no screen, the same examples every time."""
+"""Settings of all tests: one thread, no display, the same Hypothesis examples in every run."""
 
 import os
 

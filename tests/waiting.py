@@ -1,12 +1,12 @@
-"""Waiting for what other processes do."""
+"""Wait for events in other processes."""
 
 import time
 from collections.abc import Callable
 
 
-def wait(until: Callable[[], bool], patience: float = 180.0) -> None:
-    """Return when it has come true; fail after so many seconds, a guard against hanging only."""
-    latest = time.monotonic() + patience
-    while not until():
-        assert time.monotonic() < latest, "waited in vain"
+def wait(condition: Callable[[], bool], timeout: float = 180.0) -> None:
+    """Return when `condition` holds; fail after `timeout` seconds, so that tests cannot hang."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"the condition did not hold within {timeout:g} s"
         time.sleep(0.02)

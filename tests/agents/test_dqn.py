@@ -1,4 +1,4 @@
-"""DQN: one update against the paper's equations, its counters, its state."""
+"""DQN: an update is compared with the paper's equations; counters, state and errors."""
 
 import copy
 from dataclasses import replace
@@ -23,6 +23,7 @@ from gridcade.errors import InputError
 from gridcade.experience.loop import Experience
 from gridcade.experience.step import Step
 from gridcade.experience.vector import make_vector
+from gridcade.seeding import unpack
 from gridcade.training.config import read_recipe
 
 SMALL = DQNConfig(
@@ -39,7 +40,7 @@ SMALL = DQNConfig(
 )
 
 
-def changed(**fields: Any) -> DQNConfig:
+def small_config(**fields: Any) -> DQNConfig:
     return replace(SMALL, **fields)
 
 
@@ -56,18 +57,19 @@ def trained(
     agent.check_num_envs(envs)
     agent.allocate(envs, 1000, storage)
     experience = Experience(vector, seed)
-    go_on(agent, experience, steps)
+    continue_training(agent, experience, steps)
     return agent, experience
 
 
-def go_on(agent: DQN, experience: Experience, until: int) -> None:
+def continue_training(agent: DQN, experience: Experience, until: int) -> None:
+    """Train until the agent has taken `until` steps in total."""
     steps = experience.steps(agent, agent.overlap_updates)
     while agent.steps < until:
         next(steps)
 
 
 def update_once(agent: DQN) -> None:
-    """Learn from one minibatch, whether an update is due or not."""
+    """Update from one minibatch, whether or not an update is due."""
     batch = agent.sample()
     (values,) = agent.backend.target_values(agent.q_target, [batch])
     agent.learn(batch, values)
@@ -76,39 +78,40 @@ def update_once(agent: DQN) -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "mnih"])
 @pytest.mark.parametrize("loss", ["huber", "squared"])
 @pytest.mark.parametrize("target_every", [0, 20])
-def test_an_update_is_the_papers(optimizer: Any, loss: Any, target_every: int) -> None:
-    """The target is r + gamma max Q^(s', a'), or r at an end; a step down the error's gradient."""
-    config = changed(optimizer=optimizer, loss=loss, target_every=target_every, n_step=2)
+def test_an_update_follows_the_paper(optimizer: Any, loss: Any, target_every: int) -> None:
+    """The target is r + gamma max Q^(s', a'), or r at an end; the update follows the loss."""
+    config = small_config(optimizer=optimizer, loss=loss, target_every=target_every, n_step=2)
     agent, _ = trained(config, 75)
     q, target = copy.deepcopy(agent.q), copy.deepcopy(agent.q_target)
-    rng = copy.deepcopy(agent._rng)
+    rng = np.random.default_rng()
+    unpack(rng, agent.state_dict()["agent_stream"])
     moments = copy.deepcopy(agent.optimizer.state_dict())
     update_once(agent)
 
     batch = agent.D.sample(config.batch_size, rng, 2, config.discount)
-    total = torch.zeros(())
+    loss_sum = torch.zeros(())
     for i in range(config.batch_size):
         after = torch.as_tensor(batch.next_observations[i])[None]
         best = (target if target_every else q)(after).max().item()
         y = float(batch.returns[i]) + float(batch.discounts[i]) * best
         error = q(torch.as_tensor(batch.observations[i])[None])[0, batch.actions[i]] - y
         if loss == "squared" or abs(error.item()) <= 1:
-            total = total + 0.5 * error**2
+            loss_sum = loss_sum + 0.5 * error**2
         else:
-            total = total + error.abs() - 0.5
+            loss_sum = loss_sum + error.abs() - 0.5
     reference: torch.optim.Optimizer
     if optimizer == "adam":
-        total = total / config.batch_size
+        loss_sum = loss_sum / config.batch_size
         reference = torch.optim.Adam(q.parameters(), config.learning_rate)
     else:
         reference = MnihRMSProp(q.parameters(), config.learning_rate)
     reference.load_state_dict(moments)
     reference.zero_grad()
-    torch.autograd.backward(total)
+    torch.autograd.backward(loss_sum)
     reference.step()
-    for ours, plain in zip(agent.q.parameters(), q.parameters(), strict=True):
+    for actual, desired in zip(agent.q.parameters(), q.parameters(), strict=True):
         np.testing.assert_allclose(
-            ours.detach().numpy(), plain.detach().numpy(), rtol=2e-4, atol=2e-6
+            actual.detach().numpy(), desired.detach().numpy(), rtol=2e-4, atol=2e-6
         )
 
 
@@ -118,31 +121,31 @@ def test_an_update_is_the_papers(optimizer: Any, loss: Any, target_every: int) -
     start=st.integers(20, 60),
     every=st.integers(1, 7),
 )
-def test_updates_are_counted_in_steps(envs: int, start: int, every: int) -> None:
-    """One for every `update_every` steps since learn_start, however many emulators run."""
-    agent, experience = trained(changed(learn_start=start, update_every=every), 1, envs)
+def test_update_every_counts_steps(envs: int, start: int, every: int) -> None:
+    """One update for every `update_every` steps since learn_start, for any number of envs."""
+    agent, experience = trained(small_config(learn_start=start, update_every=every), 1, envs)
     steps = experience.steps(agent, agent.overlap_updates)
     while agent.steps < 120:
-        seen = agent.steps  # when `update` is called
+        before = agent.steps  # when `update` is called
         next(steps)
-        expected = (seen - start) // every + 1 if seen >= start else 0
+        expected = (before - start) // every + 1 if before >= start else 0
         assert agent.updates == expected
 
 
 @pytest.mark.parametrize("overlap", [True, False])
 def test_the_papers_order_stores_the_newest_transition_before_the_update(overlap: bool) -> None:
-    """With overlap the update runs while the environment steps: it has one transition less."""
-    config = changed(overlap=overlap, learn_start=5, update_every=1, replay_capacity=100)
+    """With overlap, the update runs while the environment steps, without the newest transition."""
+    config = small_config(overlap=overlap, learn_start=5, update_every=1, replay_capacity=100)
     agent, experience = trained(config, 4)
     for stored in range(5, 30):
         before = agent.updates
-        go_on(agent, experience, stored)
+        continue_training(agent, experience, stored)
         assert agent.steps == stored
-        made = stored - 5 if overlap else stored - 4  # updates, the first at learn_start
-        assert (before, agent.updates) == (max(made - 1, 0), max(made, 0))
+        updates = stored - 5 if overlap else stored - 4  # the first at learn_start
+        assert (before, agent.updates) == (max(updates - 1, 0), max(updates, 0))
 
 
-def test_the_target_network_is_copied_every_so_many_steps() -> None:
+def test_the_target_network_is_copied_every_target_every_steps() -> None:
     agent, experience = trained(SMALL, 39)
     steps = experience.steps(agent, agent.overlap_updates)
     copies, last = [], [p.clone() for p in agent.q_target.parameters()]
@@ -156,28 +159,28 @@ def test_the_target_network_is_copied_every_so_many_steps() -> None:
     assert len(copies) >= 5
 
 
-def test_without_a_target_network_the_learnt_one_gives_the_targets() -> None:
-    agent, _ = trained(changed(target_every=0), 60)
+def test_without_a_target_network_the_online_network_computes_the_targets() -> None:
+    agent, _ = trained(small_config(target_every=0), 60)
     assert agent.updates
     assert agent.q_target is agent.q
 
 
-def test_a_target_network_of_fewer_steps_than_an_update_is_copied_each_time() -> None:
-    agent, _ = trained(changed(target_every=1, update_every=4), 80)
+def test_a_target_every_below_update_every_copies_the_network_at_each_update() -> None:
+    agent, _ = trained(small_config(target_every=1, update_every=4), 80)
     pairs = zip(agent.q.parameters(), agent.q_target.parameters(), strict=True)
     assert all(torch.equal(weight, copied) for weight, copied in pairs)
 
 
-def test_epsilon_falls_from_the_first_update_on() -> None:
+def test_epsilon_decreases_from_learn_start_on() -> None:
     agent = make(gym.make("CartPole-v1"), SMALL, 0)
-    found = []
+    epsilons = []
     for steps in (0, 39, 40, 90, 140, 10_000):
         agent.steps = steps
-        found.append(agent.epsilon)
-    assert found == pytest.approx([1.0, 1.0, 1.0, 0.55, 0.1, 0.1])
+        epsilons.append(agent.epsilon)
+    assert epsilons == pytest.approx([1.0, 1.0, 1.0, 0.55, 0.1, 0.1])
 
 
-def step_of(reward: float, terminated: bool, life_lost: bool | None) -> Step:
+def make_step(reward: float, terminated: bool, life_lost: bool | None) -> Step:
     return Step(
         observations=np.zeros((1, 4), np.float32),
         actions=np.array([1]),
@@ -195,20 +198,20 @@ def step_of(reward: float, terminated: bool, life_lost: bool | None) -> Step:
     ("terminated", "life_lost", "bootstraps"),
     [(False, None, True), (False, False, True), (False, True, False), (True, None, False)],
 )
-def test_what_the_learner_is_told(
+def test_the_replay_stores_clipped_rewards_and_lost_lives(
     clip: bool, terminated: bool, life_lost: bool | None, bootstraps: bool
 ) -> None:
-    """Rewards are clipped for it alone; a lost life ends bootstrapping, and not the game."""
-    agent = make(gym.make("CartPole-v1"), changed(clip_rewards=clip, discount=0.9), 0)
+    """A lost life ends bootstrapping, but not the episode."""
+    agent = make(gym.make("CartPole-v1"), small_config(clip_rewards=clip, discount=0.9), 0)
     agent.allocate(1, 10, in_memory)
-    agent.observe(step_of(7.0, terminated, life_lost))
+    agent.observe(make_step(7.0, terminated, life_lost))
     batch = agent.D.sample(1, np.random.default_rng(0), 1, 0.9)
     assert batch.returns[0] == (1.0 if clip else 7.0)
     assert batch.discounts[0] == pytest.approx(0.9 if bootstraps else 0.0)
     assert agent.D.written[0] == (3 if terminated else 2)
 
 
-PICTURES = {"network": "2013", "bfloat16": True, "update_every": 8}
+PIXELS = {"network": "2013", "bfloat16": True, "update_every": 8}
 
 
 @pytest.mark.parametrize(
@@ -217,51 +220,52 @@ PICTURES = {"network": "2013", "bfloat16": True, "update_every": 8}
         ("CartPole-v1", {}),
         ("CartPole-v1", {"optimizer": "mnih"}),
         ("CartPole-v1", {"target_every": 0}),
-        ("FourRooms?observation=pixels&pixels=36", PICTURES),
-        ("FourRooms?observation=pixels&pixels=36", PICTURES | {"bfloat16": False}),
+        ("FourRooms?observation=pixels&pixels=36", PIXELS),
+        ("FourRooms?observation=pixels&pixels=36", PIXELS | {"bfloat16": False}),
     ],
 )
-def test_state_comes_out_and_goes_back_in(
+def test_a_restored_state_continues_bit_for_bit(
     env: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the arrays that the replay wrote, and nothing else, learning goes on bit for bit."""
-    monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: True)  # slow without
-    config = changed(**fields)
-    kept: dict[str, Any] = {}
+    """The state dict and the arrays of the replay contain everything that learning depends on."""
+    # CPUs without bfloat16 support emulate it slowly.
+    monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: True)
+    config = small_config(**fields)
+    arrays: dict[str, Any] = {}
 
     def storage(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        return kept.setdefault(name, np.zeros(shape, dtype))
+        return arrays.setdefault(name, np.zeros(shape, dtype))
 
     agent, experience = trained(config, 100, 2, 3, storage, env)
     assert agent.precision == ("bfloat16" if config.bfloat16 else "float32")
     state = {k: v.copy() for k, v in agent.state_dict().items()}
-    place = experience.env_state()
-    go_on(agent, experience, 180)
+    env_state = experience.env_state()
+    continue_training(agent, experience, 180)
     expected = agent.state_dict()
 
-    again, _ = trained(config, 0, 2, 99, storage, env)
-    again.load_state_dict(state)
-    elsewhere = Experience(make_vector(env, 2), 3)
-    elsewhere.load_env_state(place)
-    go_on(again, elsewhere, 180)
-    assert set(again.state_dict()) == set(expected)
-    for key, tensor in again.state_dict().items():
+    restored, _ = trained(config, 0, 2, 99, storage, env)
+    restored.load_state_dict(state)
+    continued = Experience(make_vector(env, 2), 3)
+    continued.load_env_state(env_state)
+    continue_training(restored, continued, 180)
+    assert set(restored.state_dict()) == set(expected)
+    for key, tensor in restored.state_dict().items():
         np.testing.assert_array_equal(tensor, expected[key], err_msg=key)
 
 
-def test_being_asked_changes_nothing() -> None:
-    asked, left = (trained(SMALL, 60)[0] for _ in range(2))
+def test_predict_does_not_change_the_agent() -> None:
+    agent, unused = (trained(SMALL, 60)[0] for _ in range(2))
     observations = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     for _ in range(20):
-        asked.predict(observations, deterministic=False)
-    np.testing.assert_array_equal(asked.act(observations), left.act(observations))
+        agent.predict(observations, deterministic=False)
+    np.testing.assert_array_equal(agent.act(observations), unused.act(observations))
     np.testing.assert_array_equal(
-        asked.backend.values(observations), left.backend.values(observations)
+        agent.backend.values(observations), unused.backend.values(observations)
     )
 
 
-def test_probabilities_are_those_of_its_actions() -> None:
-    agent, _ = trained(changed(epsilon=Schedule(0.4)), 60)
+def test_probabilities_are_the_shares_of_the_actions() -> None:
+    agent, _ = trained(small_config(epsilon=Schedule(0.4)), 60)
     observation = np.random.default_rng(0).normal(size=4).astype(np.float32)
     table = agent.probabilities(observation[None], deterministic=False)[0]
     assert sorted(table) == pytest.approx([0.2, 0.8])
@@ -270,19 +274,19 @@ def test_probabilities_are_those_of_its_actions() -> None:
     assert agent.predict(observation, deterministic=True)[0] == table.argmax()
 
 
-def test_metrics_tell_of_learning() -> None:
+def test_metrics_report_learning() -> None:
     agent, experience = trained(SMALL, 30)
     assert set(agent.metrics()) == {"epsilon", "updates"}
-    go_on(agent, experience, 100)
-    found = agent.metrics()
-    assert found["updates"] == agent.updates > 0
-    assert np.isfinite([found["loss"], found["held_out_max_q"]]).all()
+    continue_training(agent, experience, 100)
+    metrics = agent.metrics()
+    assert metrics["updates"] == agent.updates > 0
+    assert np.isfinite([metrics["loss"], metrics["held_out_max_q"]]).all()
     expected = agent.backend.values(agent.held_out).max(axis=1).mean()
-    assert found["held_out_max_q"] == pytest.approx(float(expected))
+    assert metrics["held_out_max_q"] == pytest.approx(float(expected))
 
 
-def test_a_loss_that_diverges_is_told() -> None:
-    agent, _ = trained(changed(learning_rate=1.0), 60)
+def test_a_diverging_loss_is_an_error() -> None:
+    agent, _ = trained(small_config(learning_rate=1.0), 60)
     with torch.no_grad():
         for parameter in agent.q.parameters():
             parameter.fill_(float("inf"))
@@ -290,17 +294,17 @@ def test_a_loss_that_diverges_is_told() -> None:
         update_once(agent)
 
 
-def test_weights_that_an_epochs_last_update_spoilt_are_not_kept() -> None:
+def test_weights_that_are_not_finite_are_neither_saved_nor_reported() -> None:
     agent, _ = trained(SMALL, 60)
     with torch.no_grad():
         next(agent.q.parameters())[0, 0] = torch.nan
-    for ask in (agent.metrics, agent.state_dict):
+    for method in (agent.metrics, agent.state_dict):
         with pytest.raises(InputError, match="weights are not finite after update 10"):
-            ask()
+            method()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("invalid", "message"),
     [
         ({"discount": 1.1}, "discount is 1.1"),
         ({"batch_size": 0}, "batch_size is 0"),
@@ -311,12 +315,12 @@ def test_weights_that_an_epochs_last_update_spoilt_are_not_kept() -> None:
         ({"n_step": 0}, "n_step is 0"),
     ],
 )
-def test_wrong_hyperparameters_are_told(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_hyperparameters_are_an_error(invalid: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        changed(**wrong)
+        small_config(**invalid)
 
 
-PAPERS = {  # what the preset of that name has to say, and its learning rate and RMSProp below
+PAPERS = {  # the values of each preset that differ; the common values are in BOTH
     "mnih2013": {"network": "2013", "update_every": 1, "target_every": 0, "loss": "squared"},
     "nature2015": {"network": "2015", "update_every": 4, "target_every": 10_000, "loss": "huber"},
 }
@@ -329,98 +333,98 @@ BOTH = {
     "learn_start": 50_000,
     "clip_rewards": True,
     "epsilon": Schedule(1.0, 0.1, 1_000_000),
-    # not yet invented
+    # later inventions
     "n_step": 1,
     "bfloat16": False,
 }
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_the_presets_of_the_papers_have_their_values(name: str) -> None:
+def test_presets_have_the_values_of_the_papers(name: str) -> None:
     """Mnih et al. (2013), section 5; Mnih et al. (2015), Extended Data Table 1."""
     config = read_recipe(agents.find("dqn"), name).hyperparameters
-    wanted = BOTH | PAPERS[name]
-    assert {key: getattr(config, key) for key in wanted} == wanted
-    constants = signature(MnihRMSProp).parameters
-    given = [constants[key].default for key in ("decay", "minimum")]
-    assert given == [0.95, 0.01]
+    expected = BOTH | PAPERS[name]
+    assert {key: getattr(config, key) for key in expected} == expected
+    parameters = signature(MnihRMSProp).parameters
+    constants = [parameters[key].default for key in ("decay", "minimum")]
+    assert constants == [0.95, 0.01]
 
 
 @pytest.mark.parametrize("envs", [1, 3])
 @pytest.mark.parametrize("n_step", [1, 3])
-def test_environments_that_the_memory_cannot_hold_are_told(n_step: int, envs: int) -> None:
-    """With the least that is let through, every update finds transitions."""
-    given = {"replay_capacity": envs * (2 + n_step), "learn_start": envs * n_step}
-    least = changed(n_step=n_step, update_every=1, **given)
-    agent, experience = trained(least, 1, envs=envs)
+def test_a_replay_too_small_for_the_environments_is_an_error(n_step: int, envs: int) -> None:
+    """With the smallest valid values, every update can sample transitions."""
+    smallest = {"replay_capacity": envs * (2 + n_step), "learn_start": envs * n_step}
+    config = small_config(n_step=n_step, update_every=1, **smallest)
+    agent, experience = trained(config, 1, envs=envs)
     agent.check_num_envs(envs)
-    go_on(agent, experience, 300)
+    continue_training(agent, experience, 300)
     assert agent.updates
     for name in ("replay_capacity", "learn_start"):
-        less = {name: getattr(least, name) - 1}
-        here = " here" if less[name] else ""  # 0 is too few anywhere
+        smaller = {name: getattr(config, name) - 1}
+        here = " here" if smaller[name] else ""  # 0 is invalid for any number of environments
         with pytest.raises(InputError, match=f"{name} is .*; it must be .* or more{here}$"):
-            DQN(Spaces((4,), np.float32, 0, 2), replace(least, **less)).check_num_envs(envs)
+            DQN(Spaces((4,), np.float32, 0, 2), replace(config, **smaller)).check_num_envs(envs)
 
 
 @pytest.mark.parametrize("fields", [{}, {"bfloat16": True}, {"optimizer": "mnih"}])
-def test_frozen_convolutions_stay_as_they_are(
+def test_freeze_conv_keeps_the_convolutions_unchanged(
     fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And all other layers learn."""
+    """All other layers change."""
     monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: True)
-    config = changed(network="2013", freeze="conv", held_out=1, **fields)
+    config = small_config(network="2013", freeze="conv", held_out=1, **fields)
     agent = DQN(Spaces((4, 36, 36), np.uint8, 4, 3), config)
     agent.allocate(1, 1000, in_memory)
     before = copy.deepcopy(agent.q)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (60, 1, 4, 36, 36), dtype=np.uint8)
     for t in range(59):
-        step = step_of(1.0, False, None)
+        step = make_step(1.0, False, None)
         agent.observe(replace(step, observations=frames[t], next_observations=frames[t + 1]))
     agent.update()
     assert agent.updates
-    for layer, then in zip(agent.q, before, strict=True):
-        for weight, old in zip(layer.parameters(), then.parameters(), strict=True):
+    for layer, old_layer in zip(agent.q, before, strict=True):
+        for weight, old in zip(layer.parameters(), old_layer.parameters(), strict=True):
             assert torch.equal(weight, old) == isinstance(layer, torch.nn.Conv2d)
 
 
-def test_a_frozen_layer_that_would_stay_random_is_refused() -> None:
-    def of_shape(shape: tuple[int, ...], num_actions: int, **fields: Any) -> DQN:
-        config = changed(network="2013", **fields)
+def test_freezing_a_randomly_initialized_layer_is_an_error() -> None:
+    def agent_for(shape: tuple[int, ...], num_actions: int, **fields: Any) -> DQN:
+        config = small_config(network="2013", **fields)
         agent = DQN(Spaces(shape, np.uint8, shape[0], num_actions), config)
         agent.allocate(1, 100, in_memory)
         return agent
 
-    agent = of_shape((4, 36, 36), 3, freeze="conv")
+    agent = agent_for((4, 36, 36), 3, freeze="conv")
     with pytest.raises(InputError, match=r"cannot freeze layer 0 \(BlockConv\)"):
-        agent.take_layers(of_shape((3, 36, 36), 3).state_dict())
-    assert agent.take_layers(of_shape((4, 36, 36), 5).state_dict()) == ["7 (Output)"]
+        agent.take_layers(agent_for((3, 36, 36), 3).state_dict())
+    assert agent.take_layers(agent_for((4, 36, 36), 5).state_dict()) == ["7 (Output)"]
     with pytest.raises(InputError, match="freeze is conv, but this network has no convolutions"):
-        make(gym.make("CartPole-v1"), changed(freeze="conv"), 0)
+        make(gym.make("CartPole-v1"), small_config(freeze="conv"), 0)
 
 
-def test_devices_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_device_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="unknown device 'gpu'"):
-        make(gym.make("CartPole-v1"), changed(device="gpu"), 0)
+        make(gym.make("CartPole-v1"), small_config(device="gpu"), 0)
     with pytest.raises(InputError, match="'cpu:x' is not a device"):
-        make(gym.make("CartPole-v1"), changed(device="cpu:x"), 0)
+        make(gym.make("CartPole-v1"), small_config(device="cpu:x"), 0)
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no device 'cuda:0' here; use --device cpu"):
-            make(gym.make("CartPole-v1"), changed(device="cuda:0"), 0)
+            make(gym.make("CartPole-v1"), small_config(device="cuda:0"), 0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     with pytest.raises(InputError, match="no device 'cuda:2': PyTorch finds 2 here"):
-        make(gym.make("CartPole-v1"), changed(device="cuda:2"), 0)
+        make(gym.make("CartPole-v1"), small_config(device="cuda:2"), 0)
 
 
-def test_environments_that_do_not_fit_are_told() -> None:
+def test_an_unsuitable_environment_is_an_error() -> None:
     floats = Spaces((4, 84, 84), np.float32, 4, 3)
     with pytest.raises(
         InputError, match=r"network 2013 needs images of bytes .* float32: use netwo"
     ):
-        DQN(floats, changed(network="2013"))
-    assert len(DQN(floats, changed(network="auto")).q) == 4  # an mlp takes them
+        DQN(floats, small_config(network="2013"))
+    assert len(DQN(floats, small_config(network="auto")).q) == 4  # an mlp accepts them
     with pytest.raises(InputError, match=r"dqn needs arrays.*observation=one_hot"):
         make(registry.make("FourRooms"), SMALL, 0)
     with pytest.raises(InputError, match="dqn needs Discrete actions"):

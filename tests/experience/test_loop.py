@@ -1,4 +1,4 @@
-"""The loop: what agents are handed is what single environments tell, and it can be kept."""
+"""The loop: steps equal those of single environments, and its state can be saved and loaded."""
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ WORLDS = [
 
 @pytest.fixture(scope="module")
 def open_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A world with ends but no time limit, which tells its state."""
+    """Return a map with terminal states and no time limit, whose state can be saved."""
     file = tmp_path_factory.mktemp("worlds") / "open.txt"
     file.write_text(MAP)
     return file
@@ -61,23 +61,23 @@ def vector(name: str, count: int) -> SyncVectorEnv[Any, Any]:
 
 
 def script(env: gym.Env[Any, Any], steps: int, count: int, seed: int) -> NDArray[Any]:
-    """Actions to be taken, drawn beforehand.  [steps, count, …]."""
+    """Return random actions.  [steps, count, …]."""
     env.action_space.seed(seed)
     return np.array([[env.action_space.sample() for _ in range(count)] for _ in range(steps)])
 
 
 class Scripted:
-    """Takes the actions that it was told to, and remembers everything."""
+    """An agent that takes the given actions, and records all calls, observations and steps."""
 
     def __init__(self, actions: NDArray[Any]):
         self.actions = iter(actions)
         self.calls: list[str] = []
-        self.seen: list[Any] = []
+        self.observations: list[Any] = []
         self.steps: list[Step] = []
 
     def act(self, observations: Any) -> NDArray[Any]:
         self.calls.append("act")
-        self.seen.append(observations)
+        self.observations.append(observations)
         return np.asarray(next(self.actions))
 
     def observe(self, step: Step) -> None:
@@ -88,13 +88,15 @@ class Scripted:
         self.calls.append("update")
 
 
-def run(experience: Experience, agent: Scripted, steps: int) -> list[Step]:
-    taken = experience.steps(agent)
-    return [next(taken) for _ in range(steps)]
+def run(experience: Experience, agent: Scripted, num_steps: int) -> list[Step]:
+    steps = experience.steps(agent)
+    return [next(steps) for _ in range(num_steps)]
 
 
-def by_hand(name: str, seed: int, env: int, actions: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
-    """One environment alone: observation, action, reward, next, terminated, truncated, current."""
+def single_steps(
+    name: str, seed: int, env: int, actions: NDArray[Any]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the parts of each step of a single environment, in the order of `parts`."""
     with closing(make(name)) as single:
         number = 0
         current = single.reset(seed=episode_seed(seed, "training", env, number))[0]
@@ -114,17 +116,15 @@ def parts(step: Step) -> list[Any]:
 
 
 def same(one: list[Step], other: list[Step]) -> bool:
-    """To the bit, types included."""
-    ours, theirs = (
-        [np.asarray(part) for s in steps for part in parts(s)] for steps in (one, other)
-    )
-    pairs = zip(ours, theirs, strict=True)
+    """Return whether all arrays are equal in every bit, with equal types."""
+    left, right = ([np.asarray(part) for s in steps for part in parts(s)] for steps in (one, other))
+    pairs = zip(left, right, strict=True)
     return all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in pairs)
 
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_agents_are_handed_what_single_environments_tell(
+def test_agents_observe_the_steps_of_single_environments(
     world: str, count: int, open_world: Path
 ) -> None:
     name, steps = name_of(world, open_world), 120
@@ -133,25 +133,31 @@ def test_agents_are_handed_what_single_environments_tell(
     with closing(vector(name, count)) as envs:
         run(Experience(envs, seed=3), agent := Scripted(actions), steps)
     for env in range(count):
-        expected = zip(*by_hand(name, 3, env, actions[:, env]), strict=True)
-        for handed, told in zip(zip(*map(parts, agent.steps), strict=True), expected, strict=True):
-            np.testing.assert_array_equal(np.array([part[env] for part in handed]), np.array(told))
+        expected = zip(*single_steps(name, 3, env, actions[:, env]), strict=True)
+        for actual, desired in zip(
+            zip(*map(parts, agent.steps), strict=True), expected, strict=True
+        ):
+            np.testing.assert_array_equal(
+                np.array([part[env] for part in actual]), np.array(desired)
+            )
 
 
 def ends(name: str, count: int = 4, steps: int = 300) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Where episodes were terminated, and where truncated.  Each [steps, count]."""
+    """Return where episodes were terminated, and where truncated.  Each [steps, count]."""
     with closing(make(name)) as single:
         actions = script(single, steps, count, seed=1)
     with closing(vector(name, count)) as envs:
-        taken = run(Experience(envs, seed=0), Scripted(actions), steps)
-    return np.array([s.terminated for s in taken]), np.array([s.truncated for s in taken])
+        experienced = run(Experience(envs, seed=0), Scripted(actions), steps)
+    return np.array([s.terminated for s in experienced]), np.array(
+        [s.truncated for s in experienced]
+    )
 
 
 @pytest.mark.parametrize(
     "name", ["FrozenLake-v1?max_episode_steps=7", "CartPole-v1?max_episode_steps=15"]
 )
-def test_both_kinds_of_ends_are_told_apart_side_by_side(name: str) -> None:
-    """What the comparison above rests on: ends of both kinds, in one environment at a time."""
+def test_terminations_and_truncations_are_distinguished(name: str) -> None:
+    """Both kinds of ends occur, and not in all environments at once, as the test above needs."""
     terminated, truncated = ends(name)
     assert (terminated & ~truncated).any()
     assert (truncated & ~terminated).any()
@@ -159,7 +165,7 @@ def test_both_kinds_of_ends_are_told_apart_side_by_side(name: str) -> None:
     assert (ended.any(axis=1) & ~ended.all(axis=1)).any()
 
 
-def test_a_time_limit_of_our_own_truncates_at_its_step() -> None:
+def test_the_time_limit_of_a_grid_world_truncates_at_its_step() -> None:
     terminated, truncated = ends("FourRooms?time_limit=13", count=2, steps=39)
     assert not terminated.any()
     assert np.flatnonzero(truncated.all(axis=1)).tolist() == [12, 25, 38]
@@ -167,15 +173,18 @@ def test_a_time_limit_of_our_own_truncates_at_its_step() -> None:
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_the_agent_updates_after_it_observed_or_while_the_environments_step(overlap: bool) -> None:
+def test_overlap_determines_whether_update_comes_before_observe(overlap: bool) -> None:
     with closing(vector("FrozenLake-v1", 2)) as envs:
         agent = Scripted(np.zeros((40, 2), dtype=np.int64))
-        taken = [*islice(Experience(envs, seed=0).steps(agent, overlap), 40)]
+        steps = [*islice(Experience(envs, seed=0).steps(agent, overlap), 40)]
     order = ["act", "update", "observe"] if overlap else ["act", "observe", "update"]
     assert agent.calls == order * 40
-    assert all(a is b for a, b in zip(taken, agent.steps, strict=True))
-    assert all(seen is step.observations for seen, step in zip(agent.seen, taken, strict=True))
-    assert all(a.current is b.observations for a, b in pairwise(taken))
+    assert all(a is b for a, b in zip(steps, agent.steps, strict=True))
+    assert all(
+        observations is step.observations
+        for observations, step in zip(agent.observations, steps, strict=True)
+    )
+    assert all(a.current is b.observations for a, b in pairwise(steps))
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -186,7 +195,7 @@ def test_the_agent_updates_after_it_observed_or_while_the_environments_step(over
     count=st.integers(1, 3),
     seed=st.integers(0, 1000),
 )
-def test_a_restored_experience_goes_on_bit_for_bit(
+def test_a_restored_experience_continues_bit_for_bit(
     open_world: Path, world: str, before: int, elsewhere: int, count: int, seed: int
 ) -> None:
     name, after = name_of(world, open_world), 25
@@ -197,20 +206,20 @@ def test_a_restored_experience_goes_on_bit_for_bit(
         state = experience.env_state()
         text = json.dumps(state)
         expected = run(experience, Scripted(actions[before:]), after)
-        assert json.dumps(state) == text  # what was kept stays as it was
+        assert json.dumps(state) == text  # the saved state does not change
 
         agent = Scripted(np.concatenate([actions[:elsewhere], actions[before:]]))
-        taken = restored.steps(agent)
-        for _ in range(elsewhere):  # wherever it stood
-            next(taken)
+        steps = restored.steps(agent)
+        for _ in range(elsewhere):  # loading must not depend on the state before
+            next(steps)
         restored.load_env_state(json.loads(text))
         assert json.dumps(restored.env_state()) == text
-        assert same([next(taken) for _ in range(after)], expected)
+        assert same([next(steps) for _ in range(after)], expected)
         assert json.dumps(restored.env_state()) == json.dumps(experience.env_state())
 
 
-def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
-    """As another version of the environment's library may have it."""
+def test_a_replay_of_actions_that_ends_the_running_episode_is_an_error() -> None:
+    """This can happen with another version of the environment's library."""
     with closing(vector("FourRooms", 2)) as envs:
         experience = Experience(envs, seed=0)
         run(experience, Scripted(np.ones((30, 2), dtype=np.int64)), 30)
@@ -220,7 +229,7 @@ def test_past_actions_that_end_an_episode_that_went_on_are_told() -> None:
             elsewhere.load_env_state(experience.env_state())
 
 
-def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
+def test_the_saved_state_of_an_endless_environment_does_not_grow() -> None:
     sizes = []
     for steps in (10, 2000):
         with closing(vector("RiverSwim", 2)) as envs:
@@ -237,22 +246,22 @@ def test_a_world_that_never_ends_is_kept_in_the_same_space_for_ever() -> None:
     purpose=st.sampled_from(["training", "evaluation"]),
     script_seed=st.integers(0, 1 << 20),
 )
-def test_every_episode_has_its_own_seed_whatever_was_played_before(
+def test_every_episode_has_its_own_seed_regardless_of_earlier_steps(
     seed: int, count: int, purpose: Any, script_seed: int
 ) -> None:
     with closing(vector("FrozenLake-v1?max_episode_steps=7", count)) as envs:
         numbers = [0] * count
         actions = script(envs.envs[0], 40, count, script_seed)
-        taken = Experience(envs, seed, purpose).steps(Scripted(actions))
+        steps = Experience(envs, seed, purpose).steps(Scripted(actions))
         for _ in range(40):
-            step = next(taken)
+            step = next(steps)
             for env in np.flatnonzero(step.terminated | step.truncated):
                 numbers[env] += 1
             seeds = [single.unwrapped.np_random_seed for single in envs.envs]
             assert seeds == [episode_seed(seed, purpose, i, n) for i, n in enumerate(numbers)]
 
 
-def test_a_masked_reset_touches_no_other_environment() -> None:
+def test_a_masked_reset_does_not_affect_other_environments() -> None:
     with closing(vector("CartPole-v1", 3)) as envs:
         first = reset(envs, [1, 2, 3])
         mask = np.array([False, True, False])
@@ -262,44 +271,46 @@ def test_a_masked_reset_touches_no_other_environment() -> None:
         assert mask.tolist() == [False, True, False]
 
 
-def test_only_worlds_without_a_time_limit_tell_their_state() -> None:
-    told = {}
+def test_only_grid_worlds_without_a_time_limit_save_their_state() -> None:
+    has_state = {}
     for name in ("RiverSwim", "NearAndFar", "FourRooms", "FrozenLake-v1", "CliffWalking-v1"):
         with closing(vector(name, 1)) as envs:
-            told[name] = bool(Experience(envs, seed=0).env_state()["states"])
-            assert not (told[name] and time_limit(envs.envs[0]))
-    assert [name for name, tells in told.items() if tells] == ["RiverSwim", "NearAndFar"]
+            has_state[name] = bool(Experience(envs, seed=0).env_state()["states"])
+            assert not (has_state[name] and time_limit(envs.envs[0]))
+    assert [name for name, saved in has_state.items() if saved] == ["RiverSwim", "NearAndFar"]
 
 
 @pytest.mark.parametrize("name", ["Pong", "Breakout?protocol=machado2018", "Pong?sticky=0.25"])
-def test_games_of_one_seed_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was played before, in the games themselves and in those that came between."""
+def test_several_atari_episodes_of_one_seed_are_restored(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The restored observation depends neither on the steps before nor on other episodes."""
     monkeypatch.setattr("gridcade.envs.atari.EPISODES_PER_SEED", 3)
     rng = np.random.default_rng(0)
 
-    played = Experience(envs := make_vector(name, 3), 5)
-    wait = envs.step_wait  # type: ignore[attr-defined]
+    experience = Experience(envs := make_vector(name, 3), 5)
+    original = envs.step_wait  # type: ignore[attr-defined]
 
-    def cut() -> Any:
-        """One step in ten ends a game."""
-        observations, rewards, terminated, truncated, info = wait()
+    def step_wait() -> Any:
+        """Terminate episodes at random, one step in ten."""
+        observations, rewards, terminated, truncated, info = original()
         return observations, rewards, terminated | (rng.random(3) < 0.1), truncated, info
 
-    monkeypatch.setattr(envs, "step_wait", cut)
-    steps = played.steps(Random(4))
+    monkeypatch.setattr(envs, "step_wait", step_wait)
+    steps = experience.steps(Random(4))
     for _ in range(40):
         next(steps)
-    assert max(played.env_state()["episodes"]) > 3
-    elsewhere = Experience(make_vector(name, 3), 5)
-    others = elsewhere.steps(Random(4))
+    assert max(experience.env_state()["episodes"]) > 3
+    restored = Experience(make_vector(name, 3), 5)
+    other_steps = restored.steps(Random(4))
     for _ in range(7):
-        next(others)
-    elsewhere.load_env_state(played.env_state())
-    np.testing.assert_array_equal(elsewhere.current, played.current)
+        next(other_steps)
+    restored.load_env_state(experience.env_state())
+    np.testing.assert_array_equal(restored.current, experience.current)
 
 
 class Random:
-    """Actions of a stream of its own; it learns nothing."""
+    """An agent that draws actions from its own random stream and does not learn."""
 
     def __init__(self, actions: int):
         self.actions, self.rng = actions, np.random.default_rng(1)

@@ -1,8 +1,8 @@
-"""Deep agents learn: minutes, not seconds, so these run with `pytest -m slow`.
+"""Deep agents learn. These tests take minutes and run with `pytest -m slow`.
 
-What is scored is the checkpoint with a run's best evaluation. The last one may be a bad moment: a
-policy that balances for 500 steps falls below 200 and recovers, and when it does so depends on
-how a processor rounds.
+Each test scores the checkpoint with the best evaluation of a run. The last checkpoint can be worse:
+a policy that balances the pole for 500 steps may drop below 200 and recover, at a time that depends
+on the rounding of the processor.
 """
 
 from pathlib import Path
@@ -13,11 +13,12 @@ import pytest
 import gridcade
 from gridcade.training.run_folder import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # an old processor takes thrice as long
+# An old processor takes three times as long.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def best(run: Run) -> Path:
-    """The checkpoint with the best evaluation."""
+    """Return the folder of the checkpoint with the best evaluation."""
     steps = run.best()
     assert steps is not None
     return run.checkpoint(steps)
@@ -25,29 +26,29 @@ def best(run: Run) -> Path:
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
 def test_deep_agents_balance_the_pole(agent: str, tmp_path: Path) -> None:
-    """475 is what Gymnasium calls solved: DQN within 60,000 steps, PQN within 200,000."""
+    """Gymnasium's threshold is 475: DQN reaches it within 60,000 steps, PQN within 200,000."""
     run = gridcade.train(agent, "CartPole", out=tmp_path / "run")
     assert run.last_checkpoint() == {"dqn": 60_000, "pqn": 200_000}[agent]
-    found = gridcade.evaluate(best(run), episodes=100)
-    assert found.expected_return is not None
-    assert found.expected_return.mean >= 475
+    result = gridcade.evaluate(best(run), episodes=100)
+    assert result.expected_return is not None
+    assert result.expected_return.mean >= 475
 
 
 EXPLORING = {"epsilon": {"initial": 1.0, "final": 0.1, "steps": 20_000}}
 
 
 @pytest.mark.parametrize(
-    ("seen", "hyperparameters"),
+    ("observation", "hyperparameters"),
     [
         ("one_hot", EXPLORING),
-        ("pixels&pixels=52", {}),  # by convolutions, to which a cell is a block
+        ("pixels&pixels=52", {}),  # convolutions with the size of a cell
     ],
 )
 def test_dqn_finds_the_optimum_of_four_rooms(
-    seen: str, hyperparameters: dict[str, Any], tmp_path: Path
+    observation: str, hyperparameters: dict[str, Any], tmp_path: Path
 ) -> None:
-    """By the exact value of what it has learnt, beside the exact optimum."""
-    env = f"FourRooms?observation={seen}"
+    """The exact value of the learned policy is compared with the exact optimum."""
+    env = f"FourRooms?observation={observation}"
     run = gridcade.train(
         "dqn",
         env,
@@ -79,8 +80,8 @@ BREAKOUT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("agent", BREAKOUT)
-def test_breakout_is_learnt_beyond_chance(agent: str, tmp_path: Path) -> None:
-    """The whole loop: emulators, frames in files of the run folder, both threads, checkpoints."""
+def test_breakout_is_played_better_than_at_random(agent: str, tmp_path: Path) -> None:
+    """The whole loop: emulators, replay files in the run folder, overlap, checkpoints."""
     run = gridcade.train(
         agent,
         "Breakout",
@@ -89,7 +90,7 @@ def test_breakout_is_learnt_beyond_chance(agent: str, tmp_path: Path) -> None:
         out=tmp_path / "run",
         **BREAKOUT[agent],
     )
-    learnt, chance = (gridcade.evaluate(p, "Breakout", episodes=200) for p in (run, "random"))
-    assert learnt.expected_return is not None
-    assert chance.expected_return is not None
-    assert learnt.expected_return.low > chance.expected_return.high
+    trained, random = (gridcade.evaluate(p, "Breakout", episodes=200) for p in (run, "random"))
+    assert trained.expected_return is not None
+    assert random.expected_return is not None
+    assert trained.expected_return.low > random.expected_return.high

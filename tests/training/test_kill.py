@@ -1,4 +1,4 @@
-"""Killed for real, by SIGKILL, again and again: the run ends as if nothing had happened."""
+"""A run whose process is killed by SIGKILL repeatedly ends exactly like an uninterrupted run."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from gridcade.training.run_folder import Run
 from gridcade.training.sessions import train
 
 pytestmark = [
-    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="takes SIGKILL"),
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="requires SIGKILL"),
     pytest.mark.timeout(600),
 ]
 
-LOADING = 1.5  # seconds, about
-PATIENCE = 180.0  # seconds
+STARTUP = 1.5  # seconds, approximate time to start Python and load the program
+TIMEOUT = 180.0  # seconds
 WALL_CLOCK = ("seconds", "steps_per_second")
 
 
@@ -32,10 +32,10 @@ class Case:
     envs: int
     epoch: int
     epochs: int
-    ahead: int  # epochs that a session gets done before it is killed, at most
-    pause: float  # seconds that it is given besides, at most
+    max_epochs: int  # epochs that a session completes before it is killed, at most
+    max_delay: float  # further seconds before it is killed, at most
     kills: int = 3
-    early: int = 1  # kills while the program is loaded, or the folder made
+    startup_kills: int = 1  # kills while the program starts or creates the folder
     agent: str = "q-learning"
     hyperparameters: dict[str, int | bool] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ PQN = {"hidden": 16, "rollout": 32, "minibatches": 4}
 FRAMES = SMALL | {"learn_start": 250, "replay_capacity": 1500, "update_every": 8}
 PIXELS = "FourRooms?observation=pixels&pixels=36"
 FAST = {
-    "compiled": Case("FourRooms", envs=1, epoch=2000, epochs=150, ahead=12, pause=0.02),
+    "compiled": Case("FourRooms", envs=1, epoch=2000, epochs=150, max_epochs=12, max_delay=0.02),
     "dqn": Case("CartPole-v1", 2, 250, 16, 2, 0.3, agent="dqn", hyperparameters=DQN),
     "pqn": Case("CartPole-v1", 4, 400, 20, 2, 0.3, agent="pqn", hyperparameters=PQN),
 }
@@ -70,7 +70,7 @@ CASES = FAST | SLOW
 
 
 def outcome(run: Run) -> tuple[Any, ...]:
-    """The last checkpoint's tensors, to the bit, and the metrics, but for the wall clock."""
+    """Return the exact last checkpoint, the replay, and the metrics without wall-clock times."""
     agent, loop, state = run.load_checkpoint(run.last_checkpoint())
     bits = [
         {key: (value.dtype, value.shape, value.tobytes()) for key, value in tensors.items()}
@@ -82,19 +82,19 @@ def outcome(run: Run) -> tuple[Any, ...]:
 
 
 def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
-    """Train, or go on where there is something to go on with."""
-    words = ["resume", str(out)]
+    """Start a process that trains, or that resumes if the run folder exists."""
+    arguments = ["resume", str(out)]
     if not out.exists():
-        words = ["train", case.agent, case.env, "--out", str(out), "--seed", "1"]
-        words += ["--steps", str(case.epoch * case.epochs), "--epoch", str(case.epoch)]
-        words += ["--envs", str(case.envs), "--evaluation-episodes", "1"]
-        words += ["--evaluation-every", "4"]
+        arguments = ["train", case.agent, case.env, "--out", str(out), "--seed", "1"]
+        arguments += ["--steps", str(case.epoch * case.epochs), "--epoch", str(case.epoch)]
+        arguments += ["--envs", str(case.envs), "--evaluation-episodes", "1"]
+        arguments += ["--evaluation-every", "4"]
         for key, value in case.hyperparameters.items():
             flag = key.replace("_", "-")
-            words += [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
+            arguments += [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
     with (out.parent / "stderr").open("wb") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-m", "gridcade.cli.main", *words],
+            [sys.executable, "-m", "gridcade.cli.main", *arguments],
             cwd=out.parent,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
@@ -103,29 +103,29 @@ def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
 
 
 def sessions(out: Path) -> int:
-    """How many sessions came as far as training."""
+    """Return the number of sessions that began to train."""
     file = out / "provenance.json"
     return len(json.loads(file.read_text())["sessions"]) if file.is_file() else 0
 
 
-def last(out: Path) -> int:
-    """The last checkpoint, -1 for none."""
+def last_step(out: Path) -> int:
+    """Return the step of the last checkpoint, or -1 if the run has none."""
     return max((int(f.name) for f in out.glob("checkpoints/*") if f.name.isdigit()), default=-1)
 
 
 def wait(
-    process: "subprocess.Popen[bytes]", out: Path, past: int, steps: int, patience: float
+    process: "subprocess.Popen[bytes]", out: Path, past: int, steps: int, timeout: float
 ) -> None:
-    """Wait until a session has begun to train and come to a checkpoint, or is over."""
-    latest = time.monotonic() + patience
-    while process.poll() is None and (sessions(out) <= past or last(out) < steps):
-        time.sleep(min(0.005, max(latest - time.monotonic(), 0)))
-        if time.monotonic() >= latest:
+    """Wait until a new session has a checkpoint at `steps` or later, ends, or times out."""
+    deadline = time.monotonic() + timeout
+    while process.poll() is None and (sessions(out) <= past or last_step(out) < steps):
+        time.sleep(min(0.005, max(deadline - time.monotonic(), 0)))
+        if time.monotonic() >= deadline:
             break
 
 
-def check_whole(out: Path) -> bool:
-    """That all there is can be read; whether it lies in the midst of an epoch."""
+def check_readable(out: Path) -> bool:
+    """Read every checkpoint; return whether the process was killed within an epoch."""
     if not out.exists():
         return False
     run = Run(out)
@@ -133,38 +133,38 @@ def check_whole(out: Path) -> bool:
         run.load_checkpoint(steps)
     writing = any(out.glob("checkpoints/.new-*")) or any(out.glob(".*.tmp"))
     entries = run.metrics()
-    return not writing and bool(entries) and entries[-1]["steps"] == last(out)
+    return not writing and bool(entries) and entries[-1]["steps"] == last_step(out)
 
 
 @pytest.mark.parametrize(
     "name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 )
-def test_a_run_killed_at_any_moment_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+def test_a_run_killed_at_random_times_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
     case, rng, out = CASES[name], Random(name), tmp_path / "run"
-    alive = within = 0
+    killed = within_epoch = 0
     kill = 0
-    while kill < case.kills or (within < 2 and kill < 5 * case.kills):
-        past, steps = sessions(out), last(out)
+    while kill < case.kills or (within_epoch < 2 and kill < 5 * case.kills):
+        past, steps = sessions(out), last_step(out)
         process = start(out, case)
-        if kill < case.early:
-            wait(process, out, past, 0, patience=rng.uniform(0, LOADING))
+        if kill < case.startup_kills:
+            wait(process, out, past, 0, timeout=rng.uniform(0, STARTUP))
         else:
-            ahead = rng.randint(0, case.ahead) * case.epoch
-            wait(process, out, past, steps + ahead, PATIENCE)
-            time.sleep(rng.uniform(0, case.pause))
+            additional = rng.randint(0, case.max_epochs) * case.epoch
+            wait(process, out, past, steps + additional, TIMEOUT)
+            time.sleep(rng.uniform(0, case.max_delay))
         process.kill()
         if process.wait() == -signal.SIGKILL:
-            alive += 1
-            within += check_whole(out) and sessions(out) > past
+            killed += 1
+            within_epoch += check_readable(out) and sessions(out) > past
         else:
             assert process.returncode == 0, (tmp_path / "stderr").read_text()
         kill += 1
-    assert alive >= case.kills - 2
-    assert within >= 2
-    assert last(out) < case.epoch * case.epochs
+    assert killed >= case.kills - 2
+    assert within_epoch >= 2
+    assert last_step(out) < case.epoch * case.epochs
 
     process = start(out, case)
-    assert process.wait(PATIENCE) == 0, (tmp_path / "stderr").read_text()
+    assert process.wait(TIMEOUT) == 0, (tmp_path / "stderr").read_text()
     hyperparameters: dict[str, Any] = dict(case.hyperparameters)
     if "hidden" in hyperparameters:
         hyperparameters["hidden"] = (hyperparameters["hidden"],)

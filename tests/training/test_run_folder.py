@@ -1,4 +1,4 @@
-"""The run folder: whole or absent, whatever happens, and readable again to the bit."""
+"""The run folder: files are complete or absent, and are read exactly as written."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def save(run: Run, steps: int, number: int | None = None) -> None:
 
 
 def holds(run: Run, steps: int, number: int | None = None) -> bool:
-    """Whether a checkpoint is there, whole, and what was saved."""
+    """Return whether a checkpoint exists and contains exactly what was saved."""
     agent, loop, state = run.load_checkpoint(steps)
     expected = tensors(steps if number is None else number)
     same = all((agent[k] == v).all() and agent[k].dtype == v.dtype for k, v in expected.items())
@@ -64,10 +64,10 @@ def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-# ---- making a folder
+# ---- creating a folder
 
 
-def test_a_new_folder_holds_what_its_description_says(run: Run) -> None:
+def test_a_new_folder_has_the_documented_files(run: Run) -> None:
     assert names(run.path) == {"config.toml", "metrics.jsonl", "checkpoints", "evaluation"}
     assert names(run.path.parent) == {"one"}
     assert run.world is None
@@ -77,7 +77,7 @@ def test_a_new_folder_holds_what_its_description_says(run: Run) -> None:
         run.last_checkpoint()
 
 
-def test_a_folder_is_as_open_to_others_as_any(run: Run, tmp_path: Path) -> None:
+def test_folders_have_the_default_permissions(run: Run, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     save(run, 1)
     expected = (tmp_path / "plain").stat().st_mode
@@ -85,20 +85,20 @@ def test_a_folder_is_as_open_to_others_as_any(run: Run, tmp_path: Path) -> None:
         assert folder.stat().st_mode == expected
 
 
-def test_a_drawn_world_goes_into_the_folder(tmp_path: Path) -> None:
+def test_a_map_is_copied_into_the_folder(tmp_path: Path) -> None:
     config = replace(CONFIG, env="somewhere/mine.txt?time_limit=5")
     run = Run.create(tmp_path / "run", config, MAP)
     assert run.world == MAP
     assert run.env == f"{tmp_path / 'run' / 'world.txt'}?time_limit=5"
 
 
-def test_an_empty_folder_may_be_there_and_anything_else_not(tmp_path: Path) -> None:
+def test_an_existing_folder_must_be_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert Run.create(tmp_path / "empty", CONFIG, None).config == CONFIG
     (tmp_path / "file").write_text("mine")
-    for taken in ("empty", "file"):
+    for existing in ("empty", "file"):
         with pytest.raises(InputError, match="exists and is not an empty folder"):
-            Run.create(tmp_path / taken, replace(CONFIG, seed=1), None)
+            Run.create(tmp_path / existing, replace(CONFIG, seed=1), None)
     assert Run(tmp_path / "empty").config == CONFIG
     assert (tmp_path / "file").read_text() == "mine"
     assert names(tmp_path) == {"empty", "file"}
@@ -106,7 +106,7 @@ def test_an_empty_folder_may_be_there_and_anything_else_not(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["world.txt", "config.toml"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_folder_that_cannot_be_finished_leaves_nothing(
+def test_a_folder_that_cannot_be_completed_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException
 ) -> None:
     def write(file: Path, text: str) -> None:
@@ -115,14 +115,14 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(
         write_text(file, text)
 
     monkeypatch.setattr(run_module, "write_text", write)
-    told = "cannot create the run folder '.*run': No space left on device"
-    with pytest.raises((WriteError, KeyboardInterrupt), match=told if error.args else None):
+    message = "cannot create the run folder '.*run': No space left on device"
+    with pytest.raises((WriteError, KeyboardInterrupt), match=message if error.args else None):
         Run.create(tmp_path / "run", CONFIG, MAP)
     assert names(tmp_path) == set()
 
 
 @pytest.mark.parametrize("name", ["file/run", "n" * 300])
-def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path, name: str) -> None:
+def test_a_path_where_no_folder_can_be_created_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="cannot create the run folder"):
         Run.create(tmp_path / name, CONFIG, None)
@@ -130,7 +130,7 @@ def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty", "file", "n" * 300])
-def test_what_is_no_run_folder_is_told(tmp_path: Path, name: str) -> None:
+def test_a_path_that_is_not_a_run_folder_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="is not a run folder: it holds no config"):
@@ -170,7 +170,7 @@ def test_a_config_is_read_as_it_was_written(config: RunConfig) -> None:
         assert differences(run.config, config) == []
 
 
-def test_what_is_none_is_left_out_and_read_as_none(tmp_path: Path) -> None:
+def test_none_is_omitted_from_the_file_and_read_as_none(tmp_path: Path) -> None:
     config = replace(CONFIG, steps=None, minutes=2.0)
     run = Run.create(tmp_path / "run", config, None)
     assert run.config == config
@@ -179,14 +179,14 @@ def test_what_is_none_is_left_out_and_read_as_none(tmp_path: Path) -> None:
     assert differences(run.config, config) == []
 
 
-def test_a_rewritten_config_is_the_runs(run: Run) -> None:
+def test_rewrite_config_changes_the_run_and_its_file(run: Run) -> None:
     run.rewrite_config(replace(CONFIG, steps=5000))
     assert run.config.steps == 5000
     assert Run(run.path).config == replace(CONFIG, steps=5000)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"steps": 0}, "steps is 0; it must be 1 or more"),
         ({"epoch": 0}, "epoch is 0; it must be 1 or more"),
@@ -199,8 +199,8 @@ def test_a_rewritten_config_is_the_runs(run: Run) -> None:
         ({"steps": None}, "a run needs steps, minutes, or both"),
     ],
 )
-def test_a_value_out_of_its_range_is_told(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_a_value_out_of_range_is_an_error(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         replace(CONFIG, **values)
 
 
@@ -208,7 +208,7 @@ HEAD = "agent = 'x'\nformat = 2\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a = = 3", r"config\.toml: Invalid value \(at line 1, column 5\)"),
         (HEAD + "env = 'y", r"config\.toml: .*\(at .*\)"),
@@ -234,16 +234,16 @@ HEAD = "agent = 'x'\nformat = 2\n"
         ),
     ],
 )
-def test_a_mistake_in_a_config_file_is_told_with_its_place(
-    tmp_path: Path, text: str | bytes, told: str
+def test_a_mistake_in_a_config_file_is_reported_with_its_position(
+    tmp_path: Path, text: str | bytes, message: str
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         Run(tmp_path)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read '.*none\.toml': No such file"):
         read_toml(tmp_path / "none.toml")
     with pytest.raises(InputError, match=r"cannot read '.*': Is a directory"):
@@ -262,7 +262,7 @@ class Outer:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"raet": 1}, "^here: unknown field 'raet'; did you mean rate?"),
         ({"inner": {"pover": 1}}, "^here, inner: unknown field 'pover'; did you mean power?"),
@@ -271,22 +271,22 @@ class Outer:
         ({"inner": {"power": "x"}}, r"^here: Expected `float`, got `str` - at `\$\.inner\.power`"),
     ],
 )
-def test_an_unknown_or_misplaced_field_is_told(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_an_unknown_field_or_wrong_type_is_an_error(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         from_dict(values, Outer, "here")
 
 
-def test_values_become_a_dataclass_and_plain_again() -> None:
+def test_from_dict_and_to_dict_are_inverse() -> None:
     values = {"inner": {"power": 0.25}, "rate": 1}
-    made = from_dict(values, Outer, "here")
-    assert made == Outer(Inner(0.25), 1.0)
-    assert to_dict(made) == values
+    outer = from_dict(values, Outer, "here")
+    assert outer == Outer(Inner(0.25), 1.0)
+    assert to_dict(outer) == values
 
 
 def test_differences_name_each_field_and_both_values() -> None:
     old = replace(CONFIG, hyperparameters=QLearningConfig(epsilon=Schedule(0.1)))
-    longer = QLearningConfig(epsilon=Schedule(0.2, 0.05))
-    new = replace(CONFIG, seed=3, minutes=2.0, hyperparameters=longer)
+    decaying = QLearningConfig(epsilon=Schedule(0.2, 0.05))
+    new = replace(CONFIG, seed=3, minutes=2.0, hyperparameters=decaying)
     assert differences(old, old) == []
     assert differences(old, new) == [
         "hyperparameters.epsilon.final: none -> 0.05",
@@ -297,12 +297,12 @@ def test_differences_name_each_field_and_both_values() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "format = 1\n", "format = 3\n"])
-def test_a_folder_of_another_format_is_refused_in_one_line(line: str, tmp_path: Path) -> None:
+def test_another_folder_format_is_an_error(line: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(f"{line}agent = 'q-learning'\nenv = 'FourRooms'\n")
-    told = (
+    message = (
         r"was written by another version of Gridcade \(run folder format .*reads 2\): train again$"
     )
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         Run(tmp_path)
 
 
@@ -311,7 +311,7 @@ def test_a_folder_of_another_format_is_refused_in_one_line(line: str, tmp_path: 
 ENTRIES = [{"steps": 10 * k, "return_mean": k / 3, "note": 'a "b" \u2028'} for k in range(1, 5)]
 
 
-def test_metrics_are_cut_back_wherever_the_last_line_was_torn(run: Run) -> None:
+def test_metrics_are_cut_back_wherever_the_last_line_was_truncated(run: Run) -> None:
     for entry in ENTRIES:
         run.add_metrics(entry)
     file = run.path / "metrics.jsonl"
@@ -319,16 +319,16 @@ def test_metrics_are_cut_back_wherever_the_last_line_was_torn(run: Run) -> None:
     ends = [0, *(i + 1 for i, byte in enumerate(whole) if byte == ord("\n"))]
     for size in range(len(whole) + 1):
         file.write_bytes(whole[:size])
-        lines = sum(end - 1 <= size for end in ends[1:])  # the line break may be what is missing
+        lines = sum(end - 1 <= size for end in ends[1:])  # only the line break may be missing
         assert run.metrics() == ENTRIES[:lines]
         run.cut_metrics(30)
-        kept = ENTRIES[: min(lines, 3)]
-        assert file.read_bytes() == whole[: ends[len(kept)]]
+        remaining = ENTRIES[: min(lines, 3)]
+        assert file.read_bytes() == whole[: ends[len(remaining)]]
         run.add_metrics({"steps": 50})
-        assert run.metrics() == [*kept, {"steps": 50}]
+        assert run.metrics() == [*remaining, {"steps": 50}]
 
 
-def test_a_line_is_one_json_object_with_all_digits(run: Run) -> None:
+def test_each_line_is_a_json_object_with_full_precision(run: Run) -> None:
     run.add_metrics({"steps": 1, "x": 0.1 + 0.2, "y": 1e-300, "z": None})
     lines = (run.path / "metrics.jsonl").read_text().split("\n")
     assert json.loads(lines[0]) == {"steps": 1, "x": 0.1 + 0.2, "y": 1e-300, "z": None}
@@ -349,7 +349,7 @@ def test_a_checkpoint_is_read_as_it_was_written(run: Run) -> None:
     assert holds(run, 7)
 
 
-def test_a_checkpoint_of_the_same_step_takes_the_place_of_the_old_one(run: Run) -> None:
+def test_a_checkpoint_of_the_same_step_replaces_the_old_one(run: Run) -> None:
     save(run, 7, number=1)
     save(run, 7, number=2)
     assert run.checkpoints() == [7]
@@ -359,13 +359,13 @@ def test_a_checkpoint_of_the_same_step_takes_the_place_of_the_old_one(run: Run) 
 
 @contextmanager
 def failing(monkeypatch: pytest.MonkeyPatch, operation: int) -> Iterator[list[str]]:
-    """Let the n-th writing or moving of files fail, after half of what it writes is written."""
-    done: list[str] = []
+    """Make the n-th write or move of a file fail; a failing write leaves half a file."""
+    operations: list[str] = []
 
     def counted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            done.append(name)
-            if len(done) == operation:
+            operations.append(name)
+            if len(operations) == operation:
                 if name != "rename":
                     (arguments[1] if name == "save_file" else arguments[0]).write_bytes(b"half")
                 raise OSError(28, "No space left on device")
@@ -377,33 +377,33 @@ def failing(monkeypatch: pytest.MonkeyPatch, operation: int) -> Iterator[list[st
         patch.setattr(run_module, "save_file", counted("save_file", save_file))
         patch.setattr(Path, "write_text", counted("write_text", Path.write_text))
         patch.setattr(Path, "rename", counted("rename", Path.rename))
-        yield done
+        yield operations
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("operation", range(1, 8))
-def test_a_checkpoint_that_fails_halfway_leaves_whole_ones(
-    run: Run, monkeypatch: pytest.MonkeyPatch, operation: int, again: bool
+def test_a_failed_save_leaves_complete_checkpoints(
+    run: Run, monkeypatch: pytest.MonkeyPatch, operation: int, overwrite: bool
 ) -> None:
-    """Whatever fails: what is there is whole, and there is always one to go on from."""
-    for steps in (10, 20, 30, 40):  # 10 goes
+    """Whichever operation fails, all checkpoints are complete and at least one can be resumed."""
+    for steps in (10, 20, 30, 40):  # 10 is deleted
         save(run, steps)
-    steps = 40 if again else 50
-    with failing(monkeypatch, operation) as done:
+    steps = 40 if overwrite else 50
+    with failing(monkeypatch, operation) as operations:
         try:
             save(run, steps, number=steps)
             failed = False
         except InputError:
             failed = True
-    assert failed == (operation <= 5)  # three files, the move, and the old one's moving away
-    assert len(done) == (operation if failed else 5)
-    found = run.checkpoints()
-    assert {20, 30} <= set(found) if again else {30, 40} <= set(found)
-    assert all(holds(run, n) for n in found)
-    assert names(run.path / "checkpoints") == {str(n) for n in found}
+    assert failed == (operation <= 5)  # three files, the move, and moving the old one away
+    assert len(operations) == (operation if failed else 5)
+    remaining = run.checkpoints()
+    assert {20, 30} <= set(remaining) if overwrite else {30, 40} <= set(remaining)
+    assert all(holds(run, n) for n in remaining)
+    assert names(run.path / "checkpoints") == {str(n) for n in remaining}
 
 
-def test_what_killed_sessions_left_is_ignored_and_cleared(run: Run) -> None:
+def test_leftovers_of_killed_sessions_are_ignored_and_deleted(run: Run) -> None:
     save(run, 10)
     half = run.path / "checkpoints" / ".new-abc" / "new"
     half.mkdir(parents=True)
@@ -418,8 +418,8 @@ def test_what_killed_sessions_left_is_ignored_and_cleared(run: Run) -> None:
     assert holds(run, 10)
 
 
-def scored(run: Run, scores: list[dict[str, Any]]) -> list[int]:
-    """Save a checkpoint for each score, in the order of training; those that are left."""
+def save_scored(run: Run, scores: list[dict[str, Any]]) -> list[int]:
+    """Save a checkpoint for each score, in order; return the checkpoints that remain."""
     for k, score in enumerate(scores, 1):
         run.add_metrics({"steps": k, **score})
         save(run, k)
@@ -428,28 +428,28 @@ def scored(run: Run, scores: list[dict[str, Any]]) -> list[int]:
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=9), st.booleans())
-def test_the_last_ones_and_the_best_are_kept(returns: list[int], continuing: bool) -> None:
+def test_the_last_checkpoints_and_the_best_remain(returns: list[int], continuing: bool) -> None:
     key = "average_reward_mean" if continuing else "return_mean"
     other = {} if continuing else {"average_reward_mean": 0.5}
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", CONFIG, None)
-        kept = scored(run, [{key: score} | other for score in returns])
+        remaining = save_scored(run, [{key: score} | other for score in returns])
         best = returns.index(max(returns)) + 1
         last = range(1, len(returns) + 1)[-KEPT_CHECKPOINTS:]
         assert run.best() == best
-        assert kept == sorted({best, *last})
-        assert all(holds(run, n) for n in kept)
+        assert remaining == sorted({best, *last})
+        assert all(holds(run, n) for n in remaining)
 
 
-def test_a_policy_that_never_ends_is_not_the_best_by_its_gain(run: Run) -> None:
-    """Where ends are a cost away, such a policy's return is minus infinity: told as none."""
+def test_a_policy_that_never_ends_an_episode_is_not_the_best_by_average_reward(run: Run) -> None:
+    """With a cost per step, the return of such a policy is minus infinity, reported as None."""
     endless = {"average_reward_mean": -1.0}
     ending = [{"average_reward_mean": -1.5, "return_mean": -r} for r in (20.0, 13.0, 15.0)]
-    assert scored(run, [endless, *ending, endless, endless]) == [3, 4, 5, 6]
+    assert save_scored(run, [endless, *ending, endless, endless]) == [3, 4, 5, 6]
     assert run.best() == 3
 
 
-def test_before_any_metrics_no_checkpoint_is_the_best(run: Run) -> None:
+def test_without_metrics_no_checkpoint_is_the_best(run: Run) -> None:
     assert run.best() is None
     for steps in range(5):
         save(run, steps)
@@ -464,10 +464,10 @@ def test_checkpoints_are_ordered_by_number(run: Run) -> None:
     assert run.last_checkpoint() == 100
 
 
-# ---- files that are not what they should be
+# ---- damaged files
 
 
-def test_a_truncated_file_is_told_at_whatever_length(run: Run) -> None:
+def test_a_file_truncated_at_any_length_is_an_error(run: Run) -> None:
     save(run, 5)
     for name in ("agent.safetensors", "loop.safetensors", "loop.json"):
         file = run.path / "checkpoints" / "5" / name
@@ -482,13 +482,13 @@ def test_a_truncated_file_is_told_at_whatever_length(run: Run) -> None:
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_corrupt_file_is_read_or_told_and_never_worse(data: st.DataObject) -> None:
+def test_a_corrupt_file_is_read_or_is_an_input_error(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "x.safetensors"
         save_file({"q": np.eye(2), "n": np.arange(3)}, file)
         content = bytearray(file.read_bytes())
-        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
-            content[place] = data.draw(st.integers(0, 255))
+        for index in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+            content[index] = data.draw(st.integers(0, 255))
         file.write_bytes(content)
         with suppress(InputError):
             load_tensors(file)
@@ -498,7 +498,7 @@ HEADER = b'{"q":{"dtype":"%s","shape":[2],"data_offsets":[0,%d]}}'
 
 
 def foreign(dtype: bytes, size: int) -> bytes:
-    """A safetensors file of a type that numpy may not know."""
+    """Return a safetensors file with a type that NumPy may not know."""
     header = HEADER % (dtype, size)
     return len(header).to_bytes(8, "little") + header + bytes(size)
 
@@ -512,17 +512,17 @@ def foreign(dtype: bytes, size: int) -> bytes:
         pytest.param(b"\xff" * 100, id="a header of 2**64 bytes"),
         pytest.param(foreign(b"BF16", 4), id="bfloat16"),
         pytest.param(foreign(b"F8_E4M3", 2), id="float8"),
-        pytest.param(foreign(b"WHAT", 4), id="no type"),
+        pytest.param(foreign(b"WHAT", 4), id="unknown type"),
     ],
 )
-def test_a_foreign_file_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_format_is_an_error(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "agent.safetensors"
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"agent\.safetensors' is not a readable checkpoint: \w"):
         load_tensors(file)
 
 
-def test_a_missing_file_or_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no file .*none\.safetensors"):
         load_tensors(tmp_path / "none.safetensors")
     with pytest.raises(InputError, match="is not a readable checkpoint"):
@@ -540,7 +540,7 @@ with Run(sys.argv[1]).locked():
 """
 
 
-def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Run) -> None:
+def test_only_one_process_at_a_time_can_lock_a_folder(run: Run) -> None:
     command = [sys.executable, "-c", HOLD, str(run.path)]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:
@@ -548,7 +548,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Run) -> None:
         assert process.stdout.readline() == "locked\n"
         with pytest.raises(InputError, match="another process is training in"), run.locked():
             pass
-        process.kill()  # a lock dies with its owner
+        process.kill()  # the lock is released when its process ends
         process.wait()
         with run.locked():
             pass
@@ -558,16 +558,16 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Run) -> None:
         assert second.returncode == 1
 
 
-def test_sessions_are_noted_one_after_the_other(run: Run) -> None:
+def test_sessions_are_recorded_in_order(run: Run) -> None:
     for number in range(3):
         run.add_provenance({"number": number})
-    noted = json.loads((run.path / "provenance.json").read_text())
-    assert noted == {"sessions": [{"number": n} for n in range(3)]}
+    provenance = json.loads((run.path / "provenance.json").read_text())
+    assert provenance == {"sessions": [{"number": n} for n in range(3)]}
     assert "provenance.json" in names(run.path)
     assert not [name for name in names(run.path) if name.endswith(".tmp")]
 
 
-def test_a_file_is_written_whole_or_not_at_all(
+def test_a_file_is_written_completely_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "x.json"
@@ -577,31 +577,37 @@ def test_a_file_is_written_whole_or_not_at_all(
     assert file.read_text() == "old"
 
 
-def test_of_equal_returns_the_better_gain_is_best(tmp_path: Path) -> None:
-    """Rounding noise in the return does not decide."""
+def test_the_average_reward_breaks_ties_between_equal_returns(tmp_path: Path) -> None:
+    """Returns that differ only by rounding count as equal."""
     run = Run.create(tmp_path / "run", CONFIG, None)
-    for steps, mean, gain in ((1, 1.0 - 1e-12, 0.04), (2, 1.0 + 1e-15, 0.03), (3, 0.9, 0.05)):
-        run.add_metrics({"steps": steps, "return_mean": mean, "average_reward_mean": gain})
+    for steps, mean, average_reward in (
+        (1, 1.0 - 1e-12, 0.04),
+        (2, 1.0 + 1e-15, 0.03),
+        (3, 0.9, 0.05),
+    ):
+        run.add_metrics(
+            {"steps": steps, "return_mean": mean, "average_reward_mean": average_reward}
+        )
     assert run.best() == 1
 
 
-@pytest.mark.parametrize("spoilt", [b"[1, 2]\n", b"\xff\xfe\n", b'{"steps": "x"}\n', b"3\n"])
-def test_metrics_that_make_no_sense_are_left_out(tmp_path: Path, spoilt: bytes) -> None:
+@pytest.mark.parametrize("line", [b"[1, 2]\n", b"\xff\xfe\n", b'{"steps": "x"}\n', b"3\n"])
+def test_invalid_lines_of_metrics_are_ignored(tmp_path: Path, line: bytes) -> None:
     run = Run.create(tmp_path / "run", CONFIG, None)
     run.add_metrics({"steps": 1})
     with (run.path / "metrics.jsonl").open("ab") as file:
-        file.write(spoilt)
+        file.write(line)
     assert run.metrics() == [{"steps": 1}]
 
 
-def test_spoilt_provenance_is_told(tmp_path: Path) -> None:
+def test_damaged_provenance_is_an_error(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", CONFIG, None)
     (run.path / "provenance.json").write_text("no")
     with pytest.raises(InputError, match=r"cannot read .*provenance\.json"):
         run.add_provenance({})
 
 
-def test_storage_is_reserved_and_told_of_when_it_cannot_be(
+def test_storage_is_reserved_or_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.create(tmp_path / "run", CONFIG, None)
@@ -623,10 +629,10 @@ def test_storage_is_reserved_and_told_of_when_it_cannot_be(
     assert not [*(run.path / "replay").glob("more.*")]
 
 
-def test_space_is_reserved_where_the_system_has_no_call_for_it(
+def test_space_is_reserved_without_posix_fallocate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on macOS: every block of the file is there, none is left to be found missing later."""
+    """As on macOS: every block of the file is allocated, so that no later write can fail."""
     monkeypatch.delattr("os.posix_fallocate", raising=False)
     monkeypatch.setattr(run_module, "BLOCK", 5000)
     run = Run.create(tmp_path / "run", CONFIG, None)

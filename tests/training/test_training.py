@@ -1,4 +1,4 @@
-"""Training: epochs and budgets, and a stopped run that goes on as if it had never stopped."""
+"""Training: epochs, budgets, metrics, configurations, and stopped runs that resume exactly."""
 
 import json
 import os
@@ -51,7 +51,7 @@ OPEN = "step reward: -1\ntime limit: none\nmap:\nS...\n....\n...G\n"
 
 
 def tensors(run: Run) -> dict[str, Any]:
-    """The last checkpoint, to the bit, but for the wall clock."""
+    """Return the exact contents of the last checkpoint, without the wall-clock times."""
     agent, loop, state = run.load_checkpoint(run.last_checkpoint())
     bits = {
         f"{part}.{key}": (value.dtype, value.shape, value.tobytes())
@@ -62,48 +62,51 @@ def tensors(run: Run) -> dict[str, Any]:
 
 
 def metrics(run: Run) -> list[dict[str, Any]]:
-    """The metrics, but for the wall clock."""
+    """Return the metrics without the wall-clock times."""
     return [{k: v for k, v in m.items() if k not in WALL_CLOCK} for m in run.metrics()]
 
 
 def outcome(run: Run) -> dict[str, Any]:
-    """All that two equal runs have in common."""
+    """Return everything that must be equal in two equal runs."""
     state = run.load_checkpoint(run.last_checkpoint())[2]
     rest = {k: v for k, v in state.items() if k not in WALL_CLOCK}
     return tensors(run) | rest | {"metrics": metrics(run), "checkpoints": run.checkpoints()}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder but the lock, which holds nothing, and TensorBoard's."""
+    """Return the bytes of every file in a folder, except the lock and TensorBoard's files."""
     files = (f for f in folder.rglob("*") if f.is_file() and f.name != ".lock")
-    files = (f for f in files if f.parent.name != "tensorboard")  # named by the clock
+    files = (f for f in files if f.parent.name != "tensorboard")  # their names contain the time
     return {str(f.relative_to(folder)): f.read_bytes() for f in files}
 
 
-def after(asked: int) -> Callable[[], bool]:
-    """A `stop` that says so when asked for the n-th time."""
-    times = count(1)
-    return lambda: next(times) >= asked
+def stop_at(call: int) -> Callable[[], bool]:
+    """Return a `stop` callback that returns True from its n-th call on."""
+    calls = count(1)
+    return lambda: next(calls) >= call
 
 
 # ---- stopped and resumed
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "compiled": ("FourRooms", {"steps": 500_000, "epoch": 250_000}),
-    "compiled, toy_text": ("FrozenLake-v1", {"steps": 330_000, "epoch": 150_000}),
+    "compiled, Gymnasium's toy text": ("FrozenLake-v1", {"steps": 330_000, "epoch": 150_000}),
     "compiled, average reward": (
         "NearAndFar",
         {"steps": 400_000, "epoch": 170_000, "preset": "average-reward"},
     ),
-    "4 lakes": ("FrozenLake-v1", {"steps": 1000, "epoch": 600, "envs": 4}),
-    "3 lakes": ("FrozenLake-v1", {"steps": 1000, "epoch": 500, "envs": 3}),
-    "2 cliffs": ("CliffWalk", {"steps": 1000, "epoch": 500, "envs": 2}),
-    "2 cliffs without a time limit": ("CliffWalking-v1", {"steps": 800, "epoch": 500, "envs": 2}),
-    "2 rivers, average reward": (
+    "FrozenLake, 4 environments": ("FrozenLake-v1", {"steps": 1000, "epoch": 600, "envs": 4}),
+    "FrozenLake, 3 environments": ("FrozenLake-v1", {"steps": 1000, "epoch": 500, "envs": 3}),
+    "CliffWalk, 2 environments": ("CliffWalk", {"steps": 1000, "epoch": 500, "envs": 2}),
+    "CliffWalking, 2 environments, no time limit": (
+        "CliffWalking-v1",
+        {"steps": 800, "epoch": 500, "envs": 2},
+    ),
+    "RiverSwim, 2 environments, average reward": (
         "RiverSwim",
         {"steps": 1000, "epoch": 700, "envs": 2, "preset": "average-reward"},
     ),
-    "2 lakes, average reward": (
+    "FrozenLake, 2 environments, average reward": (
         "FrozenLake-v1",
         {"steps": 800, "epoch": 500, "envs": 2, "preset": "average-reward"},
     ),
@@ -111,17 +114,17 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(name: str, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_run(name: str, tmp_path: Path) -> None:
     env, options = RUNS[name]
-    asked = count()
+    calls = count()
     whole = train(
-        "q-learning", env, out=tmp_path / "whole", stop=lambda: next(asked) < 0, seed=2, **options
+        "q-learning", env, out=tmp_path / "whole", stop=lambda: next(calls) < 0, seed=2, **options
     )
-    moments = next(asked)
-    assert moments >= 4
-    for moment in range(1, moments + 1):
-        out = tmp_path / str(moment)
-        stopped = train("q-learning", env, out=out, stop=after(moment), seed=2, **options)
+    num_calls = next(calls)
+    assert num_calls >= 4
+    for call in range(1, num_calls + 1):
+        out = tmp_path / str(call)
+        stopped = train("q-learning", env, out=out, stop=stop_at(call), seed=2, **options)
         assert stopped.last_checkpoint() < options["steps"]
         resumed = resume(out)
         assert tensors(resumed) == tensors(whole)
@@ -129,22 +132,24 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(name: str, tmp_path
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_stopped_at_every_look_at_the_clock_ends_the_same(name: str, tmp_path: Path) -> None:
+def test_a_run_stopped_at_every_opportunity_equals_an_uninterrupted_run(
+    name: str, tmp_path: Path
+) -> None:
     env, options = RUNS[name]
     whole = train("q-learning", env, out=tmp_path / "whole", **options)
-    run = train("q-learning", env, out=tmp_path / "run", stop=after(1), **options)
+    run = train("q-learning", env, out=tmp_path / "run", stop=stop_at(1), **options)
     sessions = 1
     while run.last_checkpoint() < options["steps"]:
-        run, sessions = resume(run.path, stop=after(1)), sessions + 1
+        run, sessions = resume(run.path, stop=stop_at(1)), sessions + 1
     assert sessions >= 4
     assert tensors(run) == tensors(whole)
     assert metrics(run) == metrics(whole)
-    noted = json.loads((run.path / "provenance.json").read_text())["sessions"]
-    assert len(noted) == sessions
+    recorded = json.loads((run.path / "provenance.json").read_text())["sessions"]
+    assert len(recorded) == sessions
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_made_longer_is_a_longer_run(name: str, tmp_path: Path) -> None:
+def test_an_extended_run_equals_a_longer_run(name: str, tmp_path: Path) -> None:
     env, options = RUNS[name]
     steps = options["steps"] + options["epoch"] // 2 + 7
     whole = train("q-learning", env, out=tmp_path / "whole", **options | {"steps": steps})
@@ -157,8 +162,8 @@ def test_a_run_made_longer_is_a_longer_run(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
-def test_a_deep_run_made_longer_is_a_longer_run(agent: str, tmp_path: Path) -> None:
-    """PQN in the paper's order; with overlap its last rollout is learned earlier, as it is said."""
+def test_an_extended_deep_run_equals_a_longer_run(agent: str, tmp_path: Path) -> None:
+    """PQN runs without overlap, because overlap changes when the last rollout is learned from."""
     options: dict[str, Any] = {"epoch": 250, "envs": 2, "evaluation_episodes": 1}
     options["hyperparameters"] = (
         {"learn_start": 100, "held_out": 3, "replay_capacity": 1500}
@@ -170,25 +175,25 @@ def test_a_deep_run_made_longer_is_a_longer_run(agent: str, tmp_path: Path) -> N
     assert tensors(resume(tmp_path / "run", steps=700)) == tensors(whole)
 
 
-def test_a_pqn_run_resumed_at_its_last_step_learns_its_last_rollout(tmp_path: Path) -> None:
+def test_a_pqn_run_resumed_at_its_last_step_learns_from_its_last_rollout(tmp_path: Path) -> None:
     options: dict[str, Any] = {"envs": 4, "epoch": 10_000, "evaluation_episodes": 1}
     options["hyperparameters"] = {"rollout": 50, "epochs": 2, "minibatches": 2}
     out = tmp_path / "run"
-    run = train("pqn", "CartPole", steps=1000, out=out, stop=after(1), **options)
-    assert run.last_checkpoint() == 200  # one rollout, and a tick of the loop
+    run = train("pqn", "CartPole", steps=1000, out=out, stop=stop_at(1), **options)
+    assert run.last_checkpoint() == 200  # one rollout, which is also one tick of the loop
     assert not run.load_agent(200)["counters"][1]
     (updates,) = resume(out, steps=200).load_agent(200)["counters"][1:2]
     assert updates == 2 * 2  # epochs x minibatches
 
 
-def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     run = train("q-learning", "FrozenLake-v1", steps=1000, epoch=500, out=tmp_path / "run")
     before = outcome(run)
     assert outcome(resume(run.path)) == before
     assert outcome(resume(run.path, steps=1000)) == before
 
 
-def test_another_seed_is_another_run(tmp_path: Path) -> None:
+def test_different_seeds_give_different_runs(tmp_path: Path) -> None:
     for env, envs in (("FourRooms", 1), ("FrozenLake-v1", 2)):
         runs = [
             train("q-learning", env, steps=2000, envs=envs, seed=s, out=tmp_path / f"{env}{s}")
@@ -207,12 +212,12 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
         (2, 10_000, [700, 1400, 2100, 2500]),
         (2, 2, [700, 1400, 2100, 2500]),  # stopped at 400
         (2, 5, [700, 1400, 2100, 2500]),  # stopped at 900
-        (2, 4, [700, 1400, 2100, 2500]),  # stopped just at 700
-        (3, 10_000, [702, 1401, 2100, 2502]),  # a step of 3 steps may lead just past
+        (2, 4, [700, 1400, 2100, 2500]),  # stopped exactly at 700
+        (3, 10_000, [702, 1401, 2100, 2502]),  # 3 environments may step past the multiple
         (3, 3, [702, 1401, 2100, 2502]),
     ],
 )
-def test_epochs_end_at_multiples_of_their_length(
+def test_epochs_end_at_multiples_of_the_epoch_length(
     envs: int, stop: int, epochs: list[int], tmp_path: Path
 ) -> None:
     ends: list[int] = []
@@ -226,27 +231,27 @@ def test_epochs_end_at_multiples_of_their_length(
 
     options: dict[str, Any] = {"steps": 2500, "epoch": 700, "envs": envs}
     out = tmp_path / "run"
-    train("q-learning", "FrozenLake-v1", out=out, report=report, stop=after(stop), **options)
+    train("q-learning", "FrozenLake-v1", out=out, report=report, stop=stop_at(stop), **options)
     run = resume(out, report=report)
     assert ends == epochs == [m["steps"] for m in run.metrics()]
-    kept = run.checkpoints()
-    assert kept[-3:] == epochs[-3:]
-    assert set(kept) <= {*epochs[-3:], run.best()}
+    checkpoints = run.checkpoints()
+    assert checkpoints[-3:] == epochs[-3:]
+    assert set(checkpoints) <= {*epochs[-3:], run.best()}
 
 
-def test_progress_is_told_often_and_in_order(tmp_path: Path) -> None:
-    told: list[Progress] = []
+def test_progress_is_reported_often_and_in_order(tmp_path: Path) -> None:
+    reports: list[Progress] = []
     options: dict[str, Any] = {"steps": 1000, "epoch": 500, "envs": 2}
-    train("q-learning", "FrozenLake-v1", out=tmp_path / "run", report=told.append, **options)
-    assert [p.steps for p in told] == [200, 400, 500, 500, 700, 900, 1000, 1000]
-    assert [p.metrics is not None for p in told] == [False, False, False, True] * 2
-    assert all(p.total_steps == 1000 and p.minutes is None for p in told)
-    assert [p.seconds for p in told] == sorted(p.seconds for p in told)
+    train("q-learning", "FrozenLake-v1", out=tmp_path / "run", report=reports.append, **options)
+    assert [p.steps for p in reports] == [200, 400, 500, 500, 700, 900, 1000, 1000]
+    assert [p.metrics is not None for p in reports] == [False, False, False, True] * 2
+    assert all(p.total_steps == 1000 and p.minutes is None for p in reports)
+    assert [p.seconds for p in reports] == sorted(p.seconds for p in reports)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock by which the loop's every tick takes a second, and writing metrics takes three."""
+    """Replace the clock: each tick of the loop takes 1 second, and writing metrics takes 3."""
     now = [1000.0]
 
     def timed(work: Callable[..., Any], seconds: float) -> Callable[..., Any]:
@@ -262,12 +267,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_minutes_bound_a_run_over_all_its_sessions(tmp_path: Path) -> None:
+def test_minutes_limit_the_total_time_of_all_sessions(tmp_path: Path) -> None:
     options: dict[str, Any] = {"envs": 2, "epoch": 10_000}
     run = train("q-learning", "FrozenLake-v1", minutes=0.1, out=tmp_path / "run", **options)
     assert run.last_checkpoint() == 6 * StepLoop.tick
     assert resume(run.path).last_checkpoint() == 6 * StepLoop.tick
-    longer = resume(run.path, minutes=0.25, stop=after(4))
+    longer = resume(run.path, minutes=0.25, stop=stop_at(4))
     assert longer.last_checkpoint() == 10 * StepLoop.tick
     assert longer.config.minutes == 0.25
     assert resume(run.path).last_checkpoint() == 15 * StepLoop.tick
@@ -277,21 +282,21 @@ def test_minutes_bound_a_run_over_all_its_sessions(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_evaluations_and_checkpoints_use_up_minutes_too(tmp_path: Path) -> None:
-    """Or else a quick learner's ten minutes might take hours."""
+def test_evaluations_and_checkpoints_count_towards_minutes(tmp_path: Path) -> None:
+    """Otherwise a fast agent with frequent evaluations could exceed its limit by hours."""
     options: dict[str, Any] = {"envs": 2, "minutes": 1.0, "epoch": StepLoop.tick}
     run = train("q-learning", "FrozenLake-v1", out=tmp_path / "run", **options)
     assert run.last_checkpoint() == 15 * StepLoop.tick
 
 
 @pytest.mark.usefixtures("clock")
-def test_the_pace_of_an_epoch_counts_its_own_seconds(tmp_path: Path) -> None:
+def test_steps_per_second_uses_only_the_seconds_of_its_epoch(tmp_path: Path) -> None:
     options: dict[str, Any] = {"envs": 2, "steps": 2000, "epoch": 1000}
-    for stop in (100, 3, 6):  # in one session, and in two
+    for stop in (100, 3, 6):  # one session, then two
         out = tmp_path / str(stop)
-        train("q-learning", "FrozenLake-v1", out=out, stop=after(stop), **options)
-        paces = [(m["seconds"], m["steps_per_second"]) for m in resume(out).metrics()]
-        assert paces == [(5.0, 200), (13.0, 200)]
+        train("q-learning", "FrozenLake-v1", out=out, stop=stop_at(stop), **options)
+        speeds = [(m["seconds"], m["steps_per_second"]) for m in resume(out).metrics()]
+        assert speeds == [(5.0, 200), (13.0, 200)]
 
 
 # ---- metrics
@@ -307,7 +312,7 @@ def test_the_pace_of_an_epoch_counts_its_own_seconds(tmp_path: Path) -> None:
         ("CliffWalking-v1", 1, "watkins"),
     ],
 )
-def test_metrics_are_the_exact_worth_of_the_checkpoints_greedy_policy(
+def test_metrics_are_the_exact_value_of_the_greedy_policy(
     env: str, envs: int, preset: str, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"steps": 3000, "epoch": 1000, "envs": envs, "preset": preset}
@@ -320,19 +325,19 @@ def test_metrics_are_the_exact_worth_of_the_checkpoints_greedy_policy(
         q = run.load_checkpoint(steps)[0]["q"]
         best = q == q.max(axis=1, keepdims=True)
         table = best / best.sum(axis=1, keepdims=True)  # ties shared evenly
-        worth = solver.policy_value(model, table, time_limit=time_limit(single))
+        exact = solver.policy_value(model, table, time_limit=time_limit(single))
         entry = entries[steps]
         assert entry["exact"] is True
         for name, value in (
-            ("average_reward", worth.average_reward),
-            ("return", worth.expected_return),
+            ("average_reward", exact.average_reward),
+            ("return", exact.expected_return),
         ):
-            told = {entry.get(f"{name}_{part}") for part in ("mean", "low", "high")}
-            assert told == {value if value is not None and np.isfinite(value) else None}
+            reported = {entry.get(f"{name}_{part}") for part in ("mean", "low", "high")}
+            assert reported == {value if value is not None and np.isfinite(value) else None}
 
 
 class Scripted(Agent):
-    """Takes its actions from a list, and learns nothing."""
+    """An agent that takes its actions from a list and does not learn."""
 
     def __init__(self, actions: NDArray[Any]):
         self.actions, self.steps = iter(actions), 0
@@ -356,20 +361,20 @@ class Scripted(Agent):
         pass
 
 
-def test_sums_count_each_episode_once_in_the_epoch_where_it_ends() -> None:
+def test_totals_count_each_episode_once_in_the_epoch_where_it_ends() -> None:
     actions = np.random.default_rng(0).integers(4, size=(400, 3))
     name = "FrozenLake-v1?max_episode_steps=9"
     with closing(make_vector(name, 3)) as envs, closing(make_vector(name, 3)) as others:
         loop = StepLoop(Scripted(actions), envs, seed=4)
-        sums = [loop.advance(until) for until in (200, 500, 1200)]
+        totals = [loop.advance(until) for until in (200, 500, 1200)]
 
         agent = Scripted(actions)
-        taken = Experience(others, seed=4).steps(agent)
+        steps = Experience(others, seed=4).steps(agent)
         running: list[list[float]] = [[], [], []]
-        for got, until in zip(sums, (200, 500, 1200), strict=True):
+        for actual, until in zip(totals, (200, 500, 1200), strict=True):
             expected = dict.fromkeys(TOTALS, 0.0)
             while agent.steps < until:
-                step = next(taken)
+                step = next(steps)
                 for env, rewards in enumerate(running):
                     rewards.append(float(step.rewards[env]))
                     expected["reward"] += rewards[-1]
@@ -381,12 +386,14 @@ def test_sums_count_each_episode_once_in_the_epoch_where_it_ends() -> None:
                     expected["length"] += len(rewards)
                     expected["truncated"] += not step.terminated[env]
                     rewards.clear()
-            assert got == expected
+            assert actual == expected
             assert expected["truncated"] < expected["episodes"]
 
 
 @pytest.mark.parametrize(("env", "envs"), [("RussellNorvig4x3", 1), ("FrozenLake-v1", 2)])
-def test_epochs_share_out_what_one_long_epoch_counts(env: str, envs: int, tmp_path: Path) -> None:
+def test_metrics_of_short_epochs_add_up_to_those_of_one_long_epoch(
+    env: str, envs: int, tmp_path: Path
+) -> None:
     options: dict[str, Any] = {"steps": 4000, "envs": envs}
     (long,) = train("q-learning", env, epoch=4000, out=tmp_path / "long", **options).metrics()
     short = train("q-learning", env, epoch=500, out=tmp_path / "short", **options).metrics()
@@ -401,7 +408,7 @@ def test_epochs_share_out_what_one_long_epoch_counts(env: str, envs: int, tmp_pa
 
 
 class Corridor(gym.Env[Any, Any]):
-    """Six places, two moves, some of which fail; nobody is told the model."""
+    """A corridor of six states with two actions that fail at random; its model is unknown."""
 
     observation_space = gym.spaces.Discrete(6)
     action_space = gym.spaces.Discrete(2)
@@ -429,7 +436,7 @@ def corridor() -> Iterator[str]:
     del gym.registry["tests/Corridor-v0"]
 
 
-def test_where_no_model_is_known_a_few_episodes_are_played_and_disturb_nothing(
+def test_without_a_model_evaluation_plays_episodes_and_does_not_affect_training(
     corridor: str, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"steps": 2000, "epoch": 500, "envs": 2, "seed": 3}
@@ -445,8 +452,8 @@ def test_where_no_model_is_known_a_few_episodes_are_played_and_disturb_nothing(
     }
     assert tensors(runs[2]) == tensors(runs[20])
     for few, many in zip(metrics(runs[2]), metrics(runs[20]), strict=True):
-        learnt = {k for k in few if k.startswith("training") or k in ("steps", "epsilon")}
-        assert {k: few[k] for k in learnt} == {k: many[k] for k in learnt}
+        training = {k for k in few if k.startswith("training") or k in ("steps", "epsilon")}
+        assert {k: few[k] for k in training} == {k: many[k] for k in training}
         assert few["exact"] is many["exact"] is False
         assert few["return_mean"] != many["return_mean"]
     for episodes, run in runs.items():
@@ -455,27 +462,30 @@ def test_where_no_model_is_known_a_few_episodes_are_played_and_disturb_nothing(
             policy, corridor, episodes=episodes, seed=3, purpose="validation"
         )
         assert measured.expected_return is not None
-        fresh = api.evaluate(run, episodes=episodes, seed=3)  # other episodes than those that chose
+        # The evaluation does not use the episodes that selected the checkpoint.
+        fresh = api.evaluate(run, episodes=episodes, seed=3)
         assert fresh.expected_return is not None
         assert fresh.expected_return.mean != measured.expected_return.mean
         assert run.metrics()[-1]["truncated"] == measured.truncated
-        told = [run.metrics()[-1][f"return_{part}"] for part in ("mean", "low", "high")]
+        reported = [run.metrics()[-1][f"return_{part}"] for part in ("mean", "low", "high")]
         estimate = measured.expected_return
-        assert told == [estimate.mean, estimate.low, estimate.high]
+        assert reported == [estimate.mean, estimate.low, estimate.high]
         assert run.metrics()[-1]["average_reward_mean"] == measured.average_reward.mean
 
 
-def test_a_run_without_a_model_goes_on_after_a_stop_too(corridor: str, tmp_path: Path) -> None:
+def test_a_resumed_run_without_a_model_equals_an_uninterrupted_run(
+    corridor: str, tmp_path: Path
+) -> None:
     options: dict[str, Any] = {"steps": 1100, "epoch": 700, "evaluation_episodes": 3}
     whole = train("q-learning", corridor, out=tmp_path / "whole", **options)
-    for moment in (1, 2, 5, 6):
-        out = tmp_path / str(moment)
-        train("q-learning", corridor, out=out, stop=after(moment), **options)
+    for call in (1, 2, 5, 6):
+        out = tmp_path / str(call)
+        train("q-learning", corridor, out=out, stop=stop_at(call), **options)
         assert outcome(resume(out))["metrics"] == metrics(whole)
         assert tensors(Run(out)) == tensors(whole)
 
 
-# ---- what a run is asked to do
+# ---- configurations
 
 
 def resolved(
@@ -489,34 +499,34 @@ def resolved(
     return resolve_config(recipe, "FourRooms", options, hyperparameters)
 
 
-def test_layers_lie_over_one_another(tmp_path: Path) -> None:
+def test_options_override_the_config_file_which_overrides_the_preset(tmp_path: Path) -> None:
     preset = tomllib.loads(Q_LEARNING.preset("converging").read_text())
-    below = from_dict(preset["hyperparameters"], QLearningConfig, "preset")
+    base = from_dict(preset["hyperparameters"], QLearningConfig, "preset")
     file = tmp_path / "mine.toml"
     file.write_text(
         "seed = 4\nenvs = 2\nepoch = 300\n"
         "[hyperparameters]\ndiscount = 0.5\ninitial_value = 2.0\nepsilon = { initial = 0.3 }\n"
     )
-    given = {"discount": 0.25, "step_size": {"power": 0.5}}
-    made = resolved("converging", file, given, seed=None, envs=5)
-    assert (made.seed, made.envs, made.epoch) == (4, 5, 300)
-    assert (made.agent, made.env, made.preset) == ("q-learning", "FourRooms", "converging")
-    assert made.steps == preset["steps"]
-    hyperparameters = made.hyperparameters
+    overlay = {"discount": 0.25, "step_size": {"power": 0.5}}
+    config = resolved("converging", file, overlay, seed=None, envs=5)
+    assert (config.seed, config.envs, config.epoch) == (4, 5, 300)
+    assert (config.agent, config.env, config.preset) == ("q-learning", "FourRooms", "converging")
+    assert config.steps == preset["steps"]
+    hyperparameters = config.hyperparameters
     assert isinstance(hyperparameters, QLearningConfig)
-    assert hyperparameters.discount == 0.25  # given > config > preset
-    assert hyperparameters.initial_value == 2.0  # config > the field's own
-    assert hyperparameters.epsilon == replace(below.epsilon, initial=0.3)  # merged
-    assert hyperparameters.step_size == replace(below.step_size, power=0.5)
-    assert hyperparameters.criterion == below.criterion
+    assert hyperparameters.discount == 0.25  # options > config > preset
+    assert hyperparameters.initial_value == 2.0  # config > the field's default
+    assert hyperparameters.epsilon == replace(base.epsilon, initial=0.3)  # merged
+    assert hyperparameters.step_size == replace(base.step_size, power=0.5)
+    assert hyperparameters.criterion == base.criterion
 
 
-def test_a_whole_config_replaces_all_layers() -> None:
+def test_hyperparameters_given_as_a_dataclass_replace_all_others() -> None:
     whole = QLearningConfig(discount=0.125, epsilon=Schedule(0.5))
     assert resolved("converging", hyperparameters=whole).hyperparameters == whole
 
 
-def test_the_topmost_bound_decides_on_the_budget(tmp_path: Path) -> None:
+def test_the_budget_with_the_highest_precedence_applies(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("minutes = 3.0\n")
     steps = tomllib.loads(Q_LEARNING.preset("converging").read_text())["steps"]
@@ -534,7 +544,7 @@ def test_the_topmost_bound_decides_on_the_budget(tmp_path: Path) -> None:
     assert resolved(steps=70, epoch=9).epoch == 9
 
 
-def test_a_runs_config_file_asks_for_the_same_run_again(tmp_path: Path) -> None:
+def test_the_config_file_of_a_run_reproduces_the_run(tmp_path: Path) -> None:
     options: dict[str, Any] = {"steps": 1500, "envs": 2, "hyperparameters": {"discount": 0.7}}
     run = train("q-learning", "FrozenLake-v1", seed=6, out=tmp_path / "one", **options)
     again = train(
@@ -545,7 +555,7 @@ def test_a_runs_config_file_asks_for_the_same_run_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("agent = 'dqn'", r"mine\.toml is for the agent dqn, not for q-learning"),
         ("stesp = 5", r"mine\.toml: unknown field 'stesp'; did you mean steps\?"),
@@ -561,17 +571,17 @@ def test_a_runs_config_file_asks_for_the_same_run_again(tmp_path: Path) -> None:
         ("[hyperparameters]\nepsilon = 0.1", r"mine\.toml, hyperparameters: .*\$\.epsilon"),
     ],
 )
-def test_a_mistake_in_a_config_file_is_told_before_a_folder_is_made(
-    tmp_path: Path, text: str, told: str
+def test_a_mistake_in_a_config_file_is_an_error_before_a_folder_is_created(
+    tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         train("q-learning", "FourRooms", config=tmp_path / "mine.toml", out=tmp_path / "run")
     assert [file.name for file in tmp_path.iterdir()] == ["mine.toml"]
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"agent": "q-lerning"}, "unknown agent 'q-lerning'; did you mean q-learning?"),
         ({"env": "FourRoms"}, "unknown environment 'FourRoms'; did you mean FourRooms?"),
@@ -585,19 +595,19 @@ def test_a_mistake_in_a_config_file_is_told_before_a_folder_is_made(
         ({"hyperparameters": {"discount": 1.5}}, "hyperparameters: discount is 1.5"),
     ],
 )
-def test_what_does_not_fit_is_told_before_a_folder_is_made(
-    options: dict[str, Any], told: str, tmp_path: Path
+def test_an_invalid_option_is_an_error_before_a_folder_is_created(
+    options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    usual: dict[str, Any] = {"agent": "q-learning", "env": "FourRooms", "out": tmp_path / "run"}
-    with pytest.raises(InputError, match=told):
-        train(**usual | options)
+    valid: dict[str, Any] = {"agent": "q-learning", "env": "FourRooms", "out": tmp_path / "run"}
+    with pytest.raises(InputError, match=message):
+        train(**valid | options)
     assert not list(tmp_path.iterdir())
 
 
 # ---- folders
 
 
-def test_a_folder_of_another_config_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_another_config_is_an_error_and_stays_unchanged(tmp_path: Path) -> None:
     options: dict[str, Any] = {"steps": 1000, "out": tmp_path / "run"}
     options |= {"agent": "q-learning", "env": "FrozenLake-v1"}
     train(**options)
@@ -609,9 +619,9 @@ def test_a_folder_of_another_config_is_refused_and_left_alone(tmp_path: Path) ->
         ({"env": "FourRooms"}, r"env: FrozenLake-v1 -> FourRooms\)"),
         ({}, "holds a run with this config already; continue it: gridcade resume .*run"),
     ]
-    for asked, told in others:
-        with pytest.raises(InputError, match=told):
-            train(**options | asked)
+    for change, message in others:
+        with pytest.raises(InputError, match=message):
+            train(**options | change)
         assert contents(tmp_path) == before
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter").write_text("mine")
@@ -621,12 +631,12 @@ def test_a_folder_of_another_config_is_refused_and_left_alone(tmp_path: Path) ->
     assert contents(tmp_path) == before
 
 
-def test_a_folder_under_runs_is_named_after_what_it_holds(
+def test_a_folder_under_runs_is_named_after_environment_agent_and_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-world.txt").write_text(OPEN)
-    named = [
+    paths = [
         train("q-learning", env, steps=10, seed=seed).path
         for env, seed in (
             ("FourRooms", 0),
@@ -637,7 +647,7 @@ def test_a_folder_under_runs_is_named_after_what_it_holds(
             ("my-world.txt", 0),
         )
     ]
-    assert [str(path) for path in named] == [
+    assert [str(path) for path in paths] == [
         "runs/FourRooms-q-learning-s0",
         "runs/FourRooms-q-learning-s0-2",
         "runs/FourRooms-q-learning-s3",
@@ -648,7 +658,7 @@ def test_a_folder_under_runs_is_named_after_what_it_holds(
 
 
 @pytest.mark.parametrize("envs", [1, 2])
-def test_a_run_keeps_the_map_it_was_trained_on(envs: int, tmp_path: Path) -> None:
+def test_a_run_folder_stores_the_map_of_its_environment(envs: int, tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text(OPEN)
     options: dict[str, Any] = {"steps": 1500, "epoch": 500, "envs": envs}
@@ -656,39 +666,39 @@ def test_a_run_keeps_the_map_it_was_trained_on(envs: int, tmp_path: Path) -> Non
     whole = train("q-learning", env, out=tmp_path / "whole", **options)
     expected = outcome(whole)
     value = api.evaluate(whole, episodes=5).expected_return
-    train("q-learning", env, out=tmp_path / "changed", stop=after(1), **options)
-    train("q-learning", env, out=tmp_path / "gone", stop=after(1), **options)
+    train("q-learning", env, out=tmp_path / "changed", stop=stop_at(1), **options)
+    train("q-learning", env, out=tmp_path / "deleted", stop=stop_at(1), **options)
 
     file.write_text("S.G\n")
     assert outcome(resume(tmp_path / "changed")) == expected
     with pytest.raises(InputError, match="the map differs"):
         train("q-learning", env, out=tmp_path / "changed", **options)
     file.unlink()
-    assert outcome(resume(tmp_path / "gone")) == expected
-    assert (tmp_path / "gone" / "world.txt").read_text() == OPEN
+    assert outcome(resume(tmp_path / "deleted")) == expected
+    assert (tmp_path / "deleted" / "world.txt").read_text() == OPEN
     moved = shutil.move(tmp_path / "whole", tmp_path / "moved")
     assert api.evaluate(Path(moved), episodes=5).expected_return == value
 
 
-def spoilt(run: Run, spoil: Callable[[Path], None], told: str) -> None:
-    """Spoil a run's last checkpoint: resuming says so, and changes nothing."""
-    spoil(run.path / "checkpoints" / str(run.last_checkpoint()))
+def assert_damage_is_an_error(run: Run, damage: Callable[[Path], None], message: str) -> None:
+    """Damage a run's last checkpoint; assert that resuming raises an error and changes nothing."""
+    damage(run.path / "checkpoints" / str(run.last_checkpoint()))
     before = contents(run.path)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         resume(run.path, steps=9000)
     assert contents(run.path) == before
 
 
-def rewritten(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
-    def spoil(folder: Path) -> None:
+def rewrite(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
         state = json.loads((folder / file).read_text())
         (folder / file).write_text(json.dumps(change(state)))
 
-    return spoil
+    return damage
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "agent.safetensors").unlink(), "no file .*agent"),
         (lambda folder: (folder / "loop.safetensors").unlink(), "no file .*loop"),
@@ -701,25 +711,27 @@ def rewritten(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]
             lambda folder: shutil.copy(folder / "loop.safetensors", folder / "agent.safetensors"),
             "does not fit this run: it lacks the tensor 'q'",
         ),
-        (rewritten("loop.json", lambda _: []), "does not fit this run"),
-        (rewritten("loop.json", lambda _: {}), "does not fit this run: 'env_state'"),
-        (rewritten("loop.json", lambda s: s | {"env_state": 3}), "does not fit this run"),
-        (rewritten("loop.json", lambda s: s | {"env_state": {}}), "does not fit this run"),
+        (rewrite("loop.json", lambda _: []), "does not fit this run"),
+        (rewrite("loop.json", lambda _: {}), "does not fit this run: 'env_state'"),
+        (rewrite("loop.json", lambda s: s | {"env_state": 3}), "does not fit this run"),
+        (rewrite("loop.json", lambda s: s | {"env_state": {}}), "does not fit this run"),
         (
-            rewritten("loop.json", lambda s: s | {"env_state": {"episodes": [0], "actions": [[]]}}),
+            rewrite("loop.json", lambda s: s | {"env_state": {"episodes": [0], "actions": [[]]}}),
             "does not fit this run",
         ),
     ],
 )
-def test_a_spoilt_checkpoint_is_told_and_left_alone(
-    spoil: Callable[[Path], None], told: str, tmp_path: Path
+def test_a_damaged_checkpoint_is_an_error_and_stays_unchanged(
+    damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     run = train("q-learning", "FrozenLake-v1", steps=500, envs=2, out=tmp_path / "run")
-    spoilt(run, spoil, told)
+    assert_damage_is_an_error(run, damage, message)
 
 
 @pytest.mark.parametrize("envs", [1, 2])
-def test_a_checkpoint_of_another_world_is_told_and_left_alone(envs: int, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_environment_is_an_error_and_stays_unchanged(
+    envs: int, tmp_path: Path
+) -> None:
     run, other = (
         train("q-learning", env, steps=500, envs=envs, out=tmp_path / env)
         for env in ("FrozenLake-v1", "CliffWalk")
@@ -729,24 +741,28 @@ def test_a_checkpoint_of_another_world_is_told_and_left_alone(envs: int, tmp_pat
         shutil.rmtree(folder)
         shutil.copytree(other.path / "checkpoints" / "500", folder)
 
-    told = r"checkpoints/500 does not fit this run: 'q' has shape \(\d+, 4\), not \(16, 4\)"
-    spoilt(run, exchange, told)
+    message = r"checkpoints/500 does not fit this run: 'q' has shape \(\d+, 4\), not \(16, 4\)"
+    assert_damage_is_an_error(run, exchange, message)
 
 
-def test_a_config_that_was_changed_by_hand_does_not_fit_the_checkpoint(tmp_path: Path) -> None:
-    for made, changed in ((1, 2), (2, 1), (2, 3)):
+def test_a_config_that_does_not_fit_the_checkpoint_is_an_error(tmp_path: Path) -> None:
+    for original, changed in ((1, 2), (2, 1), (2, 3)):
         run = train(
-            "q-learning", "FourRooms", steps=500, envs=made, out=tmp_path / f"{made}{changed}"
+            "q-learning",
+            "FourRooms",
+            steps=500,
+            envs=original,
+            out=tmp_path / f"{original}{changed}",
         )
         file = run.path / "config.toml"
-        file.write_text(file.read_text().replace(f"envs = {made}", f"envs = {changed}"))
+        file.write_text(file.read_text().replace(f"envs = {original}", f"envs = {changed}"))
         before = contents(run.path)
         with pytest.raises(InputError, match="does not fit this run"):
             resume(run.path, steps=9000)
         assert contents(run.path) == before
 
 
-def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a run folder"):
         resume(tmp_path / "none")
     run = train("q-learning", "FrozenLake-v1", steps=500, out=tmp_path / "run")
@@ -760,7 +776,7 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
         resume(run.path)
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path) -> None:
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
     options: dict[str, Any] = {"steps": 1000, "epoch": 500}
     whole = train("q-learning", "FrozenLake-v1", out=tmp_path / "whole", **options)
     run = Run.create(tmp_path / "run", whole.config, None)
@@ -783,66 +799,73 @@ def test_a_run_killed_between_metrics_and_checkpoint_counts_the_epoch_once(
     assert not (run.path / "checkpoints" / ".new-x").exists()
 
 
-# ---- what it ran with
+# ---- provenance
 
 
-def test_a_session_notes_what_it_ran_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["/somewhere/bin/gridcade", "train", "q-learning", "my world.txt"]
-    monkeypatch.setattr("sys.argv", words)
+def test_a_session_records_its_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = ["/somewhere/bin/gridcade", "train", "q-learning", "my world.txt"]
+    monkeypatch.setattr("sys.argv", argv)
     run = train("q-learning", "FrozenLake-v1", steps=10, seed=5, out=tmp_path / "run")
-    (noted,) = json.loads((run.path / "provenance.json").read_text())["sessions"]
-    assert noted["gridcade"] == gridcade.__version__
-    assert noted["seed"] == 5
-    assert shlex.split(noted["command"]) == ["gridcade", *words[1:]]
-    assert noted["libraries"]["numpy"] == np.__version__
-    assert noted["libraries"]["gymnasium"] == gym.__version__
-    assert noted["started"].endswith("+00:00")
-    assert all(noted[key] for key in ("python", "platform", "cpu"))
-    assert set(noted) >= {"commit", "dirty"}
-    assert "precision" not in noted  # of a network's passes
+    (session,) = json.loads((run.path / "provenance.json").read_text())["sessions"]
+    assert session["gridcade"] == gridcade.__version__
+    assert session["seed"] == 5
+    assert shlex.split(session["command"]) == ["gridcade", *argv[1:]]
+    assert session["libraries"]["numpy"] == np.__version__
+    assert session["libraries"]["gymnasium"] == gym.__version__
+    assert session["started"].endswith("+00:00")
+    assert all(session[key] for key in ("python", "platform", "cpu"))
+    assert set(session) >= {"commit", "dirty"}
+    assert "precision" not in session  # Q-learning has no network
 
 
 @pytest.mark.parametrize("bfloat16", [True, False])
-@pytest.mark.parametrize("has_units", [True, False])
-def test_a_deep_agents_session_notes_its_precision(
-    bfloat16: bool, has_units: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("supported", [True, False])
+def test_a_session_of_a_deep_agent_records_its_precision(
+    bfloat16: bool, supported: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a processor without units for bfloat16 is told of, as it is slow for its preset."""
-    monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: has_units)
-    told: list[str] = []
+    """A note warns if bfloat16 was requested and the CPU does not support it."""
+    monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: supported)
+    notes: list[str] = []
     env = "FourRooms?observation=pixels&pixels=36"
-    small = {"bfloat16": bfloat16, "replay_capacity": 100}
-    run = train("dqn", env, steps=20, hyperparameters=small, out=tmp_path / "run", note=told.append)
-    (noted,) = json.loads((run.path / "provenance.json").read_text())["sessions"]
-    assert noted["precision"] == ("bfloat16" if bfloat16 and has_units else "float32")
-    resume(run.path, steps=30, note=told.append)
-    assert len(told) == (2 if bfloat16 and not has_units else 0)
-    assert all("this CPU does not support it" in line for line in told)
+    hyperparameters = {"bfloat16": bfloat16, "replay_capacity": 100}
+    run = train(
+        "dqn",
+        env,
+        steps=20,
+        hyperparameters=hyperparameters,
+        out=tmp_path / "run",
+        note=notes.append,
+    )
+    (session,) = json.loads((run.path / "provenance.json").read_text())["sessions"]
+    assert session["precision"] == ("bfloat16" if bfloat16 and supported else "float32")
+    resume(run.path, steps=30, note=notes.append)
+    assert len(notes) == (2 if bfloat16 and not supported else 0)
+    assert all("this CPU does not support it" in line for line in notes)
 
 
-def test_outside_a_checkout_there_is_no_commit(
+def test_outside_a_checkout_the_commit_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         provenance, "__file__", str(tmp_path / "lib" / "gridcade" / "training" / "x.py")
     )
-    noted = provenance.provenance(0)
-    assert (noted["commit"], noted["dirty"]) == (None, None)
-    (tmp_path / ".git").mkdir()  # a broken one
-    noted = provenance.provenance(0)
-    assert (noted["commit"], noted["dirty"]) == (None, None)
+    record = provenance.provenance(0)
+    assert (record["commit"], record["dirty"]) == (None, None)
+    (tmp_path / ".git").mkdir()  # not a repository
+    record = provenance.provenance(0)
+    assert (record["commit"], record["dirty"]) == (None, None)
     monkeypatch.setenv("PATH", "")  # a machine without git
-    noted = provenance.provenance(0)
-    assert (noted["commit"], noted["dirty"]) == (None, None)
+    record = provenance.provenance(0)
+    assert (record["commit"], record["dirty"]) == (None, None)
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="takes git")
-def test_in_a_checkout_the_commit_is_noted_and_whether_it_was_changed(
+@pytest.mark.skipif(shutil.which("git") is None, reason="requires git")
+def test_in_a_checkout_the_commit_and_uncommitted_changes_are_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def git(*words: str) -> str:
-        person = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-        command = ["git", "-C", str(tmp_path), *person, *words]
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     git("init")
@@ -850,20 +873,20 @@ def test_in_a_checkout_the_commit_is_noted_and_whether_it_was_changed(
     monkeypatch.setattr(
         provenance, "__file__", str(tmp_path / "src" / "gridcade" / "training" / "x.py")
     )
-    noted = provenance.provenance(0)
-    assert (noted["commit"], noted["dirty"]) == (git("rev-parse", "HEAD"), False)
+    record = provenance.provenance(0)
+    assert (record["commit"], record["dirty"]) == (git("rev-parse", "HEAD"), False)
     (tmp_path / "new.py").touch()
-    noted = provenance.provenance(0)
-    assert (noted["commit"], noted["dirty"]) == (git("rev-parse", "HEAD"), True)
+    record = provenance.provenance(0)
+    assert (record["commit"], record["dirty"]) == (git("rev-parse", "HEAD"), True)
 
-    (tmp_path / "venv" / "lib").mkdir(parents=True)  # installed inside somebody else's checkout
+    (tmp_path / "venv" / "lib").mkdir(parents=True)  # installed inside an unrelated checkout
     file = tmp_path / "venv" / "lib" / "gridcade" / "training" / "x.py"
     monkeypatch.setattr(provenance, "__file__", str(file))
-    noted = provenance.provenance(0)
-    assert (noted["commit"], noted["dirty"]) == (None, None)
+    record = provenance.provenance(0)
+    assert (record["commit"], record["dirty"]) == (None, None)
 
 
-def test_a_bound_below_what_was_done_is_refused(tmp_path: Path) -> None:
+def test_a_budget_below_the_steps_taken_is_an_error(tmp_path: Path) -> None:
     run = train("q-learning", "CliffWalk", steps=3000, out=tmp_path / "run")
     before = (run.path / "config.toml").read_bytes()
     with pytest.raises(InputError, match="steps is 100, but the run has taken 3000 already"):
@@ -873,50 +896,64 @@ def test_a_bound_below_what_was_done_is_refused(tmp_path: Path) -> None:
     assert (run.path / "config.toml").read_bytes() == before
 
 
-def test_another_game_begins_with_the_layers_of_one_that_comes_trained() -> None:
-    """README's transfer: all but the last layer, which has another game's actions."""
+def test_init_from_copies_the_layers_that_fit() -> None:
+    """README's transfer: all layers but the output layer, whose number of actions differs."""
     config, agent = dry_run("dqn", "Pong", {"freeze": "conv"}, init_from="breakout-dqn")
     assert start_from(agent, config) == [
         "these layers do not fit and are initialized at random: 7 (Output)"
     ]
     assert isinstance(agent, DeepAgent)
-    learnt = find_trained("breakout-dqn")[2]
+    pretrained = find_trained("breakout-dqn")[2]
     weights = {f"q.{k}": w.numpy() for k, w in agent.q.state_dict().items()}
-    same = {k for k, w in weights.items() if np.array_equal(w, learnt[k])}
-    assert same == {k for k in learnt if not k.startswith("q.7.")}
+    same = {k for k, w in weights.items() if np.array_equal(w, pretrained[k])}
+    assert same == {k for k in pretrained if not k.startswith("q.7.")}
     frozen = {k.partition(".")[0] for k, w in agent.q.named_parameters() if not w.requires_grad}
     assert frozen == {"0", "2"}
 
 
-def test_values_that_diverge_are_told_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
-    wild = {
+def test_diverging_values_are_an_error_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    diverging = {
         "criterion": "average-reward",
         "average_reward_step_ratio": 100.0,
         "step_size": {"initial": 1.0},
     }
     with pytest.raises(InputError, match="the action values have diverged"):
-        train("q-learning", "RiverSwim", steps=100_000, hyperparameters=wild, out=tmp_path / "run")
+        train(
+            "q-learning",
+            "RiverSwim",
+            steps=100_000,
+            hyperparameters=diverging,
+            out=tmp_path / "run",
+        )
     run = Run(tmp_path / "run")
     assert run.load_checkpoint(run.last_checkpoint())[0]["q"].shape == (6, 2)
 
 
-@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="memory is asked for by sysconf")
-def test_a_replay_that_leaves_too_little_memory_is_told(
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="the memory size comes from sysconf")
+def test_a_replay_that_leaves_too_little_memory_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = {"SC_PHYS_PAGES": 2_000_000, "SC_PAGE_SIZE": 4096}  # 8 GB
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    sparse = lambda file, at, size: os.ftruncate(file, at + size)  # noqa: E731 - not 10 GB of disk
+    sparse = lambda file, at, size: os.ftruncate(file, at + size)  # noqa: E731 - saves 10 GB of disk
     monkeypatch.setattr(os, "posix_fallocate", sparse, raising=False)
-    for capacity, told in ((1_000_000, 1), (200_000, 0)):
+    for capacity, num_notes in ((1_000_000, 1), (200_000, 0)):
         notes: list[str] = []
-        out, end = tmp_path / str(capacity), after(1)
-        given = {"replay_capacity": capacity, "hidden": (8,), "network": "mlp"}
+        out, stop = tmp_path / str(capacity), stop_at(1)
+        hyperparameters = {"replay_capacity": capacity, "hidden": (8,), "network": "mlp"}
         env = "FourRooms?observation=pixels&pixels=52"
-        train("dqn", env, out=out, stop=end, steps=10, hyperparameters=given, note=notes.append)
-        assert len(notes) == told
+        train(
+            "dqn",
+            env,
+            out=out,
+            stop=stop,
+            steps=10,
+            hyperparameters=hyperparameters,
+            note=notes.append,
+        )
+        assert len(notes) == num_notes
         assert all("8.2 GB of memory" in line for line in notes)
     sizes["SC_PHYS_PAGES"] //= 8
     notes = []
     train("q-learning", "FourRooms", steps=10, out=tmp_path / "none", note=notes.append)
-    assert notes == []  # it has no replay
+    assert notes == []  # Q-learning has no replay
