@@ -29,7 +29,7 @@ from gridcade.envs.atari import (
     resolve_protocol,
     rom_name,
 )
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, unknown
@@ -217,7 +217,8 @@ def known_model(env: Env) -> Model | None:
 
 def time_limit(env: Env) -> int | None:
     """The number of steps after which episodes are truncated; None without a limit."""
-    limits = [getattr(env.unwrapped, "time_limit", None)]
+    base = env.unwrapped
+    limits = [base.time_limit if isinstance(base, TabularEnv | AtariGame) else None]
     while isinstance(env, gym.Wrapper):
         limits.append(env._max_episode_steps if isinstance(env, TimeLimit) else None)
         env = env.env

@@ -189,6 +189,14 @@ def test_the_shortest_time_limit_of_environment_and_wrapper_counts(limit: int) -
         assert registry.time_limit(env.unwrapped) == getattr(env.unwrapped, "time_limit", None)
 
 
+def test_another_environment_may_call_anything_its_time_limit() -> None:
+    """In other people's environments the name need not stand for a number of steps."""
+    env = gym.make("FrozenLake-v1", max_episode_steps=20)
+    for theirs in (5.0, "5 minutes"):
+        setattr(env.unwrapped, "time_limit", theirs)  # noqa: B010 - the type has no such attribute
+        assert registry.time_limit(env) == 20
+
+
 @pytest.mark.parametrize(
     ("name", "limit"),
     [
