@@ -195,11 +195,8 @@ class Experience:
 
 def _endless_worlds(envs: Envs) -> list[TabularEnv]:
     """The worlds themselves, if all are tabular and have no time limit; otherwise none."""
-    if not isinstance(envs, SyncVectorEnv) or any(time_limit(env) is not None for env in envs.envs):
+    if not isinstance(envs, SyncVectorEnv):
         return []
-    worlds = [env.unwrapped for env in envs.envs]
-    return (
-        [world for world in worlds if isinstance(world, TabularEnv)]
-        if all(isinstance(world, TabularEnv) for world in worlds)
-        else []
-    )
+    endless = [env.unwrapped for env in envs.envs if time_limit(env) is None]
+    worlds = [world for world in endless if isinstance(world, TabularEnv)]
+    return worlds if len(worlds) == envs.num_envs else []

@@ -101,7 +101,7 @@ class TaskState:
 
     @property
     def ended(self) -> bool:
-        """Whether its process finished by itself; otherwise it is running or was killed."""
+        """Whether its process ended without being killed; otherwise it runs or was killed."""
         return self.phase in ("done", "failed", "stopped")
 
 

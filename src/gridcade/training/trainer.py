@@ -184,7 +184,7 @@ class Trainer:
             def callback(step: Step) -> bool:
                 totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
                 episodes.add(step, totals)
-                # at the budget's end the algorithm stops by itself, after its last update
+                # at the budget's end the algorithm makes its last update before it stops
                 return self._advanced(totals) or self._reached(self.budget.steps)
 
             self.agent.learn(callback)

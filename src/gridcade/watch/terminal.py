@@ -1,7 +1,7 @@
 """The terminal: its screen and its keys, by prompt-toolkit on Linux, macOS and Windows.
 
-Only prompt-toolkit's input and output are used: a viewer draws the whole screen by itself, at its
-own pace, and needs neither the application nor the layout.
+Only prompt-toolkit's input and output are used: a viewer draws the whole screen, at its own
+pace, and needs neither the application nor the layout.
 """
 
 import asyncio
