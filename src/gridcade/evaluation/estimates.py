@@ -1,17 +1,19 @@
 """Estimates of a policy's values from a sample of episodes, or from streams of rewards."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.evaluation import intervals
+from gridcade.evaluation.cycles import Streams, average_reward_of_streams
 from gridcade.evaluation.intervals import Estimate, TwoValues
 
 Floats = NDArray[np.float64]
 
-BATCHES = 24  # batch means, over all streams of a continuing task
-WARM_UP = 10  # the first 1 / WARM_UP of a stream is excluded from its average reward
+MIN_EPISODES = 10  # with fewer, there are no intervals
 NEGLIGIBLE_WEIGHT = 1e-4  # largest weight of the rewards that follow a stream's last step
 
 
@@ -23,6 +25,7 @@ class Episodes:
     lengths: Floats  # steps
     discounted_returns: Floats
     truncated: NDArray[np.bool_]
+    step_rewards: TwoValues  # the smallest and the largest reward of a step
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Estimates:
     average_reward: Estimate  # per step
     discounted_return: Estimate | None
     episode_length: Estimate | None  # steps
+    cycles: int | None = None  # of a continuing task, if the sample has cycles
+    note: str | None = None  # about all of them
 
     def notes(self) -> list[str]:
         """The notes of all estimates."""
@@ -42,58 +47,120 @@ class Estimates:
             self.discounted_return,
             self.episode_length,
         )
-        return [e.note for e in estimates if e is not None and e.note]
+        own = [e.note for e in estimates if e is not None and e.note]
+        return [self.note] if self.note else own
 
 
 def estimate_from_episodes(
     episodes: Episodes,
     confidence: float,
+    discount: float,
+    max_length: int,
     two_returns: TwoValues | None = None,
-    max_length: int | None = None,
+    step_rewards: TwoValues | None = None,
 ) -> Estimates:
     """Estimate a policy's values in an episodic task.
+
+    With fewer than MIN_EPISODES episodes there are no intervals. No interval extends beyond the
+    values that are possible.
 
     Args:
         episodes: the sample.
         confidence: confidence level of the intervals.
+        discount: discount factor of the discounted returns.
+        max_length: steps after which an episode is truncated.
         two_returns: the two possible returns, if only two are possible: see
             `gridcade.exact.values.two_possible_returns`.
-        max_length: steps after which an episode is truncated; None: unknown.
+        step_rewards: the smallest and the largest possible reward of a step. Default: if all steps
+            of the sample paid the same, as in CartPole, that reward; otherwise unknown.
     """
     returns, lengths = episodes.returns, episodes.lengths
     name, discounted = "discounted returns", episodes.discounted_returns
+    if step_rewards is None and episodes.step_rewards[0] == episodes.step_rewards[1]:
+        step_rewards = episodes.step_rewards
+    lowest, highest = step_rewards or (-math.inf, math.inf)
+    longest_sum = (1 - discount**max_length) / (1 - discount)  # of discounted ones
+    few = len(returns) < MIN_EPISODES
+
+    def within(estimate: Estimate, low: float, high: float) -> Estimate:
+        return (
+            replace(estimate, low=-math.inf, high=math.inf) if few else _within(estimate, low, high)
+        )
+
+    note = None
+    if few:
+        note = f"Intervals take {MIN_EPISODES} or more episodes; this sample has {len(returns)}."
+    elif all(np.ptp(x) == 0 for x in (returns, lengths, discounted)) and two_returns is None:
+        note = intervals.alike_note(len(returns), "episodes", confidence)
     return Estimates(
-        expected_return=intervals.return_interval(returns, confidence, two_returns),
-        average_reward=intervals.average_reward_interval(
-            returns, lengths, confidence, two_returns, max_length
+        expected_return=within(
+            intervals.return_interval(returns, confidence, two_returns),
+            min(lowest, lowest * max_length),
+            max(highest, highest * max_length),
         ),
-        discounted_return=(
+        average_reward=within(
+            intervals.average_reward_interval(
+                returns, lengths, confidence, two_returns, max_length
+            ),
+            lowest,
+            highest,
+        ),
+        discounted_return=within(
             intervals.mean_interval(discounted, confidence, name)
             if two_returns is None
             else intervals.zero_inflated_interval(
                 discounted, two_returns[0] or two_returns[1], confidence, name
-            )
+            ),
+            min(lowest, lowest * longest_sum),
+            max(highest, highest * longest_sum),
         ),
-        episode_length=intervals.mean_interval(lengths, confidence, "lengths"),
+        episode_length=within(
+            intervals.mean_interval(lengths, confidence, "lengths"), 1.0, max_length
+        ),
+        note=note,
     )
 
 
-def estimate_from_streams(rewards: Floats, confidence: float, discount: float) -> Estimates:
+def estimate_from_streams(
+    streams: Streams,
+    confidence: float,
+    discount: float,
+    possible_rewards: Collection[float] = (),
+) -> Estimates:
     """Estimate a policy's values in a continuing task.
 
-    The average reward uses batch means, without the first tenth of each stream. Each stream is one
-    sample of the discounted return, if the rewards after its end weigh at most NEGLIGIBLE_WEIGHT.
+    Each stream is one sample of the discounted return, if the rewards after its end weigh at most
+    NEGLIGIBLE_WEIGHT. The interval allows for these.
 
     Args:
-        rewards: successive rewards of independent streams, [streams, steps].
+        streams: the sample.
         confidence: confidence level of the intervals.
         discount: discount factor of the discounted return.
+        possible_rewards: see `gridcade.evaluation.cycles.average_reward_of_streams`.
     """
-    streams, steps = rewards.shape
-    batches = max(1, BATCHES // streams)
-    average_reward = intervals.batch_means(rewards[:, steps // WARM_UP :], batches, confidence)
+    average_reward, cycles = average_reward_of_streams(streams, confidence, possible_rewards)
+    rewards = streams.rewards[:, : streams.length]
+    weight = discount**streams.length
     discounted_return = None
-    if streams > 1 and discount**steps <= NEGLIGIBLE_WEIGHT:
-        samples = rewards @ discount ** np.arange(steps)
-        discounted_return = intervals.mean_interval(samples, confidence, "discounted returns")
-    return Estimates(None, average_reward, discounted_return, None)
+    if len(rewards) > 1 and weight <= NEGLIGIBLE_WEIGHT:
+        samples = rewards @ discount ** np.arange(streams.length)
+        estimate = intervals.mean_interval(samples, confidence, "discounted returns")
+        all_rewards = [*possible_rewards, float(rewards.min()), float(rewards.max())]
+        lowest, highest = min(all_rewards) / (1 - discount), max(all_rewards) / (1 - discount)
+        estimate = replace(
+            estimate,
+            mean=estimate.mean + weight * (lowest + highest) / 2,
+            low=estimate.low + weight * lowest,
+            high=estimate.high + weight * highest,
+        )
+        discounted_return = _within(estimate, lowest, highest)
+    return Estimates(None, average_reward, discounted_return, None, cycles)
+
+
+def _within(estimate: Estimate, low: float, high: float) -> Estimate:
+    """Cut an interval to the values from `low` to `high`."""
+    return replace(
+        estimate,
+        low=min(max(estimate.low, low), estimate.mean),
+        high=max(min(estimate.high, high), estimate.mean),
+    )

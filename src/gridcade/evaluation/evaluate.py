@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from gridcade.agents.base import BaseAgent, Policy
@@ -28,6 +29,7 @@ from gridcade.evaluation.options import (
     resolve_options,
 )
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
+from gridcade.exact import chains
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import ExactValues, exact_values, two_possible_returns
 from gridcade.experience.vector import make_vector
@@ -54,6 +56,7 @@ class Evaluation:
     discounted_return: Estimate | None
     episode_length: Estimate | None  # steps
     truncated: float | None  # share of episodes
+    cycles: int | None  # returns of a continuing task to one state: see `cycles.py`
     exact: ExactValues | None  # None: the model, or the policy's probabilities, are unknown
     notes: tuple[str, ...]  # what a reader must know to interpret the numbers
 
@@ -111,8 +114,7 @@ def evaluate_policy(
             policy, single, resolved.epsilon, deterministic=not resolved.stochastic
         )
         model, time_limit = registry.known_model(single), registry.time_limit(single)
-        continuing = model is not None and model.continuing
-        if continuing:
+        if model is not None and model.continuing:
             _check_continuing(label, resolved, time_limit)
         notes = list(single.unwrapped.notes) if isinstance(single.unwrapped, AtariGame) else []
         exact = None
@@ -121,8 +123,9 @@ def evaluate_policy(
                 evaluated, single, model, time_limit, resolved.discount
             )
             notes += exact_notes
-        if continuing:
-            sample = _sample_streams(envs, evaluated, resolved, purpose, progress)
+        if model is not None and model.continuing:
+            rewards = _possible_rewards(evaluated, single, model)
+            sample = _sample_streams(envs, evaluated, resolved, rewards, purpose, progress)
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -151,6 +154,7 @@ def evaluate_policy(
         discounted_return=sample.estimates.discounted_return,
         episode_length=sample.estimates.episode_length,
         truncated=sample.truncated,
+        cycles=sample.estimates.cycles,
         exact=exact,
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -202,22 +206,33 @@ def _exact_values(
         return None, [f"no exact value: without a time limit, {error}"]
 
 
+def _possible_rewards(policy: EvaluatedPolicy, env: Env, model: Model) -> list[float]:
+    """The rewards that the policy can receive; of every policy if its probabilities are unknown."""
+    table = policy.table(env, model)
+    if table is None:
+        table = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
+    return chains.possible_rewards(model, table)
+
+
 def _sample_streams(
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
+    possible_rewards: list[float],
     purpose: Purpose,
     progress: ProgressCallback | None,
 ) -> _Sample:
     """Evaluate a policy in a continuing task."""
     steps = options.steps or DEFAULT_STEPS
-    rewards = play_streams(envs, policy, steps, options.seed, purpose, progress)
+    streams = play_streams(envs, policy, steps, options.seed, purpose, progress)
     return _Sample(
         episodes=None,
-        steps=rewards.size,
+        steps=streams.rewards.size,
         truncated=None,
-        estimates=estimate_from_streams(rewards, options.confidence, options.discount),
-        notes=["the task is continuing; it has no return and no episode length"],
+        estimates=estimate_from_streams(
+            streams, options.confidence, options.discount, possible_rewards
+        ),
+        notes=["The task is continuing; it has no return and no episode length."],
     )
 
 
@@ -232,7 +247,12 @@ def _sample_episodes(
     planned, notes = plan_episodes(runner, options)
     episodes = runner.run(planned, options.seed, purpose, progress)
     estimates = estimate_from_episodes(
-        episodes, options.confidence, two_possible_returns(model), runner.max_length
+        episodes,
+        options.confidence,
+        options.discount,
+        runner.max_length,
+        two_possible_returns(model),
+        (float(model.rewards.min()), float(model.rewards.max())) if model is not None else None,
     )
     finished = len(episodes.returns)
     if finished < planned:

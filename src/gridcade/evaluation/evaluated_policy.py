@@ -49,6 +49,11 @@ class EvaluatedPolicy:
         self._num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
         self._state: PolicyState = None  # the policy's inner state
 
+    @property
+    def has_inner_state(self) -> bool:
+        """Whether its actions, so far, may depend on more than the present observation."""
+        return self._state is not None or isinstance(self.policy, Human)
+
     def table(self, env: Env, model: Model) -> Floats | None:
         """Action probabilities in every state, [states, actions]; None: see `policy_table`."""
         if isinstance(self.policy, Human):  # a person cannot choose an action in every state

@@ -158,6 +158,15 @@ def fewest_steps(graph: sparse.csr_array, sources: Ints) -> Floats:
     return np.asarray(dijkstra(graph, indices=sources, unweighted=True, min_only=True))
 
 
+def possible_rewards(model: Model, policy: Floats) -> list[float]:
+    """The distinct rewards that a policy, [states, actions], can receive after a start."""
+    reached = reachable(Chain.of(model, policy).transitions, np.flatnonzero(model.start))
+    weights = policy.ravel()[model.rows] * model.probabilities
+    states = model.rows // model.num_actions
+    received = (weights >= NEGLIGIBLE) & reached[states]
+    return sorted(set(model.rewards[received].tolist()))
+
+
 def sum_by_index(indices: Ints, numbers: Floats, size: int) -> Floats:
     """Sum the numbers that share an index.  [size]."""
     return np.bincount(indices, numbers, size).astype(np.float64)  # its stub says integers

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.estimates import BATCHES
 from gridcade.evaluation.intervals import TOLERANCE, Estimate, mean_interval
 from gridcade.evaluation.policies import UniformPolicy
+from gridcade.evaluation.streams import STREAMS
 from gridcade.exact import solver
 from gridcade.report.atari_scores import AtariScores, atari_scores, normalized_score
 from gridcade.study.comparison import Comparison, RunResult
@@ -261,7 +261,7 @@ def _score(
             math.inf if high is None else high,
             "evaluation",
         )
-        samples = evaluation["episodes"] or BATCHES  # A continuing task has no episodes.
+        samples = evaluation["episodes"] or evaluation.get("cycles") or STREAMS
         mean_score = MeanScore.from_interval(estimate, evaluation["confidence"], samples)
     optimal = sum(_is_optimal(run.evaluation, names) for run in runs)
     return ContenderScores(contender, tuple(runs), tuple(values), estimate, mean_score, optimal)
