@@ -1,6 +1,7 @@
 """Continuing tasks: cycles between the visits of a state, and coverage of their intervals."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.intervals import Estimate, corrected_ratio_interval
 from gridcade.evaluation.policies import UniformPolicy, optimal_policy
 from gridcade.evaluation.streams import STREAMS
-from gridcade.exact.chains import possible_rewards
+from gridcade.exact.chains import possible_outcomes
 from gridcade.exact.solver import policy_value, solve
 from simulation import Simulator
 
@@ -67,11 +68,11 @@ def estimates(
     length = steps // STREAMS
     rng = np.random.default_rng(steps)
     rewards, states = Simulator(model, table).streams(rng, replications * STREAMS, 2 * length)
-    possible = possible_rewards(model, table)
+    outcomes = possible_outcomes(model, table)
     found = []
     for i in range(0, len(rewards), STREAMS):
         streams = Streams(rewards[i : i + STREAMS], states[i : i + STREAMS], length)
-        found.append(average_reward_of_streams(streams, 0.95, possible)[0])
+        found.append(average_reward_of_streams(streams, 0.95, outcomes)[0])
     return found, policy_value(model, table).average_reward
 
 
@@ -99,7 +100,7 @@ def test_the_estimate_is_that_of_cycles_as_episodes() -> None:
     streams = Streams(rewards, states, 1000)
     cycles = split_cycles(streams)
     assert cycles is not None
-    estimate, count = average_reward_of_streams(streams, 0.9)
+    estimate, count = average_reward_of_streams(streams, 0.9, possible_outcomes(model, table))
     expected = corrected_ratio_interval(cycles.sums, cycles.lengths, 0.9, "cycles")
     assert (estimate.mean, estimate.low, estimate.high) == (
         expected.mean,
@@ -110,37 +111,36 @@ def test_the_estimate_is_that_of_cycles_as_episodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "steps", "replications"),
+    "model",
     [
-        (world("NearAndFar", "optimal"), 1000, 2),
-        (one_action(cycle_model(7)), 200, 2),
-        (one_action(cycle_model(40)), 1003, 2),
+        world("NearAndFar", "optimal"),
+        one_action(cycle_model(7)),
+        one_action(cycle_model(40)),
     ],
 )
-def test_a_period_is_measured_exactly(
-    model: tuple[Model, Floats], steps: int, replications: int
-) -> None:
+@pytest.mark.parametrize("steps", [400, 1003, 2000])
+def test_a_period_is_measured_exactly(model: tuple[Model, Floats], steps: int) -> None:
     """Whatever the budget, no part of a cycle counts."""
-    found, truth = estimates(*model, steps, replications)
-    assert all(covers(e, truth) and e.half_width < 1e-12 for e in found)
-    assert "cycles were alike" in (found[0].note or "")
+    (found,), truth = estimates(*model, steps, 1)
+    assert covers(found, truth)
+    assert found.half_width == 0
+    assert found.note is None
 
 
 @pytest.mark.parametrize(
     ("model", "steps", "refused"),
     [
-        (world("RiverSwim", "optimal"), 500, 0.3),
+        (world("RiverSwim", "optimal"), 500, 0.1),
         (world("RiverSwim", "optimal"), 5000, 0.0),
-        (one_action(cycle_model(7, 0.03)), 1000, 0.2),
-        (one_action(cycle_model(7, 0.03)), 5000, 0.0),
-        (one_action(cycle_model(40, 0.03)), 2000, 0.1),
-        (one_action(random_model(5, 1.0)), 200, 0.1),
+        (one_action(cycle_model(7, 0.03)), 1000, 0.0),
+        (one_action(cycle_model(40, 0.03)), 5000, 0.0),
+        (one_action(random_model(5, 1.0)), 500, 0.1),
         (one_action(random_model(20, 0.05)), 2000, 0.1),
     ],
 )
 def test_intervals_cover(model: tuple[Model, Floats], steps: int, refused: float) -> None:
     """At 95 %, where there are any; on periodic and nearly periodic chains too."""
-    found, truth = estimates(*model, steps, 600)
+    found, truth = estimates(*model, steps, 500)
     given = [e for e in found if math.isfinite(e.half_width)]
     assert len(given) >= (1 - refused) * len(found)
     assert 0.93 <= np.mean([covers(e, truth) for e in given]) <= 0.97
@@ -156,14 +156,15 @@ def test_no_interval_where_a_large_reward_was_not_received() -> None:
 
 
 def test_no_interval_from_a_few_cycles() -> None:
-    model, table = one_action(cycle_model(40, 0.0))
-    (found,), truth = estimates(model, table, 320, 1)
+    (found,), truth = estimates(*one_action(cycle_model(40, 1e-6)), 320, 1)
     assert not math.isfinite(found.half_width)
-    assert found.mean == pytest.approx(truth)
+    assert found.mean == pytest.approx(truth, rel=1e-4)
     assert found.note == (
         f"No interval of the average reward: it takes {MIN_CYCLES} returns to the state that "
-        "is visited most, and there were 8; about 1,000 steps may be enough."
+        "is visited most, and there were 8; about 4,000 steps may be enough."
     )
+    (found,), _ = estimates(*one_action(cycle_model(7, 1e-9)), 5000, 1)
+    assert "cycles were alike, but the task is random" in (found.note or "")
 
 
 def test_no_interval_where_streams_go_apart_for_good() -> None:
@@ -197,9 +198,7 @@ def test_played_streams_give_cycles() -> None:
 class Follower:
     """Moves right unless its inner state, the number of steps, is a multiple of 3."""
 
-    def predict(
-        self, observation: NDArray[np.int64], state: int | None = None, *_: object
-    ) -> tuple[NDArray[np.int64], int]:
+    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
         step = (state or 0) + 1
         return np.full(len(observation), int(step % 3 > 0)), step
 

@@ -9,18 +9,18 @@ note says what it takes.
 """
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.evaluation.intervals import Estimate, corrected_ratio_interval, mean_interval
+from gridcade.exact.chains import Outcomes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MIN_CYCLES = 25  # with fewer, there is no interval
+MIN_CYCLES = 100  # with fewer, there is no interval, unless the chain is deterministic
 WARM_UP = 10  # the first 1 / WARM_UP of a stream is excluded if it has no cycles
 UNSEEN_EVENTS = 3  # the most events that are expected, at about 95 %, if none was seen
 
@@ -84,14 +84,14 @@ def split_cycles(streams: Streams) -> Cycles | None:
 
 
 def average_reward_of_streams(
-    streams: Streams, confidence: float, possible_rewards: Collection[float] = ()
+    streams: Streams, confidence: float, outcomes: Outcomes
 ) -> tuple[Estimate, int | None]:
     """Estimate the average reward per step of a continuing task.
 
     Args:
         streams: the sample.
         confidence: confidence level of the interval.
-        possible_rewards: the rewards that the policy can receive, as far as they are known.
+        outcomes: what can happen to the policy.
 
     Returns:
         The estimate, and the number of cycles; None: there are no cycles.
@@ -108,12 +108,14 @@ def average_reward_of_streams(
         ), None
     count = cycles.lengths.size
     estimate = corrected_ratio_interval(cycles.sums, cycles.lengths, confidence, "cycles")
-    if reason := _missing(cycles, estimate, possible_rewards):
+    if outcomes.deterministic:
+        return Estimate(estimate.mean, estimate.mean, estimate.mean, "cycles"), count
+    if reason := _missing(cycles, estimate, outcomes):
         return _no_interval(estimate.mean, reason), count
     return replace(estimate, method="cycles"), count
 
 
-def _missing(cycles: Cycles, estimate: Estimate, possible_rewards: Collection[float]) -> str:
+def _missing(cycles: Cycles, estimate: Estimate, outcomes: Outcomes) -> str:
     """State what is missing for an interval that covers; empty: nothing."""
     count, steps = cycles.lengths.size, cycles.rewards.size
     if count < MIN_CYCLES:
@@ -122,7 +124,11 @@ def _missing(cycles: Cycles, estimate: Estimate, possible_rewards: Collection[fl
             f"it takes {MIN_CYCLES} returns to the state that is visited most, and there were "
             f"{count}; about {needed:,.0f} steps may be enough"
         )
-    unseen = [reward for reward in possible_rewards if not (cycles.rewards == reward).any()]
+    if estimate.half_width == 0:
+        return (
+            f"all {count:,} returns to the state that is visited most were alike, but need not be"
+        )
+    unseen = [reward for reward in outcomes.rewards if not (cycles.rewards == reward).any()]
     farthest = max(unseen, key=lambda reward: abs(reward - estimate.mean), default=estimate.mean)
     if UNSEEN_EVENTS * abs(farthest - estimate.mean) / steps > estimate.half_width:
         return (

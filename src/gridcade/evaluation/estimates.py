@@ -1,7 +1,6 @@
 """Estimates of a policy's values from a sample of episodes, or from streams of rewards."""
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from gridcade.evaluation import intervals
 from gridcade.evaluation.cycles import Streams, average_reward_of_streams
 from gridcade.evaluation.intervals import Estimate, TwoValues
+from gridcade.exact.chains import Outcomes
 
 Floats = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ def estimate_from_streams(
     streams: Streams,
     confidence: float,
     discount: float,
-    possible_rewards: Collection[float] = (),
+    outcomes: Outcomes,
 ) -> Estimates:
     """Estimate a policy's values in a continuing task.
 
@@ -136,17 +136,16 @@ def estimate_from_streams(
         streams: the sample.
         confidence: confidence level of the intervals.
         discount: discount factor of the discounted return.
-        possible_rewards: see `gridcade.evaluation.cycles.average_reward_of_streams`.
+        outcomes: what can happen to the policy.
     """
-    average_reward, cycles = average_reward_of_streams(streams, confidence, possible_rewards)
+    average_reward, cycles = average_reward_of_streams(streams, confidence, outcomes)
     rewards = streams.rewards[:, : streams.length]
     weight = discount**streams.length
     discounted_return = None
     if len(rewards) > 1 and weight <= NEGLIGIBLE_WEIGHT:
         samples = rewards @ discount ** np.arange(streams.length)
         estimate = intervals.mean_interval(samples, confidence, "discounted returns")
-        all_rewards = [*possible_rewards, float(rewards.min()), float(rewards.max())]
-        lowest, highest = min(all_rewards) / (1 - discount), max(all_rewards) / (1 - discount)
+        lowest, highest = (r / (1 - discount) for r in (outcomes.rewards[0], outcomes.rewards[-1]))
         estimate = replace(
             estimate,
             mean=estimate.mean + weight * (lowest + highest) / 2,

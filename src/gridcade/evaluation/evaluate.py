@@ -29,7 +29,7 @@ from gridcade.evaluation.options import (
     resolve_options,
 )
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
-from gridcade.exact import chains
+from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import ExactValues, exact_values, two_possible_returns
 from gridcade.experience.vector import make_vector
@@ -124,8 +124,8 @@ def evaluate_policy(
             )
             notes += exact_notes
         if model is not None and model.continuing:
-            rewards = _possible_rewards(evaluated, single, model)
-            sample = _sample_streams(envs, evaluated, resolved, rewards, purpose, progress)
+            outcomes = _possible_outcomes(evaluated, single, model)
+            sample = _sample_streams(envs, evaluated, resolved, outcomes, purpose, progress)
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -206,19 +206,19 @@ def _exact_values(
         return None, [f"no exact value: without a time limit, {error}"]
 
 
-def _possible_rewards(policy: EvaluatedPolicy, env: Env, model: Model) -> list[float]:
-    """The rewards that the policy can receive; of every policy if its probabilities are unknown."""
+def _possible_outcomes(policy: EvaluatedPolicy, env: Env, model: Model) -> Outcomes:
+    """What can happen to the policy; to any policy if its probabilities are unknown."""
     table = policy.table(env, model)
     if table is None:
         table = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
-    return chains.possible_rewards(model, table)
+    return possible_outcomes(model, table)
 
 
 def _sample_streams(
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
-    possible_rewards: list[float],
+    outcomes: Outcomes,
     purpose: Purpose,
     progress: ProgressCallback | None,
 ) -> _Sample:
@@ -229,9 +229,7 @@ def _sample_streams(
         episodes=None,
         steps=streams.rewards.size,
         truncated=None,
-        estimates=estimate_from_streams(
-            streams, options.confidence, options.discount, possible_rewards
-        ),
+        estimates=estimate_from_streams(streams, options.confidence, options.discount, outcomes),
         notes=["The task is continuing; it has no return and no episode length."],
     )
 
