@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.intervals import TOLERANCE, Estimate, mean_interval
+from gridcade.evaluation.intervals import TOLERANCE, Estimate
 from gridcade.evaluation.policies import UniformPolicy
 from gridcade.evaluation.streams import STREAMS
 from gridcade.exact import solver
@@ -28,6 +28,7 @@ from gridcade.study.seed_statistics import (
     mean_curve,
     performance_profile,
     probability_of_improvement,
+    seed_interval,
     seeds_needed,
     stratified_bootstrap,
 )
@@ -100,15 +101,13 @@ class Verdict:
     @property
     def is_test(self) -> bool:
         """Whether this is a statistical test: not for one seed, nor for two exact values."""
-        scores = self.better.mean_score, self.worse.mean_score
-        exact = all(math.isinf(score.degrees_of_freedom) for score in scores)
-        return math.isfinite(self.difference.half_width) and not exact
+        return self.difference.method in ("welch", "sign test")
 
     def significant(self, confidence: float) -> bool:
         """Return whether the difference is significant, or exact and not 0."""
         if self.is_test:
             return self.adjusted <= 1 - confidence
-        return math.isfinite(self.difference.half_width) and self.p_value == 0
+        return self.difference.method == "exact" and self.p_value == 0
 
 
 @dataclass(frozen=True)
@@ -248,7 +247,7 @@ def _score(
     else:
         values = [float(run.evaluation[names.score]["mean"]) for run in runs]
     if runs[0].seed is not None:
-        estimate, mean_score = mean_interval(values, confidence), MeanScore.from_seeds(values)
+        estimate, mean_score = seed_interval(values, confidence), MeanScore.from_seeds(values)
     elif exact:
         estimate = Estimate(values[0], values[0], values[0], "exact")
         mean_score = MeanScore.exact(values[0])
@@ -263,6 +262,8 @@ def _score(
         )
         samples = evaluation["episodes"] or evaluation.get("cycles") or STREAMS
         mean_score = MeanScore.from_interval(estimate, evaluation["confidence"], samples)
+        if estimate.half_width == 0:
+            estimate = replace(estimate, low=-math.inf, high=math.inf, method="alike")
     optimal = sum(_is_optimal(run.evaluation, names) for run in runs)
     return ContenderScores(contender, tuple(runs), tuple(values), estimate, mean_score, optimal)
 

@@ -73,7 +73,9 @@ def _metric_figures(
         caption = "Evaluations of the policy" if greedy else "Training episodes, with exploration"
         caption += f", against {unit}"
         if any(len(c.seeds) > 1 for c in curves):
-            caption += f": mean over seeds with its {percent(confidence)} interval"
+            caption += (
+                f": mean over seeds with its {percent(confidence)} interval where they differ"
+            )
         if any(1 < len(c.seeds) <= FEW_SEEDS for c in curves):
             caption += "; thin lines are single seeds"
         if x == "seconds":
@@ -140,8 +142,7 @@ def difference_figure(name: str, analysis: EnvironmentAnalysis, confidence: floa
         "",
         f"Differences of {title} on {analysis.env}: {differences}.",
         f"Differences of means with {percent(confidence)} intervals, each for its comparison "
-        "alone. A mark is filled if the difference is significant after correction for all "
-        "comparisons.",
+        "alone; runs that do not vary have none. ● significant after Holm's correction, ○ not.",
         AXES_HEIGHT + ROW_HEIGHT * len(rows),
         partial(plot_forest, rows=rows, x=f"difference of {title}"),
     )
@@ -189,6 +190,8 @@ def improvement_figure(improvements: Sequence[Improvement], confidence: float) -
     ]
     means = listing([f"{pair} {format_number(estimate.mean)}" for pair, estimate, _ in rows])
     level, notes = percent(confidence), _notes(i.probability for i in improvements)
+    if any(i.probability.method == "sign test" for i in improvements):
+        notes += "; where all runs agree, the limits are those of a sign test"
     return draw_figure(
         "all-probability-of-improvement",
         "Probability of improvement",

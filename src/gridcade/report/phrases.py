@@ -35,7 +35,9 @@ def percent(fraction: float) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """Format an interval: `0.08 to 0.15`, `exact`, or `-` if it is infinite."""
+    """Format an interval: `0.08 to 0.15`, `exact`, `all equal`, or `-` if it is infinite."""
+    if estimate.method == "alike":
+        return "all equal"
     if not math.isfinite(estimate.half_width):
         return "-"
     exact = estimate.method == "exact"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gridcade.evaluation.evaluate import finite
-from gridcade.evaluation.intervals import mean_interval
+from gridcade.study.seed_statistics import seed_interval
 from gridcade.study.study import Study
 
 ESTIMATES = ("expected_return", "average_reward")
@@ -60,7 +60,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Return a summary for JSON. Without a time budget, the same study gives the same dict.
 
-        A trained contender's interval is over its seeds, and None with a single seed. A fixed
+        A trained contender's interval is over its seeds, and None if they do not differ. A fixed
         policy's interval is that of its evaluation. `exact` holds the exact values of a run, and
         the optimum of an environment (without its time limit), where they are known.
         """
@@ -108,7 +108,7 @@ class Comparison:
             return None
         if results[0].seed is None:
             return dict(results[0].evaluation[name])
-        estimate = mean_interval(scores, self.study.confidence, "seeds")
+        estimate = seed_interval(scores, self.study.confidence)
         return {"mean": estimate.mean, "low": finite(estimate.low), "high": finite(estimate.high)}
 
     def _optimum(self, env: str) -> dict[str, float | None] | None:

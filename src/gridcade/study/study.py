@@ -67,7 +67,7 @@ class Study:
     """Training steps per run; None: no limit."""
     minutes: float | None = None
     """Training minutes per run; None: no limit."""
-    seeds: int = 5
+    seeds: int = 10
     """Runs of each trained contender on each environment, with the seeds 0, 1, …"""
     episodes: int = 100
     """Episodes of each final evaluation."""

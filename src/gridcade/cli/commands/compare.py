@@ -32,7 +32,7 @@ class StudyOptions(TypedDict, total=False):
     minutes: float
     """Minutes of training per run. With --steps, training ends when either is used up."""
     seeds: int
-    """Runs of each agent on each environment. Default: 5."""
+    """Runs of each agent on each environment. Default: 10."""
     episodes: int
     """Episodes of the evaluation after each run. Default: 100."""
     criterion: Literal["return", "average-reward"]
