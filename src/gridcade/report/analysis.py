@@ -1,8 +1,8 @@
-"""The analysis of a comparison: scores, differences, learning curves and aggregates."""
+"""The analysis of a comparison: scores, differences and aggregates."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -25,7 +25,6 @@ from gridcade.study.seed_statistics import (
     difference,
     holm,
     interquartile_mean,
-    mean_curve,
     performance_profile,
     probability_of_improvement,
     seed_interval,
@@ -156,15 +155,6 @@ class Improvement:
     first: str
     second: str
     probability: Estimate
-
-
-@dataclass(frozen=True)
-class LearningCurves:
-    """The learning curves of a contender: one per seed, and their mean where they overlap."""
-
-    contender: str
-    seeds: tuple[tuple[Floats, Floats], ...]  # x and y, [points] each
-    band: Band
 
 
 def analyze(comparison: Comparison) -> tuple[EnvironmentAnalysis, ...]:
@@ -390,34 +380,3 @@ def improvements(
 def _bootstrap_rng() -> np.random.Generator:
     """Return a generator with a fixed seed, so that no interval depends on those before it."""
     return np.random.default_rng(0)
-
-
-def learning_curves(
-    analysis: EnvironmentAnalysis, x: str, y: str, confidence: float, unit: float = 1.0
-) -> tuple[LearningCurves, ...]:
-    """Return the learning curves of all contenders that have the metrics.
-
-    Args:
-        analysis: the environment's.
-        x: an increasing metric: `steps` or `seconds`.
-        y: another metric; epochs without it are skipped.
-        confidence: confidence level of the intervals.
-        unit: size of one unit of x, such as 60 for minutes.
-    """
-    curves = []
-    for scores in analysis.scores:
-        seeds = tuple(_seed_curves(scores.results, x, y, unit))
-        if seeds:
-            band = mean_curve([xs for xs, _ in seeds], [ys for _, ys in seeds], confidence)
-            curves.append(LearningCurves(scores.contender, seeds, band))
-    return tuple(curves)
-
-
-def _seed_curves(
-    results: Sequence[RunResult], x: str, y: str, unit: float
-) -> Iterator[tuple[Floats, Floats]]:
-    for result in results:
-        # Epochs can have the same x, if they took no measurable time: the last one counts.
-        points = {m[x] / unit: m[y] for m in result.metrics if m.get(y) is not None}
-        if points:
-            yield np.array([*points], dtype=np.float64), np.array([*points.values()], float)

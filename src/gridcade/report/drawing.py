@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from gridcade.evaluation.intervals import Estimate
-from gridcade.report.analysis import Aggregate, LearningCurves
+from gridcade.report.analysis import Aggregate
+from gridcade.report.learning import LearningCurves
 
 FIGURE_WIDTH = 5.6  # inches
 ROW_HEIGHT = 0.42  # inches, of a contender or a pair

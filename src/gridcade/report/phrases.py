@@ -44,6 +44,17 @@ def interval(estimate: Estimate) -> str:
     return "exact" if exact else f"{format_number(estimate.low)} to {format_number(estimate.high)}"
 
 
+def with_interval(estimate: Estimate, form: str = "") -> str:
+    """Format an estimate and its interval: `0.1 (0.08 to 0.15)`; `form` formats the numbers."""
+    texts = (
+        form.format(number) if form else format_number(number)
+        for number in (estimate.mean, estimate.low, estimate.high)
+    )
+    mean, low, high = texts
+    limits = f"{low} to {high}" if math.isfinite(estimate.half_width) else interval(estimate)
+    return mean if limits == "-" else f"{mean} ({limits})"
+
+
 def gap(optimum: float, value: float) -> str:
     """Format the distance from the optimum; a rounding error is 0."""
     return "0" if math.isclose(optimum, value, rel_tol=1e-9) else format_number(optimum - value)

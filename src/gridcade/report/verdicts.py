@@ -10,6 +10,7 @@ from gridcade.report.analysis import (
     analyze,
     num_tests,
 )
+from gridcade.report.learning import LearningSpeed
 from gridcade.report.phrases import count, listing, percent
 from gridcade.study.comparison import Comparison
 from gridcade.study.seed_statistics import MAX_SEEDS
@@ -189,6 +190,21 @@ def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
     if continuing:
         text += " The task never ends and so has no return; the average reward decides."
     return text
+
+
+def speed_sentence(speeds: Sequence[LearningSpeed], share: float) -> str:
+    """State what the numbers of the learning speed mean."""
+    area = (
+        "The mean while learning is the area under the learning curve over its length: the mean "
+        "score of the greedy policy during training."
+    )
+    threshold = speeds[0].threshold
+    if threshold is None:
+        return area
+    return (
+        f"Steps are those to the first evaluation of at least {format_number(threshold)}, "
+        f"{percent(share)} of the way from random play to {speeds[0].reference}. {area}"
+    )
 
 
 def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> list[str]:

@@ -17,7 +17,7 @@ from gridcade.training.config import check_names, from_dict, read_toml, to_dict
 Criterion = Literal["return", "average-reward"]
 MAX_NAME_LENGTH = 100  # characters in the name of a study's folder
 # These fields may change while the study's folder keeps its results.
-GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion")
+GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion", "threshold")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Study:
     """The measure that decides which contender is better."""
     confidence: float = 0.95
     """Confidence level of the intervals."""
+    threshold: float = 0.95
+    """Share of the way from random play to the optimum, for the number of steps that it takes."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -96,6 +98,8 @@ class Study:
         trains = any(spec.kind for spec in self.contenders)
         if self.steps is None and self.minutes is None and trains:
             raise InputError("a study that trains agents needs steps, minutes, or both")
+        if not 0 < self.threshold <= 1:
+            raise InputError(f"threshold is {self.threshold}; it must be greater than 0, up to 1")
         check_seed(self.evaluation_seed)
         check_confidence(self.confidence)
 

@@ -17,7 +17,9 @@ from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signa
 from gridcade.errors import InputError
 from gridcade.report import tables
 from gridcade.report.analysis import analyze, num_tests
-from gridcade.report.verdicts import environment_sentences, score_sentence
+from gridcade.report.learning import learning_speeds
+from gridcade.report.tables import ReportTable
+from gridcade.report.verdicts import environment_sentences, score_sentence, speed_sentence
 from gridcade.study import runner
 from gridcade.study.comparison import Comparison
 from gridcade.study.study import study_from_arguments
@@ -35,6 +37,9 @@ class StudyOptions(TypedDict, total=False):
     """Runs of each agent on each environment. Default: 10."""
     episodes: int
     """Episodes of the evaluation after each run. Default: 100."""
+    threshold: float
+    """Share of the way from random play to the optimum, at which training steps are counted.
+    Default: 0.95."""
     criterion: Literal["return", "average-reward"]
     """Criterion that ranks the contenders. Default: return. average-reward separates them better
     where only the goal gives a reward."""
@@ -120,12 +125,10 @@ def _show_comparison(comparison: Comparison) -> None:
     for analysis in analyses:
         scores = tables.score_table(analysis, study.confidence)
         print_line(Text.assemble((analysis.env, "bold"), f": {analysis.names.title}"))
-        columns = scores.head[:4]  # without the gap to the optimum, to fit into a terminal
-        table = number_table(*columns)
-        for row in scores.rows:
-            table.add_row(*map(Text, row.cells[: len(columns)]))
-        out.print(table)
-        out.print()
+        _print_table(scores, columns=4)  # without the gap to the optimum, to fit into a terminal
+        if speeds := learning_speeds(analysis, study.threshold, study.confidence):
+            _print_table(tables.speed_table(speeds, study.threshold, study.confidence))
+            print_line(speed_sentence(speeds, study.threshold))
         print_line(score_sentence(analysis, study.episodes))
         for sentence, _ in environment_sentences(analysis, study.confidence, num_tests(analyses)):
             print_line(sentence)
@@ -134,3 +137,12 @@ def _show_comparison(comparison: Comparison) -> None:
         seed = "" if failure.seed is None else f" seed {failure.seed}"
         where = f"{failure.env} {failure.contender}{seed}"
         print(f"gridcade: {where} failed: {failure.reason}", file=sys.stderr)
+
+
+def _print_table(table: ReportTable, columns: int | None = None) -> None:
+    """Print the first columns of a table, and an empty line."""
+    printed = number_table(*table.head[:columns])
+    for row in table.rows:
+        printed.add_row(*map(Text, row.cells[:columns]))
+    out.print(printed)
+    out.print()
