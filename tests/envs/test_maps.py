@@ -14,6 +14,8 @@ from gridcade.envs.gridworld import grid_model
 from gridcade.envs.maps import (
     DEFAULT_LEGEND,
     MAPS,
+    PROPERTIES,
+    SETTINGS,
     Cell,
     World,
     load_world,
@@ -22,6 +24,8 @@ from gridcade.envs.maps import (
 )
 from gridcade.envs.tabular import Model
 from gridcade.errors import InputError
+from gridcade.exact.solver import solve
+from gridcade.formatting import format_number
 
 SHIPPED = sorted(MAPS.glob("*.txt"))
 
@@ -240,6 +244,35 @@ def test_a_mistake_is_reported_with_line_and_column(
         parse_world(text, "my.txt")
     assert str(caught.value).startswith(f"my.txt, line {line}, column {column}: ")
     assert message in str(caught.value)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "worlds.md").read_text(encoding="utf-8")
+EXAMPLES = PAGE.split("```text\n")[1:]  # each begins with a map
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_the_page_on_worlds_states_the_values_of_its_examples(example: str) -> None:
+    drawn, _, text = example.partition("```")
+    world = parse_world(drawn)
+    assert world.notes == ()
+    solution = solve(grid_model(world))
+    value = format_number(solution.value)
+    criterion = {"return": "return", "average-reward": "average reward"}[solution.criterion]
+    stated = f"\n    [a-z]+\\.txt: the optimal expected {criterion} is {re.escape(value)}\n"
+    assert len(re.findall(stated, text)) == 1
+
+
+def test_the_program_on_the_page_on_worlds_prints_what_it_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(program, {})
+    assert capsys.readouterr().out.strip() == program.rstrip().rpartition("# ")[2]
+
+
+@pytest.mark.parametrize("word", [*SETTINGS, *PROPERTIES])
+def test_the_page_on_worlds_has_every_setting_and_property(word: str) -> None:
+    assert f"`{word}`" in PAGE
 
 
 FRAGMENTS = """
