@@ -16,8 +16,8 @@ from gridcade.errors import InputError, unknown
 
 MAPS = Path(__file__).parent / "maps"
 SETTINGS = ("title", "about", "step reward", "slip", "stray", "wind", "time limit")
-KINDS = ("wall", "floor", "start", "end")  # properties of a cell that take no value
-PROPERTIES = (*KINDS, "reward NUMBER", "to SYMBOL")
+PROPERTIES = ("wall", "floor", "start", "end", "reward NUMBER", "to SYMBOL")
+OTHER_WORDS = {"goal": "end", "terminal": "end", "empty": "floor", "portal": "to SYMBOL"}
 FOUR_MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left: rows down, columns right
 STEPS_PER_CELL = 10  # the default time limit, in steps per cell that the agent can occupy
 
@@ -155,6 +155,7 @@ class Drawing(NamedTuple):
 MAP_LINE = re.compile(r"\s*map\s*:?\s*", re.IGNORECASE)
 LEGEND_ENTRY = re.compile(r"\s*(\S)\s*:(.*)")  # `G: end`; names of settings are longer
 NO_COLON = re.compile(rf"({'|'.join(SETTINGS)}|\S)(?:\s*=\s*|\s+)(.+)", re.IGNORECASE)
+COMMENT_OF_OTHERS = re.compile(r"\s*(#+ +|//+ *)[a-z]{2}", re.IGNORECASE)
 # A line that looks like a setting or a legend entry, and not like a row of a drawing.
 HEADER_LINE = re.compile(r"\s*([a-z][a-z _-]+[:=]|legend\s*$|\S\s*[:=]\s+[a-z])", re.IGNORECASE)
 
@@ -176,7 +177,13 @@ def parse_world(text: str, name: str = "map") -> World:
     drawing = _parse_drawing(lines[map_line + 1 :], map_line + 2, legend, name)
     world = _apply_settings(World(drawing.rows, legend), settings, name)
     _check_cells(world, drawing, legend_positions, name)
-    return replace(world, notes=_check_ends(world, drawing, name))
+    notes = _check_ends(world, drawing, name)
+    if not world.step_reward and not any(world.legend[s].reward for s in set("".join(world.rows))):
+        notes.append(
+            f"{name}: no move pays a reward, so all policies are equally good; write, for example, "
+            "'G: end, reward 1' in the legend"
+        )
+    return replace(world, notes=tuple(notes))
 
 
 def _error_at(name: str, line: int, column: int, message: str) -> InputError:
@@ -245,6 +252,8 @@ def _parse_header(
 
 def _not_a_setting(line: str, in_legend: bool) -> str:
     """The message for a line that is neither a setting nor a legend entry."""
+    if COMMENT_OF_OTHERS.match(line):
+        return "a comment begins with ';'"
     key, colon, _ = line.partition(":")
     if not colon and (match := NO_COLON.fullmatch(line)):
         return f"write '{match[1]}: {match[2]}', with a colon"
@@ -300,6 +309,9 @@ def _add_property(cell: Cell, text: str) -> Cell:
             return replace(cell, to=symbol)
         case (("wall" | "start" | "end" | "floor"), more):
             raise ValueError(f"separate properties with commas: '{key}, {more}'")
+    if key.casefold() in OTHER_WORDS:
+        meant = OTHER_WORDS[key.casefold()]
+        raise ValueError(f"unknown cell property '{text}'; did you mean {meant}?")
     raise unknown("cell property", text, PROPERTIES)
 
 
@@ -317,11 +329,11 @@ def _parse_drawing(
     ]
     rows = textwrap.dedent("\n".join(line for _, line in numbered)).split("\n")
     indent = len(numbered[0][1]) - len(rows[0])
-    for (number, _), row in zip(numbered, rows, strict=True):
+    for (number, line), row in zip(numbered, rows, strict=True):
         for c, symbol in enumerate(row):
             if symbol not in legend:
                 _check_settings_above(numbered, name)
-                message = _not_in_legend(symbol, legend)
+                message = _not_in_legend(symbol, line, legend)
                 raise _error_at(name, number, indent + c + 1, message)
     width = max(map(len, rows))
     # Editors strip trailing spaces. The outside of a world is wall, if a symbol stands for wall.
@@ -336,11 +348,15 @@ def _check_settings_above(numbered: list[tuple[int, str]], name: str) -> None:
     for number, line in numbered:
         if HEADER_LINE.match(line):
             message = f"'{line.strip()}' is not a row of the drawing; write it above 'map:'"
+            if MAP_LINE.fullmatch(line):
+                message = "a map file has only one drawing, below its first line 'map:'"
             raise _error_at(name, number, _indent(line) + 1, message)
 
 
-def _not_in_legend(symbol: str, legend: Mapping[str, Cell]) -> str:
-    """The message for a symbol of the drawing that has no meaning."""
+def _not_in_legend(symbol: str, line: str, legend: Mapping[str, Cell]) -> str:
+    """The message for a symbol of a line of the drawing that has no meaning."""
+    if COMMENT_OF_OTHERS.match(line) and symbol.isalpha():
+        return f"'{symbol}' is not in the legend; a comment begins with ';'"
     if symbol == "\t":
         return "a tab has no meaning; indent all rows alike, and draw floor as '.'"
     if symbol.swapcase() in legend:
@@ -469,14 +485,14 @@ def _check_cells(
             raise _error_at(name, *legend_positions[symbol], message)
 
 
-def _check_ends(world: World, drawing: Drawing, name: str) -> tuple[str, ...]:
+def _check_ends(world: World, drawing: Drawing, name: str) -> list[str]:
     """Check that ends can be reached; returns notes on what is probably a mistake.
 
     Raises:
         InputError: the drawing has ends, but no start can reach any of them.
     """
     if not world.has_end:
-        return ()
+        return []
     successors = _possible_moves(world)
     predecessors: dict[Place, list[Place]] = {place: [] for place in successors}
     for place, targets in successors.items():
@@ -502,7 +518,7 @@ def _check_ends(world: World, drawing: Drawing, name: str) -> tuple[str, ...]:
     for symbol, place in by_symbol.items():
         if symbol not in drawn_and_reached:
             notes.append(f"{at(place)}: no start can reach the end '{symbol}'")
-    return tuple(notes)
+    return notes
 
 
 def _possible_moves(world: World) -> dict[Place, list[Place]]:

@@ -152,24 +152,29 @@ def test_white_space_before_all_rows_is_no_part_of_the_drawing() -> None:
     assert parse_world("wind: 0 1 0\nmap:\n    S.G").wind == (0, 1, 0)
 
 
-def test_notes_say_which_starts_and_ends_are_cut_off() -> None:
+def test_notes_say_what_is_probably_a_mistake() -> None:
     def notes(text: str) -> tuple[str, ...]:
         return parse_world(text, "my.txt").notes
 
-    assert notes("S.G\n###\nG.S") == notes("S..") == ()
+    assert notes("S.G\n###\nG.S") == notes("step reward: -1\nmap:\nS..") == ()
+    [free] = notes("legend:\n  G: end\nmap:\nS.G")
+    assert free.startswith("my.txt: no move pays a reward, so all policies are equally good")
+    assert notes("S..") == (free,)
     limited = "my.txt, line 3, column 7: from this start no end can be reached, so its episodes "
     assert notes("    S.G\n    ###\n    .#S") == (f"{limited}end only at the time limit",)
     [endless] = notes("time limit: none\nmap:\nS.G\n###\n.#S")
     assert endless.startswith("my.txt, line 5, column 3: from this start no end can be reached")
     assert endless.endswith(", so its episodes never end")
-    assert notes("legend:\n o: end\nmap:\nSo\n##\n.G\n.G") == (
+    assert notes("legend:\n o: end, reward 1\nmap:\nSo\n##\n.G\n.G") == (
         "my.txt, line 6, column 2: no start can reach the end 'G'",
     )
 
 
 def test_a_portal_can_lead_over_a_wall_to_an_end() -> None:
     assert parse_world("legend:\n  P: to G\n  Q: to x\n  x: floor\nmap:\nSP#G").notes == ()
-    assert parse_world("legend:\n  Q: to x\n  x: floor\nmap:\nSQ#xG").notes == ()
+    assert (
+        parse_world("legend:\n  G: end, reward 1\n  Q: to x\n  x: floor\nmap:\nSQ#xG").notes == ()
+    )
 
 
 MISTAKES = [
@@ -215,6 +220,13 @@ MISTAKES = [
     ("legend:\n  P: to #\nmap:\nSP#", 2, 3, "'P' leads to '#', but the drawing has no such cell"),
     ("legend:\n  P: to P\nmap:\nSP", 2, 3, "'P' leads to 'P', but the drawing has no such cell"),
     ("S.G\n.?.", 2, 2, "'?' is not in the legend (# . G S and space); write its"),
+    ("# my map\nS.G", 1, 3, "'m' is not in the legend; a comment begins with ';'"),
+    ("# my map\nmap:\nS.G", 1, 1, "a comment begins with ';'"),
+    ("map:\n#S.x", 2, 4, "'x' is not in the legend (# . G S and space)"),
+    ("// my map\nmap:\nS.G", 1, 1, "a comment begins with ';'"),
+    ("map:\nS.G\nmap:\nS.G", 3, 1, "a map file has only one drawing"),
+    ("legend:\n  E: goal\nmap:\nS.E", 2, 6, "unknown cell property 'goal'; did you mean end?"),
+    ("legend:\n  E: portal to S\nmap:\nS.E", 2, 6, "did you mean to SYMBOL?"),
     ("S.g", 1, 3, "'g' is not in the legend; did you mean 'G'?"),
     ("map:\n    S.x\n    ..G\n", 2, 7, "'x' is not in the legend"),
     ("map:\n\tS.G\n    ...\n", 2, 1, "a tab has no meaning; indent all rows alike"),
