@@ -526,6 +526,7 @@ def _possible_moves(world: World) -> dict[Place, list[Place]]:
 
     Slip and stray add none, because an agent can choose every direction itself.
     """
+    targets = {cell.to: world.places(symbol=cell.to) for cell in world.legend.values() if cell.to}
     successors: dict[Place, list[Place]] = {}
     for place in world.places():
         successors[place] = []
@@ -534,7 +535,7 @@ def _possible_moves(world: World) -> dict[Place, list[Place]]:
         for direction in FOUR_MOVES:
             row, column = world.move(place, direction)
             to = world.cell(row, column).to
-            successors[place] += world.places(symbol=to) if to else [(row, column)]
+            successors[place] += targets[to] if to else [(row, column)]
     return successors
 
 
