@@ -1,8 +1,10 @@
 """The public Python API: make, solve, train, evaluate and load, by names or objects."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
@@ -21,6 +23,8 @@ from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.exact import solver
+from gridcade.exact.values import policy_table
+from gridcade.formatting import format_number
 from gridcade.training.config import RunConfig
 from gridcade.training.run_folder import Run, find_trained, write_text
 from gridcade.training.sessions import resume, train
@@ -31,6 +35,7 @@ BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,
     "optimal": optimal_policy,
 }
+NEAR_OPTIMUM = 0.05  # share of the optimum that a trained policy may lack
 ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
@@ -130,6 +135,53 @@ def save_evaluation(run: Run, result: Evaluation) -> Path:
     file.parent.mkdir(exist_ok=True)
     write_text(file, dumps(result.as_dict(), indent=2) + "\n")
     return file
+
+
+def shortfall(run: Run) -> str:
+    """Say in a sentence why a run should train longer; "" if no reason is known.
+
+    The greedy policy of the last checkpoint may go on forever without a reward. Or, if the model is
+    known, its discounted return is lower than the optimum by more than NEAR_OPTIMUM.
+    """
+    evaluations = [metrics for metrics in run.metrics() if "exact" in metrics]
+    if not evaluations:
+        return ""
+    if evaluations[-1]["exact"]:
+        return _exact_shortfall(run)
+    low, high = (evaluations[-1].get(f"return_{end}") for end in ("low", "high"))
+    same = low is not None and low == high
+    if same and high <= 0 and evaluations[-1].get("truncated") == 1:
+        return "The greedy policy may be stuck: no episode ended before the time limit."
+    return ""
+
+
+def _exact_shortfall(run: Run) -> str:
+    """What `shortfall` returns if the model of the run's environment is known."""
+    hyperparameters = vars(run.config.hyperparameters)
+    discount = hyperparameters.get("discount", 0.0)
+    policy = load(run)
+    with closing(make(run.env)) as env:
+        model = registry.known_model(env)
+        table = None if model is None else policy_table(policy, env, model)
+    if model is None or table is None:
+        return ""
+    try:
+        value = solver.policy_value(model, table, discount if discount < 1 else 0.0)
+    except solver.UnsolvableError:  # the episodes are too long for floating-point precision
+        return ""
+    # If circles pay, an optimal policy may walk in them.
+    if value.episode_length == math.inf and value.average_reward <= 0:
+        return "The greedy policy is stuck: it walks in circles and may never end an episode."
+    if not 0 < discount < 1 or hyperparameters.get("criterion", "discounted") != "discounted":
+        return ""  # it does not learn the discounted return
+    optimum = solver.solve(model, "discounted", discount).value
+    gap = optimum - value.discounted_return
+    if gap <= NEAR_OPTIMUM * abs(optimum):
+        return ""
+    return (
+        f"The greedy policy is not optimal yet: its return discounted by {discount:g} is "
+        f"{format_number(value.discounted_return)}, the optimum {format_number(optimum)}."
+    )
 
 
 def solve(
