@@ -302,23 +302,25 @@ CIRCLES_PAY = "time limit: 50\nlegend:\n    o: reward 1\n    G: end\nmap:\nSo.G"
 
 
 @pytest.mark.parametrize(
-    ("env", "steps", "sentence"),
+    ("env", "steps", "preset", "sentence"),
     [
-        ("Maze?size=9", 2000, "stuck: it walks in circles and may never end an episode"),
-        ("SlipperyLake", 200_000, "discounted by 0.99 is 0.2366, the optimum 0.2925"),
-        ("CliffWalk", 50_000, ""),
-        ("circles", 50_000, ""),  # no episode ends, and none should
-        ("NearAndFar", 50_000, ""),
+        ("Maze?size=9", 2000, "watkins", "stuck: it walks in circles and may never end an episode"),
+        ("SlipperyLake", 200_000, "watkins", "discounted by 0.99 is 0.2366, the optimum 0.2925"),
+        ("CliffWalk", 50_000, "watkins", ""),
+        ("circles", 50_000, "watkins", ""),  # no episode ends, and none should
+        ("NearAndFar", 50_000, "watkins", ""),
+        ("NearAndFar", 5_000, "average-reward", "average reward is 0.25, the optimum 0.275"),
+        ("Maze?size=9", 2000, "average-reward", ""),  # every policy's average reward is -1
     ],
 )
 def test_a_run_that_should_train_longer_says_why(
-    env: str, steps: int, sentence: str, tmp_path: Path
+    env: str, steps: int, preset: str, sentence: str, tmp_path: Path
 ) -> None:
     if env == "circles":
         (tmp_path / "circles.txt").write_text(CIRCLES_PAY)
         env = str(tmp_path / "circles.txt")
     run = gridcade.train(
-        "q-learning", env, steps=steps, epoch=steps, preset="watkins", out=tmp_path / "run"
+        "q-learning", env, steps=steps, epoch=steps, preset=preset, out=tmp_path / "run"
     )
     assert sentence in api.shortfall(run)
     assert bool(api.shortfall(run)) == bool(sentence)

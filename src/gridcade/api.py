@@ -36,6 +36,7 @@ BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "optimal": optimal_policy,
 }
 NEAR_OPTIMUM = 0.05  # share of the optimum that a trained policy may lack
+ROUNDING = 1e-9  # share of the optimum by which an optimal policy's value may differ
 ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
@@ -141,7 +142,7 @@ def shortfall(run: Run) -> str:
     """Say in a sentence why a run should train longer; "" if no reason is known.
 
     The greedy policy of the last checkpoint may go on forever without a reward. Or, if the model is
-    known, its discounted return is lower than the optimum by more than NEAR_OPTIMUM.
+    known, the value that the agent learns is lower than the optimum by more than NEAR_OPTIMUM.
     """
     evaluations = [metrics for metrics in run.metrics() if "exact" in metrics]
     if not evaluations:
@@ -149,8 +150,9 @@ def shortfall(run: Run) -> str:
     if evaluations[-1]["exact"]:
         return _exact_shortfall(run)
     low, high = (evaluations[-1].get(f"return_{end}") for end in ("low", "high"))
-    same = low is not None and low == high
-    if same and high <= 0 and evaluations[-1].get("truncated") == 1:
+    if low is None or high is None or evaluations[-1].get("truncated") != 1:
+        return ""
+    if low == high <= 0:
         return "The greedy policy may be stuck: no episode ended before the time limit."
     return ""
 
@@ -158,29 +160,30 @@ def shortfall(run: Run) -> str:
 def _exact_shortfall(run: Run) -> str:
     """What `shortfall` returns if the model of the run's environment is known."""
     hyperparameters = vars(run.config.hyperparameters)
-    discount = hyperparameters.get("discount", 0.0)
+    discount = hyperparameters.get("discount", 0.99)
+    learns_average = hyperparameters.get("criterion") == "average-reward"
+    objective = "average reward" if learns_average else f"return discounted by {discount:g}"
     policy = load(run)
     with closing(make(run.env)) as env:
         model = registry.known_model(env)
         table = None if model is None else policy_table(policy, env, model)
-    if model is None or table is None:
+    if model is None or table is None or not (learns_average or 0 < discount < 1):
         return ""
     try:
-        value = solver.policy_value(model, table, discount if discount < 1 else 0.0)
+        value = solver.policy_value(model, table, 0.0 if learns_average else discount)
     except solver.UnsolvableError:  # the episodes are too long for floating-point precision
         return ""
-    # If circles pay, an optimal policy may walk in them.
-    if value.episode_length == math.inf and value.average_reward <= 0:
+    reached = value.average_reward if learns_average else value.discounted_return
+    criterion: solver.Criterion = "average-reward" if learns_average else "discounted"
+    optimum = solver.solve(model, criterion, discount)
+    gap = (optimum.value - reached) / max(abs(optimum.value), 1e-12)
+    if gap > ROUNDING and value.episode_length == math.inf and value.average_reward <= 0:
         return "The greedy policy is stuck: it walks in circles and may never end an episode."
-    if not 0 < discount < 1 or hyperparameters.get("criterion", "discounted") != "discounted":
-        return ""  # it does not learn the discounted return
-    optimum = solver.solve(model, "discounted", discount).value
-    gap = optimum - value.discounted_return
-    if gap <= NEAR_OPTIMUM * abs(optimum):
+    if gap <= NEAR_OPTIMUM:
         return ""
     return (
-        f"The greedy policy is not optimal yet: its return discounted by {discount:g} is "
-        f"{format_number(value.discounted_return)}, the optimum {format_number(optimum)}."
+        f"The greedy policy is not optimal yet: its {objective} is {format_number(reached)}, "
+        f"the optimum {format_number(optimum.value)}."
     )
 
 
