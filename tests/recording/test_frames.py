@@ -11,7 +11,8 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from gridcade.envs import registry
-from gridcade.envs.rendering import Overlay, value_colors
+from gridcade.envs.maps import parse_world
+from gridcade.envs.rendering import AGENT, GOAL, START, Overlay, value_colors
 from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
@@ -200,19 +201,19 @@ def test_overlay_is_drawn_beside_the_picture() -> None:
 
 def test_legend_holds_the_scale_of_the_values_and_the_text_that_fits() -> None:
     """From the lowest value to the highest, the colors are those of the cells."""
-    overlay = Overlay(np.array([-3.0, 5.0, np.nan, 1.0]), np.full((4, 4), 0.25))
-    wide, narrow = legend_strip(overlay, 600, 200), legend_strip(overlay, 400, 200)
+    world = parse_world("map:\nS.G")
+    overlay = Overlay(np.array([-3.0, 5.0, np.nan]), np.full((3, 4), 0.25))
+    wide, narrow = (legend_strip(world, overlay, width, 200) for width in (600, 400))
     assert wide.shape == (HEIGHT, 600, 3)
-    assert (wide[:, :200] == 255).all()
     np.testing.assert_array_equal(wide[:, :360], narrow[:, :360])  # without the text on arrows
-    assert (narrow[:, 360:] == 255).all()
-    assert (wide[:, 360:] < 255).any()
+    assert (narrow[:, 385:] == 255).all()
+    assert (wide[:, 385:] < 255).any()
     middle = wide[HEIGHT // 2].tolist()
     colors = value_colors(np.linspace(-3, 5, SCALE_WIDTH)).tolist()
     assert any(middle[i : i + SCALE_WIDTH] == colors for i in range(200, 400))
-    no_values = legend_strip(Overlay(policy=overlay.policy), 600, 200)
-    assert (no_values[:, 210:] < 255).any()
-    assert (legend_strip(Overlay(), 600, 200) == 255).all()
+    left = [tuple(pixel) for pixel in middle[:200]]
+    assert left.index(AGENT) < left.index(GOAL) < left.index(START)
+    assert (legend_strip(world, Overlay(), 600, 200)[:, 200:] == 255).all()
 
 
 def test_an_end_has_no_value() -> None:

@@ -133,7 +133,7 @@ def overlay_pictures(
 ) -> Iterator[Picture]:
     """Yield the picture of each frame, with the overlay beside it where the policy has one.
 
-    A legend of the overlay's colors and arrows is below it.
+    A legend of the colors and arrows is below them.
 
     The last picture of an episode is repeated for END_PAUSE seconds.
     """
@@ -146,7 +146,8 @@ def overlay_pictures(
             world.overlay = None
             gap = np.full((picture.shape[0], OVERLAY_GAP, 3), 255, dtype=np.uint8)
             both = np.concatenate([picture, gap, drawn_over], axis=1)
-            legend = legend_strip(value_overlay, both.shape[1], picture.shape[1] + OVERLAY_GAP)
+            left = picture.shape[1] + OVERLAY_GAP
+            legend = legend_strip(world.world, value_overlay, both.shape[1], left)
             picture = np.concatenate([both, legend])
         for _ in range(1 + round(END_PAUSE * fps) if frame.end else 1):
             yield picture

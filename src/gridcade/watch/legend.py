@@ -3,7 +3,6 @@
 import numpy as np
 
 from gridcade.envs import rendering
-from gridcade.envs.maps import Cell, World
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Env
@@ -12,8 +11,6 @@ from gridcade.watch.text_pictures import (
     DEFAULT_COLOR,
     LUMINANCE,
     ColorDepth,
-    best_end_reward,
-    cell_color,
     color_numbers,
     encode_line,
     text_width,
@@ -51,33 +48,21 @@ def _cell_entries(
     env: TabularEnv, overlay: Overlay | None, agent: str, depth: ColorDepth
 ) -> list[str]:
     """The agent and each kind of cell but the floor: its sign, and its meaning."""
-    world, best_end = env.world, best_end_reward(env.world)
+    world, best_end = env.world, rendering.best_end_reward(env.world)
     entries = [_swatch("@" if overlay or depth == "none" else " ", rendering.AGENT, agent, depth)]
     for symbol in sorted(set("".join(world.rows))):
         cell = world.legend[symbol]
-        if not (text := _cell_text(world, cell, best_end)):
+        if not (text := rendering.cell_text(world, cell, best_end)):
             continue
         drawn_over = overlay is not None and not (cell.wall or cell.end or cell.to)
         if depth == "none" and drawn_over:
             continue  # an arrow stands there
         sign = symbol if depth == "none" or (overlay and (cell.end or cell.to)) else " "
         sign = "█" if cell.wall and depth == "none" else sign
-        entries.append(_swatch(sign, cell_color(cell, best_end), text, depth))
+        entries.append(_swatch(sign, rendering.cell_color(cell, best_end), text, depth))
     if world.wind and depth != "none":
         entries.append(_swatch(" ", rendering.WIND, "wind, upward", depth))
     return entries
-
-
-def _cell_text(world: World, cell: Cell, best_end: float) -> str:
-    """The meaning of a cell; "" for the floor."""
-    if cell.wall:
-        return "wall"
-    if cell.end:
-        return "goal" if cell.reward >= best_end else f"end, reward {cell.reward:g}"
-    parts = [f"reward {cell.reward:g}"] if cell.reward else []
-    if cell.to:
-        parts.append(f"leads to {'the start' if world.legend[cell.to].start else cell.to}")
-    return ", ".join(parts) or ("start" if cell.start else "")
 
 
 def _value_entries(overlay: Overlay, depth: ColorDepth) -> list[str]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gridcade.envs import rendering
-from gridcade.envs.maps import Cell, World
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Env
 from gridcade.recording.video import Picture
@@ -208,13 +207,13 @@ def _cells(
     no_values = np.full(len(env.places), np.nan)
     values = np.asarray(no_values if overlay.values is None else overlay.values, np.float64)
     value_colors = rendering.value_colors(values)
-    best_end = best_end_reward(world)
+    best_end = rendering.best_end_reward(world)
     grounds = np.zeros((len(rows), len(columns), 3), dtype=np.uint8)
     texts: list[list[list[str]]] = [[] for _ in rows]
     for i, j in np.ndindex(len(rows), len(columns)):
         place = rows[i], columns[j]
         cell, state = world.cell(*place), int(states[place])
-        grounds[i, j] = cell_color(cell, best_end)
+        grounds[i, j] = rendering.cell_color(cell, best_end)
         mark, label = world.rows[place[0]][place[1]], ""
         has_action = state >= 0 and not cell.end
         if has_action and np.isfinite(value := values[state]):
@@ -239,25 +238,6 @@ def _arrows(policy: NDArray[np.float64], moves: rendering.Moves) -> NDArray[np.s
     signs = np.array([rendering.ARROWS.get(move, "+") for move in moves])[best.argmax(axis=1)]
     ties = best.sum(axis=1)
     return np.where(ties == 1, signs, np.where(ties == len(moves), "·", "+"))
-
-
-def best_end_reward(world: World) -> float:
-    """Return the highest reward of a world's ends; 0 if it has none."""
-    cells = [world.legend[symbol] for symbol in set("".join(world.rows))]
-    return max((cell.reward for cell in cells if cell.end), default=0.0)
-
-
-def cell_color(cell: Cell, best_end: float) -> rendering.Color:
-    """Return the color of a cell that shows no value."""
-    if cell.wall:
-        return rendering.WALL
-    if cell.end:
-        return rendering.GOAL if cell.reward >= best_end else rendering.PIT
-    if cell.reward:
-        return rendering.GOLD if cell.reward > 0 else rendering.PIT
-    if cell.to:
-        return rendering.PORTAL
-    return rendering.START if cell.start else rendering.FLOOR
 
 
 def color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
