@@ -559,7 +559,10 @@ def test_environment_has_several_names(gridcade: Gridcade, folder: Path) -> None
 def test_watch_writes_a_video(gridcade: Gridcade, folder: Path, kind: str) -> None:
     words = f"watch optimal --env CliffWalk --video film.{kind} --episodes 1 --fps 20 --seed 2"
     result = gridcade(*words.split(), "--epsilon", 0.05)
-    assert result == (0, f"video: film.{kind}\n", "")
+    assert (result.code, result.err) == (0, "")
+    score, video = result.out.splitlines()
+    assert re.fullmatch(r"episode 1: return -\d+ in \d+ steps, terminated", score)
+    assert video == f"video: film.{kind}"
     assert list(contents(folder)) == [f"film.{kind}"]
 
 
