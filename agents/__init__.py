@@ -29,6 +29,7 @@ PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
 WEIGHTS = "weights.safetensors"  # of a shipped agent
 SB3 = "sb3-"  # begins the names of stable-baselines3's algorithms
+MANY_STATES = 128  # numbered states; above this number an agent may have another default preset
 EXPORTS = {
     "DQN": "dqn",
     "DQNConfig": "dqn",
@@ -52,12 +53,14 @@ class AgentKind:
     image_preset: str = ""  # for stacked images; default: default_preset
     pixels_preset: str = ""  # for pictures [h, w, 1 or 3]; default: image_preset
     state_preset: str = ""  # for numbered states; default: default_preset
+    large_preset: str = ""  # for more than MANY_STATES numbered states; default: state_preset
     presets_folder: str = ""  # default: its name
 
     def preset_for(self, observations: Space) -> str:
         """The default preset for a space of observations."""
-        if self.state_preset and isinstance(observations, gym.spaces.Discrete):
-            return self.state_preset
+        if isinstance(observations, gym.spaces.Discrete):
+            large = self.large_preset if observations.n > MANY_STATES else ""
+            return large or self.state_preset or self.default_preset
         shape = observations.shape
         if shape is None or len(shape) != 3:
             return self.default_preset
@@ -67,7 +70,8 @@ class AgentKind:
     @property
     def presets_differ(self) -> bool:
         """Whether the default preset depends on the environment."""
-        return bool(self.image_preset or self.pixels_preset or self.state_preset)
+        presets = (self.image_preset, self.pixels_preset, self.state_preset, self.large_preset)
+        return any(presets)
 
     @property
     def config(self) -> "type[AgentConfig]":
@@ -105,6 +109,7 @@ AGENTS = {
             module="q_learning",
             config_name="QLearningConfig",
             default_preset="watkins",
+            large_preset="watkins-large",
         ),
         AgentKind(
             name="dqn",

@@ -229,6 +229,11 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], Array]):
         self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
         self._lives = np.zeros(num_envs, dtype=np.int64)
 
+    @property
+    def action_names(self) -> list[str]:
+        """The name of each action, such as `FIRE`."""
+        return [action.name for action in self._emulators.ale.get_action_set()]
+
     def reset(
         self, *, seed: ArrayLike | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -369,6 +374,10 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         if self._screen_games is not None:
             self._screen = self._screen_games.reset(seed=[game_seed])[0][0, -1]
         return observations[0], {}
+
+    def get_action_meanings(self) -> list[str]:
+        """Return the name of each action, such as `FIRE`, under Gymnasium's name."""
+        return self._games.action_names
 
     def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Take one step; `info["life_lost"]` is as in `AtariGames`."""

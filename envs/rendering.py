@@ -51,6 +51,37 @@ def value_colors(values: ArrayLike) -> NDArray[np.uint8]:
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
+def best_end_reward(world: World) -> float:
+    """Return the highest reward of a world's ends; 0 if it has none."""
+    cells = [world.legend[symbol] for symbol in set("".join(world.rows))]
+    return max((cell.reward for cell in cells if cell.end), default=0.0)
+
+
+def cell_color(cell: Cell, best_end: float) -> Color:
+    """Return the color of a cell that shows no value."""
+    if cell.wall:
+        return WALL
+    if cell.end:
+        return GOAL if cell.reward >= best_end else PIT
+    if cell.reward:
+        return GOLD if cell.reward > 0 else PIT
+    if cell.to:
+        return PORTAL
+    return START if cell.start else FLOOR
+
+
+def cell_text(world: World, cell: Cell, best_end: float) -> str:
+    """The meaning of a cell; "" for the floor."""
+    if cell.wall:
+        return "wall"
+    if cell.end:
+        return "goal" if cell.reward >= best_end else f"end, reward {cell.reward:g}"
+    parts = [f"reward {cell.reward:g}"] if cell.reward else []
+    if cell.to:
+        parts.append(f"leads to {'the start' if world.legend[cell.to].start else cell.to}")
+    return ", ".join(parts) or ("start" if cell.start else "")
+
+
 class WorldPainter:
     """Draws one world at one size. The background is drawn once.
 
@@ -72,8 +103,7 @@ class WorldPainter:
         tile_index: dict[tuple[str, int], int] = {}
         tiles: list[Image] = []
         grid = np.zeros((world.height, world.width), dtype=np.int64)  # of indices into tiles
-        cells = [world.legend[symbol] for symbol in set("".join(world.rows))]
-        best_end = max((cell.reward for cell in cells if cell.end), default=0.0)
+        best_end = best_end_reward(world)
         for r, row in enumerate(world.rows):
             for c, symbol in enumerate(row):
                 wind = world.wind[c] if world.wind else 0

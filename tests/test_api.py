@@ -298,6 +298,54 @@ def test_solve_accepts_names_and_objects(criterion: solver.Criterion | None) -> 
         np.testing.assert_array_equal(solution.policy, direct.policy)
 
 
+CIRCLES_PAY = "time limit: 50\nlegend:\n    o: reward 1\n    G: end\nmap:\nSo.G"
+
+
+@pytest.mark.parametrize(
+    ("env", "steps", "preset", "sentence"),
+    [
+        ("Maze?size=9", 2000, "watkins", "stuck: it walks in circles and may never end an episode"),
+        ("SlipperyLake", 200_000, "watkins", "discounted by 0.99 is 0.2366, the optimum 0.2925"),
+        ("CliffWalk", 50_000, "watkins", ""),
+        ("circles", 50_000, "watkins", ""),  # no episode ends, and none should
+        ("NearAndFar", 50_000, "watkins", ""),
+        ("NearAndFar", 5_000, "average-reward", "average reward is 0.25, the optimum 0.275"),
+        ("Maze?size=9", 2000, "average-reward", ""),  # every policy's average reward is -1
+    ],
+)
+def test_a_run_that_should_train_longer_says_why(
+    env: str, steps: int, preset: str, sentence: str, tmp_path: Path
+) -> None:
+    if env == "circles":
+        (tmp_path / "circles.txt").write_text(CIRCLES_PAY)
+        env = str(tmp_path / "circles.txt")
+    run = gridcade.train(
+        "q-learning", env, steps=steps, epoch=steps, preset=preset, out=tmp_path / "run"
+    )
+    assert sentence in api.shortfall(run)
+    assert bool(api.shortfall(run)) == bool(sentence)
+
+
+@pytest.mark.parametrize(
+    ("truncated", "returns", "stuck"),
+    [
+        (1.0, (-200, -200), True),
+        (1.0, (500, 500), False),
+        (0.5, (0, 0), False),
+        (1.0, (-200, -180), False),
+    ],
+)
+def test_where_no_model_is_known_the_last_evaluation_decides(
+    truncated: float, returns: tuple[int, int], stuck: bool, tmp_path: Path
+) -> None:
+    """CartPole's best policies never end an episode: its rewards are positive."""
+    run = gridcade.train("q-learning", SMALL, steps=1000, out=tmp_path / "run")
+    entry = {"average_reward_mean": returns[0] / 200, "truncated": truncated, "exact": False}
+    low, high = returns
+    run.add_metrics({"steps": 1000, "return_low": low, "return_high": high} | entry)
+    assert ("may be stuck" in api.shortfall(run)) == stuck
+
+
 def test_what_cannot_be_solved_is_an_error() -> None:
     with pytest.raises(InputError, match="'CartPole-v1' is not known"):
         gridcade.solve("CartPole")

@@ -1,8 +1,10 @@
 """The public Python API: make, solve, train, evaluate and load, by names or objects."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
@@ -21,6 +23,8 @@ from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.exact import solver
+from gridcade.exact.values import policy_table
+from gridcade.formatting import format_number
 from gridcade.training.config import RunConfig
 from gridcade.training.run_folder import Run, find_trained, write_text
 from gridcade.training.sessions import resume, train
@@ -31,6 +35,8 @@ BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,
     "optimal": optimal_policy,
 }
+NEAR_OPTIMUM = 0.05  # share of the optimum that a trained policy may lack
+ROUNDING = 1e-9  # share of the optimum by which an optimal policy's value may differ
 ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
@@ -130,6 +136,55 @@ def save_evaluation(run: Run, result: Evaluation) -> Path:
     file.parent.mkdir(exist_ok=True)
     write_text(file, dumps(result.as_dict(), indent=2) + "\n")
     return file
+
+
+def shortfall(run: Run) -> str:
+    """Say in a sentence why a run should train longer; "" if no reason is known.
+
+    The greedy policy of the last checkpoint may go on forever without a reward. Or, if the model is
+    known, the value that the agent learns is lower than the optimum by more than NEAR_OPTIMUM.
+    """
+    evaluations = [metrics for metrics in run.metrics() if "exact" in metrics]
+    if not evaluations:
+        return ""
+    if evaluations[-1]["exact"]:
+        return _exact_shortfall(run)
+    low, high = (evaluations[-1].get(f"return_{end}") for end in ("low", "high"))
+    if low is None or high is None or evaluations[-1].get("truncated") != 1:
+        return ""
+    if low == high <= 0:
+        return "The greedy policy may be stuck: no episode ended before the time limit."
+    return ""
+
+
+def _exact_shortfall(run: Run) -> str:
+    """What `shortfall` returns if the model of the run's environment is known."""
+    hyperparameters = vars(run.config.hyperparameters)
+    discount = hyperparameters.get("discount", 0.99)
+    learns_average = hyperparameters.get("criterion") == "average-reward"
+    objective = "average reward" if learns_average else f"return discounted by {discount:g}"
+    policy = load(run)
+    with closing(make(run.env)) as env:
+        model = registry.known_model(env)
+        table = None if model is None else policy_table(policy, env, model)
+    if model is None or table is None or not (learns_average or 0 < discount < 1):
+        return ""
+    try:
+        value = solver.policy_value(model, table, 0.0 if learns_average else discount)
+    except solver.UnsolvableError:  # the episodes are too long for floating-point precision
+        return ""
+    reached = value.average_reward if learns_average else value.discounted_return
+    criterion: solver.Criterion = "average-reward" if learns_average else "discounted"
+    optimum = solver.solve(model, criterion, discount)
+    gap = (optimum.value - reached) / max(abs(optimum.value), 1e-12)
+    if gap > ROUNDING and value.episode_length == math.inf and value.average_reward <= 0:
+        return "The greedy policy is stuck: it walks in circles and may never end an episode."
+    if gap <= NEAR_OPTIMUM:
+        return ""
+    return (
+        f"The greedy policy is not optimal yet: its {objective} is {format_number(reached)}, "
+        f"the optimum {format_number(optimum.value)}."
+    )
 
 
 def solve(

@@ -1,5 +1,6 @@
 """The commands: every option has its effect, and every printed number is right."""
 
+import io
 import json
 import re
 import shutil
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import SMALL, Gridcade, contents, read_json
+from rich.console import Console
 
 from gridcade import agents, api
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.agents.base import Policy
 from gridcade.agents.probabilities import greedy
-from gridcade.cli import output, signals
+from gridcade.cli import output, progress, signals
 from gridcade.cli.commands import demo
 from gridcade.cli.progress import StudyDisplay
 from gridcade.envs import registry
@@ -27,6 +29,7 @@ from gridcade.study.runner import TaskStatus
 from gridcade.training import sessions
 from gridcade.training.config import read_toml, to_dict
 from gridcade.training.run_folder import Run, load_tensors
+from gridcade.training.trainer import Progress
 from gridcade.watch import show
 
 pytest_plugins = ("command_line_fixtures",)
@@ -249,6 +252,22 @@ def test_default_preset_depends_on_the_observations(
         assert hyperparameters[key] == expected[key]
 
 
+@pytest.mark.parametrize(("size", "preset"), [(8, "watkins"), (9, "watkins-large")])
+def test_default_preset_depends_on_the_number_of_states(
+    gridcade: Gridcade, size: int, preset: str
+) -> None:
+    """An option changes one hyperparameter of that preset."""
+    words = ["--env.size", size, "--steps", 1000, "--epsilon.final", 0.3, "--out", "run"]
+    assert gridcade("train", "q-learning", "Maze", *words).code == 0
+    config = Run("run").config
+    assert config.preset == preset
+    expected = read_toml(agents.find("q-learning").preset(preset))["hyperparameters"]
+    expected["epsilon"]["final"] = 0.3
+    hyperparameters = to_dict(config.hyperparameters)
+    for name in ("step_size", "epsilon"):
+        assert expected[name].items() <= hyperparameters[name].items()
+
+
 def test_training_prints_plain_lines_without_a_terminal(
     gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +278,38 @@ def test_training_prints_plain_lines_without_a_terminal(
     assert "\r" not in result.out
     lines = [line for line in result.out.splitlines() if re.match(r" *[\d,]+ steps  ", line)]
     assert 8 <= len(lines) <= 12  # one per tenth of the budget, not one per epoch
-    assert "evaluated: return -13  average reward -1" in lines[-1]
+    assert "greedy: return -13  average reward -1" in lines[-1]
+
+
+def test_a_terminal_keeps_some_evaluations_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten lines and the first of 50 epochs, each no wider than the terminal."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(progress, "err", screen)
+    with progress.TrainingDisplay() as display:
+        for epoch in range(1, 51):
+            metrics: dict[str, Any] = {"training_return_mean": -7990.0 / epoch}
+            if epoch % 2 == 0:
+                metrics |= {"return_mean": -8000.0 / epoch, "average_reward_mean": -1.0}
+            display.report(Progress(200_000 * epoch, 10_000_000, 0.1 * epoch, None, metrics))
+    assert isinstance(screen.file, io.StringIO)
+    plain = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", screen.file.getvalue())
+    lines = [line for line in plain.splitlines() if re.match(r" *[\d,]+ steps  while", line)]
+    assert len(lines) == 11
+    assert lines[-1] == " 10,000,000 steps  while exploring: return -159.8    greedy: return -160"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_policy_that_walks_in_circles_is_trained_longer(gridcade: Gridcade) -> None:
+    """The command that is printed works: afterwards, the policy is the optimal one."""
+    words = ["q-learning", "Maze", "--env.size", 9, "--preset", "watkins", "--steps", 100_000]
+    printed = gridcade("train", *words).out
+    assert "The greedy policy is stuck: it walks in circles and may never end" in printed
+    command = printed.splitlines()[-1].split()
+    assert command[:2] == ["gridcade", "resume"]
+    assert command[-2:] == ["--steps", "1_000_000"]
+    longer = gridcade(*command[1:]).out
+    assert "greedy: return -100" in longer
+    assert "Train longer" not in longer
 
 
 DQN = (
@@ -428,6 +478,37 @@ def test_continuing_task_has_no_return_and_no_episodes(gridcade: Gridcade) -> No
     assert abs(estimate["mean"] - optimum) < 5 * (estimate["high"] - estimate["low"]) / 4
 
 
+def test_a_world_without_an_end_is_called_a_continuing_task(
+    gridcade: Gridcade, folder: Path
+) -> None:
+    (folder / "mine.txt").write_text("step reward: -1\nmap:\nS..\n")
+    no_end = "mine.txt has no end, so it is a continuing task"
+    forgotten = "for episodes, draw an end such as G"
+    trained = gridcade("train", "q-learning", "mine.txt", "--steps", "1000")
+    assert trained.code == 0
+    assert f"{no_end}, scored by the average reward per step; {forgotten}\n" in trained.err
+    assert "--preset average-reward maximizes the average reward" in trained.err
+    solved = gridcade("solve", "mine.txt")
+    assert (solved.code, no_end in solved.err, forgotten in solved.err) == (0, True, True)
+    evaluated = gridcade("evaluate", "random", "--env", "mine.txt", "--steps", "1000")
+    assert f"{no_end}: it has no return" in " ".join(evaluated.out.split())
+
+    fitting = ("--preset", "average-reward", "--steps", "1000")
+    shipped = gridcade("train", "q-learning", "NearAndFar", *fitting)
+    assert "NearAndFar has no end" in shipped.err
+    assert forgotten not in shipped.err
+    assert "--preset" not in shipped.err
+
+
+def test_notes_on_a_map_are_printed(gridcade: Gridcade, folder: Path) -> None:
+    (folder / "mine.txt").write_text("S.G\n###\n..S\n")
+    note = "mine.txt, line 3, column 3: from this start no end can be reached"
+    assert note in gridcade("train", "q-learning", "mine.txt", "--steps", "1000").err
+    assert note in gridcade("solve", "mine.txt").err
+    evaluated = gridcade("evaluate", "random", "--env", "mine.txt", "--episodes", "5")
+    assert note in " ".join(evaluated.out.split())
+
+
 def test_unknown_model_has_no_exact_values(gridcade: Gridcade) -> None:
     words = "evaluate random --env CartPole --episodes 5 --json"
     found = read_json(gridcade(*words.split()).out)
@@ -509,7 +590,10 @@ def test_environment_has_several_names(gridcade: Gridcade, folder: Path) -> None
 def test_watch_writes_a_video(gridcade: Gridcade, folder: Path, kind: str) -> None:
     words = f"watch optimal --env CliffWalk --video film.{kind} --episodes 1 --fps 20 --seed 2"
     result = gridcade(*words.split(), "--epsilon", 0.05)
-    assert result == (0, f"video: film.{kind}\n", "")
+    assert (result.code, result.err) == (0, "")
+    score, video = result.out.splitlines()
+    assert re.fullmatch(r"episode 1: return -\d+ in \d+ steps, terminated", score)
+    assert video == f"video: film.{kind}"
     assert list(contents(folder)) == [f"film.{kind}"]
 
 

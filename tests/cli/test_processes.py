@@ -18,7 +18,8 @@ pytest_plugins = ("command_line_fixtures",)
 COMMAND = [sys.executable, "-m", "gridcade.cli.main"]
 DISPLAYS = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
 BAR = re.compile(
-    r"[━╸╺]+ +(\d+)% ([\d.]+)k steps  ([\d.]+)k/s (\d\d:\d\d|--:--|\d:\d\d:\d\d) return (\S+)"
+    r"[━╸╺]+ +(\d+)% ([\d.]+)k steps  ([\d.]+)k/s (\d\d:\d\d|--:--|\d:\d\d:\d\d) "
+    r"greedy: return (\S+)"
 )
 
 

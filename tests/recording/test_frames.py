@@ -1,5 +1,6 @@
 """Frames of episodes: what happened at each step, and the pictures made from them."""
 
+import sys
 from itertools import islice, pairwise
 from typing import Any, ClassVar
 
@@ -10,6 +11,9 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from gridcade.envs import registry
+from gridcade.envs.maps import parse_world
+from gridcade.envs.rendering import AGENT, GOAL, START, Overlay, value_colors
+from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import (
@@ -25,7 +29,9 @@ from gridcade.recording.frames import (
     overlay_pictures,
     play_frames,
     read_value_overlay,
+    render_picture,
 )
+from gridcade.recording.legend import HEIGHT, SCALE_WIDTH, legend_strip
 
 SMALL = "RussellNorvig4x3"
 
@@ -129,6 +135,38 @@ def test_environment_without_a_picture_is_an_error(monkeypatch: pytest.MonkeyPat
         make_rgb_env("NoPicture-v0")
 
 
+class WithoutRendering(gym.Env[Any, Any]):
+    """An environment with states and actions, which draws nothing."""
+
+    observation_space: Any = gym.spaces.Discrete(2)
+    action_space: Any = gym.spaces.Discrete(2)
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
+
+
+class OnlyText(WithoutRendering):
+    """It can be made with any render mode, but offers only one."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
+
+    def __init__(self, render_mode: str | None = None):
+        self.render_mode = render_mode
+
+
+@pytest.mark.parametrize("kind", [WithoutRendering, OnlyText])
+def test_plain_environment_that_cannot_be_drawn_is_an_error(
+    kind: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """One line, without Gymnasium's warnings."""
+    monkeypatch.setitem(gym.registry, "Plain-v0", EnvSpec("Plain-v0", entry_point=kind))
+    with pytest.raises(InputError, match=r"^Plain-v0 has no picture to show: .* rgb_array$"):
+        make_rgb_env("Plain-v0")
+    assert not recwarn.list
+    with pytest.raises(InputError, match="does not implement `render`"):
+        render_picture(kind())
+
+
 def test_pictures_repeat_at_the_end_of_each_episode() -> None:
     env = make_rgb_env("CliffWalk")
     frames = play_frames(greedy(optimal_policy(env), env), env, 2, 0)
@@ -151,14 +189,51 @@ def test_overlay_is_drawn_beside_the_picture() -> None:
 
     picture, both = first_pictures(optimal_policy(env))
     height, width = picture.shape[:2]
-    assert both.shape == (height, 2 * width + 8, 3)
-    np.testing.assert_array_equal(both[:, :width], picture)
+    assert both.shape == (height + HEIGHT, 2 * width + 8, 3)
+    np.testing.assert_array_equal(both[:height, :width], picture)
     assert (both[:, width : width + 8] == 255).all()
-    overlaid = both[:, width + 8 :]
+    overlaid = both[:height, width + 8 :]
     assert (overlaid != picture).any(axis=-1).mean() > 0.1  # values and arrows
     _, other = first_pictures(random_policy(env))
-    assert (other[:, width + 8 :] != overlaid).any()  # another policy's values and arrows
+    assert (other[:height, width + 8 :] != overlaid).any()  # another policy's values and arrows
     np.testing.assert_array_equal(np.asarray(env.render()), picture)  # the overlay is removed
+
+
+def test_legend_holds_the_scale_of_the_values_and_the_text_that_fits() -> None:
+    """From the lowest value to the highest, the colors are those of the cells."""
+    world = parse_world("map:\nS.G")
+    overlay = Overlay(np.array([-3.0, 5.0, np.nan]), np.full((3, 4), 0.25))
+    wide, narrow = (legend_strip(world, overlay, width, 200) for width in (600, 400))
+    assert wide.shape == (HEIGHT, 600, 3)
+    np.testing.assert_array_equal(wide[:, :360], narrow[:, :360])  # without the text on arrows
+    assert (narrow[:, 385:] == 255).all()
+    assert (wide[:, 385:] < 255).any()
+    middle = wide[HEIGHT // 2].tolist()
+    colors = value_colors(np.linspace(-3, 5, SCALE_WIDTH)).tolist()
+    assert any(middle[i : i + SCALE_WIDTH] == colors for i in range(200, 400))
+    left = [tuple(pixel) for pixel in middle[:200]]
+    assert left.index(AGENT) < left.index(GOAL) < left.index(START)
+    assert (legend_strip(world, Overlay(), 600, 200)[:, 200:] == 255).all()
+
+
+def test_an_end_has_no_value() -> None:
+    """An agent takes no action there, so its value is the initial one, which would mislead."""
+    env = make_rgb_env(SMALL)
+    world = env.unwrapped
+    assert isinstance(world, TabularEnv)
+    overlay = read_value_overlay(greedy(optimal_policy(env), env), env)
+    assert overlay is not None
+    ends = [world.world.cell(row, column).end for row, column in world.places.tolist()]
+    np.testing.assert_array_equal(np.isnan(np.asarray(overlay.values)), ends)
+
+
+def test_drawing_without_pygame_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame")
+    env = make_rgb_env("FrozenLake")
+    env.reset(seed=0)
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    with pytest.raises(InputError, match=r"pygame-ce: pip install 'gridcade\[window\]'$"):
+        render_picture(env)
 
 
 def test_environment_without_cells_has_no_overlay() -> None:

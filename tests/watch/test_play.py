@@ -35,7 +35,7 @@ def test_play_command_scores_a_game_by_arrow_keys() -> None:
     try:
         child.expect("You on CliffWalk")
         child.expect("step 0   return 0")
-        child.expect("arrow keys move, q ends the game")
+        child.expect_exact("press ↑ → ↓ ← (or w d s a) to move; q ends the game")
         child.send(UP)
         child.expect("step 1   return -1 ")
         child.send(11 * RIGHT + DOWN)
@@ -47,6 +47,7 @@ def test_play_command_scores_a_game_by_arrow_keys() -> None:
         assert child.exitstatus == 0
     finally:
         child.close(force=True)
+    assert "episode 1: return -13 in 13 steps, terminated" in text
     assert re.search(r"you on \S*CliffWalk\S*: 1 episodes, 13 steps, seed 0", text)
     assert re.search(r"\nreturn +-13 ", text)
     assert re.search(r"\nepisode length +13 ", text)
@@ -77,24 +78,30 @@ def test_no_key_is_lost_and_none_is_carried_into_the_next_episode(
 
 
 def test_human_who_quits_is_scored_by_the_episodes_that_ended(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen = ScriptedScreen([CLIFF_PATH, ["q"]])  # while the end is shown
     result = play_scripted(screen, monkeypatch, "CliffWalk", episodes=3)
     assert (result.episodes, result.steps) == (1, 13)
     assert any(note.startswith("only ") for note in result.notes)
+    assert "any key: the next episode; q ends the game" in [lines[-1] for lines in screen.shown]
+    assert capsys.readouterr().out == "episode 1: return -13 in 13 steps, terminated\n"
 
 
 def test_human_who_quits_at_once_has_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no episode was finished"):
-        play_scripted(ScriptedScreen([["q"]]), monkeypatch, "FourRooms")
+    screen = ScriptedScreen([["up", "up", "q"]])
+    with pytest.raises(InputError, match=r"no episode was finished .*return -2 in 2 steps"):
+        play_scripted(screen, monkeypatch, "CliffWalk")
+    legend = " ".join(screen.shown[0][-2].split())
+    assert legend == "@ you C reward -99, leads to the start G goal S start"
 
 
 def test_digits_choose_actions_without_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygame")
     screen = ScriptedScreen([list("221112")])
     result = play_scripted(screen, monkeypatch, "FrozenLake?is_slippery=false")
-    assert screen.shown[-1][-1] == "0 to 3 choose the action, q ends the game"
+    assert screen.shown[0][-1] == "press 0 to 3 to choose the action; q ends the game"
+    assert screen.shown[-1][-1] == "any key: the score; q ends the game"
     assert (result.episodes, result.steps) == (1, 6)
     assert result.expected_return is not None
     assert result.expected_return.mean == 1
@@ -181,11 +188,15 @@ def test_key_bindings() -> None:
     keys, _ = key_bindings(registry.make("FourRooms"))
     assert [keys[name] for name in ("up", "right", "down", "left")] == [0, 1, 2, 3]
     assert [keys[name] for name in "wdsa"] == [0, 1, 2, 3]
-    keys, _ = key_bindings(registry.make("RiverSwim"))
+    keys, keys_help = key_bindings(registry.make("RiverSwim"))
     assert keys == {"left": 0, "right": 1, "a": 0, "d": 1}
+    assert keys_help == "press ← → (or a d) to move; q ends the game"
     keys, keys_help = key_bindings(registry.make("Taxi"))
     assert keys == {str(a): a for a in range(6)}
-    assert keys_help.startswith("0 to 5 ")
+    assert keys_help.startswith("press 0 to 5 ")
+    pytest.importorskip("ale_py")
+    _, keys_help = key_bindings(registry.make("Breakout"))
+    assert keys_help == "q ends the game; press 0 noop, 1 fire, 2 right, 3 left"
 
 
 def test_actions_without_keys_are_errors() -> None:

@@ -76,6 +76,24 @@ def test_wrong_options_are_errors(wrong: dict[str, Any], message: str, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_each_episode_scored_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the terminal up to the one that is interrupted; a video shows all of them."""
+    policy = optimal_policy(registry.make("CliffWalk"))
+    screen = TimedScreen([*[[]] * 80, ["q"]])
+    watch_scripted(screen, monkeypatch, policy, "CliffWalk", fps=20)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "episode 1: return -13 in 13 steps, terminated"
+    assert re.fullmatch(r"episode 2: return -\d in \d steps, interrupted", second)
+    watch(policy, "CliffWalk", video=tmp_path / "film.gif", episodes=2)
+    assert capsys.readouterr().out.splitlines() == [
+        first,
+        first.replace("1:", "2:"),
+        f"video: {tmp_path / 'film.gif'}",
+    ]
+
+
 # Windows
 
 
@@ -272,6 +290,9 @@ def test_watch_command_shows_a_policy_handles_keys_and_resizes(watched: Watched)
     watched.wait_for("step .* paused")
     lines = watched.screen.text()
     assert lines[0].rstrip() == f"optimal on {SMALL}"
+    legend = "\n".join(line.rstrip() for line in lines)
+    assert " @  agent       wall    N  end, reward -1    P  goal       start\n" in legend
+    assert re.search(r"value 0.3879 {12}0.9178   → likeliest move", legend)
     env = registry.make(SMALL).unwrapped
     assert isinstance(env, GridWorld)
     solution = solver.solve(env.model, "return")
@@ -294,6 +315,7 @@ def test_watch_command_shows_a_policy_handles_keys_and_resizes(watched: Watched)
     assert any("@" in line for line in watched.screen.text())
     watched.child.send("q")
     watched.child.expect(pexpect.EOF)
-    assert watched.child.before.rstrip().endswith("\x1b[?1049l")
+    printed = watched.child.before.rpartition("\x1b[?1049l")[2]  # on the ordinary screen
+    assert re.search(r"^episode \d: return -?[\d.]+ in \d+ steps, interrupted\r\n$", printed, re.M)
     watched.child.close()
     assert watched.child.exitstatus == 0

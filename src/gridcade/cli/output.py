@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gridcade import api
+from gridcade.agents import SB3
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
@@ -28,13 +30,21 @@ out = Console(highlight=False, markup=False, emoji=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 
-def metrics_text(metrics: dict[str, Any]) -> str:
-    """An epoch's metrics in one line: of training, and of the evaluation if one took place."""
-    training_return, evaluation = metrics.get("training_return_mean"), evaluation_text(metrics)
-    if training_return is None:
-        return evaluation
-    parts = [f"training return {format_number(training_return)}"]
-    return "  ".join(parts + ([f"evaluated: {evaluation}"] if evaluation else []))
+def metrics_text(metrics: dict[str, Any], short: bool = False, width: int = 0) -> str:
+    """The returns of an epoch in one line: while exploring, and of the greedy policy.
+
+    Args:
+        metrics: the epoch's metrics.
+        short: leave out the average reward of the greedy policy.
+        width: columns of the first part, so that lines below each other are aligned.
+    """
+    training = metrics.get("training_return_mean"), metrics.get("training_average_reward")
+    exploring = "return" if training[0] is not None else "average reward"  # no episode ended
+    values = [format_number(value) for value in training if value is not None]
+    parts = [f"while exploring: {exploring} {values[0]}".ljust(width)] if values else []
+    if greedy := evaluation_text(metrics, first_only=short):
+        parts.append(f"greedy: {greedy}")
+    return "  ".join(parts)
 
 
 def evaluation_text(metrics: dict[str, Any], first_only: bool = False) -> str:
@@ -59,11 +69,27 @@ def show_run(run: Run) -> bool:
     settings = run.settings
     print(f"{settings.agent} on {settings.env}: {steps:,} steps in {seconds:.1f} s{speed}")
     if metrics := run.metrics():
-        print(f"last epoch: {metrics_text(metrics[-1])}")
+        line = f"last epoch: {metrics_text(metrics[-1])}"
+        if out.is_terminal and len(line) > out.width:
+            line = f"last epoch: {metrics_text(metrics[-1], short=True)}"
+        print(line)
     print(f"run folder: {run.path}")
     print(f"evaluate:   gridcade evaluate {run.path}")
     print(f"watch:      gridcade watch {run.path}")
+    if reason := api.shortfall(run):
+        print_line(f"{reason} Train longer:")
+        print(f"            {_longer_training(run)}")
     return True
+
+
+def _longer_training(run: Run) -> str:
+    """The command that trains an agent for ten times its budget."""
+    settings = run.settings
+    longer = f"--minutes {10 * settings.minutes:g}" if settings.minutes is not None else ""
+    longer = f"--steps {10 * settings.steps:_}" if settings.steps is not None else longer
+    if settings.agent.startswith(SB3):  # cannot resume
+        return f"gridcade train {settings.agent} '{settings.env}' {longer}"
+    return f"gridcade resume {run.path} {longer}"
 
 
 def show_evaluation(result: Evaluation, as_json: bool = False) -> None:

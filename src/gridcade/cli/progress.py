@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
 WIDE = 100  # columns from which a bar shows all values of an evaluation
 REFRESH_INTERVAL = 0.1  # seconds between updates of a bar
-LINE_SHARE, LINE_INTERVAL = 0.1, 30.0  # share of the budget, or seconds, between plain lines
+LINES = 10  # in a run, after the first; without a terminal, more if it is long
+LINE_INTERVAL = 30.0  # seconds between lines of a long run
+RETURN_WIDTH = len("while exploring: return -1,234.5")  # aligns the lines of most worlds
 
 
 class TrainingDisplay:
-    """Progress of a training run: a bar on a terminal, else plain lines at ends of epochs."""
+    """Progress of a training run: lines at ends of epochs, and a bar below them on a terminal.
+
+    On a terminal, the lines show evaluations and stay above the bar.
+    """
 
     def __init__(self) -> None:
         self._bars = bars.Progress(
@@ -45,7 +50,8 @@ class TrainingDisplay:
         self._bar = self._bars.add_task("", total=1.0, count="", latest="")
         self._metrics: dict[str, Any] = {}  # of the latest epoch
         self._updated = 0.0  # time of the latest update
-        self._printed_share = 0.0  # share of the budget at the latest plain line
+        self._lines_due = -1  # by the share of the budget at the latest line
+        self._printed = 0.0  # time of the latest line
         self._start: tuple[float, int] | None = None  # time and steps at the session's start
 
     def __enter__(self) -> Self:
@@ -65,10 +71,10 @@ class TrainingDisplay:
         share = budget_share(
             progress.total_steps, progress.minutes, progress.steps, progress.seconds
         )
+        if progress.metrics is not None:
+            self._print_line(progress, share, now)
         if err.is_terminal:
             self._update_bar(progress, share, now)
-        elif progress.metrics is not None:
-            self._print_line(progress, share, now)
 
     def _update_bar(self, progress: Progress, share: float, now: float) -> None:
         if self._start is None or now - self._updated < REFRESH_INTERVAL:
@@ -77,13 +83,27 @@ class TrainingDisplay:
         start_time, start_steps = self._start
         speed = (progress.steps - start_steps) / max(now - start_time, 1e-9)
         count = f"{format_count(progress.steps)} steps  {format_count(speed)}/s"
-        latest = evaluation_text(self._metrics, first_only=err.width < WIDE)
+        values = evaluation_text(self._metrics, first_only=err.width < WIDE)
+        latest = f"greedy: {values}" if values else ""
         self._bars.update(self._bar, completed=share, count=count, latest=latest)
 
     def _print_line(self, progress: Progress, share: float, now: float) -> None:
-        if share >= self._printed_share + LINE_SHARE or now - self._updated > LINE_INTERVAL:
-            self._updated, self._printed_share = now, share
-            print(f"{progress.steps:>11,} steps  {metrics_text(self._metrics)}", flush=True)
+        """Print the epoch's returns, if enough of the budget was used up since the last line."""
+        advanced = int(share * LINES) > self._lines_due
+        if err.is_terminal:
+            due = advanced and bool(evaluation_text(self._metrics))
+        else:
+            due = advanced or now - self._printed > LINE_INTERVAL
+        if not due:
+            return
+        self._printed, self._lines_due = now, int(share * LINES)
+        short = err.is_terminal and err.width < WIDE
+        returns = metrics_text(self._metrics, short, RETURN_WIDTH)
+        line = f"{progress.steps:>11,} steps  {returns}"
+        if err.is_terminal:
+            self._bars.console.print(line, soft_wrap=True)
+        else:
+            print(line, flush=True)
 
 
 class StudyDisplay:

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
@@ -116,7 +116,8 @@ def evaluate_policy(
         model, time_limit = registry.known_model(single), registry.time_limit(single)
         if model is not None and model.continuing:
             _check_continuing(label, resolved, time_limit)
-        notes = list(single.unwrapped.notes) if isinstance(single.unwrapped, AtariGame) else []
+        bare = single.unwrapped
+        notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
         exact = None
         if model is not None:
             exact, exact_notes = _exact_values(
@@ -125,7 +126,7 @@ def evaluate_policy(
             notes += exact_notes
         if model is not None and model.continuing:
             outcomes = _possible_outcomes(evaluated, single, model)
-            sample = _sample_streams(envs, evaluated, resolved, outcomes, purpose, progress)
+            sample = _sample_streams(label, envs, evaluated, resolved, outcomes, purpose, progress)
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -181,11 +182,11 @@ def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
 def _check_continuing(label: str, options: ResolvedOptions, time_limit: int | None) -> None:
     """Raise InputError if the options do not fit a continuing task."""
     if time_limit is not None:
-        raise InputError(f"{label} is a continuing task; it cannot have a time limit")
+        raise InputError(f"{registry.no_end(label)}: it cannot have a time limit")
     if options.episodes is not None or options.precision is not None:
         raise InputError(
-            f"{label} is a continuing task, which has no episodes; set the number of steps "
-            "(--steps) instead"
+            f"{registry.no_end(label)}: it has no episodes; set the number of steps (--steps) "
+            "instead"
         )
 
 
@@ -215,6 +216,7 @@ def _possible_outcomes(policy: EvaluatedPolicy, env: Env, model: Model) -> Outco
 
 
 def _sample_streams(
+    label: str,
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
@@ -230,7 +232,7 @@ def _sample_streams(
         steps=streams.rewards.size,
         truncated=None,
         estimates=estimate_from_streams(streams, options.confidence, options.discount, outcomes),
-        notes=["The task is continuing; it has no return and no episode length."],
+        notes=[f"{registry.no_end(label)}: it has no return and no episode length"],
     )
 
 

@@ -1,5 +1,6 @@
 """Frames of episodes: the picture after each step, and a tabular policy's values beside it."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
+from gridcade.recording.legend import legend_strip
 from gridcade.recording.video import Picture
 from gridcade.seeding import episode_seed, episode_stream
 
@@ -52,7 +54,7 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
         rngs = [episode_stream(reset_seed)]
         observation, _ = env.reset(seed=reset_seed)
         steps, episode_return, end = 0, 0.0, ""
-        yield Frame(render_picture(env), _agent(env), episode + 1, steps, episode_return, end)
+        yield Frame(render_picture(env), agent_place(env), episode + 1, steps, episode_return, end)
         while not end:
             action = actor.act(_batch_of_one(env, observation), np.array([steps == 0]), rngs)[0]
             observation, reward, terminated, truncated, _ = env.step(action)
@@ -64,7 +66,9 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
                 end = "truncated by the time limit"
             elif steps >= max_steps:
                 end = f"truncated after {max_steps} steps"
-            yield Frame(render_picture(env), _agent(env), episode + 1, steps, episode_return, end)
+            yield Frame(
+                render_picture(env), agent_place(env), episode + 1, steps, episode_return, end
+            )
 
 
 def make_rgb_env(name: str) -> Env:
@@ -73,9 +77,17 @@ def make_rgb_env(name: str) -> Env:
     Raises:
         InputError: the environment does not exist or has no picture.
     """
-    env = registry.make(name, render_mode="rgb_array")
-    if env.render_mode != "rgb_array":
-        raise InputError(f"{name} has no picture to show")
+    no_picture = f"{name} has no picture to show: it has no render mode rgb_array"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Gymnasium's, about the render mode: an error follows
+        try:
+            env = registry.make(name, render_mode="rgb_array")
+        except InputError as error:
+            if "'render_mode'" in str(error):
+                raise InputError(no_picture) from None
+            raise
+    if env.render_mode != "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", ()):
+        raise InputError(no_picture)
     return env
 
 
@@ -83,12 +95,18 @@ def render_picture(env: Env) -> Picture:
     """Render an environment.
 
     Raises:
-        InputError: a package that the environment needs for drawing is not installed.
+        InputError: a package that the environment needs for drawing is not installed, or the
+            environment cannot draw itself.
     """
     try:
         return np.asarray(env.render(), dtype=np.uint8)
     except DependencyNotInstalled as error:
-        raise InputError(f"cannot draw this environment: {error}") from None
+        reason = str(error)
+        if "pygame" in reason:  # Gymnasium names an extra for each family of environments
+            reason = "it needs pygame-ce: pip install 'gridcade[window]'"
+        raise InputError(f"cannot draw this environment: {reason}") from None
+    except NotImplementedError:
+        raise InputError("cannot draw this environment: it does not implement `render`") from None
 
 
 def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
@@ -103,13 +121,19 @@ def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
     probabilities = policy_table(actor.policy, env, world.model)
     if probabilities is None:
         return None
-    return Overlay(state_values(actor.policy), probabilities)
+    values = state_values(actor.policy)
+    if values is not None:  # no action is taken in an end: an agent's value is the initial one
+        ends = [world.world.cell(row, column).end for row, column in world.places.tolist()]
+        values = np.where(ends, np.nan, values)
+    return Overlay(values, probabilities)
 
 
 def overlay_pictures(
     frames: Iterator[Frame], env: Env, value_overlay: Overlay | None, fps: float
 ) -> Iterator[Picture]:
     """Yield the picture of each frame, with the overlay beside it where the policy has one.
+
+    A legend of the colors and arrows is below them.
 
     The last picture of an episode is repeated for END_PAUSE seconds.
     """
@@ -121,7 +145,10 @@ def overlay_pictures(
             drawn_over = render_picture(env)
             world.overlay = None
             gap = np.full((picture.shape[0], OVERLAY_GAP, 3), 255, dtype=np.uint8)
-            picture = np.concatenate([picture, gap, drawn_over], axis=1)
+            both = np.concatenate([picture, gap, drawn_over], axis=1)
+            left = picture.shape[1] + OVERLAY_GAP
+            legend = legend_strip(world.world, value_overlay, both.shape[1], left)
+            picture = np.concatenate([both, legend])
         for _ in range(1 + round(END_PAUSE * fps) if frame.end else 1):
             yield picture
 
@@ -133,7 +160,8 @@ def _batch_of_one(env: Env, observation: Any) -> Any:
     return concatenate(space, [observation], empty)
 
 
-def _agent(env: Env) -> tuple[int, int] | None:
+def agent_place(env: Env) -> tuple[int, int] | None:
+    """Return row and column of the agent; None where the world has no cells."""
     world = env.unwrapped
     if not isinstance(world, TabularEnv):
         return None

@@ -1,28 +1,38 @@
 """A human at the keyboard, evaluated like every policy."""
 
 from collections import deque
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 
 from gridcade.envs.registry import known_model
+from gridcade.envs.rendering import ARROWS
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
-from gridcade.recording.frames import END_PAUSE, make_rgb_env, render_picture
+from gridcade.recording.frames import END_PAUSE, agent_place, make_rgb_env, render_picture
 from gridcade.watch.playback import QUIT_KEYS
 from gridcade.watch.terminal import TerminalScreen
-from gridcade.watch.text_pictures import frame_lines, screen_lines
-from gridcade.watch.viewers import SCREEN_MARGIN
+from gridcade.watch.text_pictures import screen_lines
+from gridcade.watch.viewers import episode_text, picture_with_legend
 
 ARROW_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}  # rows, columns
 LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
 MAX_ACTIONS = 10  # one digit per action
 REDRAW_INTERVAL = 1.0  # seconds, while no key is pressed: the terminal's size may change
 CONTINUING_STEPS = 200  # steps that are scored, of a task that never ends
+
+
+@runtime_checkable
+class NamesActions(Protocol):
+    """An environment that names its actions, as Gymnasium's Atari games do."""
+
+    def get_action_meanings(self) -> list[str]:
+        """Return the name of each action."""
+        ...
 
 
 class TerminalDisplay(TransparentWrapper):
@@ -32,8 +42,12 @@ class TerminalDisplay(TransparentWrapper):
         env: an environment with render_mode="rgb_array".
         screen: the screen to draw on, and to read keys from.
         title: the first line of the screen.
-        keys_help: the last line of the screen.
+        keys_help: the last line of the screen, which names the key of each action.
+        episodes: number of episodes.
         max_steps: steps after which the game is over; None: the environment ends it.
+
+    Attributes:
+        scores: what each episode scored that has ended.
     """
 
     def __init__(
@@ -42,11 +56,14 @@ class TerminalDisplay(TransparentWrapper):
         screen: TerminalScreen,
         title: str,
         keys_help: str,
+        episodes: int,
         max_steps: int | None,
     ):
         super().__init__(env)
         self._screen, self._title, self._keys_help = screen, title, keys_help
+        self._episodes = episodes
         self._max_steps = f" of {max_steps}" if max_steps else ""
+        self.scores: list[str] = []
         self._episode, self._steps, self._return, self._end = 0, 0, 0.0, ""
         self._pressed: deque[str] = deque()  # keys that `next_key` has not returned yet
 
@@ -73,25 +90,37 @@ class TerminalDisplay(TransparentWrapper):
             self._draw()
             return observation, reward, terminated, truncated, info
         self._end = "terminated" if terminated else "truncated by the time limit"
+        self.scores.append(self.score())
         self._draw()
         # A key ends the pause. Only a quit key counts: moves were meant for the last episode.
         self._pressed.clear()
         self._pressed.extend(QUIT_KEYS & set(self._screen.keys(END_PAUSE)))
         return observation, reward, terminated, truncated, info
 
+    def score(self) -> str:
+        """Say what the present episode has scored."""
+        return episode_text(self._episode, self._steps, self._return, self._end)
+
     def _draw(self) -> None:
         columns, rows = self._screen.size()
         picture = render_picture(self.env)
-        body = frame_lines(picture, None, self.env, None, columns, rows - SCREEN_MARGIN)
+        body = picture_with_legend(
+            picture, agent_place(self.env), self.env, None, columns, rows, "you"
+        )
+        number = "" if self._max_steps else f" of {self._episodes}"
         status = (
-            f"episode {self._episode}   step {self._steps}{self._max_steps}   "
+            f"episode {self._episode}{number}   step {self._steps}{self._max_steps}   "
             f"return {self._return:.6g}   {self._end}"
         )
-        self._screen.show(screen_lines(self._title, status, body, self._keys_help, columns, rows))
+        keys = self._keys_help
+        if self._end:
+            following = "the next episode" if self._episode < self._episodes else "the score"
+            keys = f"any key: {following}; q ends the game"
+        self._screen.show(screen_lines(self._title, status, body, keys, columns, rows))
 
 
 def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
-    """Let a human play in the terminal, and evaluate the result.
+    """Let a human play in the terminal, print what each episode scored, and evaluate the result.
 
     Args:
         name: the environment's name.
@@ -109,15 +138,17 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
         model = known_model(env)
         max_steps = CONTINUING_STEPS if model is not None and model.continuing else None
         with TerminalScreen(needs_keys=True) as screen:
-            display = TerminalDisplay(env, screen, f"You on {name}", keys_help, max_steps)
+            display = TerminalDisplay(env, screen, f"You on {name}", keys_help, episodes, max_steps)
 
             def choose_action() -> int:
                 while (key := display.next_key()) not in actions:
+                    if key in QUIT_KEYS and not display.scores and not max_steps:
+                        raise InputError(f"no episode was finished ({display.score()})")
                     if key in QUIT_KEYS:
                         raise Quit
                 return actions[key]
 
-            return evaluate_policy(
+            result = evaluate_policy(
                 Human(choose_action),
                 display,
                 episodes=None if max_steps else episodes,
@@ -127,6 +158,9 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
                 confidence=confidence,
                 name="you",
             )
+        for score in display.scores:
+            print(score)
+        return result
     except Quit:
         raise InputError(
             f"you quit before step {CONTINUING_STEPS}; a task that never ends is scored by "
@@ -148,10 +182,18 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
     if isinstance(world, TabularEnv):
         arrows = {move: key for key, move in ARROW_MOVES.items()}
         bindings = {arrows[move]: action for action, move in enumerate(world.moves)}
-        bindings |= {letter: bindings[key] for letter, key in LETTERS.items() if key in bindings}
-        return bindings, "arrow keys move, q ends the game"
+        letters = {letter: bindings[key] for letter, key in LETTERS.items() if key in bindings}
+        signs = " ".join(ARROWS[move] for move in world.moves)
+        others = " ".join(sorted(letters, key=lambda letter: letters[letter]))
+        keys_help = f"press {signs} (or {others}) to move; q ends the game"
+        return bindings | letters, keys_help
     count = int(env.action_space.n)
     if count > MAX_ACTIONS:
         raise InputError(f"cannot play with {count} actions; the digits stand for {MAX_ACTIONS}")
     bindings = {str(action): action for action in range(count)}
-    return bindings, f"0 to {count - 1} choose the action, q ends the game"
+    if isinstance(world, NamesActions):
+        names = ", ".join(
+            f"{a} {name.lower()}" for a, name in enumerate(world.get_action_meanings())
+        )
+        return bindings, f"q ends the game; press {names}"
+    return bindings, f"press 0 to {count - 1} to choose the action; q ends the game"

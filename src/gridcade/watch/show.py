@@ -9,6 +9,7 @@ from gridcade.errors import InputError, unknown
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.recording.frames import (
     DEFAULT_FPS,
+    Frame,
     make_rgb_env,
     overlay_pictures,
     play_frames,
@@ -17,7 +18,13 @@ from gridcade.recording.frames import (
 from gridcade.recording.video import check_video, save_video
 from gridcade.seeding import check_seed
 from gridcade.watch.playback import Playback
-from gridcade.watch.viewers import Presentation, show_in_terminal, show_in_window
+from gridcade.watch.viewers import (
+    Presentation,
+    episode_text,
+    remember,
+    show_in_terminal,
+    show_in_window,
+)
 
 Place = Literal["terminal", "window"]
 DEFAULT_EPISODES = 3
@@ -43,7 +50,7 @@ class WatchOptions(TypedDict, total=False):
 def watch(
     policy: Policy, env: str | Env, *, name: str = "", **options: Unpack[WatchOptions]
 ) -> None:
-    """Show episodes of a policy.
+    """Show episodes of a policy, and print what each one scored.
 
     Args:
         policy: the policy to show.
@@ -74,14 +81,18 @@ def watch(
         actor = EvaluatedPolicy(policy, shown, options.get("epsilon"), deterministic=True)
         value_overlay = read_value_overlay(actor, shown)
         show = Presentation(shown, value_overlay, title, episodes)
-        frames = play_frames(actor, shown, episodes, seed)
+        seen: dict[int, Frame] = {}  # the latest frame of each episode
+        frames = remember(play_frames(actor, shown, episodes, seed), seen)
         if where == "window":
             show_in_window(frames, show, playback)
         elif where == "terminal" or video is None:
             show_in_terminal(frames, show, playback)
         if video is not None:  # last, so that nothing is written where there is no screen
-            frames = play_frames(actor, shown, episodes, seed)
+            frames = remember(play_frames(actor, shown, episodes, seed), seen)
             save_video(video, overlay_pictures(frames, shown, value_overlay, fps), fps)
+        for number, last in seen.items():
+            print(episode_text(number, last.steps, last.episode_return, last.end))
+        if video is not None:
             print(f"video: {video}")
     finally:
         if isinstance(env, str):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gridcade.envs import rendering
-from gridcade.envs.maps import Cell
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Env
 from gridcade.recording.video import Picture
@@ -30,6 +29,7 @@ STYLE_CODE = re.compile(r"\x1b\[[0-9;]*m")
 CELL_SIZES = ((7, 3), (3, 1), (2, 1))  # columns and rows of a world's cell, largest first
 LUMINANCE = (0.3, 0.59, 0.11)  # weights of red, green and blue
 CUBE_LEVELS = np.array([0, 95, 135, 175, 215, 255])  # of colors 16 to 231 in xterm's palette
+NO_OVERLAY = rendering.Overlay()
 PANEL_GAP = 3  # columns between a picture and the arrows beside it
 
 
@@ -70,6 +70,8 @@ def frame_lines(
 ) -> list[str]:
     """Turn a picture into lines of text, with the values and arrows of a policy beside it.
 
+    Without colors, a world with cells is drawn only once, as characters.
+
     Args:
         picture: uint8, [height, width, 3].
         agent: row and column of the agent; None: not drawn.
@@ -80,6 +82,8 @@ def frame_lines(
     """
     depth = color_depth(sys.stdout)
     world = env.unwrapped
+    if depth == "none" and isinstance(world, TabularEnv):  # characters tell more than shades
+        return arrow_panel(world, value_overlay or NO_OVERLAY, agent, columns, rows, depth)
     if value_overlay is None or not isinstance(world, TabularEnv):
         return half_blocks(picture, columns, rows, depth)
     half = (columns - PANEL_GAP) // 2
@@ -110,9 +114,9 @@ def half_blocks(picture: Picture, columns: int, rows: int, depth: ColorDepth) ->
         shades = (scaled @ LUMINANCE * (len(RAMP) / 256)).astype(int)
         return ["".join(line) for line in RAMP[shades]]
     colors = np.full((2 * lines, width), DEFAULT_COLOR)
-    colors[:height] = _color_numbers(scaled, depth)
+    colors[:height] = color_numbers(scaled, depth)
     return [
-        _encode_line(
+        encode_line(
             ((" " if top == low else "▀", top, low) for top, low in zip(*pair, strict=True)), depth
         )
         for pair in colors.reshape(lines, 2, width).tolist()
@@ -154,9 +158,9 @@ def arrow_panel(
     shown_columns = _visible_cells(world.width, columns // cell_width, column)
     texts, grounds = _cells(env, overlay, agent, shown_rows, shown_columns, cell_size, depth)
     inks = np.where((grounds @ LUMINANCE > 120)[..., None], rendering.INK, rendering.WHITE)
-    ink, ground = _color_numbers(inks, depth).tolist(), _color_numbers(grounds, depth).tolist()
+    ink, ground = color_numbers(inks, depth).tolist(), color_numbers(grounds, depth).tolist()
     return [
-        _encode_line(zip((cell[line] for cell in texts[i]), ink[i], ground[i], strict=True), depth)
+        encode_line(zip((cell[line] for cell in texts[i]), ink[i], ground[i], strict=True), depth)
         for i in range(len(shown_rows))
         for line in range(cell_height)
     ]
@@ -203,14 +207,13 @@ def _cells(
     no_values = np.full(len(env.places), np.nan)
     values = np.asarray(no_values if overlay.values is None else overlay.values, np.float64)
     value_colors = rendering.value_colors(values)
-    legend = [world.legend[symbol] for symbol in set("".join(world.rows))]
-    best_end = max((cell.reward for cell in legend if cell.end), default=0.0)
+    best_end = rendering.best_end_reward(world)
     grounds = np.zeros((len(rows), len(columns), 3), dtype=np.uint8)
     texts: list[list[list[str]]] = [[] for _ in rows]
     for i, j in np.ndindex(len(rows), len(columns)):
         place = rows[i], columns[j]
         cell, state = world.cell(*place), int(states[place])
-        grounds[i, j] = _ground(cell, best_end)
+        grounds[i, j] = rendering.cell_color(cell, best_end)
         mark, label = world.rows[place[0]][place[1]], ""
         has_action = state >= 0 and not cell.end
         if has_action and np.isfinite(value := values[state]):
@@ -237,20 +240,7 @@ def _arrows(policy: NDArray[np.float64], moves: rendering.Moves) -> NDArray[np.s
     return np.where(ties == 1, signs, np.where(ties == len(moves), "·", "+"))
 
 
-def _ground(cell: Cell, best_end: float) -> rendering.Color:
-    """Return the color of a cell that shows no value."""
-    if cell.wall:
-        return rendering.WALL
-    if cell.end:
-        return rendering.GOAL if cell.reward >= best_end else rendering.PIT
-    if cell.reward:
-        return rendering.GOLD if cell.reward > 0 else rendering.PIT
-    if cell.to:
-        return rendering.PORTAL
-    return rendering.START if cell.start else rendering.FLOOR
-
-
-def _color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
+def color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
     """Return the numbers of colors at a depth.  [..., 3] -> [...]."""
     rgb = rgb.astype(np.int64)
     if depth != "256":
@@ -262,7 +252,7 @@ def _color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
     return np.asarray(np.where(gray_error < error, 232 + grays, 16 + levels @ (36, 6, 1)))
 
 
-def _encode_line(cells: Iterable[tuple[str, int, int]], depth: ColorDepth) -> str:
+def encode_line(cells: Iterable[tuple[str, int, int]], depth: ColorDepth) -> str:
     """Join (text, ink, ground) triples, with color codes only where a color changes."""
     if depth == "none":
         return "".join(text for text, _, _ in cells)

@@ -1,7 +1,8 @@
 """Viewers: they show the frames of episodes in a terminal or a window, at a speed set by keys."""
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -9,14 +10,18 @@ from itertools import chain
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.types import Env
 from gridcade.evaluation.policies import Quit
+from gridcade.formatting import format_number
 from gridcade.recording.frames import END_PAUSE, Frame, overlay_pictures
+from gridcade.recording.video import Picture
+from gridcade.watch.legend import legend_lines
 from gridcade.watch.playback import Pace, Playback
 from gridcade.watch.terminal import TerminalScreen
-from gridcade.watch.text_pictures import frame_lines, screen_lines
+from gridcade.watch.text_pictures import color_depth, frame_lines, screen_lines
 
 REDRAW_INTERVAL = 0.1  # seconds, while paused: the terminal's size may change
 MIN_WINDOW_SIDE = 640  # pixels, roughly, of the longer side
-SCREEN_MARGIN = 4  # rows of the screen around the picture
+SCREEN_MARGIN = 4  # rows of the screen around the picture and its legend
+MIN_PICTURE_ROWS = 8  # a smaller picture has no legend
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,47 @@ class Presentation:
     value_overlay: Overlay | None
     title: str
     episodes: int
+
+
+def remember(frames: Iterable[Frame], episodes: dict[int, Frame]) -> Iterator[Frame]:
+    """Yield frames, and keep the latest one of each episode, by the episode's number."""
+    for frame in frames:
+        episodes[frame.episode] = frame
+        yield frame
+
+
+def episode_text(episode: int, steps: int, episode_return: float, end: str) -> str:
+    """Say what an episode scored; `end` is how it ended, "" if it was interrupted."""
+    score = f"return {format_number(episode_return)} in {steps:,} steps"
+    return f"episode {episode}: {score}, {end or 'interrupted'}"
+
+
+def picture_with_legend(
+    picture: Picture,
+    agent: tuple[int, int] | None,
+    env: Env,
+    value_overlay: Overlay | None,
+    columns: int,
+    rows: int,
+    agent_name: str = "agent",
+) -> list[str]:
+    """Turn a picture into lines of text, with a legend below it if the screen is large enough.
+
+    Args:
+        picture: uint8, [height, width, 3].
+        agent: row and column of the agent; None: not drawn.
+        env: the environment that the picture shows.
+        value_overlay: a policy's values and probabilities; None: only the picture is drawn.
+        columns: of the screen.
+        rows: of the screen.
+        agent_name: what the legend calls the agent.
+    """
+    rows -= SCREEN_MARGIN
+    legend = legend_lines(env, value_overlay, agent_name, columns, color_depth(sys.stdout))
+    if not legend or rows - len(legend) - 1 < MIN_PICTURE_ROWS:
+        return frame_lines(picture, agent, env, value_overlay, columns, rows)
+    rows -= len(legend) + 1  # with an empty line above the legend
+    return [*frame_lines(picture, agent, env, value_overlay, columns, rows), "", *legend]
 
 
 def show_in_terminal(frames: Iterator[Frame], show: Presentation, playback: Playback) -> None:
@@ -94,13 +140,8 @@ class TerminalViewer:
         )
         speed = f"{self._playback.fps:.3g} steps/s"
         keys = f"q quits, space pauses, + and - change the speed ({speed})"
-        body = frame_lines(
-            frame.picture,
-            frame.agent,
-            self._show.env,
-            self._show.value_overlay,
-            columns,
-            rows - SCREEN_MARGIN,
+        body = picture_with_legend(
+            frame.picture, frame.agent, self._show.env, self._show.value_overlay, columns, rows
         )
         self._screen.show(screen_lines(self._show.title, status, body, keys, columns, rows))
 
