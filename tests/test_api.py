@@ -40,6 +40,7 @@ KEYS = {
     "discounted_return",
     "episode_length",
     "truncated",
+    "time_limit",
     "exact",
     "notes",
 }

@@ -17,9 +17,10 @@ from gridcade.envs import registry
 from gridcade.envs.registry import make
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.policies import optimal_policy, random_policy
+from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
 from gridcade.training.config import RunConfig
 from gridcade.training.run_folder import Run, find_trained, write_text

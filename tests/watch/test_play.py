@@ -13,8 +13,9 @@ from screens import ScriptedScreen, visible
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import optimal_policy
+from gridcade.evaluation.result import Evaluation
 from gridcade.seeding import episode_seed
 from gridcade.watch import play
 from gridcade.watch.play import key_bindings

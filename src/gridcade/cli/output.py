@@ -5,17 +5,15 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.evaluation.evaluate import Evaluation, finite
-from gridcade.evaluation.intervals import Estimate
+from gridcade.evaluation.result import Evaluation, finite
 from gridcade.exact.solver import Solution
-from gridcade.exact.values import ExactValues
 from gridcade.formatting import format_number
+from gridcade.printing import print_parts
 from gridcade.training.run_folder import Run
 from gridcade.training.trainer import used_up
 from gridcade.watch.text_pictures import arrow_panel, color_depth
@@ -71,58 +69,7 @@ def show_evaluation(result: Evaluation, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(result.as_dict()))
         return
-    episodes = "" if result.episodes is None else f"{result.episodes:,} episodes, "
-    heading = (
-        (result.policy, "bold"),
-        " on ",
-        (result.env, "bold"),
-        f": {episodes}{result.steps:,} steps, seed {result.seed}",
-        f", epsilon {result.epsilon:g}" if result.epsilon else "",
-        ", stochastic" if result.stochastic else "",
-    )
-    print_line(Text.assemble(*heading))
-    out.print(_estimates_table(result))
-    if result.exact is not None:
-        out.print()
-        out.print(_exact_table(result.exact))
-    if result.truncated:
-        out.print(f"{100 * result.truncated:.3g} % of the episodes were truncated")
-    for note in result.notes:
-        print_line(f"note: {note}")
-
-
-def _estimates_table(result: Evaluation) -> Table:
-    """The estimates with their intervals, beside the exact values."""
-    exact = result.exact
-    rows: dict[str, tuple[Estimate | None, float | None]] = {
-        "average reward": (result.average_reward, exact.average_reward if exact else None),
-        "return": (result.expected_return, exact.expected_return if exact else None),
-        f"discounted by {result.discount:g}": (result.discounted_return, None),
-        "episode length": (result.episode_length, None),
-    }
-    table = number_table("expected", "estimate", f"{100 * result.confidence:g} % interval", "exact")
-    for name, (estimate, value) in rows.items():
-        if estimate is not None:
-            interval = f"{format_number(estimate.low)} to {format_number(estimate.high)}"
-            table.add_row(name, format_number(estimate.mean), interval, format_number(value))
-    return table
-
-
-def _exact_table(exact: ExactValues) -> Table:
-    """The policy's exact values without a time limit, beside the optimum."""
-    rows = {
-        "average reward": (
-            exact.unlimited_average_reward,
-            exact.optimal_average_reward,
-            exact.gap_average_reward,
-        ),
-        "return": (exact.unlimited_return, exact.optimal_return, exact.gap_return),
-    }
-    table = number_table("exact, without limit", "this policy", "optimum", "gap")
-    for name, values in rows.items():
-        if values[0] is not None:
-            table.add_row(name, *map(format_number, values))
-    return table
+    print_parts(out, result.parts())
 
 
 def show_solution(name: str, env: Env, solution: Solution, as_json: bool = False) -> None:
@@ -181,12 +128,3 @@ def _draw_policy(world: TabularEnv, solution: Solution) -> None:
 def print_line(text: str | Text) -> None:
     """Print text, wrapped on a terminal and on one line in a file."""
     out.print(text, soft_wrap=not out.is_terminal)
-
-
-def number_table(first: str, *columns: str) -> Table:
-    """An empty table: a column of names, and columns of numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    table.add_column(first, min_width=20)
-    for column in columns:
-        table.add_column(column, justify="right", min_width=10)
-    return table

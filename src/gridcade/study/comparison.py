@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridcade.evaluation.evaluate import finite
 from gridcade.evaluation.intervals import mean_interval
+from gridcade.evaluation.result import finite
 from gridcade.study.study import Study
 
 ESTIMATES = ("expected_return", "average_reward")

@@ -11,7 +11,8 @@ from gridcade.envs.atari import AtariGame
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.evaluation import intervals
-from gridcade.evaluation.evaluate import evaluate_policy, finite
+from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.evaluation.result import finite
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table
 from gridcade.experience.loop import EnvState, Experience

@@ -10,8 +10,9 @@ from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
+from gridcade.evaluation.result import Evaluation
 from gridcade.recording.frames import END_PAUSE, make_rgb_env, render_picture
 from gridcade.watch.playback import QUIT_KEYS
 from gridcade.watch.terminal import TerminalScreen

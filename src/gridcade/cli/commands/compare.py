@@ -11,10 +11,11 @@ from tyro.conf import Positional, UseAppendAction, arg
 from gridcade import report
 from gridcade.cli.command import Command, disable_sdl_window
 from gridcade.cli.options import optional
-from gridcade.cli.output import number_table, out, print_line
+from gridcade.cli.output import out, print_line
 from gridcade.cli.progress import StudyDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
 from gridcade.errors import InputError
+from gridcade.printing import number_table
 from gridcade.report import tables
 from gridcade.report.analysis import analyze, num_tests
 from gridcade.report.verdicts import environment_sentences, score_sentence
