@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from rlcompleter import Completer
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from gymnasium.wrappers import TimeLimit
 import gridcade
 from gridcade import agents, api
 from gridcade.agents import QLearning, QLearningConfig, Schedule
-from gridcade.cli.output import show_evaluation
 from gridcade.envs import registry
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
@@ -95,10 +95,18 @@ class ConstantPolicy:
 
 
 def test_package_exports_the_api() -> None:
-    assert {"make", "load", "evaluate", "solve", "train", "resume"} <= set(gridcade.__all__)
+    documented = {"compare", "evaluate", "load", "make", "play", "resume", "solve", "train"}
+    assert set(gridcade.__all__) == documented
     assert all(callable(getattr(gridcade, name)) for name in gridcade.__all__)
     with pytest.raises(AttributeError, match="evalute"):
         gridcade.evalute  # noqa: B018
+
+
+def test_completion_shows_the_api_and_nothing_else() -> None:
+    shown = Completer({"gridcade": gridcade}).attr_matches("gridcade.")
+    names = {name.removeprefix("gridcade.").rstrip("()") for name in shown}
+    assert names == set(gridcade.__all__)
+    assert gridcade.agents.QLearning is QLearning  # what is not shown can still be used
 
 
 def test_make_takes_names_and_arguments() -> None:
@@ -313,10 +321,13 @@ def test_what_cannot_be_solved_is_an_error() -> None:
         gridcade.solve(SMALL, wrong)
 
 
-def test_readme_shows_the_output_of_its_command(tmp_path: Path, capsys: Any) -> None:
+def test_readme_shows_the_output_of_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "95")
     run = gridcade.train("q-learning", "FourRooms", out=tmp_path / "run")
-    show_evaluation(gridcade.evaluate(run, episodes=2000))
-    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    result = str(gridcade.evaluate(run, episodes=2000))
+    printed = [" ".join(line.split()) for line in result.splitlines()]
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     readme = [" ".join(line.split()) for line in text.splitlines()]
     first = readme.index("expected estimate 95 % interval exact")

@@ -22,10 +22,10 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "study": {"training"},
     "report": {"study"},
     "watch": {"recording"},
-    "cli": {"report", "watch", "api"},
+    "cli": {"api"},
 }
-# The Python API stands above training, so that tasks of a study and reports may call it.
-API = {"api": {"training"}, "study": {"api"}}
+# Modules beside the packages: tasks of a study find policies, and the Python API is on top.
+MODULES = {"contenders": {"training"}, "study": {"contenders"}, "api": {"report", "watch"}}
 PRINTS = {"cli", "watch"}
 
 
@@ -34,7 +34,7 @@ def allowed(package: str) -> set[str]:
     found, waiting = {package} | SHARED, [package]
     while waiting:
         name = waiting.pop()
-        below = BELOW.get(name, set()) | API.get(name, set())
+        below = BELOW.get(name, set()) | MODULES.get(name, set())
         waiting += below - found
         found |= below
     return found

@@ -25,7 +25,7 @@ class Printed(ABC):
         console = Console(
             file=text, force_jupyter=False, highlight=False, markup=False, emoji=False
         )
-        print_parts(console, self.parts())
+        print_parts(console, self.parts(), wrap=True)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
     def __repr__(self) -> str:
@@ -33,11 +33,16 @@ class Printed(ABC):
         return str(self)
 
 
-def print_parts(console: Console, parts: Sequence[Part]) -> None:
-    """Print lines and tables; lines wrap on a terminal and in `str`, but not in a file."""
-    in_file = not console.is_terminal and not isinstance(console.file, StringIO)
+def print_parts(console: Console, parts: Sequence[Part], wrap: bool) -> None:
+    """Print lines and tables; `wrap` breaks long lines at the console's width."""
     for part in parts:
-        console.print(part, soft_wrap=in_file and not isinstance(part, Table))
+        unwrapped = not wrap or (isinstance(part, Text) and bool(part.no_wrap))
+        console.print(part, soft_wrap=unwrapped and not isinstance(part, Table))
+
+
+def unbroken(line: str) -> Text:
+    """Make a line that is never wrapped, so that a path or a command in it can be copied."""
+    return Text(line, no_wrap=True)
 
 
 def number_table(first: str, *columns: str) -> Table:

@@ -11,7 +11,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env, Envs
-from gridcade.errors import InputError
+from gridcade.errors import InputError, brief
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
     Estimates,
@@ -131,7 +131,7 @@ def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
         continuing = model is not None and model.continuing
         return make_vector(env, STREAMS if continuing else min(ENVS, max_envs)), single, env
     if not isinstance(env, gym.Env):
-        raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
+        raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
     label = env.spec.id if env.spec else type(env.unwrapped).__name__
     return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), env, label
 

@@ -98,7 +98,7 @@ def informative_criteria(model: Model, discount: float = 0.99) -> dict[Criterion
         discount: discount factor of the discounted return.
     """
     solver.check_discount(discount)
-    informative = {}
+    informative: dict[Criterion, bool] = {}
     for criterion in get_args(Criterion):
         try:
             best = solver.solve(model, criterion, discount).value
@@ -125,18 +125,48 @@ def _uninformative_notes(
     model: Model, optima: dict[Criterion, float], discount: float
 ) -> list[str]:
     """Notes on the criteria, with their optima, under which all policies have one value."""
-    informative = {
+    informative: dict[Criterion, bool] = {
         criterion: _is_informative(model, criterion, best, discount)
         for criterion, best in optima.items()
     }
     others = " or ".join(NAMES[criterion] for criterion, tells in informative.items() if tells)
     return [
-        f"the {NAMES[criterion]} does not tell policies apart here: every policy"
-        f"{' that is sure to end' if criterion == 'return' else ''} has "
-        f"{format_number(optima[criterion])}{f'; compare the {others}' if others else ''}"
+        _uninformative_note(criterion, optima[criterion])
+        + (f"; compare the {others}" if others else "")
         for criterion, tells in informative.items()
         if not tells
     ]
+
+
+def _uninformative_note(criterion: Criterion, value: float) -> str:
+    """A note on a criterion under which all policies have this value."""
+    policies = "every policy that is sure to end" if criterion == "return" else "every policy"
+    name = NAMES[criterion]
+    return f"the {name} does not tell policies apart here: {policies} has {format_number(value)}"
+
+
+def solution_note(model: Model, solution: solver.Solution) -> str | None:
+    """A note on a solution whose states all have the same value; otherwise None.
+
+    It names the criteria under which the values of the states differ.
+    """
+    if solver.tells_states_apart(model, solution):
+        return None
+    discount = 0.99 if solution.discount is None else solution.discount
+    others = []
+    for criterion in get_args(Criterion):
+        try:
+            other = solver.solve(model, criterion, discount)
+        except InputError:
+            continue
+        if solver.tells_states_apart(model, other):
+            others.append(criterion)
+    if _is_informative(model, solution.criterion, solution.value, discount):
+        name = NAMES[solution.criterion]
+        note = f"the {name} does not tell states apart here: all of them have the same value"
+    else:
+        note = _uninformative_note(solution.criterion, solution.value)
+    return f"{note}; try --criterion {' or '.join(others)}" if others else note
 
 
 def exact_values(

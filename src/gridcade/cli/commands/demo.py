@@ -59,8 +59,7 @@ def _solve() -> None:
         "so an optimal policy can be computed:",
         f"gridcade solve {ENV} --criterion average-reward",
     )
-    env = api.make(ENV)
-    show_solution(ENV, env, api.solve(env, "average-reward"))
+    show_solution(api.solve(ENV, "average-reward"))
 
 
 def _train_and_evaluate(folder: Path) -> Policy:

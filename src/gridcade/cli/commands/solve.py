@@ -37,5 +37,4 @@ class Solve(EnvCommand):
 
     def run(self) -> None:
         """Compute an optimal policy and print it."""
-        env = api.make(self.env)
-        show_solution(self.env, env, api.solve(env, **self.options), as_json=self.json)
+        show_solution(api.solve(self.env, **self.options), as_json=self.json)
