@@ -94,20 +94,20 @@ def test_the_solution_of_an_environment_has_its_name() -> None:
         (
             "FourRooms",
             None,
-            "the return does not tell policies apart here: every policy that is sure to end has 1; "
-            "try --criterion discounted or average-reward",
+            "The return does not tell policies apart here: every policy that is sure to end has 1. "
+            "Try --criterion discounted or average-reward.",
         ),
         (
             "Maze?size=4",
             "average-reward",
-            "the average reward does not tell policies apart here: every policy has -1; "
-            "try --criterion return or discounted",
+            "The average reward does not tell policies apart here: every policy has -1. "
+            "Try --criterion return or discounted.",
         ),
         (
             "CliffWalk",
             "average-reward",
-            "the average reward does not tell states apart here: all of them have the same value; "
-            "try --criterion return or discounted",
+            "The average reward does not tell states apart here: all of them have the same value. "
+            "Try --criterion return or discounted.",
         ),
         ("CliffWalk", None, None),
         ("FourRooms", "average-reward", None),

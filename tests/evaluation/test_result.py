@@ -98,8 +98,8 @@ def test_a_criterion_that_tells_no_policies_apart_is_noted_beside_the_gap() -> N
     assert result.exact.gap_average_reward == 0  # though random play is far from optimal
     assert result.exact.gap_discounted_return is not None
     assert result.exact.gap_discounted_return > 1
-    note = "the average reward does not tell policies apart here: every policy has -1; "
-    assert result.notes[0] == note + "compare the return or discounted return"
+    note = "The average reward does not tell policies apart here: every policy has -1. "
+    assert result.notes[0] == note + "Compare the return or the discounted return."
     assert f"note: {result.notes[0]}" in " ".join(str(result).split())
 
 

@@ -89,13 +89,13 @@ def test_wrong_discount_is_an_error() -> None:
     [
         (
             "FourRooms",
-            "the return does not tell policies apart here: every policy that is sure to end has 1; "
-            "compare the average reward or discounted return",
+            "The return does not tell policies apart here: every policy that is sure to end has 1. "
+            "Compare the average reward or the discounted return.",
         ),
         (
             "Maze",
-            "the average reward does not tell policies apart here: every policy has -1; "
-            "compare the return or discounted return",
+            "The average reward does not tell policies apart here: every policy has -1. "
+            "Compare the return or the discounted return.",
         ),
     ],
 )
@@ -108,7 +108,7 @@ def test_world_in_which_nothing_can_be_compared_is_noted() -> None:
     model = known("FourRooms")
     model = replace(model, rewards=np.zeros(len(model.rewards)))
     notes = exact_values(model, uniform(model), None, 0.99)[1]
-    assert [note.rpartition(" has ")[2] for note in notes] == ["0"] * 3
+    assert [note.rpartition(" has ")[2] for note in notes] == ["0."] * 3
 
 
 @pytest.mark.parametrize("name", ["RussellNorvig4x3", "CliffWalk", "RiverSwim"])

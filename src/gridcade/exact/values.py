@@ -129,10 +129,10 @@ def _uninformative_notes(
         criterion: _is_informative(model, criterion, best, discount)
         for criterion, best in optima.items()
     }
-    others = " or ".join(NAMES[criterion] for criterion, tells in informative.items() if tells)
+    others = " or the ".join(NAMES[criterion] for criterion, tells in informative.items() if tells)
     return [
         _uninformative_note(criterion, optima[criterion])
-        + (f"; compare the {others}" if others else "")
+        + (f" Compare the {others}." if others else "")
         for criterion, tells in informative.items()
         if not tells
     ]
@@ -142,7 +142,7 @@ def _uninformative_note(criterion: Criterion, value: float) -> str:
     """A note on a criterion under which all policies have this value."""
     policies = "every policy that is sure to end" if criterion == "return" else "every policy"
     name = NAMES[criterion]
-    return f"the {name} does not tell policies apart here: {policies} has {format_number(value)}"
+    return f"The {name} does not tell policies apart here: {policies} has {format_number(value)}."
 
 
 def solution_note(model: Model, solution: solver.Solution) -> str | None:
@@ -163,10 +163,10 @@ def solution_note(model: Model, solution: solver.Solution) -> str | None:
             others.append(criterion)
     if _is_informative(model, solution.criterion, solution.value, discount):
         name = NAMES[solution.criterion]
-        note = f"the {name} does not tell states apart here: all of them have the same value"
+        note = f"The {name} does not tell states apart here: all of them have the same value."
     else:
         note = _uninformative_note(solution.criterion, solution.value)
-    return f"{note}; try --criterion {' or '.join(others)}" if others else note
+    return f"{note} Try --criterion {' or '.join(others)}." if others else note
 
 
 def exact_values(
@@ -190,10 +190,10 @@ def exact_values(
         try:
             optima[criterion] = solver.solve(model, criterion, discount).value
         except InputError as error:
-            notes.append(f"no optimal {NAMES[criterion]}: {error}")
+            notes.append(f"No optimal {NAMES[criterion]}: {error}.")
     notes += _uninformative_notes(model, optima, discount)
     if unlimited.episode_length == math.inf:
-        notes.append("without a time limit, an episode of this policy may never end")
+        notes.append("Without a time limit, an episode of this policy may never end.")
     exact = ExactValues(
         expected_return=limited.expected_return,
         average_reward=limited.average_reward,
