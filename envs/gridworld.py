@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from gridcade.envs.maps import World, load_world
-from gridcade.envs.rendering import Moves
+from gridcade.envs.maps import FOUR_MOVES, Place, World, load_world
 from gridcade.envs.tabular import Model, Outcome, TabularEnv
-
-FOUR_MOVES: Moves = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left
 
 
 class GridWorld(TabularEnv):
-    """A gridworld drawn in a text file; for examples see `envs/maps/*.txt`.
+    """A gridworld drawn in a text file.
+
+    `docs/worlds.md` describes the format by examples; `envs/maps/*.txt` are the shipped worlds.
 
     Actions: 0 up, 1 right, 2 down, 3 left. A move into a wall stays in its cell. Then the wind of
     the column in which the move began pushes the agent up, cell by cell, until a wall stops it.
@@ -50,12 +49,12 @@ def grid_model(world: World) -> Model:
         if cell.to
     }
     table: dict[int, dict[int, list[Outcome]]] = {}
-    for s, (row, column) in enumerate(places):
-        if world.cell(row, column).end:
+    for s, place in enumerate(places):
+        if world.cell(*place).end:
             table[s] = {a: [(1.0, s, 0.0, True)] for a in range(4)}
             continue
         by_direction = [
-            _move(world, row, column, move, state_at, portal_targets) for move in FOUR_MOVES
+            _move(world, place, direction, state_at, portal_targets) for direction in FOUR_MOVES
         ]
         table[s] = {
             a: [
@@ -77,20 +76,13 @@ def _turn_probabilities(world: World) -> tuple[float, float, float, float]:
 
 def _move(
     world: World,
-    row: int,
-    column: int,
-    move: tuple[int, int],
-    state_at: dict[tuple[int, int], int],
+    place: Place,
+    direction: Place,
+    state_at: dict[Place, int],
     portal_targets: dict[str, list[int]],
 ) -> list[Outcome]:
     """The outcomes of a move from a cell: one, or one for each target of a portal."""
-    wind = world.wind[column] if world.wind else 0
-    if not world.cell(row + move[0], column + move[1]).wall:
-        row, column = row + move[0], column + move[1]
-    for _ in range(wind):
-        if world.cell(row - 1, column).wall:
-            break
-        row -= 1
+    row, column = world.move(place, direction)
     cell = world.cell(row, column)
     reward = world.step_reward + cell.reward
     if cell.to:

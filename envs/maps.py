@@ -1,7 +1,13 @@
-"""Gridworlds as text: reads a map file, which holds settings, a legend and a drawing."""
+"""Gridworlds as text: reads a map file, which holds settings, a legend and a drawing.
+
+`docs/worlds.md` describes the format by examples.
+"""
 
 import math
 import os.path
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +16,9 @@ from gridcade.errors import InputError, unknown
 
 MAPS = Path(__file__).parent / "maps"
 SETTINGS = ("title", "about", "step reward", "slip", "stray", "wind", "time limit")
+PROPERTIES = ("wall", "floor", "start", "end", "reward NUMBER", "to SYMBOL")
+OTHER_WORDS = {"goal": "end", "terminal": "end", "empty": "floor", "portal": "to SYMBOL"}
+FOUR_MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left: rows down, columns right
 STEPS_PER_CELL = 10  # the default time limit, in steps per cell that the agent can occupy
 
 
@@ -33,6 +42,10 @@ DEFAULT_LEGEND = {
 }
 
 
+Place = tuple[int, int]  # row and column of a drawing, from 0
+Position = tuple[int, int]  # line and column in a map file, from 1
+
+
 @dataclass(frozen=True)
 class World:
     """A gridworld as drawn. Places are (row, column), counted from the top left."""
@@ -46,6 +59,7 @@ class World:
     stray: float = 0.0  # probability of a move in another direction instead, a third of it each
     wind: tuple[int, ...] = ()  # by column: cells that the wind pushes the agent up
     time_limit: int | None = None  # steps
+    notes: tuple[str, ...] = ()  # what is probably a mistake in the map file
 
     @property
     def height(self) -> int:
@@ -63,7 +77,29 @@ class World:
             return self.legend[self.rows[row][column]]
         return Cell(wall=True)
 
-    def places(self, *, symbol: str | None = None) -> list[tuple[int, int]]:
+    @property
+    def has_end(self) -> bool:
+        """Whether the drawing has an end; a world without one is a continuing task."""
+        return any(self.legend[symbol].end for row in self.rows for symbol in row)
+
+    def move(self, place: Place, direction: Place) -> Place:
+        """The cell in which a move ends, after walls and wind; it can be a portal.
+
+        Args:
+            place: where the move begins.
+            direction: one of `FOUR_MOVES`.
+        """
+        row, column = place
+        wind = self.wind[column] if self.wind else 0
+        if not self.cell(row + direction[0], column + direction[1]).wall:
+            row, column = row + direction[0], column + direction[1]
+        for _ in range(wind):
+            if self.cell(row - 1, column).wall:
+                break
+            row -= 1
+        return row, column
+
+    def places(self, *, symbol: str | None = None) -> list[Place]:
         """The places that an agent can occupy, row by row; these are the states.
 
         Args:
@@ -75,9 +111,6 @@ class World:
             for c, s in enumerate(row)
             if not (self.legend[s].wall or self.legend[s].to) and symbol in (None, s)
         ]
-
-
-Position = tuple[int, int]  # line and column in a map file, from 1
 
 
 class Setting(NamedTuple):
@@ -102,32 +135,79 @@ def load_world(path: str | Path) -> World:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
+        reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
         raise InputError(f"cannot read the map {file}: {reason}") from None
     return parse_world(text, str(file))
+
+
+class Drawing(NamedTuple):
+    """The rows of a drawing, padded to the same width, and their position in the map file."""
+
+    rows: tuple[str, ...]
+    lines: tuple[int, ...]  # the line of each row
+    indent: int  # columns left of the drawing
+
+    def position(self, place: Place) -> Position:
+        """The position of a cell in the map file."""
+        return self.lines[place[0]], self.indent + place[1] + 1
+
+
+MAP_LINE = re.compile(r"\s*map\s*:?\s*", re.IGNORECASE)
+LEGEND_ENTRY = re.compile(r"\s*(\S)\s*:(.*)")  # `G: end`; names of settings are longer
+NO_COLON = re.compile(rf"({'|'.join(SETTINGS)}|\S)(?:\s*=\s*|\s+)(.+)", re.IGNORECASE)
+COMMENT_OF_OTHERS = re.compile(r"\s*(#+ +|//+ *)[a-z]{2}", re.IGNORECASE)
+# A line that looks like a setting or a legend entry, and not like a row of a drawing.
+HEADER_LINE = re.compile(r"\s*([a-z][a-z _-]+[:=]|legend\s*$|\S\s*[:=]\s+[a-z])", re.IGNORECASE)
 
 
 def parse_world(text: str, name: str = "map") -> World:
     """Read a world from text: `key: value` settings, a `legend:`, and the drawing after `map:`.
 
-    Text without a line `map:` is only a drawing. Lines that start with `;` are comments, except in
-    the drawing.
+    Text without a line `map:` is only a drawing. Lines that start with `;` are comments. White
+    space with which all rows of the drawing begin is not part of it.
 
     Raises:
         InputError: the text has a mistake; the message has `name`, the line and the column.
     """
     lines = text.splitlines()
-    map_line = next((i for i, line in enumerate(lines) if line.strip() == "map:"), -1)
+    map_line = next((i for i, line in enumerate(lines) if MAP_LINE.fullmatch(line)), -1)
+    if map_line == -1:
+        _check_only_drawing(lines, name)
     settings, legend, legend_positions = _parse_header(lines[: max(map_line, 0)], name)
-    first_line = map_line + 2  # the line number of the drawing's first row
-    rows = _parse_drawing(lines[map_line + 1 :], first_line, legend, name)
-    world = _apply_settings(World(rows, legend), settings, name)
-    _check_cells(world, first_line, legend_positions, name)
-    return world
+    drawing = _parse_drawing(lines[map_line + 1 :], map_line + 2, legend, name)
+    world = _apply_settings(World(drawing.rows, legend), settings, name)
+    _check_cells(world, drawing, legend_positions, name)
+    notes = _check_ends(world, drawing, name)
+    if not world.step_reward and not any(world.legend[s].reward for s in set("".join(world.rows))):
+        notes.append(
+            f"{name}: no move pays a reward, so all policies are equally good; write, for example, "
+            "'G: end, reward 1' in the legend"
+        )
+    return replace(world, notes=tuple(notes))
 
 
 def _error_at(name: str, line: int, column: int, message: str) -> InputError:
     return InputError(f"{name}, line {line}, column {column}: {message}")
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith(";")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _check_only_drawing(lines: list[str], name: str) -> None:
+    """Raise InputError if text without a line `map:` has settings or a legend."""
+    header = [i for i, line in enumerate(lines) if HEADER_LINE.match(line)]
+    if not header:
+        return
+    after_map = [i for i, line in enumerate(lines) if re.match(r"\s*map\b", line, re.IGNORECASE)]
+    i = (after_map or header)[-1]
+    where = "" if after_map else "below this line, "
+    message = f"{where}write 'map:' on a line of its own, and below that the drawing"
+    raise _error_at(name, i + 1, _indent(lines[i]) + 1, message)
 
 
 def _parse_header(
@@ -137,55 +217,63 @@ def _parse_header(
     settings: dict[str, Setting] = {}
     legend = dict(DEFAULT_LEGEND)
     legend_positions: dict[str, Position] = {}
-    in_legend = False
+    legend_indent: int | None = None  # of the line `legend:`, while its entries are read
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith(";"):
+        if not line.strip() or _is_comment(line):
             continue
-        first_column = len(line) - len(line.lstrip()) + 1
-        if line[0].isspace() and in_legend:
+        indent = _indent(line)
+        if LEGEND_ENTRY.match(line):
             symbol, cell = _parse_legend_entry(line, number, name)
             if symbol in legend_positions:
                 earlier, _ = legend_positions[symbol]
                 message = f"'{symbol}' is already defined in line {earlier}"
-                raise _error_at(name, number, first_column, message)
+                raise _error_at(name, number, indent + 1, message)
             legend[symbol] = cell
-            legend_positions[symbol] = (number, first_column)
+            legend_positions[symbol] = (number, indent + 1)
             continue
-        key, colon, value = (part.strip() for part in line.partition(":"))
+        before_colon, colon, value = (part.strip() for part in line.partition(":"))
+        key = " ".join(before_colon.casefold().split())
         value_column = len(line.rstrip()) - len(value) + 1
-        in_legend = key == "legend"
-        if not colon:
-            message = f"expected 'key: value', found '{line.strip()}'"
-            raise _error_at(name, number, first_column, message)
-        if in_legend and value:
+        if key not in (*SETTINGS, "legend") or not (colon or key == "legend"):
+            in_legend = legend_indent is not None and indent > legend_indent
+            raise _error_at(name, number, indent + 1, _not_a_setting(line.strip(), in_legend))
+        legend_indent = indent if key == "legend" else None
+        if key == "legend" and value:
             message = "define each symbol on an indented line of its own below 'legend:'"
             raise _error_at(name, number, value_column, message)
-        if key == "about" and "about" in settings:
-            value = f"{settings['about'].value} {value}"
-        elif not in_legend and key not in SETTINGS:
-            raise _error_at(name, number, first_column, str(unknown("setting", key, SETTINGS)))
+        if key == "about" and key in settings:
+            value = f"{settings[key].value} {value}"
         elif key in settings:
             message = f"'{key}' is already set in line {settings[key].line}"
-            raise _error_at(name, number, first_column, message)
+            raise _error_at(name, number, indent + 1, message)
         settings[key] = Setting(value, number, value_column)
     return settings, legend, legend_positions
 
 
+def _not_a_setting(line: str, in_legend: bool) -> str:
+    """The message for a line that is neither a setting nor a legend entry."""
+    if COMMENT_OF_OTHERS.match(line):
+        return "a comment begins with ';'"
+    key, colon, _ = line.partition(":")
+    if not colon and (match := NO_COLON.fullmatch(line)):
+        return f"write '{match[1]}: {match[2]}', with a colon"
+    if in_legend:
+        return f"expected one symbol and a colon, such as 'G: end', found '{line}'"
+    if not colon:
+        return f"expected 'key: value', found '{line}'"
+    return str(unknown("setting", key.strip(), SETTINGS))
+
+
 def _parse_legend_entry(line: str, number: int, name: str) -> tuple[str, Cell]:
     """Parse a line such as `    C: start, reward -99, to S` into the symbol and its cell."""
-    indent = len(line) - len(line.lstrip())
-    symbol, colon = line[indent], line[indent + 1 : indent + 2]
-    if colon != ":":
-        message = "expected one symbol and a colon, such as 'G: end'"
-        raise _error_at(name, number, indent + 1, message)
+    symbol, properties = LEGEND_ENTRY.fullmatch(line).groups()  # type: ignore[union-attr]
     cell = Cell()
-    column = indent + 3
-    for text in line[indent + 2 :].split(","):
+    column = len(line) - len(properties) + 1
+    for text in properties.split(","):
         try:
             cell = _add_property(cell, text.strip())
         except ValueError as error:
-            leading_spaces = len(text) - len(text.lstrip())
-            raise _error_at(name, number, column + leading_spaces, str(error)) from None
+            raise _error_at(name, number, column + _indent(text), str(error)) from None
         column += len(text) + 1
     message = ""
     if cell.wall and cell != Cell(wall=True):
@@ -195,7 +283,7 @@ def _parse_legend_entry(line: str, number: int, name: str) -> tuple[str, Cell]:
     elif cell.start and cell.end:
         message = f"'{symbol}' cannot be both a start and an end"
     if message:
-        raise _error_at(name, number, indent + 1, message)
+        raise _error_at(name, number, _indent(line) + 1, message)
     return symbol, cell
 
 
@@ -206,7 +294,7 @@ def _add_property(cell: Cell, text: str) -> Cell:
         ValueError: the property does not exist, or its number is invalid.
     """
     key, _, value = text.partition(" ")
-    match key, value.strip():
+    match key.casefold(), value.strip():
         case "wall", "":
             return replace(cell, wall=True)
         case "start", "":
@@ -215,33 +303,69 @@ def _add_property(cell: Cell, text: str) -> Cell:
             return replace(cell, end=True)
         case "floor", "":
             return cell
-        case "reward", reward:
+        case "reward", reward if reward:
             return replace(cell, reward=parse_number(reward))
         case "to", symbol if len(symbol) == 1:
             return replace(cell, to=symbol)
-    known = ("wall", "floor", "start", "end", "reward NUMBER", "to SYMBOL")
-    raise unknown("cell property", text, known)
+        case (("wall" | "start" | "end" | "floor"), more):
+            raise ValueError(f"separate properties with commas: '{key}, {more}'")
+    if key.casefold() in OTHER_WORDS:
+        meant = OTHER_WORDS[key.casefold()]
+        raise ValueError(f"unknown cell property '{text}'; did you mean {meant}?")
+    raise unknown("cell property", text, PROPERTIES)
 
 
 def _parse_drawing(
     lines: list[str], first_line: int, legend: dict[str, Cell], name: str
-) -> tuple[str, ...]:
-    """Read the rows of the drawing, padded to the same width."""
-    rows = [line.rstrip() for line in lines]
-    while rows and not rows[-1]:
-        rows.pop()
-    first = next((i for i, row in enumerate(rows) if row), len(rows))
-    if first == len(rows):
-        raise _error_at(name, first_line, 1, "the drawing is empty")
-    for r, row in enumerate(rows):
+) -> Drawing:
+    """Read the rows of the drawing, without their common indent and padded to the same width."""
+    numbered = [(n, line.rstrip()) for n, line in enumerate(lines, first_line)]
+    drawn = [i for i, (_, line) in enumerate(numbered) if line and not _is_comment(line)]
+    if not drawn:
+        message = "the drawing is empty; draw at least a start and an end, such as S..G"
+        raise _error_at(name, first_line, 1, message)
+    numbered = [
+        (n, line) for n, line in numbered[drawn[0] : drawn[-1] + 1] if not _is_comment(line)
+    ]
+    rows = textwrap.dedent("\n".join(line for _, line in numbered)).split("\n")
+    indent = len(numbered[0][1]) - len(rows[0])
+    for (number, line), row in zip(numbered, rows, strict=True):
         for c, symbol in enumerate(row):
             if symbol not in legend:
-                message = f"'{symbol}' is not in the legend ({' '.join(sorted(legend))})"
-                raise _error_at(name, first_line + r, c + 1, message)
+                _check_settings_above(numbered, name)
+                message = _not_in_legend(symbol, line, legend)
+                raise _error_at(name, number, indent + c + 1, message)
     width = max(map(len, rows))
     # Editors strip trailing spaces. The outside of a world is wall, if a symbol stands for wall.
     fill = next((symbol for symbol, cell in legend.items() if cell.wall), " ")
-    return tuple(row.ljust(width, fill) for row in rows[first:])
+    return Drawing(
+        tuple(row.ljust(width, fill) for row in rows), tuple(n for n, _ in numbered), indent
+    )
+
+
+def _check_settings_above(numbered: list[tuple[int, str]], name: str) -> None:
+    """Raise InputError if a line of the drawing is a setting or a part of the legend."""
+    for number, line in numbered:
+        if HEADER_LINE.match(line):
+            message = f"'{line.strip()}' is not a row of the drawing; write it above 'map:'"
+            if MAP_LINE.fullmatch(line):
+                message = "a map file has only one drawing, below its first line 'map:'"
+            raise _error_at(name, number, _indent(line) + 1, message)
+
+
+def _not_in_legend(symbol: str, line: str, legend: Mapping[str, Cell]) -> str:
+    """The message for a symbol of a line of the drawing that has no meaning."""
+    if COMMENT_OF_OTHERS.match(line) and symbol.isalpha():
+        return f"'{symbol}' is not in the legend; a comment begins with ';'"
+    if symbol == "\t":
+        return "a tab has no meaning; indent all rows alike, and draw floor as '.'"
+    if symbol.swapcase() in legend:
+        return f"'{symbol}' is not in the legend; did you mean '{symbol.swapcase()}'?"
+    known = " ".join(sorted(legend)).strip()
+    return (
+        f"'{symbol}' is not in the legend ({known} and space); write its meaning below 'legend:', "
+        f"such as '{symbol}: floor'"
+    )
 
 
 def parse_number(text: str) -> float:
@@ -315,7 +439,8 @@ def _parse_wind(setting: Setting | None, width: int, name: str) -> tuple[int, ..
     try:
         wind = tuple(map(_parse_count, text.split()))
     except ValueError as error:
-        raise _error_at(name, line, column, f"wind: {error}") from None
+        message = f"wind: {error}; separate the numbers with spaces"
+        raise _error_at(name, line, column, message) from None
     if len(wind) != width:
         message = f"wind has {len(wind)} numbers; it must have {width}, one for each column"
         raise _error_at(name, line, column, message)
@@ -324,11 +449,10 @@ def _parse_wind(setting: Setting | None, width: int, name: str) -> tuple[int, ..
 
 def _parse_time_limit(setting: Setting | None, world: World, name: str) -> int | None:
     """Read the time limit; by default it depends on the number of cells."""
-    has_end = any(world.legend[symbol].end for row in world.rows for symbol in row)
     if setting is None:
-        return STEPS_PER_CELL * len(world.places()) if has_end else None
+        return STEPS_PER_CELL * len(world.places()) if world.has_end else None
     text, line, column = setting
-    if text == "none":
+    if text.casefold() == "none":
         return None
     try:
         limit = _parse_count(text)
@@ -337,22 +461,90 @@ def _parse_time_limit(setting: Setting | None, world: World, name: str) -> int |
     if limit == 0:
         message = f"time limit is {text}; it must be none, or an integer, 1 or greater"
         raise _error_at(name, line, column, message)
-    if not has_end:
-        message = "a world without an end is a continuing task; its time limit must be none"
+    if not world.has_end:
+        message = (
+            "the drawing has no end, so this is a continuing task, which has no time limit; draw "
+            "an end such as G, or remove this line"
+        )
         raise _error_at(name, line, column, message)
     return limit
 
 
 def _check_cells(
-    world: World, first_line: int, legend_positions: dict[str, Position], name: str
+    world: World, drawing: Drawing, legend_positions: dict[str, Position], name: str
 ) -> None:
     """Check that the drawing has a start, and cells for every portal to lead to."""
     symbols = {symbol for row in world.rows for symbol in row}
     if not any(world.legend[symbol].start for symbol in symbols):
         message = "the drawing has no start; draw an S, or a symbol with 'start' in the legend"
-        raise _error_at(name, first_line, 1, message)
+        raise _error_at(name, drawing.lines[0], drawing.indent + 1, message)
     for symbol in sorted(symbols):
         to = world.legend[symbol].to
         if to and not world.places(symbol=to):
             message = f"'{symbol}' leads to '{to}', but the drawing has no such cell to move to"
             raise _error_at(name, *legend_positions[symbol], message)
+
+
+def _check_ends(world: World, drawing: Drawing, name: str) -> list[str]:
+    """Check that ends can be reached; returns notes on what is probably a mistake.
+
+    Raises:
+        InputError: the drawing has ends, but no start can reach any of them.
+    """
+    if not world.has_end:
+        return []
+    successors = _possible_moves(world)
+    predecessors: dict[Place, list[Place]] = {place: [] for place in successors}
+    for place, targets in successors.items():
+        for target in targets:
+            predecessors[target].append(place)
+    starts = [place for place in successors if world.cell(*place).start]
+    ends = [place for place in successors if world.cell(*place).end]
+    reached, can_end = _closure(successors, starts), _closure(predecessors, ends)
+
+    def at(place: Place) -> str:
+        line, column = drawing.position(place)
+        return f"{name}, line {line}, column {column}"
+
+    notes = []
+    if cut_off := [place for place in starts if place not in can_end]:
+        message = f"{at(cut_off[0])}: from this start no end can be reached"
+        if len(cut_off) == len(starts):
+            raise InputError(f"{message}; open a way to an end")
+        when = "never end" if world.time_limit is None else "end only at the time limit"
+        notes.append(f"{message}, so its episodes {when}")
+    by_symbol = {world.rows[r][c]: (r, c) for r, c in reversed(ends)}
+    drawn_and_reached = {world.rows[r][c] for r, c in reached}
+    for symbol, place in by_symbol.items():
+        if symbol not in drawn_and_reached:
+            notes.append(f"{at(place)}: no start can reach the end '{symbol}'")
+    return notes
+
+
+def _possible_moves(world: World) -> dict[Place, list[Place]]:
+    """The places to which the moves from each place can lead; none from an end.
+
+    Slip and stray add none, because an agent can choose every direction itself.
+    """
+    targets = {cell.to: world.places(symbol=cell.to) for cell in world.legend.values() if cell.to}
+    successors: dict[Place, list[Place]] = {}
+    for place in world.places():
+        successors[place] = []
+        if world.cell(*place).end:
+            continue
+        for direction in FOUR_MOVES:
+            row, column = world.move(place, direction)
+            to = world.cell(row, column).to
+            successors[place] += targets[to] if to else [(row, column)]
+    return successors
+
+
+def _closure(graph: Mapping[Place, Iterable[Place]], origins: Iterable[Place]) -> set[Place]:
+    """The places that can be reached from the origins, which are among them."""
+    seen = set(origins)
+    waiting = list(seen)
+    while waiting:
+        new = set(graph[waiting.pop()]) - seen
+        seen |= new
+        waiting += new
+    return seen

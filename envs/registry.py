@@ -136,7 +136,7 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     if arguments.get("max_episode_steps") and id_.startswith("gridcade/"):
         model = known_model(made)
         if model is not None and model.continuing:
-            raise InputError(f"{name} is a continuing task; it must not have a time limit")
+            raise InputError(f"{no_end(name)}: it must not have a time limit")
     return made
 
 
@@ -213,6 +213,21 @@ def known_model(env: Env) -> Model | None:
         return Model.from_table(table, start)
     except ValueError as error:
         raise InputError(f"the table P of {base} is not a valid model: {error}") from error
+
+
+def no_end(name: str) -> str:
+    """The beginning of a sentence on an environment whose task is continuing."""
+    return f"{name} has no end, so it is a continuing task"
+
+
+def notes_on_world(name: str, env: Env) -> list[str]:
+    """Sentences for the user: probable mistakes in a map file, and that a world has no end."""
+    world, model = env.unwrapped, known_model(env)
+    notes = list(world.notes) if isinstance(world, TabularEnv) else []
+    if model is not None and model.continuing:
+        note = f"{no_end(name)}, scored by the average reward per step"
+        notes.append(note + ("; for episodes, draw an end such as G" if map_file(name) else ""))
+    return notes
 
 
 def time_limit(env: Env) -> int | None:

@@ -210,7 +210,10 @@ class TabularEnv(gym.Env[Any, Any]):
         if time_limit is not None and not (isinstance(time_limit, int) and time_limit > 0):
             raise InputError(f"time_limit is {time_limit}; it must be an integer, 1 or greater")
         if time_limit is not None and model.continuing:
-            raise InputError(f"{world.title} is a continuing task; it must not have a time limit")
+            raise InputError(
+                f"{world.title} has no end, so it is a continuing task: it must not have a time "
+                "limit"
+            )
         self.world = world
         self.model = model
         self.moves = moves
@@ -241,6 +244,11 @@ class TabularEnv(gym.Env[Any, Any]):
         Terminal states are absorbing: every action stays there, pays 0 and terminates.
         """
         return self.model.table()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what is probably a mistake in the map file."""
+        return self.world.notes
 
     @property
     def initial_state_distrib(self) -> NDArray[np.float64]:

@@ -443,6 +443,37 @@ def test_continuing_task_has_no_return_and_no_episodes(gridcade: Gridcade) -> No
     assert abs(estimate["mean"] - optimum) < 5 * (estimate["high"] - estimate["low"]) / 4
 
 
+def test_a_world_without_an_end_is_called_a_continuing_task(
+    gridcade: Gridcade, folder: Path
+) -> None:
+    (folder / "mine.txt").write_text("step reward: -1\nmap:\nS..\n")
+    no_end = "mine.txt has no end, so it is a continuing task"
+    forgotten = "for episodes, draw an end such as G"
+    trained = gridcade("train", "q-learning", "mine.txt", "--steps", "1000")
+    assert trained.code == 0
+    assert f"{no_end}, scored by the average reward per step; {forgotten}\n" in trained.err
+    assert "--preset average-reward maximizes the average reward" in trained.err
+    solved = gridcade("solve", "mine.txt")
+    assert (solved.code, no_end in solved.err, forgotten in solved.err) == (0, True, True)
+    evaluated = gridcade("evaluate", "random", "--env", "mine.txt", "--steps", "1000")
+    assert f"{no_end}: it has no return" in " ".join(evaluated.out.split())
+
+    fitting = ("--preset", "average-reward", "--steps", "1000")
+    shipped = gridcade("train", "q-learning", "NearAndFar", *fitting)
+    assert "NearAndFar has no end" in shipped.err
+    assert forgotten not in shipped.err
+    assert "--preset" not in shipped.err
+
+
+def test_notes_on_a_map_are_printed(gridcade: Gridcade, folder: Path) -> None:
+    (folder / "mine.txt").write_text("S.G\n###\n..S\n")
+    note = "mine.txt, line 3, column 3: from this start no end can be reached"
+    assert note in gridcade("train", "q-learning", "mine.txt", "--steps", "1000").err
+    assert note in gridcade("solve", "mine.txt").err
+    evaluated = gridcade("evaluate", "random", "--env", "mine.txt", "--episodes", "5")
+    assert note in " ".join(evaluated.out.split())
+
+
 def test_unknown_model_has_no_exact_values(gridcade: Gridcade) -> None:
     words = "evaluate random --env CartPole --episodes 5 --json"
     found = read_json(gridcade(*words.split()).out)

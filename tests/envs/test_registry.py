@@ -263,5 +263,5 @@ def test_a_file_does_not_hide_a_world_of_the_same_name(
 
 
 def test_a_continuing_task_rejects_max_episode_steps() -> None:
-    with pytest.raises(InputError, match="is a continuing task; it must not have a time limit"):
+    with pytest.raises(InputError, match="is a continuing task: it must not have a time limit"):
         registry.make("RiverSwim?max_episode_steps=50")

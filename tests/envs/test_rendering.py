@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gridcade.envs.gridworld import FOUR_MOVES
-from gridcade.envs.maps import World, load_world, parse_world
+from gridcade.envs.maps import FOUR_MOVES, World, load_world, parse_world
 from gridcade.envs.maze import draw_maze
 from gridcade.envs.rendering import (
     AGENT,

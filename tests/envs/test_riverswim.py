@@ -40,7 +40,7 @@ def test_the_states_are_drawn_in_a_row() -> None:
         ({"length": 1}, "length is 1; it must be an integer, 2 or greater"),
         ({"length": 2.0}, "length is 2.0"),
         ({"length": "long"}, "length is long"),
-        ({"time_limit": 100}, "RiverSwim is a continuing task; it must not have a time limit"),
+        ({"time_limit": 100}, "RiverSwim has no end, so it is a continuing task: it must not have"),
     ],
 )
 def test_an_invalid_argument_is_an_input_error(arguments: dict[str, Any], message: str) -> None:

@@ -260,7 +260,7 @@ def test_the_time_limit_is_not_part_of_the_model() -> None:
 
 def test_a_continuing_task_rejects_a_time_limit_and_never_ends() -> None:
     for make in (RiverSwim, lambda **options: GridWorld("NearAndFar", **options)):
-        with pytest.raises(InputError, match="a continuing task; it must not have a time limit"):
+        with pytest.raises(InputError, match="a continuing task: it must not have a time limit"):
             make(time_limit=5)
         env = make()
         env.reset(seed=0)

@@ -111,7 +111,7 @@ def test_options_that_do_not_fit_a_continuing_task_are_an_error(
 
 def test_time_limit_of_a_continuing_task_is_an_error() -> None:
     env = gym.wrappers.TimeLimit(registry.make("RiverSwim"), 9)
-    with pytest.raises(InputError, match="is a continuing task; it cannot have a time limit"):
+    with pytest.raises(InputError, match="is a continuing task: it cannot have a time limit"):
         evaluate_policy(UniformPolicy(2), env, steps=1000)
 
 

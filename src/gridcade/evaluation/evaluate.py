@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
-from gridcade.envs.tabular import Model
+from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
@@ -80,7 +80,8 @@ def evaluate_policy(
         continuing = model is not None and model.continuing
         if continuing:
             _check_continuing(label, resolved, time_limit)
-        notes = list(single.unwrapped.notes) if isinstance(single.unwrapped, AtariGame) else []
+        bare = single.unwrapped
+        notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
         exact = None
         if model is not None:
             exact, exact_notes = _exact_values(
@@ -88,7 +89,7 @@ def evaluate_policy(
             )
             notes += exact_notes
         if continuing:
-            sample = _sample_streams(envs, evaluated, resolved, purpose, progress)
+            sample = _sample_streams(label, envs, evaluated, resolved, purpose, progress)
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -139,11 +140,11 @@ def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
 def _check_continuing(label: str, options: ResolvedOptions, time_limit: int | None) -> None:
     """Raise InputError if the options do not fit a continuing task."""
     if time_limit is not None:
-        raise InputError(f"{label} is a continuing task; it cannot have a time limit")
+        raise InputError(f"{registry.no_end(label)}: it cannot have a time limit")
     if options.episodes is not None or options.precision is not None:
         raise InputError(
-            f"{label} is a continuing task, which has no episodes; set the number of steps "
-            "(--steps) instead"
+            f"{registry.no_end(label)}: it has no episodes; set the number of steps (--steps) "
+            "instead"
         )
 
 
@@ -165,6 +166,7 @@ def _exact_values(
 
 
 def _sample_streams(
+    label: str,
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
@@ -179,7 +181,7 @@ def _sample_streams(
         steps=rewards.size,
         truncated=None,
         estimates=estimate_from_streams(rewards, options.confidence, options.discount),
-        notes=["the task is continuing; it has no return and no episode length"],
+        notes=[f"{registry.no_end(label)}: it has no return and no episode length"],
     )
 
 

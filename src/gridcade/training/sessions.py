@@ -95,7 +95,13 @@ def _start(
 ) -> Run:
     """Make the agent, check that it can train here, and train it in a new folder."""
     agent = make_agent(config, env)
-    sentences = [*start_from(agent, config), *agent.warnings(), *_tight_memory(agent)]
+    sentences = [
+        *registry.notes_on_world(config.env, env),
+        *_discount_in_a_continuing_task(config, env),
+        *start_from(agent, config),
+        *agent.warnings(),
+        *_tight_memory(agent),
+    ]
     check_memory([agent.memory_bytes(config.envs)])
     for sentence in sentences:
         note(sentence)
@@ -328,6 +334,19 @@ def _torch_threads(count: int) -> Iterator[None]:
     finally:
         if torch:
             torch.set_num_threads(before)
+
+
+def _discount_in_a_continuing_task(config: RunConfig, env: Env) -> list[str]:
+    """Say so if an agent that could maximize the average reward maximizes something else."""
+    model, preset = registry.known_model(env), "average-reward"
+    if model is None or not model.continuing or preset not in agents.find(config.agent).presets():
+        return []
+    if vars(config.hyperparameters).get("criterion") == preset:
+        return []
+    return [
+        f"{config.agent} maximizes the discounted return here; --preset {preset} maximizes the "
+        "average reward"
+    ]
 
 
 def _tight_memory(agent: BaseAgent) -> list[str]:

@@ -108,7 +108,7 @@ def _envs() -> Section:
         default = "; the default" if name == DEFAULT_PROTOCOL else ""
         rows.append((f"Pong?protocol={name}", "", protocol.about + default))
     rows.append(("Pong?sticky=0.25", "", "only sticky actions; also ?actions=full or minimal"))
-    rows.append(("my-world.txt", "", "a map that you drew: see envs/maps/ for the format"))
+    rows.append(("my-world.txt", "", "a world that you draw: see docs/worlds.md"))
     return Section(("name", "states", ""), rows)
 
 

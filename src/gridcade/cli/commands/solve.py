@@ -1,5 +1,6 @@
 """`gridcade solve`."""
 
+import sys
 from dataclasses import dataclass, field
 from typing import Annotated, TypedDict
 
@@ -9,6 +10,7 @@ from gridcade import api
 from gridcade.cli.command import EnvCommand
 from gridcade.cli.options import EnvName
 from gridcade.cli.output import show_solution
+from gridcade.envs import registry
 from gridcade.exact.solver import Criterion
 
 
@@ -37,4 +39,6 @@ class Solve(EnvCommand):
 
     def run(self) -> None:
         """Compute an optimal policy and print it."""
+        for note in registry.notes_on_world(self.env, api.make(self.env)):
+            print(f"gridcade: {note}", file=sys.stderr)
         show_solution(api.solve(self.env, **self.options), as_json=self.json)
