@@ -21,12 +21,12 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "training": {"recording"},
     "study": {"training"},
     "report": {"study"},
-    "watch": {"recording"},
+    "viewing": {"recording"},
     "cli": {"api"},
 }
 # Modules beside the packages: tasks of a study find policies, and the Python API is on top.
-MODULES = {"contenders": {"training"}, "study": {"contenders"}, "api": {"report", "watch"}}
-PRINTS = {"cli", "watch"}
+MODULES = {"contenders": {"training"}, "study": {"contenders"}, "api": {"report", "viewing"}}
+PRINTS = {"cli", "viewing"}
 
 
 def allowed(package: str) -> set[str]:

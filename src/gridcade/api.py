@@ -20,13 +20,13 @@ from gridcade.exact.values import solution_note
 from gridcade.study.study import StudyOptions, study_from_arguments
 from gridcade.training.run_folder import Run, write_text
 from gridcade.training.sessions import resume, train
-from gridcade.watch.solution import EnvSolution
+from gridcade.viewing.solution import EnvSolution
 
 if TYPE_CHECKING:  # the functions below load these when they are called, because that takes long
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import TaskStatus
     from gridcade.study.workers import Backend
-    from gridcade.watch.show import WatchOptions
+    from gridcade.viewing.show import WatchOptions
 
 __all__ = [
     "Contender",
@@ -178,20 +178,20 @@ def watch(
         env: an environment or its name; see `find`. An environment must have been made with
             render_mode="rgb_array".
         trust: load files that are unpickled; see `find`.
-        **options: see `gridcade.watch.show.WatchOptions`.
+        **options: see `gridcade.viewing.show.WatchOptions`.
 
     Raises:
-        InputError: see `find` and `gridcade.watch.show.watch`.
+        InputError: see `find` and `gridcade.viewing.show.watch`.
     """
-    from gridcade.watch import show
+    from gridcade.viewing import show
 
     contender = find(policy, env, trust=trust)
     show.watch(contender.policy, contender.env, name=contender.name, **options)
 
 
 def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -> Evaluation:
-    """Let a human play in the terminal; see `gridcade.watch.play.play`."""
-    from gridcade.watch.play import play
+    """Let a human play in the terminal; see `gridcade.viewing.play.play`."""
+    from gridcade.viewing.play import play
 
     return play(env, episodes, seed, confidence)
 

@@ -27,7 +27,7 @@ from gridcade.study.runner import TaskStatus
 from gridcade.training import sessions
 from gridcade.training.config import read_toml, to_dict
 from gridcade.training.run_folder import Run, load_tensors
-from gridcade.watch import show
+from gridcade.viewing import show
 
 pytest_plugins = ("command_line_fixtures",)
 

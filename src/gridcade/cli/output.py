@@ -9,8 +9,8 @@ from rich.console import Console
 from gridcade.evaluation.result import Evaluation
 from gridcade.printing import Part, print_parts
 from gridcade.training.run_folder import Run
-from gridcade.watch.solution import EnvSolution
-from gridcade.watch.text_pictures import color_depth
+from gridcade.viewing.solution import EnvSolution
+from gridcade.viewing.text_pictures import color_depth
 
 # Names of runs and environments can contain brackets and colons, which are not markup.
 out = Console(highlight=False, markup=False, emoji=False)

@@ -17,8 +17,8 @@ from gridcade.cli.progress import TrainingDisplay, progress_bar
 from gridcade.envs.atari import INSTALL
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
-from gridcade.watch import show
-from gridcade.watch.terminal import Keyboard, TerminalScreen
+from gridcade.viewing import show
+from gridcade.viewing.terminal import Keyboard, TerminalScreen
 
 ENV = "FourRooms"
 SHIPPED_AGENT = "breakout"

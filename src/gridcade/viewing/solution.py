@@ -14,7 +14,7 @@ from gridcade.evaluation.result import finite
 from gridcade.exact.solver import Solution
 from gridcade.formatting import format_number
 from gridcade.printing import Part, Printed
-from gridcade.watch.text_pictures import ColorDepth, arrow_panel
+from gridcade.viewing.text_pictures import ColorDepth, arrow_panel
 
 MAX_STATES_LISTED = 64  # a solution with more states is not listed state by state
 FILE_COLUMNS, FILE_ROWS = 100, 60  # size of a drawn policy where the output is no terminal

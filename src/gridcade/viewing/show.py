@@ -16,8 +16,8 @@ from gridcade.recording.frames import (
 )
 from gridcade.recording.video import check_video, save_video
 from gridcade.seeding import check_seed
-from gridcade.watch.playback import Playback
-from gridcade.watch.viewers import Presentation, show_in_terminal, show_in_window
+from gridcade.viewing.playback import Playback
+from gridcade.viewing.viewers import Presentation, show_in_terminal, show_in_window
 
 Place = Literal["terminal", "window"]
 DEFAULT_EPISODES = 3

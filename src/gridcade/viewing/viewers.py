@@ -10,9 +10,9 @@ from gridcade.envs.rendering import Overlay
 from gridcade.envs.types import Env
 from gridcade.evaluation.policies import Quit
 from gridcade.recording.frames import END_PAUSE, Frame, overlay_pictures
-from gridcade.watch.playback import Pace, Playback
-from gridcade.watch.terminal import TerminalScreen
-from gridcade.watch.text_pictures import frame_lines, screen_lines
+from gridcade.viewing.playback import Pace, Playback
+from gridcade.viewing.terminal import TerminalScreen
+from gridcade.viewing.text_pictures import frame_lines, screen_lines
 
 REDRAW_INTERVAL = 0.1  # seconds, while paused: the terminal's size may change
 MIN_WINDOW_SIDE = 640  # pixels, roughly, of the longer side

@@ -14,10 +14,10 @@ from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
 from gridcade.evaluation.result import Evaluation
 from gridcade.recording.frames import END_PAUSE, make_rgb_env, render_picture
-from gridcade.watch.playback import QUIT_KEYS
-from gridcade.watch.terminal import TerminalScreen
-from gridcade.watch.text_pictures import frame_lines, screen_lines
-from gridcade.watch.viewers import SCREEN_MARGIN
+from gridcade.viewing.playback import QUIT_KEYS
+from gridcade.viewing.terminal import TerminalScreen
+from gridcade.viewing.text_pictures import frame_lines, screen_lines
+from gridcade.viewing.viewers import SCREEN_MARGIN
 
 ARROW_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}  # rows, columns
 LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
