@@ -1,9 +1,12 @@
 """The Python API: every function takes names and objects."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from rlcompleter import Completer
 from typing import Any
 
@@ -95,8 +98,8 @@ class ConstantPolicy:
 
 
 def test_package_exports_the_api() -> None:
-    documented = {"compare", "evaluate", "load", "make", "play", "resume", "solve", "train"}
-    assert set(gridcade.__all__) == documented
+    text = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert set(gridcade.__all__) == set(re.findall(r"^\| `(\w+)` \| .*`.*gridcade\.", text, re.M))
     assert all(callable(getattr(gridcade, name)) for name in gridcade.__all__)
     with pytest.raises(AttributeError, match="evalute"):
         gridcade.evalute  # noqa: B018
@@ -107,6 +110,27 @@ def test_completion_shows_the_api_and_nothing_else() -> None:
     names = {name.removeprefix("gridcade.").rstrip("()") for name in shown}
     assert names == set(gridcade.__all__)
     assert gridcade.agents.QLearning is QLearning  # what is not shown can still be used
+
+
+def test_watch_takes_a_run_and_writes_a_video(trained: Run, tmp_path: Path, capsys: Any) -> None:
+    import_module("gridcade.viewing.show")  # no package takes the place of the function
+    video = tmp_path / "episode.webp"
+    gridcade.watch(trained, video=str(video), episodes=1)
+    assert video.stat().st_size > 0
+    assert capsys.readouterr().out == f"video: {video}\n"
+    with pytest.raises(InputError, match="'random' needs an environment"):
+        gridcade.watch("random")
+
+
+def test_no_package_has_the_name_of_a_function() -> None:
+    modules = {module.name for module in iter_modules(gridcade.__path__)}
+    assert not modules & set(gridcade.__all__)
+
+
+def test_play_evaluates_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = gridcade.evaluate("random", SMALL, episodes=2)
+    monkeypatch.setattr("gridcade.viewing.play.play", lambda *_: played)
+    assert gridcade.play(SMALL, episodes=2) is played
 
 
 def test_make_takes_names_and_arguments() -> None:

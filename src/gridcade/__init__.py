@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from gridcade.api import resume as resume
     from gridcade.api import solve as solve
     from gridcade.api import train as train
+    from gridcade.api import watch as watch
 
-__all__ = ["compare", "evaluate", "load", "make", "play", "resume", "solve", "train"]
+__all__ = ["compare", "evaluate", "load", "make", "play", "resume", "solve", "train", "watch"]
 
 try:
     __version__ = version("gridcade")

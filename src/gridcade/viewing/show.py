@@ -28,7 +28,7 @@ class WatchOptions(TypedDict, total=False):
 
     where: Place | None
     """Where to show the policy. Default: the terminal, unless a video is written."""
-    video: Path | None
+    video: str | Path | None
     """Video file to write: .mp4, .webp or .gif. Default: no video."""
     fps: float | None
     """Speed in steps per second. Default: the environment's own speed."""
