@@ -30,7 +30,7 @@ from gridcade.training import sessions
 from gridcade.training.config import read_toml, to_dict
 from gridcade.training.run_folder import Run, load_tensors
 from gridcade.training.trainer import Progress
-from gridcade.watch import show
+from gridcade.viewing import show
 
 pytest_plugins = ("command_line_fixtures",)
 
@@ -47,18 +47,24 @@ EVALUATION_KEYS = [
     "discount",
     *ESTIMATES,
     "truncated",
+    "time_limit",
     "exact",
     "notes",
 ]
 EXACT_KEYS = [
     "expected_return",
     "average_reward",
+    "discounted_return",
+    "episode_length",
     "unlimited_return",
     "unlimited_average_reward",
+    "unlimited_discounted_return",
     "optimal_return",
     "optimal_average_reward",
+    "optimal_discounted_return",
     "gap_return",
     "gap_average_reward",
+    "gap_discounted_return",
 ]
 SOLUTION_KEYS = ["env", "criterion", "discount", "value", "values", "policy", "average_reward"]
 
@@ -438,15 +444,24 @@ def test_numbers_of_an_evaluation_agree_with_exact_values(gridcade: Gridcade) ->
     table = np.full((model.num_states, 4), 0.25)
     limited = solver.policy_value(model, table, 0.9, registry.time_limit(env))
     unlimited = solver.policy_value(model, table, 0.9)
-    best = solver.solve(model, "return").value, solver.solve(model, "average-reward").average_reward
+    best = (
+        solver.solve(model, "return").value,
+        solver.solve(model, "average-reward").average_reward,
+        solver.solve(model, "discounted", 0.9).value,
+    )
+    own = (
+        unlimited.expected_return or 0.0,
+        unlimited.average_reward,
+        unlimited.discounted_return,
+    )
     expected = [
         limited.expected_return,
         limited.average_reward,
-        unlimited.expected_return,
-        unlimited.average_reward,
+        limited.discounted_return,
+        limited.episode_length,
+        *own,
         *best,
-        best[0] - (unlimited.expected_return or 0),
-        best[1] - unlimited.average_reward,
+        *(optimum - value for optimum, value in zip(best, own, strict=True)),
     ]
     assert list(found["exact"].values()) == pytest.approx(expected, rel=1e-9)
     values = (

@@ -126,7 +126,7 @@ def test_infinite_values_are_none_in_json() -> None:
     plain = result.as_dict()
     assert plain["exact"]["unlimited_return"] is None
     assert plain["exact"]["gap_return"] is None
-    assert "without a time limit, an episode of this policy may never end" in result.notes
+    assert "Without a time limit, an episode of this policy may never end." in result.notes
 
 
 def test_policy_with_predict_only_has_exact_values() -> None:

@@ -38,7 +38,13 @@ C = TypeVar("C")
 
 HELP_FLAGS = {"-h", "--help"}
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
-METAVARS_BY_KEY = {"config": "FILE", "out": "DIR", "init_from": "POLICY", "address": "ADDRESS"}
+METAVARS_BY_KEY = {
+    "config": "FILE",
+    "video": "FILE",
+    "out": "DIR",
+    "init_from": "POLICY",
+    "address": "ADDRESS",
+}
 FLAGS = {"where": "in"}  # the flag of a key, if they differ; `in` is a keyword of Python
 
 

@@ -1,8 +1,7 @@
 """Evaluate a policy: estimates with intervals, and exact values where the model is known."""
 
-import math
-from dataclasses import asdict, dataclass
-from typing import Any, Unpack
+from dataclasses import dataclass
+from typing import Unpack
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +12,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env, Envs
-from gridcade.errors import InputError
+from gridcade.errors import InputError, brief
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
     Estimates,
@@ -21,13 +20,13 @@ from gridcade.evaluation.estimates import (
     estimate_from_streams,
 )
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
-from gridcade.evaluation.intervals import Estimate
 from gridcade.evaluation.options import (
     EvaluationOptions,
     ProgressCallback,
     ResolvedOptions,
     resolve_options,
 )
+from gridcade.evaluation.result import Evaluation
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
@@ -36,40 +35,6 @@ from gridcade.experience.vector import make_vector
 from gridcade.seeding import Purpose
 
 ENVS = 16  # environments that step side by side in an episodic task
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of an evaluation. None: the task does not define the value."""
-
-    env: str
-    policy: str
-    episodes: int | None
-    steps: int
-    confidence: float
-    seed: int
-    epsilon: float  # probability of a uniformly random action that was mixed in
-    stochastic: bool  # actions were sampled from the policy's probabilities
-    discount: float  # discount factor of the discounted return
-    expected_return: Estimate | None
-    average_reward: Estimate  # per step
-    discounted_return: Estimate | None
-    episode_length: Estimate | None  # steps
-    truncated: float | None  # share of episodes
-    cycles: int | None  # returns of a continuing task to one state: see `cycles.py`
-    exact: ExactValues | None  # None: the model, or the policy's probabilities, are unknown
-    notes: tuple[str, ...]  # what a reader must know to interpret the numbers
-
-    def as_dict(self) -> dict[str, Any]:
-        """Convert to JSON types: estimates to mean, low and high; infinities and nan to None."""
-        plain = asdict(self)
-        for key, value in plain.items():
-            if isinstance(getattr(self, key), Estimate):
-                plain[key] = {k: finite(value[k]) for k in ("mean", "low", "high")}
-        if self.exact is not None:
-            plain["exact"] = {key: finite(value) for key, value in plain["exact"].items()}
-        plain["notes"] = list(self.notes)
-        return plain
 
 
 @dataclass(frozen=True)
@@ -155,15 +120,11 @@ def evaluate_policy(
         discounted_return=sample.estimates.discounted_return,
         episode_length=sample.estimates.episode_length,
         truncated=sample.truncated,
+        time_limit=time_limit,
         cycles=sample.estimates.cycles,
         exact=exact,
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-def finite(value: float | None) -> float | None:
-    """Replace infinities and nan, which JSON cannot represent, by None."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
@@ -174,7 +135,7 @@ def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
         continuing = model is not None and model.continuing
         return make_vector(env, STREAMS if continuing else min(ENVS, max_envs)), single, env
     if not isinstance(env, gym.Env):
-        raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
+        raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
     label = env.spec.id if env.spec else type(env.unwrapped).__name__
     return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), env, label
 

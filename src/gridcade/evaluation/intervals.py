@@ -40,6 +40,11 @@ class Estimate:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
 
+    def covers(self, value: float) -> bool:
+        """Return whether a value lies in the interval, up to rounding errors."""
+        slack = TOLERANCE * max(abs(value), abs(self.mean))
+        return self.low - slack <= value <= self.high + slack
+
 
 def return_interval(
     returns: ArrayLike, confidence: float, two_returns: TwoValues | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import finite
+from gridcade.evaluation.result import finite
 from gridcade.report.analysis import analyze
 from gridcade.report.learning import LearningSpeed, learning_speeds
 from gridcade.report.verdicts import verdict_sentences

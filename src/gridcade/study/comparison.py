@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridcade.evaluation.evaluate import finite
+from gridcade.evaluation.result import finite
 from gridcade.study.seed_statistics import seed_interval
 from gridcade.study.study import Study
 

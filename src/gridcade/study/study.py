@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from gridcade import agents
 from gridcade.agents import AgentKind
@@ -18,6 +18,25 @@ Criterion = Literal["return", "average-reward"]
 MAX_NAME_LENGTH = 100  # characters in the name of a study's folder
 # These fields may change while the study's folder keeps its results.
 GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion", "threshold")
+
+
+class StudyOptions(TypedDict, total=False):
+    """Options of a study; a study file can set them too."""
+
+    steps: int
+    """Steps of training per run."""
+    minutes: float
+    """Minutes of training per run. With --steps, training ends when either is used up."""
+    seeds: int
+    """Runs of each agent on each environment. Default: 10."""
+    episodes: int
+    """Episodes of the evaluation after each run. Default: 100."""
+    threshold: float
+    """Share of the way from random play to the optimum, at which training steps are counted.
+    Default: 0.95."""
+    criterion: Criterion
+    """Criterion that ranks the contenders. Default: return. average-reward separates them better
+    where only the goal gives a reward."""
 
 
 @dataclass(frozen=True)

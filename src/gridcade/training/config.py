@@ -74,6 +74,13 @@ class RunConfig(RunSettings):
         return cls(**vars(settings), hyperparameters=hyperparameters)
 
 
+def used_up(budget: RunSettings, steps: int, seconds: float) -> bool:
+    """Whether a budget of steps and minutes is used up."""
+    return (budget.steps is not None and steps >= budget.steps) or (
+        budget.minutes is not None and seconds >= budget.minutes * 60
+    )
+
+
 def read_settings(file: Path) -> RunSettings:
     """The settings of a run's config.toml, without its agent.
 

@@ -36,7 +36,16 @@ from gridcade.agents.base import Tensors
 from gridcade.envs.types import Array
 from gridcade.errors import InputError, WriteError, unknown
 from gridcade.experience.loop import EnvState
-from gridcade.training.config import RunConfig, RunSettings, read_config, read_settings, to_dict
+from gridcade.printing import Part, Printed, unbroken
+from gridcade.training.config import (
+    RunConfig,
+    RunSettings,
+    read_config,
+    read_settings,
+    to_dict,
+    used_up,
+)
+from gridcade.training.metrics_text import metrics_text
 
 BLOCK = 1 << 24  # bytes written at once
 PROVENANCE = "provenance.json"
@@ -54,7 +63,7 @@ class LoopState(TypedDict):
     env_state: EnvState | None  # None: the loop keeps its state as tensors
 
 
-class Run:
+class Run(Printed):
     """A run folder.
 
     Args:
@@ -117,6 +126,50 @@ class Run:
         """The text of the map, where the world was drawn in a file."""
         copy = self.path / "world.txt"
         return copy.read_text(encoding="utf-8") if copy.is_file() else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is used up.
+
+        Raises:
+            InputError: the run has no checkpoint, or it is not readable.
+        """
+        steps = self.last_checkpoint()
+        return used_up(self.settings, steps, self.load_loop_state(steps)["seconds"])
+
+    def parts(self) -> list[Part]:
+        """The result of the last session, and the commands that use it.
+
+        Raises:
+            InputError: the run has no checkpoint, or it is not readable.
+        """
+        steps = self.last_checkpoint()
+        if not self.finished:
+            return [
+                f"stopped after {steps:,} steps; the checkpoint is saved",
+                unbroken(f"continue:   gridcade resume {self.path}"),
+            ]
+        seconds = self.load_loop_state(steps)["seconds"]
+        speed = f" ({steps / seconds:,.0f} per second)" if seconds > 0 else ""
+        settings = self.settings
+        parts: list[Part] = [
+            f"{settings.agent} on {settings.env}: {steps:,} steps in {seconds:.1f} s{speed}"
+        ]
+        if metrics := self.metrics():
+            parts.append(f"last epoch: {metrics_text(metrics[-1], short=True)}")
+        return [
+            *parts,
+            unbroken(f"run folder: {self.path}"),
+            unbroken(f"evaluate:   gridcade evaluate {self.path}"),
+            unbroken(f"watch:      gridcade watch {self.path}"),
+        ]
+
+    def __str__(self) -> str:
+        """Return what the command line prints, or why the run cannot be read."""
+        try:
+            return super().__str__()
+        except InputError as error:
+            return str(error)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -298,14 +351,18 @@ class Run:
         Raises:
             InputError: the checkpoint is missing or not readable.
         """
-        folder = self.checkpoint(steps)
         agent = self.load_agent(steps)
-        loop = load_tensors(folder / "loop.safetensors")
+        loop = load_tensors(self.checkpoint(steps) / "loop.safetensors")
+        return agent, loop, self.load_loop_state(steps)
+
+    def load_loop_state(self, steps: int) -> LoopState:
+        """The loop's state of a checkpoint; InputError if it is missing or not readable."""
+        file = self.checkpoint(steps) / "loop.json"
         try:
-            state: LoopState = json.loads((folder / "loop.json").read_text())
+            state: LoopState = json.loads(file.read_text())
         except (OSError, ValueError):
-            raise InputError(f"cannot read {folder / 'loop.json'}") from None
-        return agent, loop, state
+            raise InputError(f"cannot read {file}") from None
+        return state
 
     def clear_leftovers(self) -> None:
         """Remove what a killed session was writing."""

@@ -29,12 +29,13 @@ from gridcade.training.config import (
     differences,
     read_recipe,
     resolve_config,
+    used_up,
 )
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
 from gridcade.training.run_folder import PROVENANCE, Run, find_trained
 from gridcade.training.tensorboard import TensorBoardLogger
-from gridcade.training.trainer import Progress, StepLoop, Trainer, used_up
+from gridcade.training.trainer import Progress, StepLoop, Trainer
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
 LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for

@@ -5,44 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
-from rich.text import Text
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gridcade import report
 from gridcade.cli.command import Command, disable_sdl_window
 from gridcade.cli.options import optional
-from gridcade.cli.output import number_table, out, print_line
+from gridcade.cli.output import show_parts
 from gridcade.cli.progress import StudyDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
 from gridcade.errors import InputError
-from gridcade.report import tables
-from gridcade.report.analysis import analyze, num_tests
-from gridcade.report.learning import learning_speeds
-from gridcade.report.tables import ReportTable
-from gridcade.report.verdicts import environment_sentences, score_sentence, speed_sentence
+from gridcade.report.summary import failure_line, summary
 from gridcade.study import runner
-from gridcade.study.comparison import Comparison
-from gridcade.study.study import study_from_arguments
+from gridcade.study.study import StudyOptions, study_from_arguments
 from gridcade.study.task import Stopped
-
-
-class StudyOptions(TypedDict, total=False):
-    """Options that a study file sets too."""
-
-    steps: int
-    """Steps of training per run."""
-    minutes: float
-    """Minutes of training per run. With --steps, training ends when either is used up."""
-    seeds: int
-    """Runs of each agent on each environment. Default: 10."""
-    episodes: int
-    """Episodes of the evaluation after each run. Default: 100."""
-    threshold: float
-    """Share of the way from random play to the optimum, at which training steps are counted.
-    Default: 0.95."""
-    criterion: Literal["return", "average-reward"]
-    """Criterion that ranks the contenders. Default: return. average-reward separates them better
-    where only the goal gives a reward."""
 
 
 class RunnerOptions(TypedDict, total=False):
@@ -112,37 +87,10 @@ class Compare(Command):
         interrupt_on_signal()
         disable_sdl_window()
         report.write_results(comparison, folder)
-        _show_comparison(comparison)
+        show_parts(summary(comparison))
+        for failure in comparison.failures:
+            print(f"gridcade: {failure_line(failure)}", file=sys.stderr)
         print(f"results: {folder}/results.json")
         print(f"report:  {report.write_page(comparison, folder)}")
         if comparison.failures:
             sys.exit(1)
-
-
-def _show_comparison(comparison: Comparison) -> None:
-    """Print the scores on every environment, the verdicts, and the failures."""
-    study, analyses = comparison.study, analyze(comparison)
-    for analysis in analyses:
-        scores = tables.score_table(analysis, study.confidence)
-        print_line(Text.assemble((analysis.env, "bold"), f": {analysis.names.title}"))
-        _print_table(scores, columns=4)  # without the gap to the optimum, to fit into a terminal
-        if speeds := learning_speeds(analysis, study.threshold, study.confidence):
-            _print_table(tables.speed_table(speeds, study.threshold, study.confidence))
-            print_line(speed_sentence(speeds, study.threshold))
-        print_line(score_sentence(analysis, study.episodes))
-        for sentence, _ in environment_sentences(analysis, study.confidence, num_tests(analyses)):
-            print_line(sentence)
-        out.print()
-    for failure in comparison.failures:
-        seed = "" if failure.seed is None else f" seed {failure.seed}"
-        where = f"{failure.env} {failure.contender}{seed}"
-        print(f"gridcade: {where} failed: {failure.reason}", file=sys.stderr)
-
-
-def _print_table(table: ReportTable, columns: int | None = None) -> None:
-    """Print the first columns of a table, and an empty line."""
-    printed = number_table(*table.head[:columns])
-    for row in table.rows:
-        printed.add_row(*map(Text, row.cells[:columns]))
-    out.print(printed)
-    out.print()

@@ -13,12 +13,13 @@ from tyro.conf import Positional, arg
 from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.cli.command import Command
-from gridcade.cli.output import evaluation_text, out
+from gridcade.cli.output import out
 from gridcade.envs import registry
 from gridcade.envs.atari import DEFAULT_PROTOCOL, PROTOCOLS
 from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.training.config import read_toml
+from gridcade.training.metrics_text import evaluation_text
 from gridcade.training.run_folder import Run
 
 RUNS = Path("runs")
