@@ -12,7 +12,7 @@ import pytest
 from command_line import SMALL, Gridcade, contents, read_json
 
 from gridcade import agents, api
-from gridcade.agents import QLearningConfig, Schedule
+from gridcade.agents import DQNConfig, QLearningConfig, Schedule
 from gridcade.agents.base import Policy
 from gridcade.agents.probabilities import greedy
 from gridcade.cli import output, signals
@@ -156,11 +156,51 @@ def test_every_option_of_train_has_its_effect(gridcade: Gridcade, folder: Path) 
     assert "gridcade watch here/run" in result.out
 
 
+def test_a_number_is_a_constant_schedule(gridcade: Gridcade, folder: Path) -> None:
+    def schedules(*words: object) -> tuple[dict[str, float], dict[str, float]]:
+        result = gridcade("train", "q-learning", SMALL, "--steps", 10, "--out", "run", *words)
+        assert result.code == 0, result.err
+        hyperparameters = read_toml(folder / "run/config.toml")["hyperparameters"]
+        shutil.rmtree("run")
+        return hyperparameters["epsilon"], hyperparameters["step_size"]
+
+    preset = schedules()
+    assert preset[0] == {"initial": 1.0, "final": 0.1, "steps": 100_000, "power": 0.0}
+    constant = {"initial": 0.25, "final": 0.25, "steps": 0, "power": 0.0}
+    assert schedules("--epsilon", 0.25) == (constant, preset[1])
+    assert schedules("--step-size=0.25", "--epsilon", 0.25) == (constant, constant)
+    assert schedules("--epsilon.final", 0.05) == (preset[0] | {"final": 0.05}, preset[1])
+    decay = constant | {"final": 0.05, "steps": 100_000}
+    assert schedules("--epsilon.final", 0.05, "--epsilon", 0.25, "--epsilon.steps", "1e5") == (
+        decay,
+        preset[1],
+    )
+
+
+def test_a_whole_number_may_have_an_exponent_or_underscores(gridcade: Gridcade) -> None:
+    words = f"train q-learning {SMALL} --steps 2e3 --epoch 1_000 --seed 1e1 --out run"
+    assert gridcade(*words.split(), "--envs", "1.0").code == 0
+    settings = Run("run").settings
+    assert (settings.steps, settings.epoch, settings.seed, settings.envs) == (2000, 1000, 10, 1)
+    assert gridcade("resume", "run", "--steps", "3e3").code == 0
+    assert Run("run").last_checkpoint() == 3000
+    result = read_json(gridcade("evaluate", "run", "--episodes", "1e1", "--json").out)
+    assert result["episodes"] == 10
+    words = "train dqn CartPole --steps 1e2 --learn-start 5e1 --hidden 8 1e1 --held-out 1e0"
+    assert gridcade(*words.split(), "--out", "deep").code == 0
+    hyperparameters = Run("deep").config.hyperparameters
+    assert isinstance(hyperparameters, DQNConfig)
+    assert (hyperparameters.learn_start, hyperparameters.hidden) == (50, (8, 10))
+
+
 def test_train_creates_a_new_folder_under_runs(gridcade: Gridcade) -> None:
     for name in ("FourRooms-q-learning-s5", "FourRooms-q-learning-s5-2"):
         result = gridcade("train", "q-learning", "FourRooms", "--steps", 1000, "--seed", 5)
         assert result.code == 0
         assert f"run folder: runs/{name}\n" in result.out
+        older = "gridcade: runs/FourRooms-q-learning-s5 exists and stays; this run is runs/"
+        assert result.err.startswith(f"{older}{name}\n" if name.endswith("-2") else "")
+        assert (older in result.err) == name.endswith("-2")
         assert Run(f"runs/{name}").last_checkpoint() == 1000
 
 

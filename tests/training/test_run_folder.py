@@ -222,7 +222,7 @@ HEAD = "agent = 'x'\nformat = 2\n"
             r"config\.toml: Expected `str`, got `int`.*env",
         ),
         (HEAD + "steps = 1", r"config\.toml: .*missing required field `env`"),
-        (HEAD + "env = 'y'\nsteps = 1.5", r"config\.toml: Expected `int.*steps"),
+        (HEAD + "env = 'y'\nsteps = 1.5", r"config\.toml: steps is 1\.5; it must be a whole"),
         (HEAD + "env = 'y'\nsteps = true", r"config\.toml: Expected `int.*steps"),
         (
             HEAD + "env = 'y'\nsteps = -1",

@@ -86,7 +86,7 @@ def _parse_command(name: str, *words: str) -> Command:
         _print_prose(COMMANDS[name])
         _print_prose((command_type.__doc__ or "").partition("\n\n")[2])
         rest = ["--help"]  # alone, because tyro leaves out what other words have set
-    command = parse(command_type, rest, prog=f"gridcade {name}")
+    command = parse(command_type, rest, f"gridcade {name}", command_type.agent_name)
     if env_arguments:
         command.add_env_arguments(env_arguments)
     return command

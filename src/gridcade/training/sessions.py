@@ -99,7 +99,7 @@ def _start(
     for sentence in sentences:
         note(sentence)
     world = registry.map_text(config.env)
-    path = Path(out) if out is not None else _free_folder(config)
+    path = Path(out) if out is not None else _free_folder(config, note)
     if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
         raise _taken(Run(path), config, world)
     return _session(Run.create(path, config, world), config, agent, env, report, stop, note)
@@ -340,16 +340,19 @@ def _tight_memory(agent: BaseAgent) -> list[str]:
     ]
 
 
-def _free_folder(config: RunSettings) -> Path:
-    """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... where that exists."""
+def _free_folder(config: RunSettings, note: Note) -> Path:
+    """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... and a note where that exists."""
     base, _, query = config.env.partition("?")
     short = Path(base).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
     name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
-    path, number = Path("runs") / name, 1
+    path = first = Path("runs") / name
+    number = 1
     while os.path.lexists(path):
         number += 1
-        path = Path("runs") / f"{name}-{number}"
+        path = first.with_name(f"{name}-{number}")
+    if path != first:
+        note(f"{first} exists and stays; this run is {path}")
     return path
 
 

@@ -14,7 +14,7 @@ from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.agents.base import AgentConfig
 from gridcade.cli.command import Command, EnvCommand
-from gridcade.cli.options import HELP_FLAGS, EnvName, parse
+from gridcade.cli.options import HELP_FLAGS, EnvName, try_parse
 from gridcade.cli.output import show_run
 from gridcade.cli.progress import TrainingDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
@@ -118,10 +118,8 @@ def _find_env(words: list[str], kind: AgentKind) -> str | None:
         if word not in HELP_FLAGS and word.removeprefix("--").removeprefix("no-") not in switches
     ]
     command = _with_hyperparameters(kind, kind.config(), None)
-    try:
-        return parse(command, rest, console_outputs=False).env
-    except SystemExit:
-        return None
+    parsed = try_parse(command, rest)
+    return None if parsed is None else parsed.env
 
 
 def _preset_for(kind: AgentKind, env: str, env_arguments: dict[str, str]) -> str:
@@ -141,6 +139,7 @@ def _with_hyperparameters(
         bases=(Train,),
         namespace={
             "__doc__": Train.__doc__,
+            "agent_name": kind.name,
             "recipe": lambda _: recipe,
             "agent_config": lambda self: self.hyperparameters,
         },
