@@ -335,7 +335,7 @@ def test_readme_shows_the_output_of_its_command(tmp_path: Path, capsys: Any) -> 
         ("nowhere", SMALL, "no policy 'nowhere'"),
         ("x" * 300, SMALL, "no policy 'xxx"),
         ("x" * 300 + "/y", SMALL, "no policy 'xxx"),
-        ("x" * 300 + "/checkpoints/7", SMALL, "no checkpoint 'xxx"),
+        ("x" * 300 + "/checkpoints/7", SMALL, "no run folder 'xxx"),
     ],
 )
 def test_wrong_policy_is_an_error(policy: Any, env: str | None, message: str) -> None:

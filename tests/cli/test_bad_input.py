@@ -22,6 +22,14 @@ BAD = {  # words -> parts of the message, separated by |
     "frobnicate": "unknown command 'frobnicate'|train",
     "evalaute random": "'evalaute'|did you mean evaluate?",
     "--frobnicate": "--frobnicate",
+    "eval run --seed 3": "unknown command 'eval'; write: gridcade evaluate run --seed 3",
+    "show run": "write: gridcade watch run",
+    "ls runs": "write: gridcade list runs",
+    "envs": "write: gridcade list envs",
+    "help train": "write: gridcade train --help",
+    "rm run": "unknown command 'rm'; remove the folder: rm -r run",
+    "delete mine": "remove the folder: rm -r runs/mine",
+    "remove -r": "remove the folder: rm -r runs/NAME",
     "list agent": "'agent'|'agents'",
     "list envs dqn": "cannot list envs of 'dqn'",
     "list presets dqm": "unknown agent 'dqm'; did you mean dqn?",
@@ -73,6 +81,19 @@ BAD = {  # words -> parts of the message, separated by |
     "solve broken.txt": "broken.txt, line 4, column 3",
     "resume truncated --steps 30000": "truncated/checkpoints/20000",
     "evaluate rum": "'rum'|did you mean run?",
+    "evaluate mine": "unknown policy 'mine'; did you mean runs/mine?",
+    "evaluate mien": "unknown policy 'mien'; did you mean runs/mine?",
+    "watch mine": "did you mean runs/mine?",
+    "resume mine": "unknown run 'mine'; did you mean runs/mine?",
+    "resume nothing-like-it": "no run folder 'nothing-like-it'",
+    "resume run/checkpoints/5000": "'run/checkpoints/5000' is not a run folder|did you mean run?",
+    "train dqn CartPole --init-from mine": "did you mean runs/mine?",
+    "compare mine --env FourRooms --steps 9": "unknown contender 'mine'; did you mean runs/mine?",
+    "evaluate run/checkpoints/999": "no checkpoint 'run/checkpoints/999'; those in run/checkpoints "
+    "are: 10000, 15000, 20000",
+    "evaluate run/999": "no checkpoint 'run/999'; those in run/checkpoints are: 10000",
+    "evaluate studied": "'studied' is not a run folder: it holds no config.toml; its runs are in "
+    "studied/runs",
     "evaluate foreign": "foreign/checkpoints/20000",
     "evaluate run --env CliffWalk": "run|does not fit",
     "evaluate run --epsilon nan": "epsilon is nan",
@@ -88,7 +109,8 @@ def spoiled(run: Path, folder: Path) -> Path:
     """A working directory with files that cannot be used."""
     (folder / "broken.txt").write_text("slip: 0.1\nmap:\n####\n#SX#\n####\n")
     (folder / "wrong.toml").write_text("stpes = 5\n")
-    for name in ("truncated", "foreign"):
+    (folder / "studied/runs").mkdir(parents=True)
+    for name in ("truncated", "foreign", "runs/mine"):
         shutil.copytree(run, folder / name)
     file = folder / "truncated/checkpoints/20000/agent.safetensors"
     file.write_bytes(file.read_bytes()[:-20])

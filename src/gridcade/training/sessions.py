@@ -32,7 +32,7 @@ from gridcade.training.config import (
 )
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
-from gridcade.training.run_folder import PROVENANCE, Run, find_trained
+from gridcade.training.run_folder import PROVENANCE, RUNS, Run, find_trained, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer, used_up
 
@@ -100,7 +100,7 @@ def _start(
         note(sentence)
     world = registry.map_text(config.env)
     path = Path(out) if out is not None else _free_folder(config, note)
-    if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
+    if is_run(path):
         raise _taken(Run(path), config, world)
     return _session(Run.create(path, config, world), config, agent, env, report, stop, note)
 
@@ -346,7 +346,7 @@ def _free_folder(config: RunSettings, note: Note) -> Path:
     short = Path(base).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
     name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
-    path = first = Path("runs") / name
+    path = first = RUNS / name
     number = 1
     while os.path.lexists(path):
         number += 1

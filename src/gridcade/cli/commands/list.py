@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import gymnasium as gym
@@ -19,9 +18,8 @@ from gridcade.envs.atari import DEFAULT_PROTOCOL, PROTOCOLS
 from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.training.config import read_toml
-from gridcade.training.run_folder import Run
+from gridcade.training.run_folder import RUNS, Run
 
-RUNS = Path("runs")
 SECTIONS = Literal["all", "envs", "agents", "presets", "runs"]
 GAP = 2  # columns between two columns of a table
 
