@@ -4,8 +4,9 @@ Messages about unknown options and fields use them: `--gamma` is discount in Gri
 """
 
 from collections.abc import Collection
+from difflib import get_close_matches
 
-from gridcade.errors import unknown
+NEAR = 0.6  # similarity of a mistyped name
 
 # Each line has names of one thing: fields of agents and options of commands, then other names. The
 # first line with a known name decides, so that n_steps is a rollout only where agents have one.
@@ -124,16 +125,19 @@ def hint(name: str, known: Collection[str], owner: str = "") -> str:
         known: the names of the fields that exist.
         owner: what has these fields, such as an agent; empty: Gridcade.
     """
+    option = name.startswith("--")
 
     def shown(field: str) -> str:
-        return f"--{field.replace('_', '-')}" if name.startswith("--") else field
+        return f"--{field.replace('_', '-')}" if option else field
 
     condition, field, sentence = NOTES.get(field_name(name), ("", "", ""))
     if condition in known:
         return sentence.format(shown(field))
     if found := synonyms(name, known):
         return f"{owner or 'Gridcade'} calls it {' or '.join(map(shown, found))}"
-    return str(unknown("", name, map(shown, known))).partition("; ")[2]
+    for near in get_close_matches(field_name(name), known, n=1, cutoff=NEAR):
+        return f"did you mean {shown(near)}?"
+    return f"known: {', '.join(map(shown, sorted(known)))}"
 
 
 def field_name(option: str) -> str:

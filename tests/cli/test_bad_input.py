@@ -48,6 +48,15 @@ BAD = {  # words -> parts of the message, separated by |
     "train q-learning FourRooms --steps 1.5": "--steps|'1.5' is not a whole number",
     "train q-learning FourRooms --steps 1e300": "--steps|'1e300' is not a whole number",
     "train q-learning FourRooms --epsilon 2": "epsilon.initial is 2.0",
+    "train FourRooms q-learning --steps 9": "the agent comes first: gridcade train q-learning Four",
+    "train q-lerning FourRooms --gamma 1": "unknown agent 'q-lerning'; did you mean q-learning?",
+    "train q-learning FourRooms --n-envs 2": "--n-envs; q-learning calls it --envs",
+    "resume run --seed 3": "unknown option --seed; all options: gridcade resume --help",
+    "compare q-learning --env FourRooms --discount 0.9": "--discount; hyperparameters are set in "
+    'brackets: "q-learning[discount=0.9]"; all options',
+    "evaluate random FourRooms": "unexpected argument 'FourRooms'; did you mean --env FourRooms?",
+    "evaluate q-learning --env FourRooms": "'q-learning' is an agent, not a policy: gridcade train",
+    "evaluate run/checkpoints": "'run/checkpoints' is not a run folder|did you mean run?",
     "evaluate random --env FourRooms --n_episodes=9": "gridcade evaluate calls it --episodes; all "
     "options: gridcade evaluate --help",
     "compare random --env FourRooms --seed 9": "--seed; gridcade compare calls it --seeds",

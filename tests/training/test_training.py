@@ -807,7 +807,7 @@ def test_a_config_that_does_not_fit_the_checkpoint_is_an_error(tmp_path: Path) -
 
 
 def test_a_folder_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a run folder"):
+    with pytest.raises(InputError, match="no run folder"):
         resume(tmp_path / "none")
     run = train("q-learning", "FrozenLake-v1", steps=500, out=tmp_path / "run")
     with pytest.raises(InputError, match="steps is 0"):

@@ -11,8 +11,9 @@ from textwrap import fill, indent
 
 from gridcade import __version__
 from gridcade.cli.command import Command
-from gridcade.cli.options import HELP_FLAGS, parse
+from gridcade.cli.options import parse
 from gridcade.cli.signals import INTERRUPTED
+from gridcade.cli.unknown_options import HELP_FLAGS
 from gridcade.errors import InputError, unknown
 
 ABOUT = """A reinforcement-learning playground, from gridworlds to the arcade.
@@ -114,7 +115,8 @@ def _parse_command(name: str, *words: str) -> Command:
         _print_prose(COMMANDS[name])
         _print_prose((command_type.__doc__ or "").partition("\n\n")[2])
         rest = ["--help"]  # alone, because tyro leaves out what other words have set
-    command = parse(command_type, rest, f"gridcade {name}", command_type.agent_name)
+    prog, agent = f"gridcade {name}", command_type.agent_name
+    command = parse(command_type, rest, prog, agent, command_type.option_note)
     if env_arguments:
         command.add_env_arguments(env_arguments)
     return command

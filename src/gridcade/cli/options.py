@@ -39,12 +39,10 @@ from tyro.constructors import (
 )
 
 from gridcade.agents.schedules import Schedule
-from gridcade.cli.unknown_options import check_flags
-from gridcade.errors import InputError
+from gridcade.cli.unknown_options import HELP_FLAGS, check_options, unexpected
 
 C = TypeVar("C")
 
-HELP_FLAGS = {"-h", "--help"}
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 METAVARS_BY_KEY = {"config": "FILE", "out": "DIR", "init_from": "POLICY", "address": "ADDRESS"}
 LARGEST_FLOAT = 2**53  # the floats up to here include every whole number
@@ -105,7 +103,9 @@ def whole_number(text: str) -> int:
     raise ValueError(f"'{text}' is not a whole number")
 
 
-def parse(command: type[C], words: Sequence[str], prog: str = "gridcade", agent: str = "") -> C:
+def parse(
+    command: type[C], words: Sequence[str], prog: str = "gridcade", agent: str = "", note: str = ""
+) -> C:
     """Parse the words of a command; exits with an error message, or after the help.
 
     Args:
@@ -113,6 +113,7 @@ def parse(command: type[C], words: Sequence[str], prog: str = "gridcade", agent:
         words: arguments and options.
         prog: the program's name, for the usage.
         agent: the agent whose hyperparameters are among the options, for messages.
+        note: what to say about options that are like no other.
 
     Raises:
         InputError: an option or argument is unknown.
@@ -122,12 +123,13 @@ def parse(command: type[C], words: Sequence[str], prog: str = "gridcade", agent:
     try:
         with redirect_stderr(io.StringIO()):
             parsed, unknown = _parse(command, words, prog)
-    except SystemExit:
-        _check_flags(command, words, prog, agent)  # an unknown option may have caused the error
+    except SystemExit:  # perhaps because of an unknown option
+        check_options(_help_text(command, prog), words, prog, agent, note)
         parsed, unknown = _parse(command, words, prog)
     if unknown:
-        _check_flags(command, words, prog, agent)
-        raise InputError(f"unexpected argument '{unknown[0]}'; see {prog} --help")
+        help_text = _help_text(command, prog)
+        check_options(help_text, words, prog, agent, note)
+        raise unexpected(help_text, unknown[0], prog)
     return parsed
 
 
@@ -157,11 +159,11 @@ def _parse(command: type[C], words: Sequence[str], prog: str) -> tuple[C, list[s
     )
 
 
-def _check_flags(command: type[Any], words: Sequence[str], prog: str, agent: str) -> None:
-    """Raise InputError if the words have an unknown option."""
+def _help_text(command: type[Any], prog: str) -> str:
+    """The help of a command, as tyro prints it."""
     with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
         _parse(command, ["--help"], prog)
-    check_flags(text.getvalue(), words, prog, agent)
+    return text.getvalue()
 
 
 def _options_rule(info: StructTypeInfo) -> StructConstructorSpec | None:

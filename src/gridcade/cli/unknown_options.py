@@ -8,8 +8,12 @@ from itertools import takewhile
 from gridcade.aliases import field_name, hint, synonyms
 from gridcade.errors import InputError
 
+HELP_FLAGS = {"-h", "--help"}
 
-def check_flags(help_text: str, words: Sequence[str], prog: str, agent: str = "") -> None:
+
+def check_options(
+    help_text: str, words: Sequence[str], prog: str, agent: str = "", note: str = ""
+) -> None:
     """Raise InputError at the first option that a command's help does not mention.
 
     Args:
@@ -17,21 +21,34 @@ def check_flags(help_text: str, words: Sequence[str], prog: str, agent: str = ""
         words: what the user typed after the command.
         prog: the command, such as `gridcade train`.
         agent: the agent whose hyperparameters are among the options; empty: none.
+        note: what to say about options that are like no other; empty: nothing.
     """
-    mentioned = re.findall(r"--[a-z0-9]+(?:[.-][a-z0-9]+)*", help_text)
-    flags = list(dict.fromkeys(map(field_name, mentioned)))
+    flags = _flags(help_text)
     usage = re.search(r"\[OPTIONS\] (.*)", help_text)
     arguments = usage[1].split() if usage else []
     for word in words:
         flag = word.partition("=")[0]
         known = flag.startswith("--") and field_name(flag) in flags
-        if known or flag == "-h" or not re.match("--?[a-zA-Z]", flag):
+        if known or flag in HELP_FLAGS or not re.match("--?[a-zA-Z]", flag):
             continue
-        right = _right_option(f"--{flag.lstrip('-')}", flags, arguments, prog, agent)
+        right = _right_option(f"--{flag.lstrip('-')}", flags, arguments, prog, agent) or note
         leading = [shlex.quote(w) for w in takewhile(lambda w: not w.startswith("-"), words)]
         full_help = " ".join([prog, *(leading or [agent] if agent else []), "--help"])
         options = "all its options" if agent else "all options"
-        raise InputError(f"unknown option {flag}; {right}{options}: {full_help}")
+        parts = [f"unknown option {flag}", right, f"{options}: {full_help}"]
+        raise InputError("; ".join(filter(None, parts)))
+
+
+def unexpected(help_text: str, word: str, prog: str) -> InputError:
+    """Build the error for an argument too many."""
+    option = f"did you mean --env {word}?; " if "env" in _flags(help_text) else ""
+    return InputError(f"unexpected argument '{word}'; {option}all options: {prog} --help")
+
+
+def _flags(help_text: str) -> list[str]:
+    """The options that a help mentions, as fields."""
+    flags = re.findall(r"--[a-z0-9]+(?:[.-][a-z0-9]+)*", help_text)
+    return [name for name in dict.fromkeys(map(field_name, flags)) if name != "help"]
 
 
 def _right_option(
@@ -48,14 +65,14 @@ def _right_option(
     """
     name = field_name(flag)
     if name in flags:
-        return f"did you mean {flag}?; "
+        return f"did you mean {flag}?"
     switch = name.removeprefix("no_")
     if name != switch and switch in flags:
-        return f"it is off unless --{switch.replace('_', '-')} is given; "
+        return f"it is off unless --{switch.replace('_', '-')} is given"
     if f"no_{name}" in flags:
-        return f"it is on unless --no-{name.replace('_', '-')} is given; "
+        return f"it is on unless --no-{name.replace('_', '-')} is given"
     places = [argument.lower() for argument in arguments]
     if name in places or synonyms(name, places):
-        return f"write the value without it: {prog} {' '.join(arguments)}; "
+        return f"write the value without it: {prog} {' '.join(arguments)}"
     right = hint(flag, flags, agent or prog)
-    return f"{right}; " if not right.startswith("known:") else ""
+    return "" if right.startswith("known:") else right

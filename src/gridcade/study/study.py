@@ -118,7 +118,7 @@ class Study:
         return values
 
 
-SPEC_SETTINGS = ("preset", "envs", "evaluation_every", "init_from")
+SPEC_SETTINGS: tuple[str, ...] = ("preset", "envs", "evaluation_every", "init_from")
 STUDY_SETTINGS = {
     f.name: "is a setting of the study: it belongs outside the contenders"
     for f in fields(Study)
@@ -135,7 +135,9 @@ def read_study(file: str | Path) -> Study:
     values = read_toml(Path(file))
     contenders = values.get("contenders")
     contenders = contenders if isinstance(contenders, list) else []
-    misplaced = dict.fromkeys(SPEC_SETTINGS, "is a setting of a contender: it belongs there")
+    misplaced: dict[str, str] = dict.fromkeys(
+        SPEC_SETTINGS, "is a setting of a contender: it belongs there"
+    )
     for number, contender in enumerate(contenders):
         if isinstance(contender, dict):
             place = f"{file}, contenders[{number}]"
@@ -201,6 +203,8 @@ def study_from_arguments(
                 f"{contenders[0]} defines the whole study: remove --{options[0]}, or set it there"
             )
         return read_study(contenders[0]), Path(contenders[0]).stem
+    if not environments:
+        raise InputError("environments is empty; give one or more, as in --env FourRooms")
     specs: dict[str, ContenderSpec] = {}
     for label in contenders:
         if label in specs:

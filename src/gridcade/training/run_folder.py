@@ -375,6 +375,8 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
             saved = ", ".join(map(str, Run(folder).checkpoints())) or "none"
             raise InputError(f"no checkpoint '{path}'; those in {folder}/checkpoints are: {saved}")
     if not os.path.exists(path):  # Path.exists raises on long names and unreadable folders
+        if str(path) in agents.AGENTS:
+            raise InputError(f"'{path}' is an agent, not a policy: gridcade train {path} ENV")
         error = unknown_policy("policy", str(path), others)
         if "did you mean" in str(error):
             raise error
@@ -387,8 +389,9 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
 def _not_a_run(path: Path) -> InputError:
     """Build the error for a path that is not a run folder."""
     message = f"'{path}' is not a run folder: it holds no config.toml"
-    if path.parent.name == "checkpoints" and is_run(path.parent.parent):
-        return InputError(f"{message}; did you mean {path.parent.parent}?")
+    for folder, inside in ((path.parent, path), (path.parent.parent, path.parent)):
+        if inside.name == "checkpoints" and is_run(folder):
+            return InputError(f"{message}; did you mean {folder}?")
     if not os.path.lexists(path):
         error = unknown_policy("run", str(path), ())
         missing = InputError(f"no run folder '{path}'")

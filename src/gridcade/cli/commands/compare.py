@@ -68,6 +68,8 @@ class Compare(Command):
     continues the study.
     """
 
+    option_note = 'hyperparameters are set in brackets: "q-learning[discount=0.9]"'
+
     contenders: Annotated[
         Positional[tuple[str, ...]],
         arg(metavar="CONTENDER [CONTENDER ...]", help_behavior_hint=""),
