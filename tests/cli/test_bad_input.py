@@ -48,6 +48,8 @@ BAD = {  # words -> parts of the message, separated by |
     "train q-learning FourRooms --steps 1.5": "--steps|'1.5' is not a whole number",
     "train q-learning FourRooms --steps 1e300": "--steps|'1e300' is not a whole number",
     "train q-learning FourRooms --epsilon 2": "epsilon.initial is 2.0",
+    "train dqn --gamma 0.9 CartPole": "--gamma; dqn calls it --discount; all its options: gridcade "
+    "train dqn --help",
     "train FourRooms q-learning --steps 9": "the agent comes first: gridcade train q-learning Four",
     "train q-lerning FourRooms --gamma 1": "unknown agent 'q-lerning'; did you mean q-learning?",
     "train q-learning FourRooms --n-envs 2": "--n-envs; q-learning calls it --envs",

@@ -134,12 +134,13 @@ def parse(
 
 
 def try_parse(command: type[C], words: Sequence[str]) -> C | None:
-    """Parse the words of a command; None if they have an error."""
+    """Parse the words of a command; None if there is an error in them."""
     try:
         with redirect_stderr(io.StringIO()):
-            return _parse(command, words, "gridcade")[0]
+            parsed, unknown = _parse(command, words, "gridcade")
     except SystemExit:
         return None
+    return None if unknown else parsed
 
 
 def _parse(command: type[C], words: Sequence[str], prog: str) -> tuple[C, list[str]]:

@@ -118,6 +118,7 @@ class Study:
         return values
 
 
+# Fields that are often written in the wrong table of a study file, and where they belong.
 SPEC_SETTINGS: tuple[str, ...] = ("preset", "envs", "evaluation_every", "init_from")
 STUDY_SETTINGS = {
     f.name: "is a setting of the study: it belongs outside the contenders"
@@ -136,7 +137,7 @@ def read_study(file: str | Path) -> Study:
     contenders = values.get("contenders")
     contenders = contenders if isinstance(contenders, list) else []
     misplaced: dict[str, str] = dict.fromkeys(
-        SPEC_SETTINGS, "is a setting of a contender: it belongs there"
+        SPEC_SETTINGS, "is a setting of a contender: it belongs under [[contenders]]"
     )
     for number, contender in enumerate(contenders):
         if isinstance(contender, dict):
