@@ -419,7 +419,7 @@ def test_readme_shows_the_output_of_its_command(
         ("nowhere", SMALL, "no policy 'nowhere'"),
         ("x" * 300, SMALL, "no policy 'xxx"),
         ("x" * 300 + "/y", SMALL, "no policy 'xxx"),
-        ("x" * 300 + "/checkpoints/7", SMALL, "no checkpoint 'xxx"),
+        ("x" * 300 + "/checkpoints/7", SMALL, "no run folder 'xxx"),
     ],
 )
 def test_wrong_policy_is_an_error(policy: Any, env: str | None, message: str) -> None:

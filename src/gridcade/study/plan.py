@@ -10,12 +10,12 @@ from typing import Any
 
 from gridcade import agents, contenders
 from gridcade.envs import registry
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError
 from gridcade.study.study import ContenderSpec, Study
 from gridcade.study.task import Task
 from gridcade.training import sessions
 from gridcade.training.config import RunConfig, to_dict
-from gridcade.training.run_folder import PROVENANCE, find_run, find_trained
+from gridcade.training.run_folder import PROVENANCE, find_run, find_trained, unknown_policy
 
 KEY_LENGTH = 16  # hexadecimal digits of a hash
 
@@ -107,7 +107,7 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
     """
     known = {*contenders.BUILT_IN, *agents.trained()}
     if spec.policy not in known and not os.path.exists(spec.policy):
-        raise unknown("contender", spec.policy, {*known, *agents.AGENTS})
+        raise unknown_policy("contender", spec.policy, {*known, *agents.AGENTS})
     for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
         if value := getattr(spec, name):
             raise InputError(f"{name} is {value}; '{spec.policy}' is not trained: remove it")

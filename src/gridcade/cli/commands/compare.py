@@ -37,20 +37,25 @@ class Compare(Command):
 
     $ gridcade compare q-learning optimal --env FourRooms --criterion average-reward --steps 100_000
     $ gridcade compare dqn:nature2015 dqn:two-core --env Breakout --minutes 60 --seeds 3
+    $ gridcade compare "q-learning[discount=0.9]" q-learning --env FourRooms --steps 100_000
     $ gridcade compare study.toml --backend dask --address tcp://head:8786
 
-    CONTENDER is an agent, which is trained once per seed, with its default preset or another one
-    (dqn:two-core); or a policy. A study file holds contenders, environments, budgets and seeds.
+    CONTENDER is an agent, which is trained once per seed, or a policy. An agent can have another
+    preset, and other hyperparameters in brackets: "dqn:two-core[epsilon=0.1,batch_size=64]". A
+    study file holds contenders, environments, budgets and seeds.
 
     Ctrl-C stops all runs at checkpoints; press it again to stop immediately. The same command
     continues the study.
     """
 
+    option_note = 'hyperparameters are set in brackets: "q-learning[discount=0.9]"'
+
     contenders: Annotated[
         Positional[tuple[str, ...]],
         arg(metavar="CONTENDER [CONTENDER ...]", help_behavior_hint=""),
     ]
-    """Agents and policies to compare; or one study file, NAME.toml."""
+    """Agents and policies to compare, such as "q-learning[discount=0.9]"; or one study file,
+    NAME.toml."""
     environments: Annotated[
         UseAppendAction[tuple[str, ...]], arg(name="env", metavar="ENV", help_behavior_hint="")
     ] = ()
