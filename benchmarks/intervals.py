@@ -1,16 +1,18 @@
 """How often intervals cover the truth, and how often verdicts are false, by simulation.
 
     python benchmarks/intervals.py continuing    # average rewards of continuing tasks
-    python benchmarks/intervals.py seeds         # verdicts of a comparison with few or equal scores
+    python benchmarks/intervals.py seeds         # verdicts on scores that take two values
 
-Each table states the number of replications.
+The first simulates, the second computes its shares by enumeration.
 """
 
 import argparse
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from gridcade.agents.compiled import compiled
 from gridcade.agents.tabular_loop import World, make_world, sample_index, world_step
@@ -21,6 +23,7 @@ from gridcade.evaluation.cycles import Streams, average_reward_of_streams, regen
 from gridcade.evaluation.streams import STREAMS
 from gridcade.exact.chains import possible_outcomes
 from gridcade.exact.solver import policy_value
+from gridcade.study.seed_statistics import MeanScore, difference
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,6 +33,7 @@ BUDGETS = (200, 500, 1_000, 2_000, 5_000, 20_000, 100_000)  # steps of all strea
 SIMULATED_STEPS = 20_000_000  # of all replications with one budget
 MAX_REPLICATIONS = 1_000
 ROUNDING = 1e-12
+SHARES = np.linspace(0.01, 0.99, 99)  # of runs with the higher of two scores
 
 
 def chains() -> Iterator[tuple[str, Model, Floats]]:
@@ -121,7 +125,66 @@ def continuing() -> None:
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-TABLES = {"continuing": continuing}
+def false_verdicts(found: NDArray[np.bool_], seeds: int, scores: list[MeanScore]) -> list[float]:
+    """Return the largest shares of false verdicts over SHARES.
+
+    Of two contenders whose scores are 0 or 1 with the same probability; of one of them against a
+    fixed policy with its mean; and against a contender that always has the same score.
+
+    Args:
+        found: whether each pair of numbers of runs with score 1 is significant, [seeds + 1] twice.
+        seeds: seeds of each contender.
+        scores: mean scores with 0 to `seeds` runs with score 1.
+    """
+    same, fixed, constant = [], [], []
+    for share, weights in zip(SHARES, weights_of(seeds), strict=True):
+        same.append(float(weights @ found @ weights))
+        against = MeanScore.exact(float(share))
+        fixed.append(float(weights @ [is_false(s, against, share) for s in scores]))
+        other = MeanScore.from_seeds([share] * seeds)
+        constant.append(float(weights @ [is_false(s, other, share) for s in scores]))
+    return [max(same), max(fixed), max(constant)]
+
+
+def is_false(score: MeanScore, other: MeanScore, share: float) -> bool:
+    """Return whether the verdict on scores that are 1 with a probability, else 0, is false.
+
+    The other side's score is this probability, so the means do not differ; but most runs are higher
+    if it is above a half, which is what a sign test states.
+    """
+    verdict = difference(score, other, 0.95)
+    states_most = verdict.estimate.method == "sign test"
+    is_true = states_most and share != 0.5 and (verdict.estimate.mean > 0) == (share > 0.5)
+    return verdict.p_value <= 0.05 and not is_true
+
+
+def weights_of(seeds: int) -> list[Floats]:
+    """For each of SHARES: the probabilities of 0 to `seeds` runs with score 1."""
+    return [np.asarray(stats.binom.pmf(np.arange(seeds + 1), seeds, share)) for share in SHARES]
+
+
+def welch(runs: list[list[float]]) -> NDArray[np.bool_]:
+    """Whether Welch's t-test alone is significant, for each pair of contenders."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy warns of equal scores
+        tests = [[stats.ttest_ind(a, b, equal_var=False)[1] for b in runs] for a in runs]
+    return np.array(tests) <= 0.05
+
+
+def seeds() -> None:
+    """Print a table: the largest share of false verdicts, beside that of Welch's t-test alone."""
+    print("| seeds | two contenders | fixed policy | constant contender | Welch, two contenders |")
+    print("| --- | --- | --- | --- | --- |")
+    for count in (3, 5, 7, 10, 20):
+        runs = [[1.0] * high + [0.0] * (count - high) for high in range(count + 1)]
+        scores = [MeanScore.from_seeds(r) for r in runs]
+        found = np.array([[difference(a, b, 0.95).p_value <= 0.05 for b in scores] for a in scores])
+        alone = max(float(w @ welch(runs) @ w) for w in weights_of(count))
+        cells = [f"{100 * value:.1f} %" for value in (*false_verdicts(found, count, scores), alone)]
+        print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
+
+
+TABLES = {"continuing": continuing, "seeds": seeds}
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import re
 from dataclasses import fields
 
 import pytest
-from gridcade.watch.show import WatchOptions
 
 from gridcade import agents
 from gridcade.aliases import NOTES, SYNONYMS, hint, synonyms
@@ -13,6 +12,7 @@ from gridcade.evaluation.options import EvaluationOptions
 from gridcade.study.study import ContenderSpec, Study, StudyOptions
 from gridcade.training.config import RunSettings, field_names
 from gridcade.training.options import TrainOptions
+from gridcade.viewing.show import WatchOptions
 
 KINDS = ["q-learning", "dqn", "pqn", "sb3-dqn", "sb3-ppo", "sb3-a2c", "sb3-sac"]
 FIELDS = {name: field_names(agents.find(name).config) for name in KINDS}

@@ -49,6 +49,7 @@ EVALUATION_KEYS = [
     "discount",
     *ESTIMATES,
     "truncated",
+    "cycles",
     "time_limit",
     "exact",
     "notes",

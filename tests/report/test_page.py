@@ -156,7 +156,9 @@ def test_every_contender_has_a_clip(page: Page) -> None:
 def test_figures_are_written_beside_the_page(written: Path) -> None:
     folder = written.parent / "figures"
     names = {file.stem for file in folder.iterdir()}
-    assert {"01-fourrooms-scores", "01-fourrooms-curves-seconds"} < names
+    assert {"01-fourrooms-scores", "01-fourrooms-curves-steps"} < names
+    assert "01-fourrooms-curves-seconds" not in names  # training took less than ten seconds
+    assert "01-fourrooms-training-steps" in names
     for name in names:
         assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")

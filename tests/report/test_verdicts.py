@@ -150,6 +150,21 @@ def test_equal_scores_against_exact_values() -> None:
     ]
 
 
+def test_intervals_stay_within_what_is_possible() -> None:
+    """A return between 0 and 1 has a mean between 0 and 1, and differences are at most 1."""
+    comparison = made_up({"E": {"A": [1.0, 0.9], "B": [0.0, 0.1]}})
+    for runs in comparison.results["E"].values():
+        for run in runs:
+            run.evaluation["expected_return"] |= {"least": 0.0, "most": 1.0}
+    (analysis,) = analyze(comparison)
+    a, b = (s.estimate for s in analysis.scores)
+    assert (a.high, b.low) == (1, 0)
+    assert a.low < 0.9
+    assert analysis.verdicts[0].difference.high == 1
+    summary = comparison.as_dict()["environments"]["E"]["A"]["expected_return"]
+    assert summary == {"mean": 0.95, "low": a.low, "high": 1}
+
+
 def test_exact_values_need_neither_interval_nor_correction() -> None:
     comparison = made_up({"E": {"A": 1.0, "B": 0.25}}, exact=1.0, optimum=1.0)
     assert num_tests(analyze(comparison)) == 0
@@ -196,6 +211,23 @@ def test_a_continuing_task_is_decided_by_the_average_reward() -> None:
     (analysis,) = analyze(made_up({"RiverSwim": {"A": HIGH, "B": LOW}}, continuing=True))
     assert analysis.criterion == "average-reward"
     assert "never ends" in score_sentence(analysis, 100)
+
+
+def test_a_criterion_that_tells_no_policies_apart_is_named() -> None:
+    scores: dict[str, dict[str, Runs]] = {
+        name: {"A": HIGH} for name in ("FourRooms", "Maze?size=5", "CliffWalk")
+    }
+    rooms, maze, cliff = analyze(made_up(scores))
+    assert score_sentence(rooms, 100).endswith(
+        "Without a time limit, all policies that are sure to end have the same expected return "
+        "here; --criterion average-reward tells them apart."
+    )
+    assert "Without a time limit" not in score_sentence(maze, 100)
+    assert "Without a time limit" not in score_sentence(cliff, 100)
+    (_, maze, _) = analyze(made_up(scores, criterion="average-reward"))
+    assert "all policies have the same expected average reward here; --criterion return" in (
+        score_sentence(maze, 100)
+    )
 
 
 def test_the_criterion_decides() -> None:

@@ -169,8 +169,10 @@ def test_results_are_written_as_json_and_csv(done: tuple[Path, Comparison], tmp_
     _, comparison = done
     report.write_results(comparison, tmp_path)
     results = json.loads((tmp_path / "results.json").read_bytes())
-    verdicts = results.pop("verdicts")
+    verdicts, speeds = results.pop("verdicts"), results.pop("learning_speed")
     assert results == comparison.as_dict()
+    assert speeds["FourRooms"]["q-learning"]["runs"] == 2
+    assert 0 <= speeds["FourRooms"]["q-learning"]["area"]["mean"] <= 1
     assert verdicts[2].startswith("optimal is better than random on FourRooms: difference ")
     header, *rows = (tmp_path / "results.csv").read_text().splitlines()
     assert header.startswith("environment,contender,seed,expected_return,")

@@ -237,6 +237,7 @@ def test_equal_scores_have_a_sign_test_and_no_interval() -> None:
     assert found == pytest.approx(stats.binomtest(5, 6).pvalue)
     # The mean is higher because of one run, and most runs are lower.
     assert sign_test([1.0] * 10, [0.9] * 9 + [100.0])[0] == 1
+    assert sign_test([0.9] * 10, [1.0] * 9 + [0.0])[0] == 1  # the means are equal
     # Of the side with more runs, those count that agree least.
     assert sign_test([1.0] * 4, [0.0] * 6 + [2.0])[0] == pytest.approx(stats.binomtest(3, 4).pvalue)
     measured = MeanScore.from_interval(Estimate(0, -0.1, 0.1, "t"), 0.95, 100)

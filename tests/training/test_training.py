@@ -448,10 +448,10 @@ def test_without_a_model_evaluation_plays_episodes_and_does_not_affect_training(
             out=tmp_path / str(episodes),
             **options,
         )
-        for episodes in (2, 20)
+        for episodes in (12, 20)
     }
-    assert tensors(runs[2]) == tensors(runs[20])
-    for few, many in zip(metrics(runs[2]), metrics(runs[20]), strict=True):
+    assert tensors(runs[12]) == tensors(runs[20])
+    for few, many in zip(metrics(runs[12]), metrics(runs[20]), strict=True):
         training = {k for k in few if k.startswith("training") or k in ("steps", "epsilon")}
         assert {k: few[k] for k in training} == {k: many[k] for k in training}
         assert few["exact"] is many["exact"] is False

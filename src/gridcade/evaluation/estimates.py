@@ -80,32 +80,29 @@ def estimate_from_episodes(
         step_rewards = episodes.step_rewards
     lowest, highest = step_rewards or (-math.inf, math.inf)
     longest_sum = (1 - discount**max_length) / (1 - discount)  # of discounted ones
-    few = len(returns) < MIN_EPISODES
-
-    def within(estimate: Estimate, low: float, high: float) -> Estimate:
-        return (
-            replace(estimate, low=-math.inf, high=math.inf) if few else _within(estimate, low, high)
-        )
-
     note = None
-    if few:
+    if len(returns) < MIN_EPISODES:
         note = f"Intervals take {MIN_EPISODES} or more episodes; this sample has {len(returns)}."
     elif all(np.ptp(x) == 0 for x in (returns, lengths, discounted)) and two_returns is None:
         note = intervals.alike_note(len(returns), "episodes", confidence)
+
+    def possible(estimate: Estimate, least: float, most: float) -> Estimate:
+        limited = estimate.within(least, most)
+        return limited if len(returns) >= MIN_EPISODES else limited.without_interval()
+
     return Estimates(
-        expected_return=within(
+        expected_return=possible(
             intervals.return_interval(returns, confidence, two_returns),
-            min(lowest, lowest * max_length),
-            max(highest, highest * max_length),
+            *two_returns or (min(lowest, lowest * max_length), max(highest, highest * max_length)),
         ),
-        average_reward=within(
+        average_reward=possible(
             intervals.average_reward_interval(
                 returns, lengths, confidence, two_returns, max_length
             ),
             lowest,
             highest,
         ),
-        discounted_return=within(
+        discounted_return=possible(
             intervals.mean_interval(discounted, confidence, name)
             if two_returns is None
             else intervals.zero_inflated_interval(
@@ -114,7 +111,7 @@ def estimate_from_episodes(
             min(lowest, lowest * longest_sum),
             max(highest, highest * longest_sum),
         ),
-        episode_length=within(
+        episode_length=possible(
             intervals.mean_interval(lengths, confidence, "lengths"), 1.0, max_length
         ),
         note=note,
@@ -139,6 +136,8 @@ def estimate_from_streams(
         outcomes: what can happen to the policy.
     """
     average_reward, cycles = average_reward_of_streams(streams, confidence, outcomes)
+    if math.isfinite(average_reward.half_width):
+        average_reward = average_reward.within(outcomes.rewards[0], outcomes.rewards[-1])
     rewards = streams.rewards[:, : streams.length]
     weight = discount**streams.length
     discounted_return = None
@@ -152,14 +151,5 @@ def estimate_from_streams(
             low=estimate.low + weight * lowest,
             high=estimate.high + weight * highest,
         )
-        discounted_return = _within(estimate, lowest, highest)
+        discounted_return = estimate.within(lowest, highest)
     return Estimates(None, average_reward, discounted_return, None, cycles)
-
-
-def _within(estimate: Estimate, low: float, high: float) -> Estimate:
-    """Cut an interval to the values from `low` to `high`."""
-    return replace(
-        estimate,
-        low=min(max(estimate.low, low), estimate.mean),
-        high=max(min(estimate.high, high), estimate.mean),
-    )

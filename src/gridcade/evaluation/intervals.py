@@ -34,11 +34,25 @@ class Estimate:
     high: float
     method: str  # "t", "ratio", "batch means", "wilson", "wilson ratio" …
     note: str | None = None  # why the interval may not hold
+    least: float = -math.inf  # the smallest value that is possible
+    most: float = math.inf  # the largest one
 
     @property
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """Return the estimate with its interval cut to the values that are possible."""
+        low, high = max(self.low, least), min(self.high, most)
+        return replace(
+            self, low=min(low, self.mean), high=max(high, self.mean), least=least, most=most
+        )
+
+    def without_interval(self, method: str = "", note: str | None = None) -> "Estimate":
+        """Return the estimate with an infinite interval, and another method or note if given."""
+        method, note = method or self.method, note or self.note
+        return replace(self, low=-math.inf, high=math.inf, method=method, note=note)
 
     def covers(self, value: float) -> bool:
         """Return whether a value lies in the interval, up to rounding errors."""

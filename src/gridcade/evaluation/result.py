@@ -39,11 +39,15 @@ class Evaluation(Printed):
     notes: tuple[str, ...]  # what a reader must know to interpret the numbers
 
     def as_dict(self) -> dict[str, Any]:
-        """Convert to JSON types: estimates to mean, low and high; infinities and nan to None."""
+        """Convert to JSON types.
+
+        Estimates have mean, low and high, and the least and the most that is possible. Infinities
+        and nan become None.
+        """
         plain = asdict(self)
         for key, value in plain.items():
             if isinstance(getattr(self, key), Estimate):
-                plain[key] = {k: finite(value[k]) for k in ("mean", "low", "high")}
+                plain[key] = {k: finite(value[k]) for k in ("mean", "low", "high", "least", "most")}
         if self.exact is not None:
             plain["exact"] = {key: finite(value) for key, value in plain["exact"].items()}
         plain["notes"] = list(self.notes)

@@ -17,6 +17,7 @@ from gridcade.evaluation.intervals import TOLERANCE, Estimate
 from gridcade.evaluation.policies import UniformPolicy
 from gridcade.evaluation.streams import STREAMS
 from gridcade.exact import solver
+from gridcade.exact.values import informative_criteria
 from gridcade.report.atari_scores import AtariScores, atari_scores, normalized_score
 from gridcade.study.comparison import Comparison, RunResult
 from gridcade.study.seed_statistics import (
@@ -78,6 +79,7 @@ class ContenderScores:
     estimate: Estimate  # of the mean, over seeds; for a fixed policy over its episodes
     mean_score: MeanScore
     optimal: int  # number of runs whose exact value is the optimum
+    possible: tuple[float, float]  # the smallest and the largest possible score
     failed: int = 0  # number of runs without a result; the others may be the luckier ones
 
     @property
@@ -119,6 +121,7 @@ class EnvironmentAnalysis:
     scores: tuple[ContenderScores, ...]  # in the order of the study
     verdicts: tuple[Verdict, ...]
     optimum: float | None
+    informative: Criterion | None  # a criterion that tells more policies apart; None: its own does
     published: AtariScores | None  # None unless it is an Atari game
     absent: tuple[tuple[str, int], ...] = ()  # contenders without any score, and their failed runs
 
@@ -206,6 +209,7 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
         scores=tuple(scores),
         verdicts=tuple(_verdict(*pair, study.confidence) for pair in combinations(scores, 2)),
         optimum=next((o for o in optima if o is not None), None),
+        informative=_informative_criterion(env, criterion),
         published=_published_scores(env),
         absent=tuple(
             (label, failed[label])
@@ -213,6 +217,20 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
             if not results.get(label)
         ),
     )
+
+
+def _informative_criterion(env: str, criterion: Criterion) -> Criterion | None:
+    """Return the other criterion if all policies have one value under this one, but not there."""
+    try:
+        with closing(registry.make(env)) as single:
+            model = registry.known_model(single)
+    except InputError:  # the map file was removed, or a package is not installed here
+        return None
+    if model is None or model.continuing:
+        return None
+    informative = informative_criteria(model)
+    other: Criterion = "average-reward" if criterion == "return" else "return"
+    return other if informative.get(other) and not informative.get(criterion, True) else None
 
 
 def _exact_value(evaluation: Mapping[str, Any], key: str) -> float | None:
@@ -237,7 +255,8 @@ def _score(
     else:
         values = [float(run.evaluation[names.score]["mean"]) for run in runs]
     if runs[0].seed is not None:
-        estimate, mean_score = seed_interval(values, confidence), MeanScore.from_seeds(values)
+        estimate = seed_interval(values, confidence, runs[0].possible(names.score))
+        mean_score = MeanScore.from_seeds(values)
     elif exact:
         estimate = Estimate(values[0], values[0], values[0], "exact")
         mean_score = MeanScore.exact(values[0])
@@ -253,9 +272,17 @@ def _score(
         samples = evaluation["episodes"] or evaluation.get("cycles") or STREAMS
         mean_score = MeanScore.from_interval(estimate, evaluation["confidence"], samples)
         if estimate.half_width == 0:
-            estimate = replace(estimate, low=-math.inf, high=math.inf, method="alike")
+            estimate = estimate.without_interval("alike")
     optimal = sum(_is_optimal(run.evaluation, names) for run in runs)
-    return ContenderScores(contender, tuple(runs), tuple(values), estimate, mean_score, optimal)
+    return ContenderScores(
+        contender,
+        tuple(runs),
+        tuple(values),
+        estimate,
+        mean_score,
+        optimal,
+        runs[0].possible(names.score),
+    )
 
 
 def _is_optimal(evaluation: Mapping[str, Any], names: CriterionNames) -> bool:
@@ -273,7 +300,11 @@ def _is_optimal(evaluation: Mapping[str, Any], names: CriterionNames) -> bool:
 def _verdict(a: ContenderScores, b: ContenderScores, confidence: float) -> Verdict:
     better, worse = (a, b) if a.estimate.mean >= b.estimate.mean else (b, a)
     test = difference(better.mean_score, worse.mean_score, confidence)
-    return Verdict(better, worse, test.estimate, test.p_value, test.p_value, None)
+    (a_low, a_high), (b_low, b_high) = (s.possible for s in (better, worse))
+    estimate = test.estimate
+    if math.isfinite(estimate.half_width):
+        estimate = estimate.within(a_low - b_high, a_high - b_low)
+    return Verdict(better, worse, estimate, test.p_value, test.p_value, None)
 
 
 def _published_scores(env: str) -> AtariScores | None:

@@ -81,11 +81,12 @@ def learning_speeds(
     if not points:
         return ()
     start, end = max(xs[0] for xs in points), min(xs[-1] for xs in points)
+    possible = {s.contender: s.possible for s in analysis.scores}
     scale = score_scale(analysis)
     threshold = None if scale is None else scale.zero + share * (scale.one - scale.zero)
     reference = "" if scale is None else scale.reference
     return tuple(
-        _learning_speed(name, seeds, threshold, reference, (start, end), confidence)
+        _learning_speed(name, seeds, threshold, reference, (start, end), confidence, possible[name])
         for name, seeds in curves.items()
         if seeds
     )
@@ -98,6 +99,7 @@ def _learning_speed(
     reference: str,
     span: tuple[float, float],
     confidence: float,
+    possible: tuple[float, float],
 ) -> LearningSpeed:
     least = math.inf if threshold is None else threshold - TOLERANCE * abs(threshold)
     first = [float(xs[ys >= least][0]) for xs, ys in curves if (ys >= least).any()]
@@ -107,10 +109,10 @@ def _learning_speed(
         contender=contender,
         threshold=threshold,
         reference=reference,
-        steps=seed_interval(first, confidence) if complete else None,
+        steps=seed_interval(first, confidence, (0.0, math.inf)) if complete else None,
         reached=len(first),
         runs=len(curves),
-        area=seed_interval(areas, confidence),
+        area=seed_interval(areas, confidence, possible),
     )
 
 

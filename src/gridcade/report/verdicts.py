@@ -177,8 +177,9 @@ def optimum_sentences(analysis: EnvironmentAnalysis) -> list[str]:
 def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
     """State how the scores on an environment were computed, and the optimum if it is known."""
     evaluations = [r.evaluation for s in analysis.scores for r in s.results]
+    name = analysis.names.title
     if analysis.exact:
-        text = f"Scores are exact: each policy's {analysis.names.title}, computed from the model."
+        text = f"Scores are exact: each policy's {name}, computed from the model."
     elif all(e["episodes"] for e in evaluations):
         text = f"Scores are estimates from {count(episodes, 'episode')}, the same for all policies."
     else:
@@ -189,6 +190,14 @@ def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
         text += f" The optimum{limit} is {format_number(analysis.optimum)}."
     if continuing:
         text += " The task never ends and so has no return; the average reward decides."
+    if analysis.informative is not None:
+        policies = (
+            "all policies that are sure to end have" if "return" in name else "all policies have"
+        )
+        text += (
+            f" Without a time limit, {policies} the same {name} here; --criterion "
+            f"{analysis.informative} tells them apart."
+        )
     return text
 
 

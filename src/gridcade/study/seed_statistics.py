@@ -93,15 +93,22 @@ class Difference:
     p_value: float  # two-sided; 1 if the standard error is unknown
 
 
-def seed_interval(scores: ArrayLike, confidence: float) -> Estimate:
+def seed_interval(
+    scores: ArrayLike, confidence: float, possible: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
     """Return the mean of all seeds' scores, [seeds], with Student's t interval.
 
     Equal scores do not prove that the spread is 0, so they have no interval, as a single one.
+
+    Args:
+        scores: one for each seed.
+        confidence: confidence level of the interval.
+        possible: the smallest and the largest score that are possible, which limit the interval.
     """
     estimate = mean_interval(scores, confidence, "runs")
-    if math.isinf(estimate.half_width) or estimate.half_width > 0:
-        return estimate
-    return replace(estimate, low=-math.inf, high=math.inf, method="alike")
+    if estimate.half_width == 0:
+        return estimate.without_interval("alike")
+    return estimate if math.isinf(estimate.half_width) else estimate.within(*possible)
 
 
 def interquartile_mean(scores: ScoreArrays) -> Floats:
@@ -432,7 +439,7 @@ def _two_valued_test(a: MeanScore, b: MeanScore) -> float:
 
 def _sign_test(a: MeanScore, b: MeanScore) -> float:
     """Return the two-sided p-value of a sign test, in the direction of the means' difference."""
-    signs = _signs(a, b)
+    signs = [] if _equal(a, b) else _signs(a, b)
     wins, losses = signs.count(1), signs.count(-1)
     return min(1.0, 2 * float(bdtrc(wins - 1, wins + losses, 0.5))) if wins else 1.0
 
