@@ -255,7 +255,8 @@ def test_result_converts_to_json_types() -> None:
     assert set(plain) == KEYS
     for key in ("expected_return", "average_reward", "discounted_return", "episode_length"):
         estimate = getattr(result, key)
-        assert plain[key] == {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+        parts = ("mean", "low", "high", "least", "most")
+        assert plain[key] == {part: getattr(estimate, part) for part in parts}
     assert result.exact is not None
     assert plain["exact"]["gap_return"] == result.exact.gap_return
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from gridcade import api, report
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.evaluation.intervals import mean_interval
 from gridcade.study.comparison import Comparison, RunResult
 from gridcade.study.plan import plan_tasks
 from gridcade.study.runner import (
@@ -35,6 +34,7 @@ from gridcade.study.runner import (
     run_study,
     run_tasks,
 )
+from gridcade.study.seed_statistics import seed_interval
 from gridcade.study.study import ContenderSpec, Study, read_study
 from gridcade.study.task import (
     MAX_ATTEMPTS,
@@ -141,7 +141,7 @@ def test_a_comparison_has_scores_means_and_optima(done: tuple[Path, Comparison])
     assert summary["failures"] == []
     rooms = summary["environments"]["FourRooms"]
     values = [seed["expected_return"] for seed in rooms["q-learning"]["seeds"]]
-    interval = mean_interval(values, 0.95)
+    interval = seed_interval(values, 0.95, (0, 1))
     assert rooms["q-learning"]["expected_return"] == {
         "mean": np.mean(values),
         "low": interval.low,
