@@ -51,6 +51,11 @@ class Schedule:
     power: float = 0.0
     """Exponent omega of the decay 1 / N^omega, between 0 and 1. 0: no decay."""
 
+    @classmethod
+    def constant(cls, value: float) -> "Schedule":
+        """Return the schedule that a number alone stands for, as in `epsilon = 0.1`."""
+        return cls(value, value)
+
     def check(self, name: str) -> None:
         """Check that the values are between 0 and 1, and that `steps` and `power` are in range.
 

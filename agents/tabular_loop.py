@@ -41,6 +41,25 @@ class World(NamedTuple):
     totals: Floats  # [len(TOTALS)], in the order of TOTALS
 
 
+def make_world(model: Model, time_limit: int | None, rng: np.random.Generator) -> World:
+    """Make a world for compiled code, and draw its first state."""
+    start = sample_index(model.start_cumulative, 0, model.num_states, rng.random())
+    return World(
+        num_actions=model.num_actions,
+        offsets=model.offsets,
+        next_states=model.next_states,
+        cumulative=model.cumulative,
+        rewards=model.rewards,
+        terminated=model.terminated,
+        start_cumulative=model.start_cumulative,
+        time_limit=time_limit or 0,
+        rng=rng,
+        state=np.array([start, 0]),
+        episode_return=np.zeros(1),
+        totals=np.zeros(len(TOTALS)),
+    )
+
+
 class Transition(NamedTuple):
     """One step of one environment, as compiled code takes it."""
 
@@ -113,22 +132,7 @@ class TabularLoop:
 
     def __init__(self, agent: TabularAgent, model: Model, time_limit: int | None, seed: int):
         self.agent = agent
-        rng = stream(seed, "training")
-        start = sample_index(model.start_cumulative, 0, model.num_states, rng.random())
-        self._world = World(
-            num_actions=model.num_actions,
-            offsets=model.offsets,
-            next_states=model.next_states,
-            cumulative=model.cumulative,
-            rewards=model.rewards,
-            terminated=model.terminated,
-            start_cumulative=model.start_cumulative,
-            time_limit=time_limit or 0,
-            rng=rng,
-            state=np.array([start, 0]),
-            episode_return=np.zeros(1),
-            totals=np.zeros(len(TOTALS)),
-        )
+        self._world = make_world(model, time_limit, stream(seed, "training"))
         # Zero steps: this compiles, so that measured times contain only learning.
         self.advance(agent.steps)
 

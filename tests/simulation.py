@@ -40,12 +40,17 @@ class Simulator:
             weight, t = weight * discount, t + 1
         return sums
 
-    def streams(self, rng: np.random.Generator, count: int, steps: int) -> Floats:
-        """Successive rewards of independent streams of a continuing task.  [count, steps]."""
-        states, rewards = self._draw_starts(rng, count), np.empty((count, steps))
+    def streams(self, rng: np.random.Generator, count: int, steps: int) -> tuple[Floats, Ints]:
+        """Independent streams of a continuing task.
+
+        Returns:
+            Successive rewards, [count, steps], and states, [count, steps + 1].
+        """
+        rewards, states = np.empty((count, steps)), np.empty((count, steps + 1), dtype=np.int64)
+        states[:, 0] = self._draw_starts(rng, count)
         for t in range(steps):
-            rewards[:, t], states, _ = self._step(rng, states)
-        return rewards
+            rewards[:, t], states[:, t + 1], _ = self._step(rng, states[:, t])
+        return rewards, states
 
     def _draw_starts(self, rng: np.random.Generator, count: int) -> Ints:
         return rng.choice(len(self._start), size=count, p=self._start)

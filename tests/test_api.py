@@ -1,9 +1,13 @@
 """The Python API: every function takes names and objects."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from rlcompleter import Completer
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,6 @@ from gymnasium.wrappers import TimeLimit
 import gridcade
 from gridcade import agents, api
 from gridcade.agents import QLearning, QLearningConfig, Schedule
-from gridcade.cli.output import show_evaluation
 from gridcade.envs import registry
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
@@ -40,6 +43,8 @@ KEYS = {
     "discounted_return",
     "episode_length",
     "truncated",
+    "cycles",
+    "time_limit",
     "exact",
     "notes",
 }
@@ -94,10 +99,39 @@ class ConstantPolicy:
 
 
 def test_package_exports_the_api() -> None:
-    assert {"make", "load", "evaluate", "solve", "train", "resume"} <= set(gridcade.__all__)
+    text = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert set(gridcade.__all__) == set(re.findall(r"^\| `(\w+)` \| .*`.*gridcade\.", text, re.M))
     assert all(callable(getattr(gridcade, name)) for name in gridcade.__all__)
     with pytest.raises(AttributeError, match="evalute"):
         gridcade.evalute  # noqa: B018
+
+
+def test_completion_shows_the_api_and_nothing_else() -> None:
+    shown = Completer({"gridcade": gridcade}).attr_matches("gridcade.")
+    names = {name.removeprefix("gridcade.").rstrip("()") for name in shown}
+    assert names == set(gridcade.__all__)
+    assert gridcade.agents.QLearning is QLearning  # what is not shown can still be used
+
+
+def test_watch_takes_a_run_and_writes_a_video(trained: Run, tmp_path: Path, capsys: Any) -> None:
+    import_module("gridcade.viewing.show")  # no package takes the place of the function
+    video = tmp_path / "episode.webp"
+    gridcade.watch(trained, video=str(video), episodes=1)
+    assert video.stat().st_size > 0
+    assert capsys.readouterr().out.endswith(f"video: {video}\n")
+    with pytest.raises(InputError, match="'random' needs an environment"):
+        gridcade.watch("random")
+
+
+def test_no_package_has_the_name_of_a_function() -> None:
+    modules = {module.name for module in iter_modules(gridcade.__path__)}
+    assert not modules & set(gridcade.__all__)
+
+
+def test_play_evaluates_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = gridcade.evaluate("random", SMALL, episodes=2)
+    monkeypatch.setattr("gridcade.viewing.play.play", lambda *_: played)
+    assert gridcade.play(SMALL, episodes=2) is played
 
 
 def test_make_takes_names_and_arguments() -> None:
@@ -221,7 +255,8 @@ def test_result_converts_to_json_types() -> None:
     assert set(plain) == KEYS
     for key in ("expected_return", "average_reward", "discounted_return", "episode_length"):
         estimate = getattr(result, key)
-        assert plain[key] == {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+        parts = ("mean", "low", "high", "least", "most")
+        assert plain[key] == {part: getattr(estimate, part) for part in parts}
     assert result.exact is not None
     assert plain["exact"]["gap_return"] == result.exact.gap_return
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
@@ -360,10 +395,13 @@ def test_what_cannot_be_solved_is_an_error() -> None:
         gridcade.solve(SMALL, wrong)
 
 
-def test_readme_shows_the_output_of_its_command(tmp_path: Path, capsys: Any) -> None:
+def test_readme_shows_the_output_of_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "95")
     run = gridcade.train("q-learning", "FourRooms", out=tmp_path / "run")
-    show_evaluation(gridcade.evaluate(run, episodes=2000))
-    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    result = str(gridcade.evaluate(run, episodes=2000))
+    printed = [" ".join(line.split()) for line in result.splitlines()]
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     readme = [" ".join(line.split()) for line in text.splitlines()]
     first = readme.index("expected estimate 95 % interval exact")
@@ -383,7 +421,7 @@ def test_readme_shows_the_output_of_its_command(tmp_path: Path, capsys: Any) -> 
         ("nowhere", SMALL, "no policy 'nowhere'"),
         ("x" * 300, SMALL, "no policy 'xxx"),
         ("x" * 300 + "/y", SMALL, "no policy 'xxx"),
-        ("x" * 300 + "/checkpoints/7", SMALL, "no checkpoint 'xxx"),
+        ("x" * 300 + "/checkpoints/7", SMALL, "no run folder 'xxx"),
     ],
 )
 def test_wrong_policy_is_an_error(policy: Any, env: str | None, message: str) -> None:

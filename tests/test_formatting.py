@@ -16,6 +16,7 @@ from gridcade.formatting import format_count, format_number
         (math.nan, "-"),
         (-13.0, "-13"),
         (0.0, "0"),
+        (-0.0, "0"),
         (0.045321, "0.04532"),
         (12345.6, "12,345.6"),
         (1e-5, "1.000e-05"),

@@ -10,7 +10,7 @@ import pytest
 import gridcade
 
 ROOT = Path(gridcade.__file__).parent
-SHARED = {"errors", "seeding", "formatting"}
+SHARED = {"aliases", "errors", "seeding", "formatting", "printing"}
 BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are allowed as well
     "envs": set(),
     "experience": {"envs"},
@@ -21,12 +21,12 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "training": {"recording"},
     "study": {"training"},
     "report": {"study"},
-    "watch": {"recording"},
-    "cli": {"report", "watch", "api"},
+    "viewing": {"recording"},
+    "cli": {"api"},
 }
-# The Python API stands above training, so that tasks of a study and reports may call it.
-API = {"api": {"training"}, "study": {"api"}}
-PRINTS = {"cli", "watch"}
+# Modules beside the packages: tasks of a study find policies, and the Python API is on top.
+MODULES = {"contenders": {"training"}, "study": {"contenders"}, "api": {"report", "viewing"}}
+PRINTS = {"cli", "viewing"}
 
 
 def allowed(package: str) -> set[str]:
@@ -34,7 +34,7 @@ def allowed(package: str) -> set[str]:
     found, waiting = {package} | SHARED, [package]
     while waiting:
         name = waiting.pop()
-        below = BELOW.get(name, set()) | API.get(name, set())
+        below = BELOW.get(name, set()) | MODULES.get(name, set())
         waiting += below - found
         found |= below
     return found

@@ -6,7 +6,7 @@ The public API takes names and objects:
 
     run = gridcade.train("q-learning", "FourRooms")
     result = gridcade.evaluate(run, episodes=2000)
-    print(result.average_reward, result.exact)
+    print(result)
 """
 
 from importlib import import_module
@@ -22,14 +22,17 @@ from gridcade import agents as agents
 from gridcade import envs as envs
 
 if TYPE_CHECKING:
+    from gridcade.api import compare as compare
     from gridcade.api import evaluate as evaluate
     from gridcade.api import load as load
     from gridcade.api import make as make
+    from gridcade.api import play as play
     from gridcade.api import resume as resume
     from gridcade.api import solve as solve
     from gridcade.api import train as train
+    from gridcade.api import watch as watch
 
-__all__ = ["evaluate", "load", "make", "resume", "solve", "train"]
+__all__ = ["compare", "evaluate", "load", "make", "play", "resume", "solve", "train", "watch"]
 
 try:
     __version__ = version("gridcade")
@@ -41,3 +44,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:  # imported on first use, because it imports numerical libraries
         return getattr(import_module("gridcade.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public API, which completion and `dir` show."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

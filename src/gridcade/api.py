@@ -1,102 +1,55 @@
-"""The public Python API: make, solve, train, evaluate and load, by names or objects."""
+"""The public Python API: make, solve, train, evaluate, compare, watch, by names or objects."""
 
 import math
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import Protocol, TypeAlias, Unpack, runtime_checkable
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
-import gymnasium as gym
-
-from gridcade import agents
-from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transferable
+from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.registry import make
 from gridcade.envs.types import Env
-from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.errors import InputError, brief
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
-from gridcade.evaluation.policies import optimal_policy, random_policy
+from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
-from gridcade.exact.values import policy_table
+from gridcade.exact.values import policy_table, solution_note
 from gridcade.formatting import format_number
-from gridcade.training.config import RunConfig
-from gridcade.training.run_folder import Run, find_trained, write_text
+from gridcade.study.study import StudyOptions, study_from_arguments
+from gridcade.training.run_folder import Run, write_text
 from gridcade.training.sessions import resume, train
+from gridcade.viewing.solution import EnvSolution
 
-__all__ = ["Contender", "evaluate", "find", "load", "make", "resume", "solve", "train"]
+if TYPE_CHECKING:  # the functions below load these when they are called, because that takes long
+    from gridcade.report.summary import PrintedComparison
+    from gridcade.study.runner import TaskStatus
+    from gridcade.study.workers import Backend
+    from gridcade.viewing.show import WatchOptions
 
-BUILT_IN: dict[str, Callable[[Env], Policy]] = {
-    "random": random_policy,
-    "optimal": optimal_policy,
-}
 NEAR_OPTIMUM = 0.05  # share of the optimum that a trained policy may lack
 ROUNDING = 1e-9  # share of the optimum by which an optimal policy's value may differ
-ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
+__all__ = [
+    "Contender",
+    "compare",
+    "evaluate",
+    "find",
+    "load",
+    "make",
+    "play",
+    "resume",
+    "save_evaluation",
+    "solve",
+    "train",
+    "watch",
+]
 
-@runtime_checkable
-class HasDevice(AgentConfig, Protocol):
-    """Hyperparameters with a device."""
-
-    device: str
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A policy with its name and its environment."""
-
-    policy: Policy
-    name: str
-    env: str | Env
-    run: Run | None = None  # the policy's run folder
-
-
-PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
-
-
-def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Contender:
-    """Find a policy by its name, and its environment.
-
-    Args:
-        policy: a policy; a run or its folder (its last checkpoint); a checkpoint in one; a shipped
-            agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3
-            (`model.zip`).
-        env: an environment or its name; None: the one that the agent was trained in. Under another
-            protocol of its Atari game, an agent keeps its set of actions.
-        trust: load files that are unpickled, which can run any code. Only `model.zip` needs it.
-
-    Raises:
-        InputError: the policy or environment does not exist, or they do not fit.
-    """
-    if isinstance(policy, Contender):
-        return policy
-    if not isinstance(env, str | gym.Env | None):
-        raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
-    if not isinstance(policy, str | os.PathLike | Run):
-        if env is None:
-            raise InputError("a policy object needs an environment")
-        if not isinstance(policy, Policy):
-            raise InputError(f"a policy has predict(observation, …); {policy!r} does not")
-        return Contender(policy, type(policy).__name__, env)
-    if isinstance(policy, str) and policy in BUILT_IN:
-        if env is None:
-            raise InputError(f"'{policy}' needs an environment: --env ENV")
-        single = make(env) if isinstance(env, str) else env
-        return Contender(BUILT_IN[policy](single), policy, env)
-    if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
-        return _find_sb3_model(str(policy), env, trust)
-    return _find_trained_agent(policy, env)
-
-
-def load(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Policy:
-    """Load a policy by its name; see `find` for the arguments and errors."""
-    return find(policy, env, trust=trust).policy
+ContenderName: TypeAlias = str | os.PathLike[str] | Run
 
 
 def evaluate(
@@ -189,7 +142,7 @@ def _exact_shortfall(run: Run) -> str:
 
 def solve(
     env: str | Env, criterion: solver.Criterion | None = None, discount: float = 0.99
-) -> solver.Solution:
+) -> EnvSolution:
     """Compute an optimal policy of an environment whose model is known.
 
     Args:
@@ -203,54 +156,108 @@ def solve(
     solver.check_discount(discount)
     single = make(env) if isinstance(env, str) else env
     model = registry.known_model(single)
+    label = single.spec.id if single.spec else type(single.unwrapped).__name__
     if model is None:
-        label = single.spec.id if single.spec else type(single.unwrapped).__name__
         raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
-    return solver.solve(model, criterion, discount)
+    solution = solver.solve(model, criterion, discount)
+    return EnvSolution(
+        **vars(solution),
+        env_name=env if isinstance(env, str) else label,
+        env=single,
+        note=solution_note(model, solution),
+    )
 
 
-def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
-    """Load a model saved by stable-baselines3, which does not name its environment."""
-    if not trust:
-        raise InputError(
-            f"'{path}' is a model of stable-baselines3; loading it unpickles data, which can run "
-            "any code: add --trust if you trust its author"
-        )
-    if env is None:
-        raise InputError(f"'{path}' needs an environment: --env ENV")
-    from gridcade.agents.sb3 import load_zip
+def compare(
+    contenders: ContenderName | Sequence[ContenderName],
+    envs: str | Sequence[str] = (),
+    *,
+    presets: Sequence[str] = (),
+    out: str | Path | None = None,
+    backend: "Backend" = "loky",
+    address: str | None = None,
+    jobs: int | None = None,
+    report: "Callable[[Sequence[TaskStatus]], None] | None" = None,
+    **options: Unpack[StudyOptions],
+) -> "PrintedComparison":
+    """Train and evaluate contenders over several seeds, and write a report.
 
-    single = make(env) if isinstance(env, str) else env
-    return Contender(load_zip(path, single), path, env)
+    Results that the study's folder already holds are kept. Agents are trained and evaluated in
+    other processes.
+
+    Args:
+        contenders: agents (`q-learning`, `dqn:two-core`), which are trained; policies (`random`,
+            `optimal`, shipped agents, runs), which are only evaluated; or a study file, NAME.toml.
+        envs: names of environments.
+        presets: `CONTENDER=NAME`, or `NAME` for every agent without a preset.
+        out: the study's folder. Default: one under studies/, named after the study.
+        backend: see `gridcade.study.runner.run_study`; also for `address` and `jobs`.
+        address: address of a cluster.
+        jobs: number of tasks that run at the same time.
+        report: called often, with the status of every task.
+        **options: see `gridcade.study.study.StudyOptions`.
+
+    Raises:
+        InputError: a name is unknown, a value is out of its range, the folder holds something else,
+            or no worker can be started.
+    """
+    from gridcade.report import write_page, write_results
+    from gridcade.report.summary import PrintedComparison
+    from gridcade.study.runner import run_study
+
+    if isinstance(contenders, str | os.PathLike | Run):
+        contenders = [contenders]
+    names = [_contender_name(contender) for contender in contenders]
+    study, name = study_from_arguments(
+        names, [envs] if isinstance(envs, str) else envs, presets, **options
+    )
+    folder = Path("studies") / name if out is None else Path(out)
+    comparison = run_study(
+        study, folder, backend=backend, address=address, jobs=jobs, report=report
+    )
+    write_results(comparison, folder)
+    return PrintedComparison(**vars(comparison), page=write_page(comparison, folder))
 
 
-def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | None) -> Contender:
-    """Load a shipped agent, or the agent of a run."""
-    run, config, tensors = find_trained(policy, BUILT_IN)
-    trained_env = config.env if run is None else run.env
-    env = trained_env if env is None else env
-    if isinstance(env, str):
-        env = registry.with_actions_of(env, trained_env)
-    name = str(policy.path if isinstance(policy, Run) else policy)
-    single = make(env) if isinstance(env, str) else env
-    return Contender(_load_agent(name, config, tensors, single), name, env, run)
+def watch(
+    policy: PolicyLike,
+    env: str | Env | None = None,
+    *,
+    trust: bool = False,
+    **options: "Unpack[WatchOptions]",
+) -> None:
+    """Show episodes of a policy in the terminal, in a window or as a video.
+
+    Args:
+        policy: a policy or its name; see `find`.
+        env: an environment or its name; see `find`. An environment must have been made with
+            render_mode="rgb_array".
+        trust: load files that are unpickled; see `find`.
+        **options: see `gridcade.viewing.show.WatchOptions`.
+
+    Raises:
+        InputError: see `find` and `gridcade.viewing.show.watch`.
+    """
+    from gridcade.viewing import show
+
+    contender = find(policy, env, trust=trust)
+    show.watch(contender.policy, contender.env, name=contender.name, **options)
 
 
-def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgent:
-    """Make a trained agent for an environment. It acts on the CPU, wherever it was trained."""
-    hyperparameters = config.hyperparameters
-    if isinstance(hyperparameters, HasDevice):
-        hyperparameters = replace(hyperparameters, device="cpu")
-    agent = agents.find(config.agent).make(env, hyperparameters, config.seed)
-    try:
-        if "counters" in tensors or not isinstance(agent, Transferable):
-            agent.load_state_dict(tensors)
-        elif missing := agent.take_layers(tensors):  # a shipped agent has only weights
-            raise ValueError(f"these layers differ: {', '.join(missing)}")
-        else:
-            agent.steps = sys.maxsize  # schedules are at their final values
-    except ValueError as error:
-        raise InputError(
-            f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"
-        ) from None
-    return agent
+def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -> Evaluation:
+    """Let a human play in the terminal; see `gridcade.viewing.play.play`."""
+    from gridcade.viewing.play import play
+
+    return play(env, episodes, seed, confidence)
+
+
+def _contender_name(contender: object) -> str:
+    """The name of a contender of a study; for a run, the path of its folder."""
+    if isinstance(contender, Run):
+        return str(contender.path)
+    if isinstance(contender, str | os.PathLike):
+        return str(contender)
+    raise InputError(
+        f"a contender of a study is the name of an agent or policy, or a run, not "
+        f"{brief(contender)}; to evaluate a policy object, use gridcade.evaluate"
+    )

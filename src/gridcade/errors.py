@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from textwrap import shorten
 
 
 class InputError(ValueError):
@@ -10,6 +11,11 @@ class InputError(ValueError):
 
 class WriteError(InputError):
     """A file cannot be written, for example because the disk is full. A retry may succeed."""
+
+
+def brief(value: object) -> str:
+    """Return the start of a value's `repr` on one line, for an error message."""
+    return shorten(repr(value), 80, placeholder=" …")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

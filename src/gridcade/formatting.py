@@ -6,7 +6,7 @@ def format_number(value: float | None) -> str:
     if value is None or value != value:
         return "-"
     if value == 0 or 1e-4 <= abs(value) < 1000:
-        return f"{value:.4g}"
+        return f"{value:z.4g}"  # z: never -0
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
 
 

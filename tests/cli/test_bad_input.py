@@ -22,11 +22,46 @@ BAD = {  # words -> parts of the message, separated by |
     "frobnicate": "unknown command 'frobnicate'|train",
     "evalaute random": "'evalaute'|did you mean evaluate?",
     "--frobnicate": "--frobnicate",
+    "eval run --seed 3": "unknown command 'eval'; write: gridcade evaluate run --seed 3",
+    "show run": "write: gridcade watch run",
+    "ls runs": "write: gridcade list runs",
+    "envs": "write: gridcade list envs",
+    "help train": "write: gridcade train --help",
+    "rm run": "unknown command 'rm'; remove the folder: rm -r run",
+    "delete mine": "remove the folder: rm -r runs/mine",
+    "remove -r": "remove the folder: rm -r runs/NAME",
     "list agent": "'agent'|'agents'",
     "list envs dqn": "cannot list envs of 'dqn'",
     "list presets dqm": "unknown agent 'dqm'; did you mean dqn?",
     "train": "AGENT|ENV",
     "train q-learning FourRooms --stpes 5": "--stpes|--steps",
+    "train q-learning FourRooms --gamma 0.9": "--gamma; q-learning calls it --discount; all its "
+    "options: gridcade train q-learning FourRooms --help",
+    "train --lr 0.5 q-learning FourRooms --discount x": "--lr; q-learning calls it --step-size",
+    "train q-learning FourRooms --episodes 9": "--episodes; a run's budget is --steps",
+    "train dqn CartPole --fast": "--fast; it is on unless --no-fast is given",
+    "train dqn CartPole --no-bfloat16": "--no-bfloat16; it is off unless --bfloat16 is given",
+    "train q-learning --env FourRooms": "--env; write the value without it: gridcade train AGENT",
+    "train q-learning FourRooms -steps 5": "unknown option -steps; did you mean --steps?",
+    "train q-learning FourRooms --zzz": "option --zzz; all its options: gridcade train q-learning",
+    "train q-learning FourRooms CliffWalk": "unexpected argument 'CliffWalk'",
+    "train q-learning FourRooms --steps 1.5": "--steps|'1.5' is not a whole number",
+    "train q-learning FourRooms --steps 1e300": "--steps|'1e300' is not a whole number",
+    "train q-learning FourRooms --epsilon 2": "epsilon.initial is 2.0",
+    "train dqn --gamma 0.9 CartPole": "--gamma; dqn calls it --discount; all its options: gridcade "
+    "train dqn --help",
+    "train FourRooms q-learning --steps 9": "the agent comes first: gridcade train q-learning Four",
+    "train q-lerning FourRooms --gamma 1": "unknown agent 'q-lerning'; did you mean q-learning?",
+    "train q-learning FourRooms --n-envs 2": "--n-envs; q-learning calls it --envs",
+    "resume run --seed 3": "unknown option --seed; all options: gridcade resume --help",
+    "compare q-learning --env FourRooms --discount 0.9": "--discount; hyperparameters are set in "
+    'brackets: "q-learning[discount=0.9]"; all options',
+    "evaluate random FourRooms": "unexpected argument 'FourRooms'; did you mean --env FourRooms?",
+    "evaluate q-learning --env FourRooms": "'q-learning' is an agent, not a policy: gridcade train",
+    "evaluate run/checkpoints": "'run/checkpoints' is not a run folder|did you mean run?",
+    "evaluate random --env FourRooms --n_episodes=9": "gridcade evaluate calls it --episodes; all "
+    "options: gridcade evaluate --help",
+    "compare random --env FourRooms --seed 9": "--seed; gridcade compare calls it --seeds",
     "train q-learning FourRooms --epsilon.finale 0.5": "--epsilon.finale|--epsilon.final",
     "train q-learning FourRooms --steps": "--steps",
     "train q-learning FourRooms --steps ten": "--steps|'ten'",
@@ -57,6 +92,19 @@ BAD = {  # words -> parts of the message, separated by |
     "solve broken.txt": "broken.txt, line 4, column 3",
     "resume truncated --steps 30000": "truncated/checkpoints/20000",
     "evaluate rum": "'rum'|did you mean run?",
+    "evaluate mine": "unknown policy 'mine'; did you mean runs/mine?",
+    "evaluate mien": "unknown policy 'mien'; did you mean runs/mine?",
+    "watch mine": "did you mean runs/mine?",
+    "resume mine": "unknown run 'mine'; did you mean runs/mine?",
+    "resume nothing-like-it": "no run folder 'nothing-like-it'",
+    "resume run/checkpoints/5000": "'run/checkpoints/5000' is not a run folder|did you mean run?",
+    "train dqn CartPole --init-from mine": "did you mean runs/mine?",
+    "compare mine --env FourRooms --steps 9": "unknown contender 'mine'; did you mean runs/mine?",
+    "evaluate run/checkpoints/999": "no checkpoint 'run/checkpoints/999'; those in run/checkpoints "
+    "are: 10000, 15000, 20000",
+    "evaluate run/999": "no checkpoint 'run/999'; those in run/checkpoints are: 10000",
+    "evaluate studied": "'studied' is not a run folder: it holds no config.toml; its runs are in "
+    "studied/runs",
     "evaluate foreign": "foreign/checkpoints/20000",
     "evaluate run --env CliffWalk": "run|does not fit",
     "evaluate run --epsilon nan": "epsilon is nan",
@@ -72,7 +120,8 @@ def spoiled(run: Path, folder: Path) -> Path:
     """A working directory with files that cannot be used."""
     (folder / "broken.txt").write_text("slip: 0.1\nmap:\n####\n#SX#\n####\n")
     (folder / "wrong.toml").write_text("stpes = 5\n")
-    for name in ("truncated", "foreign"):
+    (folder / "studied/runs").mkdir(parents=True)
+    for name in ("truncated", "foreign", "runs/mine"):
         shutil.copytree(run, folder / name)
     file = folder / "truncated/checkpoints/20000/agent.safetensors"
     file.write_bytes(file.read_bytes()[:-20])

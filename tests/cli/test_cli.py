@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 from command_line import SMALL, Gridcade, contents, read_json
 from rich.console import Console
 
 from gridcade import agents, api
-from gridcade.agents import QLearningConfig, Schedule
+from gridcade.agents import DQNConfig, QLearningConfig, Schedule
 from gridcade.agents.base import Policy
 from gridcade.agents.probabilities import greedy
 from gridcade.cli import output, progress, signals
@@ -30,7 +32,7 @@ from gridcade.training import sessions
 from gridcade.training.config import read_toml, to_dict
 from gridcade.training.run_folder import Run, load_tensors
 from gridcade.training.trainer import Progress
-from gridcade.watch import show
+from gridcade.viewing import show
 
 pytest_plugins = ("command_line_fixtures",)
 
@@ -47,18 +49,25 @@ EVALUATION_KEYS = [
     "discount",
     *ESTIMATES,
     "truncated",
+    "cycles",
+    "time_limit",
     "exact",
     "notes",
 ]
 EXACT_KEYS = [
     "expected_return",
     "average_reward",
+    "discounted_return",
+    "episode_length",
     "unlimited_return",
     "unlimited_average_reward",
+    "unlimited_discounted_return",
     "optimal_return",
     "optimal_average_reward",
+    "optimal_discounted_return",
     "gap_return",
     "gap_average_reward",
+    "gap_discounted_return",
 ]
 SOLUTION_KEYS = ["env", "criterion", "discount", "value", "values", "policy", "average_reward"]
 
@@ -76,7 +85,7 @@ def test_list_has_one_line_per_entry_and_sections_have_whole_texts(
         "envs": ("CliffWalk", "FourRooms", "Maze", "RiverSwim", "104"),
         "agents": ("tabular Q-learning", "shipped agent: pqn", "watkins"),
         "presets": ("converging", "average-reward", "2,000,000"),
-        "runs": ("runs/[b]mine[red] :smile:", SMALL, "20,000", "return 0."),
+        "runs": ("runs/[b]mine[red] :smile:", f"q-learning on {SMALL}", "20,000", "average"),
     }
     everything = gridcade("list")
     assert everything[::2] == (0, "")
@@ -122,6 +131,66 @@ def test_list_runs_names_folders_that_it_cannot_read(gridcade: Gridcade, run: Pa
     assert "'runs/empty' has no checkpoint" in result.err
 
 
+def write_run(
+    name: str, metrics: dict[str, Any], settings: dict[str, Any], **hyperparameters: Any
+) -> None:
+    """Write a run folder, as far as the list reads it; later runs have later checkpoints."""
+    path = Path("runs") / name
+    steps = metrics["steps"]
+    (path / f"checkpoints/{steps}").mkdir(parents=True)
+    when = 1_800_014_400 + 86_400 * len(list(Path("runs").iterdir()))
+    os.utime(path / f"checkpoints/{steps}", (when, when))
+    (path / "metrics.jsonl").write_text(json.dumps(metrics) + '\n{"steps": 99999999}\n')
+    table = {"agent": "q-learning", "env": "FourRooms", "format": 2, "preset": "watkins"}
+    table |= {"steps": steps} | settings
+    schedule = {"initial": 1.0, "final": 0.1, "steps": 100_000, "power": 0.0}
+    base = {"discount": 0.99, "epsilon": schedule, "step_size": {"initial": 0.5, "power": 0.7}}
+    table["hyperparameters"] = base | hyperparameters
+    (path / "config.toml").write_text(tomli_w.dumps(table))
+
+
+def test_list_runs_shows_scores_and_differences_in_80_columns(
+    gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.out, "width", 80)
+    low, high = {"return_mean": 1.0, "average_reward_mean": 0.01}, {"return_mean": 1.0}
+    high |= {"average_reward_mean": 0.04}
+    constant = {"initial": 0.2, "final": 0.2, "steps": 0, "power": 0.0}
+    write_run("FourRooms-q-learning-s0", {"steps": 2000} | low, {"seed": 0})
+    write_run("FourRooms-q-learning-s0-2", {"steps": 1000} | high, {"seed": 0}, discount=0.9)
+    write_run("FourRooms-q-learning-s3", {"steps": 3000}, {"seed": 3}, epsilon=constant)
+    write_run("mine", {"steps": 4000} | low, {"seed": 3, "preset": "converging"})
+    write_run("alone", {"steps": 9} | low, {"env": "Maze?size=9&seed=3", "seed": 7})
+
+    def listed(*words: str) -> list[str]:
+        result = gridcade("list", "runs", *words)
+        assert result[::2] == (0, "")
+        lines = [line.rstrip() for line in result.out.splitlines()]
+        assert max(map(len, lines)) <= 80
+        return lines
+
+    text = " ".join(" ".join(listed()).split())
+    watkins, schedule = "preset watkins, discount", "epsilon 1 to 0.1 in 100,000 steps"
+    for line in (
+        f"runs/FourRooms-q-learning-s0 2027-01-16 2,000 1 0.01 {watkins} 0.99, {schedule}",
+        f"runs/FourRooms-q-learning-s0-2 2027-01-17 1,000 1 0.04 {watkins} 0.9, {schedule} runs/",
+        f"runs/FourRooms-q-learning-s3 2027-01-18 3,000 - - {watkins} 0.99, epsilon 0.2 runs/",
+        "runs/mine 2027-01-19 4,000 1 0.01 preset converging, seed 3 runs/FourRooms",
+        "q-learning on Maze?size=9&seed=3 runs/alone 2027-01-20 9 1 0.01 q-learning on FourRooms",
+    ):
+        assert line in text
+
+    def order(key: str) -> str:
+        names = [line.split()[0] for line in listed("--sort", key) if line.startswith("runs/")]
+        return " ".join(name.removeprefix("runs/FourRooms-q-learning-") for name in names)
+
+    assert order("date") == "runs/alone runs/mine s3 s0-2 s0"
+    assert order("name") == "s0 s0-2 s3 runs/mine runs/alone"
+    assert order("score") == "s0-2 s0 runs/mine s3 runs/alone"
+    assert order("steps") == "runs/mine s3 s0 s0-2 runs/alone"
+    assert "gridcade list runs --sort" in gridcade("list", "--sort", "name").err
+
+
 # ---- train and resume
 
 
@@ -159,11 +228,51 @@ def test_every_option_of_train_has_its_effect(gridcade: Gridcade, folder: Path) 
     assert "gridcade watch here/run" in result.out
 
 
+def test_a_number_is_a_constant_schedule(gridcade: Gridcade, folder: Path) -> None:
+    def schedules(*words: object) -> tuple[dict[str, float], dict[str, float]]:
+        result = gridcade("train", "q-learning", SMALL, "--steps", 10, "--out", "run", *words)
+        assert result.code == 0, result.err
+        hyperparameters = read_toml(folder / "run/config.toml")["hyperparameters"]
+        shutil.rmtree("run")
+        return hyperparameters["epsilon"], hyperparameters["step_size"]
+
+    preset = schedules()
+    assert preset[0] == {"initial": 1.0, "final": 0.1, "steps": 100_000, "power": 0.0}
+    constant = {"initial": 0.25, "final": 0.25, "steps": 0, "power": 0.0}
+    assert schedules("--epsilon", 0.25) == (constant, preset[1])
+    assert schedules("--step-size=0.25", "--epsilon", 0.25) == (constant, constant)
+    assert schedules("--epsilon.final", 0.05) == (preset[0] | {"final": 0.05}, preset[1])
+    decay = constant | {"final": 0.05, "steps": 100_000}
+    assert schedules("--epsilon.final", 0.05, "--epsilon", 0.25, "--epsilon.steps", "1e5") == (
+        decay,
+        preset[1],
+    )
+
+
+def test_a_whole_number_may_have_an_exponent_or_underscores(gridcade: Gridcade) -> None:
+    words = f"train q-learning {SMALL} --steps 2e3 --epoch 1_000 --seed 1e1 --out run"
+    assert gridcade(*words.split(), "--envs", "1.0").code == 0
+    settings = Run("run").settings
+    assert (settings.steps, settings.epoch, settings.seed, settings.envs) == (2000, 1000, 10, 1)
+    assert gridcade("resume", "run", "--steps", "3e3").code == 0
+    assert Run("run").last_checkpoint() == 3000
+    result = read_json(gridcade("evaluate", "run", "--episodes", "1e1", "--json").out)
+    assert result["episodes"] == 10
+    words = "train dqn CartPole --steps 1e2 --learn-start 5e1 --hidden 8 1e1 --held-out 1e0"
+    assert gridcade(*words.split(), "--out", "deep").code == 0
+    hyperparameters = Run("deep").config.hyperparameters
+    assert isinstance(hyperparameters, DQNConfig)
+    assert (hyperparameters.learn_start, hyperparameters.hidden) == (50, (8, 10))
+
+
 def test_train_creates_a_new_folder_under_runs(gridcade: Gridcade) -> None:
     for name in ("FourRooms-q-learning-s5", "FourRooms-q-learning-s5-2"):
         result = gridcade("train", "q-learning", "FourRooms", "--steps", 1000, "--seed", 5)
         assert result.code == 0
         assert f"run folder: runs/{name}\n" in result.out
+        older = "gridcade: runs/FourRooms-q-learning-s5 exists and stays; this run is runs/"
+        assert result.err.startswith(f"{older}{name}\n" if name.endswith("-2") else "")
+        assert (older in result.err) == name.endswith("-2")
         assert Run(f"runs/{name}").last_checkpoint() == 1000
 
 
@@ -438,15 +547,24 @@ def test_numbers_of_an_evaluation_agree_with_exact_values(gridcade: Gridcade) ->
     table = np.full((model.num_states, 4), 0.25)
     limited = solver.policy_value(model, table, 0.9, registry.time_limit(env))
     unlimited = solver.policy_value(model, table, 0.9)
-    best = solver.solve(model, "return").value, solver.solve(model, "average-reward").average_reward
+    best = (
+        solver.solve(model, "return").value,
+        solver.solve(model, "average-reward").average_reward,
+        solver.solve(model, "discounted", 0.9).value,
+    )
+    own = (
+        unlimited.expected_return or 0.0,
+        unlimited.average_reward,
+        unlimited.discounted_return,
+    )
     expected = [
         limited.expected_return,
         limited.average_reward,
-        unlimited.expected_return,
-        unlimited.average_reward,
+        limited.discounted_return,
+        limited.episode_length,
+        *own,
         *best,
-        best[0] - (unlimited.expected_return or 0),
-        best[1] - unlimited.average_reward,
+        *(optimum - value for optimum, value in zip(best, own, strict=True)),
     ]
     assert list(found["exact"].values()) == pytest.approx(expected, rel=1e-9)
     values = (
@@ -456,7 +574,7 @@ def test_numbers_of_an_evaluation_agree_with_exact_values(gridcade: Gridcade) ->
         limited.episode_length,
     )
     for key, value in zip(ESTIMATES, values, strict=True):
-        assert list(found[key]) == ["mean", "low", "high"]
+        assert list(found[key]) == ["mean", "low", "high", "least", "most"]
         assert found[key]["low"] < found[key]["mean"] < found[key]["high"]
         error = (found[key]["high"] - found[key]["low"]) / 4
         assert abs(found[key]["mean"] - value) < 5 * error

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pexpect
 import pytest
 
+from gridcade.agents import QLearningConfig
 from gridcade.cli.main import main
 from gridcade.study import runner
 from gridcade.training.run_folder import Run
@@ -78,20 +79,28 @@ def num_sessions(run_folder: Path) -> int:
 
 
 def test_arguments_become_results_and_a_report(tmp_path: Path) -> None:
-    arguments = ["q-learning", "q-learning:converging", "random", "--env", "RussellNorvig4x3"]
+    arguments = ["q-learning", "q-learning:converging", "random", "q-learning[discount=0.9]"]
+    arguments += ["--env", "RussellNorvig4x3"]
     arguments += ["--steps", "3000", "--seeds", "2", "--episodes", "20", "--preset", "watkins"]
     first = compare(tmp_path, *arguments)
     assert first.returncode == 0, first.stderr
-    out = tmp_path / "studies/RussellNorvig4x3-q-learning-q-learning-converging-random"
-    assert "0 of 5 tasks are done" in first.stdout
-    assert "5 of 5" in first.stdout
+    names = "q-learning-q-learning-converging-random-q-learning-discount=0.9"
+    out = tmp_path / f"studies/RussellNorvig4x3-{names}"
+    assert "0 of 7 tasks are done" in first.stdout
+    assert "7 of 7" in first.stdout
     lines = first.stdout.splitlines()
     table = [line.split() for line in lines]
     assert ["contender", "seeds", "mean", "95", "%", "interval"] in table
-    for row in (["q-learning", "2"], ["q-learning:converging", "2"], ["random", "-"]):
-        assert row in [cells[:2] for cells in table]
+    rows = [cells[:2] for cells in table]
+    for contender in ("q-learning", "q-learning:converging", "q-learning[discount=0.9]"):
+        assert [contender, "2"] in rows
+    assert ["random", "-"] in rows
     assert Run(out / "runs/RussellNorvig4x3/q-learning/s0").config.preset == "watkins"
     assert Run(out / "runs/RussellNorvig4x3/q-learning-converging/s1").config.preset == "converging"
+    changed = Run(out / "runs/RussellNorvig4x3/q-learning-discount=0.9/s1").config
+    assert changed.preset == "watkins"
+    assert isinstance(changed.hyperparameters, QLearningConfig)
+    assert changed.hyperparameters.discount == 0.9
 
     exact = "Scores are exact: each policy's expected return, computed from the model."
     assert any(line.startswith(exact) for line in lines)
@@ -102,7 +111,9 @@ def test_arguments_become_results_and_a_report(tmp_path: Path) -> None:
     assert [seed["seed"] for seed in contenders["q-learning"]["seeds"]] == [0, 1]
     report = out / "report.html"
     assert f"report:  {report.relative_to(tmp_path)}" in lines
-    assert "q-learning:converging" in report.read_text(encoding="utf-8")
+    text = report.read_text(encoding="utf-8")
+    assert "q-learning:converging" in text
+    assert "q-learning[discount=0.9]" in text
 
     again = compare(tmp_path, out / "study.toml", "--out", out)
     assert again.returncode == 0, again.stderr

@@ -1,6 +1,8 @@
 """Estimates from whole episodes and from streams: how often their intervals cover the truth."""
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ from worlds import uniform_runner, world_model, write_maps
 
 from gridcade.envs import registry
 from gridcade.envs.tabular import Model
+from gridcade.evaluation.cycles import Streams
+from gridcade.evaluation.episodes import LONGEST_EPISODE
 from gridcade.evaluation.estimates import (
+    MIN_EPISODES,
     Episodes,
     Estimates,
     estimate_from_episodes,
@@ -19,6 +24,7 @@ from gridcade.evaluation.estimates import (
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import UniformPolicy
 from gridcade.evaluation.streams import STREAMS, play_streams
+from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import policy_value
 from gridcade.exact.values import two_possible_returns
 from gridcade.experience.vector import make_vector
@@ -73,12 +79,17 @@ def episode_coverage(sample: Episodes, model: Model, limit: int | None, size: in
             sample.lengths[i : i + size],
             sample.discounted_returns[i : i + size],
             sample.truncated[i : i + size],
+            sample.step_rewards,
         )
         for i in range(0, REPLICATIONS * size, size)
     )
     two_returns = two_possible_returns(model)
     return coverage(
-        (estimate_from_episodes(e, 0.95, two_returns, limit) for e in replications), exact
+        (
+            estimate_from_episodes(e, 0.95, 0.99, limit or LONGEST_EPISODE, two_returns)
+            for e in replications
+        ),
+        exact,
     )
 
 
@@ -94,7 +105,9 @@ def test_intervals_of_episodic_tasks_cover(world: str, size: int) -> None:
     returns, discounted, lengths = Simulator(model, uniform(model)).episodes(
         rng, REPLICATIONS * size, 0.99, limit
     )
-    sample = Episodes(returns, lengths, discounted, np.zeros(len(returns), dtype=bool))
+    sample = Episodes(
+        returns, lengths, discounted, np.zeros(len(returns), dtype=bool), (-math.inf, math.inf)
+    )
     shares = episode_coverage(sample, model, limit, size)
     assert (shares >= MIN_COVERAGE).all(), shares
     assert (shares <= MAX_COVERAGE).all(), shares
@@ -113,19 +126,26 @@ def test_intervals_of_played_episodes_cover(maps: Path, world: str, size: int) -
     assert (shares <= MAX_COVERAGE).all(), shares
 
 
-def stream_coverage(streams: Iterable[Floats], model: Model) -> Floats:
+def stream_coverage(streams: Iterable[Streams], model: Model) -> Floats:
     """Coverage of the average reward and the discounted return of streams."""
     value = policy_value(model, uniform(model), STREAM_DISCOUNT)
     exact = None, value.average_reward, value.discounted_return, None
-    estimates = (estimate_from_streams(s, 0.95, STREAM_DISCOUNT) for s in streams)
+    outcomes = possible_outcomes(model, uniform(model))
+    estimates = (estimate_from_streams(s, 0.95, STREAM_DISCOUNT, outcomes) for s in streams)
     return coverage(estimates, exact)[1:3]
 
 
 def test_intervals_of_continuing_tasks_cover() -> None:
     model, _ = world_model("portal")
     simulator = Simulator(model, uniform(model))
-    rewards = simulator.streams(np.random.default_rng(0), REPLICATIONS * STREAMS, STREAM_STEPS)
-    shares = stream_coverage(rewards.reshape(REPLICATIONS, STREAMS, STREAM_STEPS), model)
+    rewards, states = simulator.streams(
+        np.random.default_rng(0), REPLICATIONS * STREAMS, 2 * STREAM_STEPS
+    )
+    streams = (
+        Streams(rewards[i : i + STREAMS], states[i : i + STREAMS], STREAM_STEPS)
+        for i in range(0, len(rewards), STREAMS)
+    )
+    shares = stream_coverage(streams, model)
     assert (shares >= MIN_COVERAGE).all(), shares
     assert (shares <= 0.97).all(), shares
 
@@ -148,6 +168,71 @@ def test_average_reward_is_not_the_mean_of_ratios(maps: Path) -> None:
     model, _ = world_model("goal")
     exact = policy_value(model, uniform(model)).average_reward
     sample = uniform_runner(str(maps / "goal.txt"), 16).run(1000, 0, "evaluation")
-    estimate = estimate_from_episodes(sample, 0.95, (0, 1)).average_reward
+    estimate = estimate_from_episodes(sample, 0.95, 0.99, 1000, (0, 1)).average_reward
     assert estimate.low < exact < estimate.high
     assert (sample.returns / sample.lengths).mean() > estimate.high
+
+
+def sample_of(returns: list[float], lengths: list[float], reward: float = 1.0) -> Episodes:
+    values = np.array(returns)
+    step_rewards = (reward, reward) if reward else (-math.inf, math.inf)
+    none = np.zeros(len(values), dtype=bool)
+    return Episodes(values, np.array(lengths), 0.9 * values, none, step_rewards)
+
+
+def test_a_few_episodes_have_no_intervals() -> None:
+    sample = sample_of([3, 5000], [3, 5000])
+    found = estimate_from_episodes(sample, 0.95, 0.99, 10_000)
+    assert found.expected_return is not None
+    assert found.expected_return.mean == 2501.5
+    assert math.isinf(found.expected_return.half_width)
+    assert math.isinf(found.average_reward.half_width)
+    assert found.notes() == ["Intervals take 10 or more episodes; this sample has 2."]
+    enough = estimate_from_episodes(sample_of([1, 2] * 5, [1, 2] * 5), 0.95, 0.99, 50)
+    assert math.isfinite(enough.average_reward.half_width)
+    assert MIN_EPISODES == 10
+
+
+def test_intervals_stay_within_what_is_possible() -> None:
+    """Each step of CartPole pays 1, and no episode lasts more than 500 steps."""
+    lengths = [500.0] * 8 + [20.0, 15.0, 470.0]
+    found = estimate_from_episodes(sample_of(lengths, lengths), 0.95, 0.99, 500)
+    assert found.expected_return is not None
+    assert found.episode_length is not None
+    assert found.expected_return.high == found.episode_length.high == 500
+    assert (found.average_reward.low, found.average_reward.high) == (1, 1)
+    unknown = estimate_from_episodes(sample_of(lengths, lengths, reward=0), 0.95, 0.99, 500)
+    assert unknown.expected_return is not None
+    assert unknown.expected_return.high > 500
+    # Short episodes: a length is at least 1, and so is a return of ones.
+    short = [1.0] * 30 + [2.0, 40.0]
+    found = estimate_from_episodes(sample_of(short, short), 0.95, 0.99, 500)
+    assert found.episode_length is not None
+    assert found.expected_return is not None
+    assert found.episode_length.low == found.expected_return.low == 1
+    # With a discount of 0.5, costs of 1 in each step add up to less than 2.
+    costs = replace(
+        sample_of([-2.0] * 30 + [-40.0], [2.0] * 30 + [40.0], 0),
+        discounted_returns=np.array([-1.5] * 30 + [-1.99]),
+    )
+    found = estimate_from_episodes(costs, 0.95, 0.5, 100, None, (-1.0, -1.0))
+    assert found.discounted_return is not None
+    assert found.discounted_return.low >= -2
+    assert found.average_reward.low == pytest.approx(-1)
+
+
+def test_equal_episodes_have_one_note() -> None:
+    found = estimate_from_episodes(sample_of([-13.0] * 100, [13.0] * 100, -1), 0.95, 0.99, 500)
+    assert found.notes() == ["All 100 episodes were alike; up to 3 % of future ones may differ."]
+
+
+def test_the_discounted_return_of_streams_allows_for_what_follows() -> None:
+    """Streams that are all alike would otherwise give an interval that excludes the value."""
+    rewards, states = np.ones((STREAMS, 200)), np.zeros((STREAMS, 201), dtype=np.int64)
+    found = estimate_from_streams(
+        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), deterministic=True)
+    ).discounted_return
+    assert found is not None
+    assert found.low <= 10 * (1 + 1e-12)
+    assert found.high >= 10 * (1 - 1e-12)
+    assert rewards[0, :100] @ 0.9 ** np.arange(100) < 10 - 1e-4

@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.signal import lfilter
 
 from gridcade.errors import InputError
 from gridcade.evaluation.intervals import (
     Estimate,
     average_reward_interval,
-    batch_means,
     episodes_needed,
     mean_interval,
     ratio_interval,
@@ -99,15 +97,6 @@ def test_ratio_of_one_step_episodes_is_the_mean() -> None:
     assert close(ratio_interval(values, np.ones(40), 0.9), mean.mean, mean.low, mean.high)
 
 
-def test_batch_means_are_the_mean_of_means() -> None:
-    rewards = np.random.default_rng(1).normal(size=(2, 13))
-    means = [rewards[i, 1 + 4 * k : 5 + 4 * k].mean() for i in range(2) for k in range(3)]
-    expected = mean_interval(means, 0.9)
-    estimate = batch_means(rewards, 3, 0.9)
-    assert close(estimate, expected.mean, expected.low, expected.high)
-    assert estimate.method == "batch means"
-
-
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 @pytest.mark.parametrize(
     ("count", "size"), [(0, 9), (4, 9), (9, 9), (0, 100), (30, 100), (100, 100)]
@@ -161,7 +150,6 @@ def test_ratio_intervals_agree_for_large_samples() -> None:
     [
         mean_interval([4], 0.95),
         ratio_interval([8], [2], 0.95),
-        batch_means([[1, 7]], 1, 0.95),
         return_interval([4], 0.95),
         average_reward_interval([8], [2], 0.95),
         two_valued_ratio_interval([8], [2], (0, 8), 0.95),
@@ -184,17 +172,14 @@ def test_known_values_limit_the_interval_of_one_sample() -> None:
 def test_equal_returns_have_no_width_and_a_note(value: float) -> None:
     estimate = return_interval([value] * 100, 0.95)
     assert estimate.low == estimate.mean == estimate.high == pytest.approx(value, rel=1e-12, abs=0)
-    assert estimate.note == (
-        "all 100 returns are equal; other values may exist, with a probability of up to 3 % (at "
-        "this confidence level)"
-    )
+    assert estimate.note == "All 100 returns were alike; up to 3 % of future ones may differ."
 
 
 def test_probability_of_unseen_values_follows_from_the_sample_size() -> None:
     share = 0.0295
     assert (1 - share) ** 100 == pytest.approx(0.05, abs=1e-3)
-    assert "up to 3 % (at" in (return_interval([0] * 100, 0.95).note or "")
-    assert "up to 0.3 % (at" in (return_interval([0] * 1000, 0.95).note or "")
+    assert "up to 3 % of" in (return_interval([0] * 100, 0.95).note or "")
+    assert "up to 0.3 % of" in (return_interval([0] * 1000, 0.95).note or "")
 
 
 def test_equal_returns_of_known_values_have_no_note() -> None:
@@ -205,8 +190,8 @@ def test_equal_returns_of_known_values_have_no_note() -> None:
 
 def test_returns_that_differ_by_rounding_are_equal() -> None:
     returns = [0.1 + 0.2, 0.3] * 20
-    assert "all 40 returns are equal" in (return_interval(returns, 0.95).note or "")
-    assert "all 40 returns are equal" in (
+    assert "All 40 returns were alike" in (return_interval(returns, 0.95).note or "")
+    assert "All 40 returns were alike" in (
         average_reward_interval(returns, [3] * 40, 0.95).note or ""
     )
 
@@ -214,8 +199,7 @@ def test_returns_that_differ_by_rounding_are_equal() -> None:
 def test_average_reward_without_variance_has_a_note() -> None:
     estimate = ratio_interval([3, 6, 9], [1, 2, 3], 0.95)
     assert estimate.low == estimate.mean == estimate.high == 3
-    assert "all 3 average rewards are equal" in (estimate.note or "")
-    assert "all 9 batches are equal" in (batch_means(np.ones((3, 30)), 3, 0.95).note or "")
+    assert "All 3 average rewards were alike" in (estimate.note or "")
 
 
 def test_two_distinct_values_are_assumed_to_be_all_with_a_note() -> None:
@@ -225,10 +209,10 @@ def test_two_distinct_values_are_assumed_to_be_all_with_a_note() -> None:
     assert known.method == guessed.method == "wilson"
     assert (known.low, known.high) == (guessed.low, guessed.high)
     assert known.note is None
-    assert "only two different returns" in (guessed.note or "")
+    assert "Only two different returns" in (guessed.note or "")
     ratio = average_reward_interval(returns, lengths, 0.95)
     assert ratio.method == "wilson ratio"
-    assert "only two different returns" in (ratio.note or "")
+    assert "Only two different returns" in (ratio.note or "")
     assert average_reward_interval(returns, lengths, 0.95, (0, 1)).note is None
 
 
@@ -241,7 +225,7 @@ def test_equal_returns_with_different_lengths_have_a_width_and_a_note() -> None:
     estimate = average_reward_interval(np.ones(30), np.arange(1, 31), 0.95)
     assert estimate.method == "ratio"
     assert estimate.half_width > 0
-    assert "all 30 returns are equal" in (estimate.note or "")
+    assert "All 30 returns were alike" in (estimate.note or "")
 
 
 def test_interval_allows_for_lengths_of_unseen_episodes() -> None:
@@ -251,7 +235,7 @@ def test_interval_allows_for_lengths_of_unseen_episodes() -> None:
     share = 1 - 0.0369935  # Wilson's limit
     assert estimate.low == pytest.approx(share / (10 * share + 50 * (1 - share)), rel=1e-4)
     assert estimate.high == pytest.approx(1 / 10)
-    assert "no episode returned 0" in (estimate.note or "")
+    assert "No episode failed; " in (estimate.note or "")
     assert estimate.low < average_reward_interval(wins, lengths, 0.95, (0, 1)).low
     # A loss may also take no time at all, which matters if losses pay as well.
     paid = average_reward_interval(wins + 1, lengths, 0.95, (1, 2), max_length=50)
@@ -261,8 +245,8 @@ def test_interval_allows_for_lengths_of_unseen_episodes() -> None:
 def test_skewed_samples_have_a_note() -> None:
     rng = np.random.default_rng(4)
     rare = np.where(rng.random(400) < 0.01, 50.0, rng.normal(size=400))
-    assert "the returns are skewed" in (return_interval(rare, 0.95).note or "")
-    assert "the average rewards are skewed" in (
+    assert "The returns are skewed" in (return_interval(rare, 0.95).note or "")
+    assert "The average rewards are skewed" in (
         average_reward_interval(rare, np.ones(400), 0.95).note or ""
     )
     assert return_interval(rng.normal(size=400), 0.95).note is None
@@ -275,30 +259,10 @@ def test_skewed_lengths_have_a_note_where_they_matter() -> None:
     won = rng.random(400) < 0.5
     lengths = np.where(rng.random(400) < 0.02, 5000, rng.geometric(0.1, 400))
     often = two_valued_ratio_interval(won, lengths, (0, 1), 0.95)
-    assert "the lengths are skewed" in (often.note or "")
+    assert "The lengths are skewed" in (often.note or "")
     lengths = np.minimum(lengths, 200)
     rarely = two_valued_ratio_interval(rng.random(400) < 0.01, lengths, (0, 1), 0.95)
     assert rarely.note is None
-
-
-def test_correlated_batches_have_a_note() -> None:
-    walk = np.random.default_rng(5).normal(size=(2, 1000)).cumsum(axis=1)
-    assert "neighboring batches are correlated" in (batch_means(walk, 10, 0.95).note or "")
-    assert "needs longer batches" in (batch_means(walk[:1], 40, 0.95).note or "")
-    steps = np.random.default_rng(6).normal(size=(2, 1000))
-    assert batch_means(steps, 10, 0.95).note is None
-
-
-def test_correlated_streams_are_each_one_sample() -> None:
-    """Each of eight streams settles at 0 or 1, so its batches are not independent samples."""
-    rng = np.random.default_rng(8)
-    apart = (rng.random((REPLICATIONS, 8, 1)) < 0.5) + 1e-6 * rng.normal(size=(REPLICATIONS, 8, 30))
-    estimates = [batch_means(streams, 3, 0.95) for streams in apart]
-    as_batches = (mean_interval(streams[:, ::10].ravel(), 0.95) for streams in apart)
-    assert coverage(as_batches, 0.5) < 0.75
-    assert coverage(estimates, 0.5) > 0.92  # in 7 % of the cases all but one agree
-    recognized = np.mean([estimate.method == "stream means" for estimate in estimates])
-    assert recognized > 0.98  # all but the cases in which all eight agree
 
 
 @pytest.mark.parametrize(
@@ -314,10 +278,6 @@ def test_correlated_streams_are_each_one_sample() -> None:
         (lambda: ratio_interval([], [], 0.95), "not be empty"),
         (lambda: ratio_interval([1, 2], [1], 0.95), "2 returns do not match 1 lengths"),
         (lambda: average_reward_interval([1, 2], [1, 0], 0.95), "the length of episode 1 is 0"),
-        (lambda: batch_means([1, 2], 1, 0.95), r"shape \(2,\)"),
-        (lambda: batch_means([[1, 2]], 3, 0.95), "cannot be split into 3 batches"),
-        (lambda: batch_means([[1, 2]], 0, 0.95), "cannot be split into 0 batches"),
-        (lambda: batch_means(np.ones((0, 5)), 1, 0.95), r"shape \(0, 5\)"),
         (lambda: two_valued_interval([], 0, 1, 0.95), "not be empty"),
         (lambda: two_valued_interval([0, 0.5], 0, 1, 0.95), "0.5 is neither 0 nor 1"),
         (lambda: two_valued_interval([0, 1], 1, 0, 0.95), "the low value 1 is greater"),
@@ -434,20 +394,6 @@ def test_ratio_interval_covers_if_lengths_and_returns_are_correlated() -> None:
     assert MIN < coverage((ratio_interval(g, n, 0.95) for g, n in pairs), 1.1) < MAX
     averaged = coverage((mean_interval(g / n, 0.95) for g, n in pairs), 1.1)
     assert averaged < 0.1  # the mean of G / L is a different quantity
-
-
-def test_batch_means_cover_an_autoregression() -> None:
-    rng = np.random.default_rng(13)
-    noise = rng.normal(size=(REPLICATIONS, 2, 2000))
-    noise[:, :, 0] /= math.sqrt(1 - 0.8**2)  # start in the stationary distribution
-    rewards = 1 + lfilter([1], [1, -0.8], noise)
-    assert MIN < coverage((batch_means(x, 10, 0.95) for x in rewards), 1) < MAX
-    naive = coverage((mean_interval(x.ravel(), 0.95) for x in rewards), 1)
-    assert naive < 0.6
-    noted = ["correlated" in (batch_means(x, 10, 0.95).note or "") for x in rewards]
-    assert np.mean(noted) < 0.04
-    short = ["correlated" in (batch_means(x, 200, 0.95).note or "") for x in rewards]
-    assert np.mean(short) > 0.99
 
 
 @pytest.mark.parametrize(

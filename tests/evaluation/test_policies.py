@@ -188,7 +188,7 @@ def test_optimal_policy_needs_states_as_observations(observation: str) -> None:
 
 def test_optimal_policy_needs_a_policy_that_ends(tmp_path: Path) -> None:
     file = tmp_path / "walled.txt"
-    file.write_text("#####\n#S#G#\n#####\n")
+    file.write_text("######\n#S#SG#\n######\n")
     with pytest.raises(InputError, match="no policy"):
         optimal_policy(registry.make(str(file)))
 

@@ -1,12 +1,11 @@
-"""The analysis of a comparison: scores, scales, curves, aggregates."""
+"""The analysis of a comparison: scores, scales, aggregates."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from comparisons import epochs, evaluation, made_up
+from comparisons import evaluation, made_up
 
 from gridcade.envs import registry
 from gridcade.exact import solver
@@ -15,7 +14,6 @@ from gridcade.report.analysis import (
     aggregated_contenders,
     analyze,
     improvements,
-    learning_curves,
     num_tests,
     run_scores,
     score_scale,
@@ -104,37 +102,3 @@ def test_only_contenders_with_several_seeds_everywhere_are_aggregated() -> None:
         "F": {"A": [1.0, 2.0], "B": [1.0, 2.0], "C": [], "D": 1.0},
     }
     assert aggregated_contenders(analyze(made_up(scores))) == ("A",)
-
-
-def test_learning_curves_skip_epochs_without_the_metric() -> None:
-    scores: dict[str, dict[str, Sequence[float] | float]] = {"E": {"A": [1.0, 1.0], "B": 0.5}}
-    (analysis,) = analyze(made_up(scores, metrics=(None, 0.5, None, 0.7)))
-    (curves,) = learning_curves(analysis, "seconds", "return_mean", 0.95, unit=60.0)
-    for x, y in curves.seeds:
-        assert x.tolist() == [2 / 60, 4 / 60]
-        assert y.tolist() == [0.5, 0.7]
-    assert curves.band.mean[-1] == pytest.approx(0.7)
-    assert learning_curves(analysis, "steps", "no_such_metric", 0.95) == ()
-
-
-def test_epochs_at_the_same_time_are_one_point() -> None:
-    run = RunResult(0, evaluation(1.0), epochs((0.1, 0.2, 0.3), seconds=0.0))
-    study = made_up({"E": {"A": [1.0]}}).study
-    (analysis,) = analyze(Comparison(study, {"E": {"A": (run,)}}))
-    (curves,) = learning_curves(analysis, "seconds", "return_mean", 0.95)
-    assert [y.tolist() for _, y in curves.seeds] == [[0.3]]
-
-
-def test_a_single_episode_has_no_spread() -> None:
-    single = evaluation(1.0) | {
-        "episodes": 1,
-        "expected_return": {"mean": 1.0, "low": None, "high": None},
-    }
-    study = Study((ContenderSpec("random"), ContenderSpec("optimal")), ("E",), steps=1)
-    results = {
-        "random": (RunResult(None, single),),
-        "optimal": (RunResult(None, evaluation(2.0)),),
-    }
-    (analysis,) = analyze(Comparison(study, {"E": results}))
-    assert math.isinf(analysis.verdicts[0].difference.half_width)
-    assert not analysis.verdicts[0].significant(0.95)

@@ -113,11 +113,56 @@ def test_equal_scores_of_all_seeds() -> None:
     assert sentences({"E": {"A": [1.0, 1.0], "B": [1.0, 1.0]}}) == [
         "A and B score the same on E: 1 in every run, 2 seeds."
     ]
-    (sentence,) = sentences({"E": {"A": [1.0] * 4, "B": [0.5] * 4}})
-    assert sentence.startswith("A is better than B on E: difference 0.5, ")
-    (sentence,) = sentences({"E": {"A": [1.0] * 2, "B": [0.5] * 2}})  # may well be chance
-    assert sentence.startswith("A and B do not differ significantly on E: difference 0.5, ")
-    assert sentence.endswith("would take about 4 seeds.")
+    (sentence,) = sentences({"E": {"A": [1.0] * 10, "B": [0.5] * 10}})
+    assert sentence == (
+        "In most runs, A is better than B on E: A 1 in all 10 runs, B 0.5 in all 10 runs; scores "
+        "that do not vary have no t-test, so a sign test decides (p = 0.001953)."
+    )
+    (sentence,) = sentences({"E": {"A": [1.0] * 5, "B": [0.5, 0.3, 0.4, 0.2, 0.1]}})
+    assert sentence == (
+        "A and B do not differ significantly on E: A 1 in all 5 runs, B 0.1 to 0.5 in 5 runs; "
+        "scores that do not vary have no t-test, so a sign test decides (p = 0.0625). With 6 seeds "
+        "that go on to agree, it would be significant."
+    )
+
+
+def test_equal_scores_against_exact_values() -> None:
+    """The spread of the runs is unknown, the values of fixed policies are not."""
+    scores: dict[str, dict[str, Runs]] = {"E": {"A": [-13.0] * 10, "B": -50.0, "C": -13.0}}
+    exact = {"A": -13.0, "B": -50.0, "C": -13.0}
+    comparison = made_up(scores, exact=-13.0, optimum=-13.0)
+    for name, runs in comparison.results["E"].items():
+        for run in runs:
+            run.evaluation["exact"]["expected_return"] = exact[name]
+    assert num_tests(analyze(comparison)) == 2
+    assert pair_sentences(comparison) == [
+        "In most runs, A is better than B on E: A -13 in all 10 runs, B exactly -50; scores that "
+        "do not vary have no t-test, so a sign test decides (p = 0.003906 after correction for 2 "
+        "comparisons).",
+        "A and C score the same on E: -13 in every run, 10 seeds.",
+        "C is better than B on E: difference exactly 37.",
+    ]
+    (analysis,) = analyze(comparison)
+    assert [phrases.interval(s.estimate) for s in analysis.scores] == [
+        "all equal",
+        "exact",
+        "exact",
+    ]
+
+
+def test_intervals_stay_within_what_is_possible() -> None:
+    """A return between 0 and 1 has a mean between 0 and 1, and differences are at most 1."""
+    comparison = made_up({"E": {"A": [1.0, 0.9], "B": [0.0, 0.1]}})
+    for runs in comparison.results["E"].values():
+        for run in runs:
+            run.evaluation["expected_return"] |= {"least": 0.0, "most": 1.0}
+    (analysis,) = analyze(comparison)
+    a, b = (s.estimate for s in analysis.scores)
+    assert (a.high, b.low) == (1, 0)
+    assert a.low < 0.9
+    assert analysis.verdicts[0].difference.high == 1
+    summary = comparison.as_dict()["environments"]["E"]["A"]["expected_return"]
+    assert summary == {"mean": 0.95, "low": a.low, "high": 1}
 
 
 def test_exact_values_need_neither_interval_nor_correction() -> None:
@@ -137,15 +182,16 @@ def test_the_interval_of_fixed_policies_is_over_episodes() -> None:
 
 def test_an_estimate_without_spread_is_not_exact() -> None:
     (sentence,) = sentences({"E": {"A": 1.0, "B": 0.5}}, half=0.0)
-    assert sentence == (
-        "A is better than B on E: difference 0.5, 95 % interval 0.5 to 0.5, 100 episodes."
+    assert sentence.startswith(
+        "In most episodes, A is better than B on E: A 1 (100 episodes), B 0.5 (100 episodes); "
     )
 
 
 def test_notes_state_the_limits_of_intervals() -> None:
     comparison = made_up({"E": {"A": [1.0, 1.0], "B": [0.5, 0.5]}})
     text = " ".join(method_sentences(comparison.study, analyze(comparison)))
-    assert "All seeds of a contender have the same score" in text
+    assert "Runs with equal scores have no interval" in text
+    assert "● significant after Holm's correction for 1 comparison (p at most 0.05), ○ not." in text
     assert "share their evaluation episodes" in text
     assert page_text.no_aggregate_sentence(analyze(comparison)) == ""
     comparison = made_up({"E": {"A": [1.0], "B": [0.5, 0.7]}, "F": {"A": [1.0], "B": [0.5]}})
@@ -165,6 +211,23 @@ def test_a_continuing_task_is_decided_by_the_average_reward() -> None:
     (analysis,) = analyze(made_up({"RiverSwim": {"A": HIGH, "B": LOW}}, continuing=True))
     assert analysis.criterion == "average-reward"
     assert "never ends" in score_sentence(analysis, 100)
+
+
+def test_a_criterion_that_tells_no_policies_apart_is_named() -> None:
+    scores: dict[str, dict[str, Runs]] = {
+        name: {"A": HIGH} for name in ("FourRooms", "Maze?size=5", "CliffWalk")
+    }
+    rooms, maze, cliff = analyze(made_up(scores))
+    assert score_sentence(rooms, 100).endswith(
+        "Without a time limit, all policies that are sure to end have the same expected return "
+        "here; --criterion average-reward tells them apart."
+    )
+    assert "Without a time limit" not in score_sentence(maze, 100)
+    assert "Without a time limit" not in score_sentence(cliff, 100)
+    (_, maze, _) = analyze(made_up(scores, criterion="average-reward"))
+    assert "all policies have the same expected average reward here; --criterion return" in (
+        score_sentence(maze, 100)
+    )
 
 
 def test_the_criterion_decides() -> None:

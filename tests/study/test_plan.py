@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from safetensors.numpy import load_file, save_file
 
 from gridcade import agents
+from gridcade.agents import QLearningConfig, Schedule
 from gridcade.errors import InputError
 from gridcade.study.plan import plan_tasks
 from gridcade.study.runner import run_study
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.study import ContenderSpec, Study, read_study, study_from_arguments
 from gridcade.training import sessions
 from gridcade.training.config import to_dict
 
@@ -62,6 +64,51 @@ def test_a_trained_contender_has_a_task_per_seed_and_a_fixed_policy_one() -> Non
 def test_the_key_depends_on_training_and_evaluation(change: Mapping[str, Any]) -> None:
     path = "FourRooms/q-learning/s0"
     assert keys(replace(SMALL, **change))[path] != keys(SMALL)[path]
+
+
+def test_brackets_plan_the_runs_of_a_study_file(tmp_path: Path) -> None:
+    text = "q-learning:converging[discount=0.9,epsilon=0.25,step-size.initial=0.5]"
+    study, _ = study_from_arguments([text], ["FourRooms"], steps=3000, seeds=2)
+    file = tmp_path / "study.toml"
+    file.write_text(
+        'environments = ["FourRooms"]\nsteps = 3e3\nseeds = 2\n[[contenders]]\n'
+        f'policy = "q-learning"\nname = "{text}"\npreset = "converging"\n'
+        "[contenders.hyperparameters]\ndiscount = 0.9\nepsilon = 0.25\n"
+        "step_size.initial = 0.5\n"
+    )
+    assert read_study(file) == study
+    tasks = plan_tasks(study)
+    assert [task.key for task in tasks] == [task.key for task in plan_tasks(read_study(file))]
+    config = tasks[0].config
+    assert config is not None
+    assert config.hyperparameters == QLearningConfig(
+        discount=0.9, epsilon=Schedule.constant(0.25), step_size=Schedule(0.5, power=0.7)
+    )
+    file.write_text(tomli_w.dumps(study.as_dict()))
+    assert [task.key for task in plan_tasks(read_study(file))] == [task.key for task in tasks]
+    same = replace(study, contenders=(replace(study.contenders[0], name="other"),))
+    assert plan_tasks(same)[0].key == tasks[0].key
+    other, _ = study_from_arguments(["q-learning:converging[discount=0.8]"], ["FourRooms"], steps=9)
+    assert plan_tasks(other)[0].key != tasks[0].key
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("q-learning[discount=abc]", "Expected `float`, got `str` - at `$.discount`"),
+        ("q-learning[discount=2]", "discount is 2.0; it must be between 0 and 1"),
+        ("dqn[batch_size=1.5]", "batch_size is 1.5; it must be a whole number"),
+        ("dqn[network=mpl]", "'mpl'"),
+        ("random[discount=0.9]", "'random' is not trained"),
+        ("q-lerning[discount=0.9]", "unknown contender 'q-lerning'; did you mean q-learning?"),
+    ],
+)
+def test_a_wrong_value_in_brackets_is_found_before_a_run(text: str, message: str) -> None:
+    study, _ = study_from_arguments([text], ["FourRooms"], steps=3000)
+    with pytest.raises(InputError) as caught:
+        plan_tasks(study)
+    assert str(caught.value).startswith(f"{text} on FourRooms: ")
+    assert message in str(caught.value)
 
 
 def test_the_key_depends_on_the_map(tmp_path: Path) -> None:

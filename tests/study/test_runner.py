@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from gridcade import api, report
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.evaluation.intervals import mean_interval
 from gridcade.study.comparison import Comparison, RunResult
 from gridcade.study.plan import plan_tasks
 from gridcade.study.runner import (
@@ -35,6 +34,7 @@ from gridcade.study.runner import (
     run_study,
     run_tasks,
 )
+from gridcade.study.seed_statistics import seed_interval
 from gridcade.study.study import ContenderSpec, Study, read_study
 from gridcade.study.task import (
     MAX_ATTEMPTS,
@@ -141,7 +141,7 @@ def test_a_comparison_has_scores_means_and_optima(done: tuple[Path, Comparison])
     assert summary["failures"] == []
     rooms = summary["environments"]["FourRooms"]
     values = [seed["expected_return"] for seed in rooms["q-learning"]["seeds"]]
-    interval = mean_interval(values, 0.95)
+    interval = seed_interval(values, 0.95, (0, 1))
     assert rooms["q-learning"]["expected_return"] == {
         "mean": np.mean(values),
         "low": interval.low,
@@ -169,8 +169,10 @@ def test_results_are_written_as_json_and_csv(done: tuple[Path, Comparison], tmp_
     _, comparison = done
     report.write_results(comparison, tmp_path)
     results = json.loads((tmp_path / "results.json").read_bytes())
-    verdicts = results.pop("verdicts")
+    verdicts, speeds = results.pop("verdicts"), results.pop("learning_speed")
     assert results == comparison.as_dict()
+    assert speeds["FourRooms"]["q-learning"]["runs"] == 2
+    assert 0 <= speeds["FourRooms"]["q-learning"]["area"]["mean"] <= 1
     assert verdicts[2].startswith("optimal is better than random on FourRooms: difference ")
     header, *rows = (tmp_path / "results.csv").read_text().splitlines()
     assert header.startswith("environment,contender,seed,expected_return,")

@@ -74,6 +74,16 @@ def test_a_file_sets_every_field(tmp_path: Path) -> None:
     )
 
 
+def test_whole_numbers_may_have_an_exponent(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(FULL.replace("20_000", "2e4").replace("envs = 2", "envs = 2.0"))
+    study = read_study(file)
+    file.write_text(FULL)
+    assert study == read_study(file)
+    assert isinstance(study.steps, int)
+    assert isinstance(study.contenders[0].envs, int)
+
+
 def test_a_study_survives_writing_and_reading(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(FULL)
@@ -103,6 +113,31 @@ def test_a_study_survives_writing_and_reading(tmp_path: Path) -> None:
             "environments is empty; a study needs one or more",
         ),
         (("steps = 20_000\nminutes = 2\n", ""), "needs steps, minutes, or both"),
+        (("steps = 20_000", "steps = 1.5"), "FILE: steps is 1.5; it must be a whole number"),
+        (("envs = 2", "envs = 2.5"), "FILE, contenders[0]: envs is 2.5; it must be a whole"),
+        (
+            ("discount = 0.9", "gamma = 0.9"),
+            "FILE, contenders[0], hyperparameters: unknown field 'gamma'; q-learning calls it disc",
+        ),
+        (("initial = 0.5", "start = 0.5"), "epsilon: unknown field 'start'; q-learning calls it"),
+        (
+            ("discount = 0.9", "steps = 9"),
+            "hyperparameters: 'steps' is a setting of the study: it belongs outside the contenders",
+        ),
+        (
+            ("discount = 0.9", "num_envs = 9"),
+            "'num_envs'; perhaps 'envs', which is a setting of the contender: it belongs outside",
+        ),
+        (
+            ("envs = 2", "discount = 0.9"),
+            "FILE, contenders[0]: 'discount' is a hyperparameter of q-learning: it belongs under "
+            "[contenders.hyperparameters]",
+        ),
+        (("envs = 2", "gamma = 0.9"), "perhaps 'discount', which is a hyperparameter of q-learn"),
+        (("envs = 2", "seeds = 9"), "contenders[0]: 'seeds' is a setting of the study"),
+        (("seeds = 3", "discount = 0.9"), "FILE: 'discount' is a hyperparameter of q-learning"),
+        (("seeds = 3", "envs = 3"), "FILE: 'envs' is a setting of a contender"),
+        (("seeds = 3", "num_seeds = 3"), "unknown field 'num_seeds'; Gridcade calls it seeds"),
         (("steps = 20_000", "steps = "), "FILE: Invalid value (at line 3, column 9)"),
     ],
 )
@@ -181,6 +216,95 @@ def test_presets_by_argument() -> None:
         presets_of("dqn", presets=("dqm=vector",))
     with pytest.raises(InputError, match="'dqn' is named twice"):
         presets_of("dqn", "dqn")
+
+
+def contender(text: str) -> ContenderSpec:
+    """Return the contender that an argument describes."""
+    (spec,) = study_from_arguments([text], ["FourRooms"], steps=1)[0].contenders
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "preset", "hyperparameters"),
+    [
+        ("q-learning[discount=0.9]", "q-learning", "", {"discount": 0.9}),
+        (
+            "q-learning[discount=0.9, step-size.initial=1e-1,step_size.steps=1_000]",
+            "q-learning",
+            "",
+            {"discount": 0.9, "step_size": {"initial": 0.1, "steps": 1000}},
+        ),
+        (
+            "q-learning:average-reward[epsilon=0.1]",
+            "q-learning",
+            "average-reward",
+            {"epsilon": 0.1},
+        ),
+        (
+            "dqn[hidden=(64,32),network=2013,overlap=False,batch-size=8]",
+            "dqn",
+            "",
+            {"hidden": [64, 32], "network": "2013", "overlap": False, "batch_size": 8},
+        ),
+        ("dqn[hidden=64]", "dqn", "", {"hidden": [64]}),
+        ("dqn[hidden=[64, 32]]", "dqn", "", {"hidden": [64, 32]}),
+        (
+            "sb3-ppo[learning_rate=lin_0.1,policy_kwargs.net_arch=[8,8],n_steps=16]",
+            "sb3-ppo",
+            "",
+            {"learning_rate": "lin_0.1", "policy_kwargs": {"net_arch": [8, 8]}, "n_steps": 16},
+        ),
+    ],
+)
+def test_hyperparameters_in_brackets(
+    text: str, policy: str, preset: str, hyperparameters: dict[str, Any]
+) -> None:
+    spec = contender(text)
+    assert spec == ContenderSpec(policy, text, preset, hyperparameters)
+    types = [type(value) for value in spec.hyperparameters.values()]
+    assert types == [type(value) for value in hyperparameters.values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("q-learning[gamma=0.9]", "'gamma'; q-learning calls it discount"),
+        ("q-learning[discuont=0.9]", "'discuont'; did you mean discount"),
+        ("q-learning[step-size.start=0.9]", ", step_size: .*'start'; q-learning calls it initial"),
+        ("q-learning[discount]", "'discount' must be NAME=VALUE, as in discount=0.9"),
+        ("q-learning[]", "'' must be NAME=VALUE"),
+        ("q-learning[discount=0.9", "the bracket must be closed"),
+        ("q-learning[discount=0.9]:watkins", "the bracket must be closed"),
+        ("q-learning[discount=1,discount=0]", "discount is given twice"),
+        ("q-learning[epsilon=1,epsilon.final=0]", "epsilon is given twice"),
+        ("q-learning[epsilon.final=1,epsilon=0]", "epsilon is given twice"),
+        ("q-learning[steps=9]", "'steps' is a setting of the study"),
+        ("q-learning[envs=9]", "'envs' is a setting of the contender"),
+    ],
+)
+def test_a_mistake_in_brackets_names_the_part(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        contender(text)
+    assert text in str(caught.value)
+
+
+def test_presets_by_argument_also_apply_to_brackets() -> None:
+    text = "q-learning[discount=0.9]"
+    arguments = ([text, "q-learning"], ["FourRooms"])
+    for presets in ((f"{text}=converging",), ("converging", "q-learning=watkins")):
+        study, name = study_from_arguments(*arguments, presets, steps=1)
+        assert study.contenders[0].preset == "converging"
+        assert study.contenders[0].hyperparameters == {"discount": 0.9}
+        assert name == "FourRooms-q-learning-discount=0.9-q-learning"
+
+
+def test_long_names_of_studies_differ() -> None:
+    names = {
+        study_from_arguments([text], ["Maze"], steps=1)[1]
+        for text in (f"q-learning[epsilon.initial=0.1{'0' * 100}{n}]" for n in range(3))
+    }
+    assert len(names) == 3
+    assert max(map(len, names)) == 100
 
 
 def test_a_path_with_a_colon_is_a_path(tmp_path: Path) -> None:

@@ -448,10 +448,10 @@ def test_without_a_model_evaluation_plays_episodes_and_does_not_affect_training(
             out=tmp_path / str(episodes),
             **options,
         )
-        for episodes in (2, 20)
+        for episodes in (12, 20)
     }
-    assert tensors(runs[2]) == tensors(runs[20])
-    for few, many in zip(metrics(runs[2]), metrics(runs[20]), strict=True):
+    assert tensors(runs[12]) == tensors(runs[20])
+    for few, many in zip(metrics(runs[12]), metrics(runs[20]), strict=True):
         training = {k for k in few if k.startswith("training") or k in ("steps", "epsilon")}
         assert {k: few[k] for k in training} == {k: many[k] for k in training}
         assert few["exact"] is many["exact"] is False
@@ -521,6 +521,33 @@ def test_options_override_the_config_file_which_overrides_the_preset(tmp_path: P
     assert hyperparameters.criterion == base.criterion
 
 
+def test_a_number_is_a_constant_schedule_in_every_layer(tmp_path: Path) -> None:
+    def schedule(file: Path | None, overlay: dict[str, Any]) -> Schedule:
+        hyperparameters = resolved("watkins", file, overlay).hyperparameters
+        assert isinstance(hyperparameters, QLearningConfig)
+        return hyperparameters.epsilon
+
+    file = tmp_path / "mine.toml"
+    file.write_text("[hyperparameters]\nepsilon = 0.25\n")
+    assert schedule(None, {"epsilon": 0.1}) == Schedule.constant(0.1)
+    assert schedule(None, {"epsilon": Schedule(0.5, 0.1, 9)}) == Schedule(0.5, 0.1, 9)
+    assert schedule(file, {}) == Schedule.constant(0.25)
+    assert schedule(file, {"epsilon": 1}) == Schedule.constant(1.0)
+    assert schedule(file, {"epsilon": {"final": 0.05, "steps": 7}}) == Schedule(0.25, 0.05, 7)
+    assert {schedule(file, {}).at(step) for step in (0, 1, 10**9)} == {0.25}
+    assert schedule(None, {"epsilon": {"final": 0.05}}) == Schedule(1.0, 0.05, 100_000)
+
+
+def test_a_whole_number_may_have_an_exponent(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("steps = 1e5\nseed = 3.0\n[hyperparameters.epsilon]\nsteps = 2e3\n")
+    config = resolved("watkins", file)
+    assert isinstance(config.hyperparameters, QLearningConfig)
+    numbers = (config.steps, config.seed, config.hyperparameters.epsilon.steps)
+    assert numbers == (100_000, 3, 2000)
+    assert {type(number) for number in numbers} == {int}
+
+
 def test_hyperparameters_given_as_a_dataclass_replace_all_others() -> None:
     whole = QLearningConfig(discount=0.125, epsilon=Schedule(0.5))
     assert resolved("converging", hyperparameters=whole).hyperparameters == whole
@@ -568,7 +595,22 @@ def test_the_config_file_of_a_run_reproduces_the_run(tmp_path: Path) -> None:
         ("[hyperparameters]\ndiscount = 2", r"mine\.toml, hyperparameters: discount is 2"),
         ("[hyperparameters.epsilon]\nfinel = 1", r"mine\.toml, hyperparameters, epsilon: .*final"),
         ("[hyperparameters.epsilon]\nfinal = 2", r"mine\.toml, .* epsilon\.final is 2"),
-        ("[hyperparameters]\nepsilon = 0.1", r"mine\.toml, hyperparameters: .*\$\.epsilon"),
+        ("[hyperparameters]\nepsilon = 2", r"mine\.toml, hyperparameters: epsilon\.initial is 2"),
+        ("steps = 1.5", r"mine\.toml: steps is 1\.5; it must be a whole number"),
+        ("[hyperparameters]\ngamma = 0.9", r"hyperparameters: .*; q-learning calls it discount$"),
+        ("[hyperparameters.alpha]\nfinal = 0", r"'alpha'; q-learning calls it step_size$"),
+        ("[hyperparameters.epsilon]\nend = 0", r"epsilon: unknown field 'end'; .* calls it final$"),
+        (
+            "discount = 0.9",
+            r"mine\.toml: 'discount' is a hyperparameter of q-learning: it belongs under \[hyp",
+        ),
+        ("gamma = 0.9", r"unknown field 'gamma'; perhaps 'discount', which is a hyperparameter"),
+        (
+            "[hyperparameters]\nsteps = 5",
+            "hyperparameters: 'steps' is a setting of the run: it belongs outside hyperparameters",
+        ),
+        ("[hyperparameters]\nn_envs = 5", "perhaps 'envs', which is a setting of the run"),
+        ("n_envs = 5", "unknown field 'n_envs'; Gridcade calls it envs$"),
     ],
 )
 def test_a_mistake_in_a_config_file_is_an_error_before_a_folder_is_created(
@@ -589,7 +631,9 @@ def test_a_mistake_in_a_config_file_is_an_error_before_a_folder_is_created(
         ({"env": "no/such/map.txt"}, "cannot read the map no/such/map.txt"),
         ({"preset": "watkin"}, "unknown preset of q-learning 'watkin'; did you mean watkins?"),
         ({"steps": 0}, "config: steps is 0; it must be 1 or more"),
-        ({"steps": 1.5}, "config: Expected `int"),
+        ({"steps": 1.5}, "config: steps is 1.5; it must be a whole number"),
+        ({"hyperparameters": {"gamma": 1}}, "hyperparameters: .*'gamma'; .* calls it discount"),
+        ({"gamma": 1}, "config: unknown field 'gamma'; perhaps 'discount'"),
         ({"seed": -1}, "config: seed is -1"),
         ({"hyperparameters": {"discuont": 1}}, "hyperparameters: .*did you mean discount?"),
         ({"hyperparameters": {"discount": 1.5}}, "hyperparameters: discount is 1.5"),
@@ -763,7 +807,7 @@ def test_a_config_that_does_not_fit_the_checkpoint_is_an_error(tmp_path: Path) -
 
 
 def test_a_folder_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a run folder"):
+    with pytest.raises(InputError, match="no run folder"):
         resume(tmp_path / "none")
     run = train("q-learning", "FrozenLake-v1", steps=500, out=tmp_path / "run")
     with pytest.raises(InputError, match="steps is 0"):

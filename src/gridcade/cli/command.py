@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from gridcade.errors import InputError
 
@@ -13,6 +13,11 @@ class Command(ABC):
     Subclasses are dataclasses, whose fields are the arguments and options. The first line of a
     subclass's docstring is not shown; the rest is printed above the help of its options.
     """
+
+    agent_name: ClassVar[str] = ""  # the agent whose hyperparameters are among the options
+    option_note: ClassVar[str] = (
+        ""  # what the message about an unknown option says, if none is near
+    )
 
     @classmethod
     def specialize(cls, words: list[str], env_arguments: dict[str, str]) -> "type[Command]":

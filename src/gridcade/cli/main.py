@@ -1,6 +1,7 @@
 """The entry point: finds the command, parses its arguments, and turns errors into exit codes."""
 
 import os
+import shlex
 import signal
 import sys
 from importlib import import_module
@@ -10,8 +11,9 @@ from textwrap import fill, indent
 
 from gridcade import __version__
 from gridcade.cli.command import Command
-from gridcade.cli.options import HELP_FLAGS, parse
+from gridcade.cli.options import parse
 from gridcade.cli.signals import INTERRUPTED
+from gridcade.cli.unknown_options import HELP_FLAGS
 from gridcade.errors import InputError, unknown
 
 ABOUT = """A reinforcement-learning playground, from gridworlds to the arcade.
@@ -41,6 +43,20 @@ COMMANDS = {  # name -> what it does; gridcade.cli.commands.NAME holds the class
     "play": "Play yourself, evaluated like every policy.",
     "demo": "Train, evaluate, compare with the optimum and watch, in a minute.",
 }
+OTHER_VERBS = {  # verbs of other programs -> the command; {} stands for the words after the verb
+    **dict.fromkeys(("eval", "test", "score", "measure"), "gridcade evaluate {}"),
+    **dict.fromkeys(("run", "learn", "fit"), "gridcade train {}"),
+    **dict.fromkeys(("continue", "extend"), "gridcade resume {}"),
+    **dict.fromkeys(("show", "view", "render", "replay", "enjoy"), "gridcade watch {}"),
+    **dict.fromkeys(("benchmark", "bench", "study", "sweep", "tune"), "gridcade compare {}"),
+    **dict.fromkeys(("plot", "graph", "report"), "gridcade compare {}"),
+    **dict.fromkeys(("optimal", "optimum", "plan"), "gridcade solve {}"),
+    **dict.fromkeys(("ls", "info"), "gridcade list {}"),
+    **{section: f"gridcade list {section}" for section in ("envs", "agents", "presets", "runs")},
+    "help": "gridcade {} --help",
+    "version": "gridcade --version",
+}
+REMOVE = ("delete", "remove", "rm", "del")
 MAX_WIDTH = 100  # columns of prose
 
 
@@ -72,8 +88,21 @@ def _run(words: list[str]) -> None:
         _print_help()
     elif words[0] in COMMANDS:
         _parse_command(*words).run()
+    elif words[0] in OTHER_VERBS:
+        right = OTHER_VERBS[words[0]].format(shlex.join(words[1:]))
+        raise InputError(f"unknown command '{words[0]}'; write: {' '.join(right.split())}")
+    elif words[0] in REMOVE:
+        folders = [_existing(word) for word in words[1:] if not word.startswith("-")]
+        right = shlex.join(folders) or "runs/NAME"
+        raise InputError(f"unknown command '{words[0]}'; remove the folder: rm -r {right}")
     else:
         raise unknown("command", words[0], COMMANDS)
+
+
+def _existing(folder: str) -> str:
+    """The folder, or the one under runs/ if only that exists."""
+    under_runs = f"runs/{folder}"
+    return folder if os.path.exists(folder) or not os.path.exists(under_runs) else under_runs
 
 
 def _parse_command(name: str, *words: str) -> Command:
@@ -86,7 +115,8 @@ def _parse_command(name: str, *words: str) -> Command:
         _print_prose(COMMANDS[name])
         _print_prose((command_type.__doc__ or "").partition("\n\n")[2])
         rest = ["--help"]  # alone, because tyro leaves out what other words have set
-    command = parse(command_type, rest, prog=f"gridcade {name}")
+    prog, agent = f"gridcade {name}", command_type.agent_name
+    command = parse(command_type, rest, prog, agent, command_type.option_note)
     if env_arguments:
         command.add_env_arguments(env_arguments)
     return command

@@ -7,7 +7,10 @@ which names the default already.
 
 import ast
 import inspect
+import io
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
@@ -29,16 +32,26 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import (
     ConstructorRegistry,
     PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
     StructConstructorSpec,
     StructFieldSpec,
     StructTypeInfo,
 )
 
+from gridcade.agents.schedules import Schedule
+from gridcade.cli.unknown_options import HELP_FLAGS, check_options, unexpected
+
 C = TypeVar("C")
 
-HELP_FLAGS = {"-h", "--help"}
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
-METAVARS_BY_KEY = {"config": "FILE", "out": "DIR", "init_from": "POLICY", "address": "ADDRESS"}
+METAVARS_BY_KEY = {
+    "config": "FILE",
+    "video": "FILE",
+    "out": "DIR",
+    "init_from": "POLICY",
+    "address": "ADDRESS",
+}
+LARGEST_FLOAT = 2**53  # the floats up to here include every whole number
 FLAGS = {"where": "in"}  # the flag of a key, if they differ; `in` is a keyword of Python
 
 
@@ -81,8 +94,23 @@ PolicyName: TypeAlias = Annotated[Positional[str], arg(metavar="POLICY", help=PO
 Trust: TypeAlias = Annotated[bool, arg(help=TRUST_HELP, help_behavior_hint="")]
 
 
+def whole_number(text: str) -> int:
+    """Convert text such as 100000, 100_000 or 1e5.
+
+    Raises:
+        ValueError: it is not a whole number.
+    """
+    with suppress(ValueError, OverflowError):
+        return int(text)
+    with suppress(ValueError):
+        number = float(text)
+        if number.is_integer() and abs(number) <= LARGEST_FLOAT:
+            return int(number)
+    raise ValueError(f"'{text}' is not a whole number")
+
+
 def parse(
-    command: type[C], words: Sequence[str], prog: str = "", console_outputs: bool = True
+    command: type[C], words: Sequence[str], prog: str = "gridcade", agent: str = "", note: str = ""
 ) -> C:
     """Parse the words of a command; exits with an error message, or after the help.
 
@@ -90,19 +118,59 @@ def parse(
         command: a dataclass.
         words: arguments and options.
         prog: the program's name, for the usage.
-        console_outputs: whether to print help and errors.
+        agent: the agent whose hyperparameters are among the options, for messages.
+        note: what to say about options that are like no other.
+
+    Raises:
+        InputError: an option or argument is unknown.
     """
+    if HELP_FLAGS & set(words):
+        return _parse(command, words, prog)[0]
+    try:
+        with redirect_stderr(io.StringIO()):
+            parsed, unknown = _parse(command, words, prog)
+    except SystemExit:  # perhaps because of an unknown option
+        check_options(_help_text(command, prog), words, prog, agent, note)
+        parsed, unknown = _parse(command, words, prog)
+    if unknown:
+        help_text = _help_text(command, prog)
+        check_options(help_text, words, prog, agent, note)
+        raise unexpected(help_text, unknown[0], prog)
+    return parsed
+
+
+def try_parse(command: type[C], words: Sequence[str]) -> C | None:
+    """Parse the words of a command; None if there is an error in them."""
+    try:
+        with redirect_stderr(io.StringIO()):
+            parsed, unknown = _parse(command, words, "gridcade")
+    except SystemExit:
+        return None
+    return None if unknown else parsed
+
+
+def _parse(command: type[C], words: Sequence[str], prog: str) -> tuple[C, list[str]]:
+    """Parse words with tyro; returns the command, and words that it does not know."""
     registry = ConstructorRegistry()
     registry.struct_rule(_options_rule)
+    registry.struct_rule(_schedule_rule)
+    registry.primitive_rule(_whole_number_rule)
     return tyro.cli(
         command,
         args=words,
         prog=prog,
         description="",
         config=(FlagCreatePairsOff,),  # a switch is either --name or --no-name
-        console_outputs=console_outputs,
+        return_unknown_args=True,
         registry=registry,
     )
+
+
+def _help_text(command: type[Any], prog: str) -> str:
+    """The help of a command, as tyro prints it."""
+    with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
+        _parse(command, ["--help"], prog)
+    return text.getvalue()
 
 
 def _options_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
@@ -119,6 +187,55 @@ def _options_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     return StructConstructorSpec(instantiate, tuple(fields))
 
 
+def _schedule_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Make options of a schedule: one for a constant, and one for each of its fields."""
+    if info.type is not Schedule:
+        return None
+    docs = _key_docs(Schedule)
+
+    def option(name: str, kind: Callable[[str], Any], metavar: str, doc: str) -> StructFieldSpec:
+        spec = optional(lambda text: (kind(text),), metavar)  # a tuple, because None is a value
+        look = arg(name=name, help=doc, help_behavior_hint="")
+        return StructFieldSpec(name or "constant", Annotated[Any, look, spec], None)  # type: ignore[arg-type]
+
+    def doc(name: str) -> str:
+        value = getattr(info.default, name, None)
+        return f"{docs[name]} (default: {value})"
+
+    def instantiate(constant: Any, **options: Any) -> Schedule:
+        given = {name: value[0] for name, value in options.items() if value is not None}
+        base = info.default if constant is None else Schedule.constant(constant[0])
+        return replace(base, **given)
+
+    return StructConstructorSpec(
+        instantiate,
+        (
+            option("", float, "FLOAT", "Constant value. The options below override it."),
+            option("initial", float, "FLOAT", doc("initial")),
+            option("final", _float_or_none, "{None}|FLOAT", doc("final")),
+            option("steps", whole_number, "INT", doc("steps")),
+            option("power", float, "FLOAT", doc("power")),
+        ),
+    )
+
+
+def _float_or_none(text: str) -> float | None:
+    return None if text == "None" else float(text)
+
+
+def _whole_number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
+    """Convert the values of all options that are whole numbers by `whole_number`."""
+    if info.type is not int:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: whole_number(words[0]),
+        is_instance=lambda value: isinstance(value, int) and not isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 def _option(key: str, hint: Any, doc: str) -> StructFieldSpec:
     """The option of a key of a TypedDict."""
     kind = _without_none(hint)
@@ -129,7 +246,8 @@ def _option(key: str, hint: Any, doc: str) -> StructFieldSpec:
         choices = get_args(kind)
         spec = optional(str, f"{{{','.join(choices)}}}", choices)
     else:
-        spec = optional(kind, METAVARS_BY_KEY.get(key, METAVARS[kind]))
+        convert = whole_number if kind is int else kind
+        spec = optional(convert, METAVARS_BY_KEY.get(key, METAVARS[kind]))
     return StructFieldSpec(key, Annotated[hint | None, look, spec], None)  # type: ignore[arg-type]
 
 

@@ -14,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gridcade.cli.output import err, evaluation_text, metrics_text
+from gridcade.cli.output import err
 from gridcade.evaluation.options import ProgressCallback
 from gridcade.formatting import format_count, format_number
+from gridcade.training.metrics_text import evaluation_text, metrics_text
 from gridcade.training.trainer import Progress, budget_share
 
 if TYPE_CHECKING:

@@ -55,6 +55,7 @@ class EpisodeRunner:
         """
         n = self.envs.num_envs
         returns, lengths, discounted = np.zeros((3, episodes))
+        lowest, highest = math.inf, -math.inf  # reward of a step
         truncated = np.zeros(episodes, dtype=bool)
         numbers = np.arange(n)  # the episode of each environment; from `episodes` on it is ignored
         next_number, done = n, 0
@@ -75,6 +76,8 @@ class EpisodeRunner:
             observations, rewards, terminated, truncations, _ = self.envs.step(actions)
             counts = numbers < episodes  # [n]
             k = numbers[counts]
+            lowest = min(lowest, rewards[counts].min())
+            highest = max(highest, rewards[counts].max())
             returns[k] += rewards[counts]
             lengths[k] += 1
             discounted[k] += (weights * rewards)[counts]
@@ -96,7 +99,8 @@ class EpisodeRunner:
                 progress(done, episodes)
             if done < episodes:
                 observations = reset(self.envs, seeds, starts)
-        return Episodes(returns, lengths, discounted, truncated)
+        step_rewards = float(lowest), float(highest)
+        return Episodes(returns, lengths, discounted, truncated, step_rewards)
 
 
 def plan_episodes(runner: EpisodeRunner, options: ResolvedOptions) -> tuple[int, list[str]]:

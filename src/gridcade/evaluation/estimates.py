@@ -1,17 +1,19 @@
 """Estimates of a policy's values from a sample of episodes, or from streams of rewards."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.evaluation import intervals
+from gridcade.evaluation.cycles import Streams, average_reward_of_streams
 from gridcade.evaluation.intervals import Estimate, TwoValues
+from gridcade.exact.chains import Outcomes
 
 Floats = NDArray[np.float64]
 
-BATCHES = 24  # batch means, over all streams of a continuing task
-WARM_UP = 10  # the first 1 / WARM_UP of a stream is excluded from its average reward
+MIN_EPISODES = 10  # with fewer, there are no intervals
 NEGLIGIBLE_WEIGHT = 1e-4  # largest weight of the rewards that follow a stream's last step
 
 
@@ -23,6 +25,7 @@ class Episodes:
     lengths: Floats  # steps
     discounted_returns: Floats
     truncated: NDArray[np.bool_]
+    step_rewards: TwoValues  # the smallest and the largest reward of a step
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Estimates:
     average_reward: Estimate  # per step
     discounted_return: Estimate | None
     episode_length: Estimate | None  # steps
+    cycles: int | None = None  # of a continuing task, if the sample has cycles
+    note: str | None = None  # about all of them
 
     def notes(self) -> list[str]:
         """The notes of all estimates."""
@@ -42,58 +47,109 @@ class Estimates:
             self.discounted_return,
             self.episode_length,
         )
-        return [e.note for e in estimates if e is not None and e.note]
+        own = [e.note for e in estimates if e is not None and e.note]
+        return [self.note] if self.note else own
 
 
 def estimate_from_episodes(
     episodes: Episodes,
     confidence: float,
+    discount: float,
+    max_length: int,
     two_returns: TwoValues | None = None,
-    max_length: int | None = None,
+    step_rewards: TwoValues | None = None,
 ) -> Estimates:
     """Estimate a policy's values in an episodic task.
+
+    With fewer than MIN_EPISODES episodes there are no intervals. No interval extends beyond the
+    values that are possible.
 
     Args:
         episodes: the sample.
         confidence: confidence level of the intervals.
+        discount: discount factor of the discounted returns.
+        max_length: steps after which an episode is truncated.
         two_returns: the two possible returns, if only two are possible: see
             `gridcade.exact.values.two_possible_returns`.
-        max_length: steps after which an episode is truncated; None: unknown.
+        step_rewards: the smallest and the largest possible reward of a step. Default: if all steps
+            of the sample paid the same, as in CartPole, that reward; otherwise unknown.
     """
     returns, lengths = episodes.returns, episodes.lengths
     name, discounted = "discounted returns", episodes.discounted_returns
+    if step_rewards is None and episodes.step_rewards[0] == episodes.step_rewards[1]:
+        step_rewards = episodes.step_rewards
+    lowest, highest = step_rewards or (-math.inf, math.inf)
+    longest_sum = (1 - discount**max_length) / (1 - discount)  # of discounted ones
+    note = None
+    if len(returns) < MIN_EPISODES:
+        note = f"Intervals take {MIN_EPISODES} or more episodes; this sample has {len(returns)}."
+    elif all(np.ptp(x) == 0 for x in (returns, lengths, discounted)) and two_returns is None:
+        note = intervals.alike_note(len(returns), "episodes", confidence)
+
+    def possible(estimate: Estimate, least: float, most: float) -> Estimate:
+        limited = estimate.within(least, most)
+        return limited if len(returns) >= MIN_EPISODES else limited.without_interval()
+
     return Estimates(
-        expected_return=intervals.return_interval(returns, confidence, two_returns),
-        average_reward=intervals.average_reward_interval(
-            returns, lengths, confidence, two_returns, max_length
+        expected_return=possible(
+            intervals.return_interval(returns, confidence, two_returns),
+            *two_returns or (min(lowest, lowest * max_length), max(highest, highest * max_length)),
         ),
-        discounted_return=(
+        average_reward=possible(
+            intervals.average_reward_interval(
+                returns, lengths, confidence, two_returns, max_length
+            ),
+            lowest,
+            highest,
+        ),
+        discounted_return=possible(
             intervals.mean_interval(discounted, confidence, name)
             if two_returns is None
             else intervals.zero_inflated_interval(
                 discounted, two_returns[0] or two_returns[1], confidence, name
-            )
+            ),
+            min(lowest, lowest * longest_sum),
+            max(highest, highest * longest_sum),
         ),
-        episode_length=intervals.mean_interval(lengths, confidence, "lengths"),
+        episode_length=possible(
+            intervals.mean_interval(lengths, confidence, "lengths"), 1.0, max_length
+        ),
+        note=note,
     )
 
 
-def estimate_from_streams(rewards: Floats, confidence: float, discount: float) -> Estimates:
+def estimate_from_streams(
+    streams: Streams,
+    confidence: float,
+    discount: float,
+    outcomes: Outcomes,
+) -> Estimates:
     """Estimate a policy's values in a continuing task.
 
-    The average reward uses batch means, without the first tenth of each stream. Each stream is one
-    sample of the discounted return, if the rewards after its end weigh at most NEGLIGIBLE_WEIGHT.
+    Each stream is one sample of the discounted return, if the rewards after its end weigh at most
+    NEGLIGIBLE_WEIGHT. The interval allows for these.
 
     Args:
-        rewards: successive rewards of independent streams, [streams, steps].
+        streams: the sample.
         confidence: confidence level of the intervals.
         discount: discount factor of the discounted return.
+        outcomes: what can happen to the policy.
     """
-    streams, steps = rewards.shape
-    batches = max(1, BATCHES // streams)
-    average_reward = intervals.batch_means(rewards[:, steps // WARM_UP :], batches, confidence)
+    average_reward, cycles = average_reward_of_streams(streams, confidence, outcomes)
+    if math.isfinite(average_reward.half_width):
+        average_reward = average_reward.within(outcomes.rewards[0], outcomes.rewards[-1])
+    rewards = streams.rewards[:, : streams.length]
+    weight = discount**streams.length
     discounted_return = None
-    if streams > 1 and discount**steps <= NEGLIGIBLE_WEIGHT:
-        samples = rewards @ discount ** np.arange(steps)
-        discounted_return = intervals.mean_interval(samples, confidence, "discounted returns")
-    return Estimates(None, average_reward, discounted_return, None)
+    if len(rewards) > 1 and weight <= NEGLIGIBLE_WEIGHT:
+        samples = rewards @ discount ** np.arange(streams.length)
+        estimate = intervals.mean_interval(samples, confidence, "discounted returns")
+        lowest, highest = (r / (1 - discount) for r in (outcomes.rewards[0], outcomes.rewards[-1]))
+        estimate = replace(
+            estimate,
+            mean=estimate.mean + weight * (lowest + highest) / 2,
+            low=estimate.low + weight * lowest,
+            high=estimate.high + weight * highest,
+        )
+        discounted_return = estimate.within(lowest, highest)
+    return Estimates(None, average_reward, discounted_return, None, cycles)

@@ -1,10 +1,10 @@
 """Evaluate a policy: estimates with intervals, and exact values where the model is known."""
 
-import math
-from dataclasses import asdict, dataclass
-from typing import Any, Unpack
+from dataclasses import dataclass
+from typing import Unpack
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from gridcade.agents.base import BaseAgent, Policy
@@ -12,7 +12,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env, Envs
-from gridcade.errors import InputError
+from gridcade.errors import InputError, brief
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
     Estimates,
@@ -20,53 +20,21 @@ from gridcade.evaluation.estimates import (
     estimate_from_streams,
 )
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
-from gridcade.evaluation.intervals import Estimate
 from gridcade.evaluation.options import (
     EvaluationOptions,
     ProgressCallback,
     ResolvedOptions,
     resolve_options,
 )
+from gridcade.evaluation.result import Evaluation
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
+from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import ExactValues, exact_values, two_possible_returns
 from gridcade.experience.vector import make_vector
 from gridcade.seeding import Purpose
 
 ENVS = 16  # environments that step side by side in an episodic task
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of an evaluation. None: the task does not define the value."""
-
-    env: str
-    policy: str
-    episodes: int | None
-    steps: int
-    confidence: float
-    seed: int
-    epsilon: float  # probability of a uniformly random action that was mixed in
-    stochastic: bool  # actions were sampled from the policy's probabilities
-    discount: float  # discount factor of the discounted return
-    expected_return: Estimate | None
-    average_reward: Estimate  # per step
-    discounted_return: Estimate | None
-    episode_length: Estimate | None  # steps
-    truncated: float | None  # share of episodes
-    exact: ExactValues | None  # None: the model, or the policy's probabilities, are unknown
-    notes: tuple[str, ...]  # what a reader must know to interpret the numbers
-
-    def as_dict(self) -> dict[str, Any]:
-        """Convert to JSON types: estimates to mean, low and high; infinities and nan to None."""
-        plain = asdict(self)
-        for key, value in plain.items():
-            if isinstance(getattr(self, key), Estimate):
-                plain[key] = {k: finite(value[k]) for k in ("mean", "low", "high")}
-        if self.exact is not None:
-            plain["exact"] = {key: finite(value) for key, value in plain["exact"].items()}
-        plain["notes"] = list(self.notes)
-        return plain
 
 
 @dataclass(frozen=True)
@@ -111,8 +79,7 @@ def evaluate_policy(
             policy, single, resolved.epsilon, deterministic=not resolved.stochastic
         )
         model, time_limit = registry.known_model(single), registry.time_limit(single)
-        continuing = model is not None and model.continuing
-        if continuing:
+        if model is not None and model.continuing:
             _check_continuing(label, resolved, time_limit)
         bare = single.unwrapped
         notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
@@ -122,8 +89,9 @@ def evaluate_policy(
                 evaluated, single, model, time_limit, resolved.discount
             )
             notes += exact_notes
-        if continuing:
-            sample = _sample_streams(label, envs, evaluated, resolved, purpose, progress)
+        if model is not None and model.continuing:
+            outcomes = _possible_outcomes(evaluated, single, model)
+            sample = _sample_streams(label, envs, evaluated, resolved, outcomes, purpose, progress)
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -152,14 +120,11 @@ def evaluate_policy(
         discounted_return=sample.estimates.discounted_return,
         episode_length=sample.estimates.episode_length,
         truncated=sample.truncated,
+        time_limit=time_limit,
+        cycles=sample.estimates.cycles,
         exact=exact,
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-def finite(value: float | None) -> float | None:
-    """Replace infinities and nan, which JSON cannot represent, by None."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
@@ -170,7 +135,7 @@ def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
         continuing = model is not None and model.continuing
         return make_vector(env, STREAMS if continuing else min(ENVS, max_envs)), single, env
     if not isinstance(env, gym.Env):
-        raise InputError(f"an environment is a name or a Gymnasium environment, not {env!r}")
+        raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
     label = env.spec.id if env.spec else type(env.unwrapped).__name__
     return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), env, label
 
@@ -203,22 +168,31 @@ def _exact_values(
         return None, [f"no exact value: without a time limit, {error}"]
 
 
+def _possible_outcomes(policy: EvaluatedPolicy, env: Env, model: Model) -> Outcomes:
+    """What can happen to the policy; to any policy if its probabilities are unknown."""
+    table = policy.table(env, model)
+    if table is None:
+        table = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
+    return possible_outcomes(model, table)
+
+
 def _sample_streams(
     label: str,
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
+    outcomes: Outcomes,
     purpose: Purpose,
     progress: ProgressCallback | None,
 ) -> _Sample:
     """Evaluate a policy in a continuing task."""
     steps = options.steps or DEFAULT_STEPS
-    rewards = play_streams(envs, policy, steps, options.seed, purpose, progress)
+    streams = play_streams(envs, policy, steps, options.seed, purpose, progress)
     return _Sample(
         episodes=None,
-        steps=rewards.size,
+        steps=streams.rewards.size,
         truncated=None,
-        estimates=estimate_from_streams(rewards, options.confidence, options.discount),
+        estimates=estimate_from_streams(streams, options.confidence, options.discount, outcomes),
         notes=[f"{registry.no_end(label)}: it has no return and no episode length"],
     )
 
@@ -234,7 +208,12 @@ def _sample_episodes(
     planned, notes = plan_episodes(runner, options)
     episodes = runner.run(planned, options.seed, purpose, progress)
     estimates = estimate_from_episodes(
-        episodes, options.confidence, two_possible_returns(model), runner.max_length
+        episodes,
+        options.confidence,
+        options.discount,
+        runner.max_length,
+        two_possible_returns(model),
+        (float(model.rewards.min()), float(model.rewards.max())) if model is not None else None,
     )
     finished = len(episodes.returns)
     if finished < planned:

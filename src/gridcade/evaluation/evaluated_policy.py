@@ -8,7 +8,7 @@ from gridcade.agents.base import Policy, PolicyState, StochasticPolicy
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Array, Env
-from gridcade.errors import InputError
+from gridcade.errors import InputError, brief
 from gridcade.evaluation.policies import Human, RandomPolicy
 from gridcade.exact.values import policy_table
 
@@ -36,7 +36,7 @@ class EvaluatedPolicy:
 
     def __init__(self, policy: Policy, env: Env, epsilon: float | None, deterministic: bool):
         if not isinstance(policy, Policy):
-            raise InputError(f"a policy has predict(observation, …); {policy!r} does not")
+            raise InputError(f"a policy has predict(observation, …); {brief(policy)} does not")
         if epsilon is None:
             is_atari = env.spec is not None and env.spec.namespace == "ALE"
             epsilon = ATARI_EPSILON if is_atari else 0.0
@@ -48,6 +48,11 @@ class EvaluatedPolicy:
         self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
         self._num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
         self._state: PolicyState = None  # the policy's inner state
+
+    @property
+    def has_inner_state(self) -> bool:
+        """Whether its actions, so far, may depend on more than the present observation."""
+        return self._state is not None or isinstance(self.policy, Human)
 
     def table(self, env: Env, model: Model) -> Floats | None:
         """Action probabilities in every state, [states, actions]; None: see `policy_table`."""

@@ -23,7 +23,6 @@ TwoValues = tuple[float, float]  # the only values that a return can take
 
 TOLERANCE = 1e-9  # relative; samples that differ by less are equal
 MIN_SAMPLES_FOR_TWO = 10  # with fewer, two distinct values are no evidence of only two
-ONLY_TWO = "only two different returns were seen"
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,30 @@ class Estimate:
     high: float
     method: str  # "t", "ratio", "batch means", "wilson", "wilson ratio" …
     note: str | None = None  # why the interval may not hold
+    least: float = -math.inf  # the smallest value that is possible
+    most: float = math.inf  # the largest one
 
     @property
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """Return the estimate with its interval cut to the values that are possible."""
+        low, high = max(self.low, least), min(self.high, most)
+        return replace(
+            self, low=min(low, self.mean), high=max(high, self.mean), least=least, most=most
+        )
+
+    def without_interval(self, method: str = "", note: str | None = None) -> "Estimate":
+        """Return the estimate with an infinite interval, and another method or note if given."""
+        method, note = method or self.method, note or self.note
+        return replace(self, low=-math.inf, high=math.inf, method=method, note=note)
+
+    def covers(self, value: float) -> bool:
+        """Return whether a value lies in the interval, up to rounding errors."""
+        slack = TOLERANCE * max(abs(value), abs(self.mean))
+        return self.low - slack <= value <= self.high + slack
 
 
 def return_interval(
@@ -58,7 +76,7 @@ def return_interval(
     estimate = two_valued_interval(values, min(two), max(two), confidence)
     if two_returns:
         return estimate
-    return replace(estimate, note=_unseen_values_note(ONLY_TWO, values.size, confidence))
+    return replace(estimate, note=_two_values_note(values.size, confidence))
 
 
 def average_reward_interval(
@@ -78,13 +96,11 @@ def average_reward_interval(
         estimate = ratio_interval(values, steps, confidence)
         if values.size == 1 or len(_distinct(values)) > 1:
             return estimate
-        note = f"all {values.size} returns are equal"
-    else:
-        estimate = two_valued_ratio_interval(values, steps, two, confidence, max_length)
-        if two_returns:
-            return estimate
-        note = ONLY_TWO
-    return replace(estimate, note=_unseen_values_note(note, values.size, confidence))
+        return replace(estimate, note=alike_note(values.size, "returns", confidence))
+    estimate = two_valued_ratio_interval(values, steps, two, confidence, max_length)
+    if two_returns:
+        return estimate
+    return replace(estimate, note=_two_values_note(values.size, confidence))
 
 
 def mean_interval(samples: ArrayLike, confidence: float, name: str = "samples") -> Estimate:
@@ -107,51 +123,46 @@ def moments_interval(count: int, total: float, squared_total: float, confidence:
     return Estimate(mean, mean - half, mean + half, "t")
 
 
-def ratio_interval(returns: ArrayLike, lengths: ArrayLike, confidence: float) -> Estimate:
+def ratio_interval(
+    returns: ArrayLike, lengths: ArrayLike, confidence: float, name: str = "average rewards"
+) -> Estimate:
     """Estimate the average reward E[G] / E[L] from returns G and lengths L (renewal reward).
 
     A t interval of the residuals Z = G - (sum G / sum L) L, divided by the mean length (Cochran
     1977, Sampling Techniques, chapter 6). The mean of G / L over episodes would estimate a
-    different quantity.
+    different quantity. `name` is the plural noun by which notes refer to the samples.
     """
     values, steps = _validate_episodes(returns, lengths, confidence)
     mean = float(values.sum() / steps.sum())
     residuals = values - mean * steps
-    return _t_interval(mean, residuals, float(steps.mean()), confidence, "ratio", "average rewards")
+    return _t_interval(mean, residuals, float(steps.mean()), confidence, "ratio", name)
 
 
-def batch_means(rewards: ArrayLike, batches: int, confidence: float) -> Estimate:
-    """Estimate the average reward of a continuing task by a t interval over means of batches.
+def corrected_ratio_interval(
+    returns: ArrayLike, lengths: ArrayLike, confidence: float, name: str
+) -> Estimate:
+    """Estimate the average reward E[G] / E[L] by a t interval that is corrected for skewness.
 
-    The interval is valid if a batch is much longer than the mixing time (Law 2015, Simulation
-    Modeling and Analysis, section 9.5.3). If neighboring batches are correlated, a note says so,
-    and with several streams the interval is over the means of the streams, which are independent.
-
-    Args:
-        rewards: successive rewards of independent streams, [streams, steps].
-        batches: equal batches in each stream; first steps that do not fill one are dropped. 20 to
-            30 batches over all streams are enough.
-        confidence: confidence level.
+    Hall's monotone cubic transformation removes the skewness of the residuals of `ratio_interval`
+    from their t statistic (Hall 1992, Journal of the Royal Statistical Society B 54:221). The
+    interval is longer on the side where rare large values are missing from the sample.
     """
-    table = np.asarray(rewards, dtype=np.float64)
-    if table.ndim != 2 or not table.size or not 1 <= batches <= table.shape[1]:
-        raise InputError(f"rewards of shape {table.shape} cannot be split into {batches} batches")
-    streams, steps = table.shape
-    means = table[:, steps % batches :].reshape(streams, batches, -1).mean(axis=2)
-    estimate = replace(mean_interval(means.ravel(), confidence, "batches"), method="batch means")
-    if batches == 1 or estimate.half_width == 0:
+    values, steps = _validate_episodes(returns, lengths, confidence)
+    estimate = ratio_interval(values, steps, confidence, name)
+    size, mean = values.size, estimate.mean
+    if not 0 < estimate.half_width < math.inf:
         return estimate
-    offsets = means - estimate.mean  # [streams, batches]
-    correlation = float((offsets[:, 1:] * offsets[:, :-1]).mean() / (offsets**2).mean())
-    if correlation * math.sqrt(streams * (batches - 1)) < 2.33:  # one-sided test at the 1 % level
-        return estimate
-    note = f"neighboring batches are correlated ({correlation:.2f}); "
-    if streams == 1:
-        return replace(estimate, note=note + "the interval needs longer batches")
-    over_streams = mean_interval(means.mean(axis=1), confidence, "streams")
-    note += f"the interval uses the means of {streams} streams instead"
-    notes = filter(None, (note, over_streams.note))
-    return replace(over_streams, method="stream means", note="; ".join(notes))
+    skewness = _skewness(values - mean * steps)
+    q = _t_quantile(size - 1, confidence) / math.sqrt(size)
+    scale = estimate.half_width / q
+
+    def untransform(x: float) -> float:
+        if abs(skewness) < TOLERANCE:
+            return x
+        return 3 / skewness * (math.cbrt(1 + skewness * (x - skewness / (6 * size))) - 1)
+
+    low, high = mean - scale * untransform(q), mean - scale * untransform(-q)
+    return replace(estimate, low=low, high=high, method="corrected ratio", note=None)
 
 
 def two_valued_interval(
@@ -202,7 +213,7 @@ def two_valued_ratio_interval(
     if len(groups) == 1 and a < b:
         possible = 0.0, max(max_length or 0.0, float(steps.max()))  # for the return never seen
         mean_lengths = [(u, mean_length) if count else (mean_length, u) for u in possible]
-        note = f"no episode returned {a if count else b:g}; the interval allows for rare ones"
+        note = _unseen_return_note(a if count else b, (a, b), size)
 
     def average_reward(p: float, lengths_ab: tuple[float, float]) -> float:
         return (a + (b - a) * p) / (lengths_ab[0] * (1 - p) + lengths_ab[1] * p)
@@ -248,7 +259,7 @@ def zero_inflated_interval(
     low = p * m - math.hypot((p - p_low) * m, p * (m - m_low))
     high = p * m + math.hypot((p_high - p) * m, p * (m_high - m))
     limits = sorted(bound * limit for limit in (max(low, 0.0), min(high, p_high)))
-    note = None if count else f"all {name} are 0; the interval allows for rare other ones"
+    note = None if count else f"All {name} were 0; the interval allows for rare other ones."
     return Estimate(bound * p * m, limits[0], limits[1], "wilson product", note)
 
 
@@ -325,23 +336,50 @@ def _t_interval(
     if size == 1:
         return Estimate(mean, -math.inf, math.inf, method)
     if np.abs(residuals).max() <= TOLERANCE * abs(mean) * scale:
-        note = _unseen_values_note(f"all {size} {name} are equal", size, confidence)
-        return Estimate(mean, mean, mean, method, note)
+        return Estimate(mean, mean, mean, method, alike_note(size, name, confidence))
     deviation = math.sqrt(float((residuals**2).sum()) / (size - 1)) / scale
     half = _t_quantile(size - 1, confidence) * deviation / math.sqrt(size)
     return Estimate(mean, mean - half, mean + half, method, _skewness_note(residuals, name))
 
 
-def _unseen_values_note(observation: str, size: int, confidence: float) -> str:
-    """Warn of values that are absent from the sample.
+def alike_note(size: int, name: str, confidence: float) -> str:
+    """State that all samples were alike, and how many others are compatible with that.
 
-    A value of this probability would have occurred in the sample with the confidence level.
+    Samples with this share among future ones would have occurred with the confidence level.
     """
-    probability = 1 - (1 - confidence) ** (1 / size)
     return (
-        f"{observation}; other values may exist, with a probability of up to "
-        f"{100 * probability:.2g} % (at this confidence level)"
+        f"All {size:,} {name} were alike; up to {_unseen_percent(size, confidence)} % of future "
+        "ones may differ."
     )
+
+
+def _unseen_return_note(unseen: float, returns: TwoValues, size: int) -> str:
+    """State that no episode had one of the two returns, and that it may be rare."""
+    outcome, plural = f"returned {unseen:g}", f"returns of {unseen:g}"
+    if returns[0] == 0:  # pays at success only
+        outcome, plural = ("failed", "failures") if unseen == 0 else ("succeeded", "successes")
+    return (
+        f"No episode {outcome}; the interval allows for {plural} too rare to appear in {size:,} "
+        "episodes."
+    )
+
+
+def _two_values_note(size: int, confidence: float) -> str:
+    """State that only two returns were seen, and how many others are compatible with that."""
+    return (
+        f"Only two different returns were seen; up to {_unseen_percent(size, confidence)} % of "
+        "future ones may differ from both."
+    )
+
+
+def _unseen_percent(size: int, confidence: float) -> str:
+    return f"{100 * (1 - (1 - confidence) ** (1 / size)):.2g}"
+
+
+def _skewness(residuals: Floats) -> float:
+    """The skewness of a sample from its residuals, which are not all 0."""
+    unit = residuals / np.abs(residuals).max()  # the cube then neither overflows nor underflows
+    return float((unit**3).mean() / (unit**2).mean() ** 1.5)
 
 
 def _skewness_note(residuals: Floats, name: str) -> str | None:
@@ -350,12 +388,10 @@ def _skewness_note(residuals: Floats, name: str) -> str | None:
     With fewer, intervals at 95 % may miss more than 6 % of the time. A small sample underestimates
     its skewness, so the absence of the note proves nothing.
     """
-    unit = residuals / np.abs(residuals).max()  # the cube then neither overflows nor underflows
-    skewness = float((unit**3).mean() / (unit**2).mean() ** 1.5)
-    enough = math.ceil(25 * skewness**2)
+    enough = math.ceil(25 * _skewness(residuals) ** 2)
     if residuals.size >= enough:
         return None
-    return f"the {name} are skewed; the interval is reliable only with {enough} or more of them"
+    return f"The {name} are skewed; the interval is reliable only with {enough:,} or more of them."
 
 
 def _distinct(values: Floats) -> Floats:

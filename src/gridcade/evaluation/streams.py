@@ -1,20 +1,18 @@
 """Continuing tasks: playing several independent streams of steps."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gridcade.envs.types import Envs
 from gridcade.errors import InputError
-from gridcade.evaluation.estimates import BATCHES
+from gridcade.evaluation.cycles import Streams, regeneration_state
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.options import ProgressCallback
 from gridcade.experience.vector import reset
 from gridcade.seeding import Purpose, episode_seed, episode_stream
 
-Floats = NDArray[np.float64]
-
 DEFAULT_STEPS = 100_000
 STREAMS = 8
+MIN_STEPS = 100  # of all streams together
 PROGRESS_EVERY = 1000  # steps of each stream
 
 
@@ -25,8 +23,11 @@ def play_streams(
     seed: int,
     purpose: Purpose,
     progress: ProgressCallback | None = None,
-) -> Floats:
-    """Play one stream in each environment and return its rewards.  [streams, steps of each].
+) -> Streams:
+    """Play one stream in each environment.
+
+    After `steps`, the streams go on until each has returned to the state that was visited most,
+    but at most for as many steps again.
 
     Args:
         envs: environments of a continuing task.
@@ -37,23 +38,31 @@ def play_streams(
         progress: called from time to time.
 
     Raises:
-        InputError: the steps are too few to form batches.
+        InputError: the steps are too few.
     """
     n = envs.num_envs
     length = steps // n
-    if length < 4 * max(1, BATCHES // n):
-        raise InputError(
-            f"steps is {steps}; it must be at least {4 * BATCHES} on a continuing task"
-        )
+    if steps < MIN_STEPS:
+        raise InputError(f"steps is {steps}; it must be at least {MIN_STEPS} on a continuing task")
     seeds = [episode_seed(seed, purpose, i, 0) for i in range(n)]
     rngs = [episode_stream(s) for s in seeds]
     observations = reset(envs, seeds)
-    starts = np.ones(n, dtype=bool)
-    rewards = np.empty((n, length))
-    for t in range(length):
-        actions = policy.act(observations, starts, rngs)
+    rewards = np.empty((n, 2 * length))
+    states = np.empty((n, 2 * length + 1), dtype=np.int64)
+    numbers: dict[bytes, int] = {}  # of the states, by their observations
+    returned, regeneration, t = np.zeros(n, dtype=bool), -1, 0
+    while True:
+        states[:, t] = [numbers.setdefault(o.tobytes(), len(numbers)) for o in observations]
+        if t == length:
+            regeneration = regeneration_state(states[:, :length])
+        if t >= length:
+            returned |= states[:, t] == regeneration
+            if policy.has_inner_state or returned.all() or t == 2 * length:
+                break
+        actions = policy.act(observations, np.full(n, t == 0), rngs)
         observations, rewards[:, t], _, _, _ = envs.step(actions)
-        starts = np.zeros(n, dtype=bool)
+        t += 1
         if progress is not None and t % PROGRESS_EVERY == 0:
-            progress(t * n, steps)
-    return rewards
+            progress(min(t, length) * n, steps)
+    known = None if policy.has_inner_state else states[:, : t + 1]
+    return Streams(rewards[:, :t], known, length)

@@ -158,6 +158,28 @@ def fewest_steps(graph: sparse.csr_array, sources: Ints) -> Floats:
     return np.asarray(dijkstra(graph, indices=sources, unweighted=True, min_only=True))
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """What can happen to a policy after a start."""
+
+    rewards: tuple[float, ...]  # distinct, in order
+    deterministic: bool  # the start and every step have one outcome
+
+
+def possible_outcomes(model: Model, policy: Floats) -> Outcomes:
+    """What can happen to a policy, [states, actions], by the graph of its chain."""
+    transitions = Chain.of(model, policy).transitions
+    starts = np.flatnonzero(model.start)
+    reached = reachable(transitions, starts)
+    weights = policy.ravel()[model.rows] * model.probabilities
+    states = model.rows // model.num_actions
+    possible = (weights >= NEGLIGIBLE) & reached[states]
+    return Outcomes(
+        rewards=tuple(sorted(set(model.rewards[possible].tolist()))),
+        deterministic=starts.size == 1 and int(possible.sum()) == int(reached.sum()),
+    )
+
+
 def sum_by_index(indices: Ints, numbers: Floats, size: int) -> Floats:
     """Sum the numbers that share an index.  [size]."""
     return np.bincount(indices, numbers, size).astype(np.float64)  # its stub says integers

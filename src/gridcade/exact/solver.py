@@ -42,6 +42,7 @@ __all__ = [
     "check_discount",
     "policy_value",
     "solve",
+    "tells_states_apart",
 ]
 
 Floats = NDArray[np.float64]
@@ -155,11 +156,24 @@ def solve(model: Model, criterion: Criterion | None = None, discount: float = 0.
         criterion=criterion,
         discount=discount if criterion == "discounted" else None,
         policy=policy,
-        values=values,
-        bias=bias,
+        values=values + 0.0,  # turns -0 into 0
+        bias=None if bias is None else bias + 0.0,
         value=float(model.start[starts] @ values[starts]),
         average_reward=policy_value(model, policy).average_reward,
     )
+
+
+def tells_states_apart(model: Model, solution: Solution) -> bool:
+    """Whether the optimal values of the states that can be reached from a start differ.
+
+    Under `average-reward`, the values are the bias.
+    """
+    everything = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
+    transitions = Chain.of(model, everything).transitions
+    reached = reachable(transitions, np.flatnonzero(model.start))
+    values = (solution.values if solution.bias is None else solution.bias)[reached]
+    values = values[np.isfinite(values)]
+    return not np.allclose(values, values[:1], rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def _return_and_length(model: Model, chain: Chain, gain: float) -> tuple[float, float]:

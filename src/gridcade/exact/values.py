@@ -1,7 +1,8 @@
 """Exact values of a policy in an environment whose model is known, reported beside estimates."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import gymnasium as gym
 import numpy as np
@@ -12,9 +13,16 @@ from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.exact import solver
+from gridcade.exact.solver import Criterion, UnsolvableError
+from gridcade.formatting import format_number
 
 Floats = NDArray[np.float64]
 BATCH_STATES = 512  # observations in one call of a policy, to bound the memory of pixels
+NAMES: dict[Criterion, str] = {
+    "return": "return",
+    "discounted": "discounted return",
+    "average-reward": "average reward",
+}
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,17 @@ class ExactValues:
 
     expected_return: float | None  # within the environment's time limit; None: continuing task
     average_reward: float  # within the time limit
+    discounted_return: float  # within the time limit
+    episode_length: float | None  # steps, within the time limit; None: continuing task
     unlimited_return: float | None
     unlimited_average_reward: float
+    unlimited_discounted_return: float
     optimal_return: float | None  # without time limit; None: not defined
     optimal_average_reward: float
+    optimal_discounted_return: float | None
     gap_return: float | None  # optimal minus unlimited
     gap_average_reward: float
+    gap_discounted_return: float | None
 
 
 def policy_table(
@@ -74,6 +87,88 @@ def two_possible_returns(model: Model | None) -> tuple[float, float] | None:
     return min(0.0, value), max(0.0, value)
 
 
+def informative_criteria(model: Model, discount: float = 0.99) -> dict[Criterion, bool]:
+    """Whether each criterion tells policies apart: whether the best value exceeds the worst.
+
+    For example, if every step costs 1 and nothing else is paid, every policy has the same average
+    reward. Criteria that have no optimum in this model are missing from the result.
+
+    Args:
+        model: the model.
+        discount: discount factor of the discounted return.
+    """
+    solver.check_discount(discount)
+    informative: dict[Criterion, bool] = {}
+    for criterion in get_args(Criterion):
+        try:
+            best = solver.solve(model, criterion, discount).value
+        except InputError:
+            continue
+        informative[criterion] = _is_informative(model, criterion, best, discount)
+    return informative
+
+
+def _is_informative(model: Model, criterion: Criterion, best: float, discount: float) -> bool:
+    """Whether some policy has a smaller value than the best one.
+
+    The worst policy is the best one for negated rewards. Under `return`, both are among the
+    policies whose episodes end with probability 1.
+    """
+    negated = replace(model, rewards=-model.rewards)
+    try:
+        return _gap(best, -solver.solve(negated, criterion, discount).value) != 0
+    except UnsolvableError:  # for example, the worst return is unbounded
+        return True
+
+
+def _uninformative_notes(
+    model: Model, optima: dict[Criterion, float], discount: float
+) -> list[str]:
+    """Notes on the criteria, with their optima, under which all policies have one value."""
+    informative: dict[Criterion, bool] = {
+        criterion: _is_informative(model, criterion, best, discount)
+        for criterion, best in optima.items()
+    }
+    others = " or the ".join(NAMES[criterion] for criterion, tells in informative.items() if tells)
+    return [
+        _uninformative_note(criterion, optima[criterion])
+        + (f" Compare the {others}." if others else "")
+        for criterion, tells in informative.items()
+        if not tells
+    ]
+
+
+def _uninformative_note(criterion: Criterion, value: float) -> str:
+    """A note on a criterion under which all policies have this value."""
+    policies = "every policy that is sure to end" if criterion == "return" else "every policy"
+    name = NAMES[criterion]
+    return f"The {name} does not tell policies apart here: {policies} has {format_number(value)}."
+
+
+def solution_note(model: Model, solution: solver.Solution) -> str | None:
+    """A note on a solution whose states all have the same value; otherwise None.
+
+    It names the criteria under which the values of the states differ.
+    """
+    if solver.tells_states_apart(model, solution):
+        return None
+    discount = 0.99 if solution.discount is None else solution.discount
+    others = []
+    for criterion in get_args(Criterion):
+        try:
+            other = solver.solve(model, criterion, discount)
+        except InputError:
+            continue
+        if solver.tells_states_apart(model, other):
+            others.append(criterion)
+    if _is_informative(model, solution.criterion, solution.value, discount):
+        name = NAMES[solution.criterion]
+        note = f"The {name} does not tell states apart here: all of them have the same value."
+    else:
+        note = _uninformative_note(solution.criterion, solution.value)
+    return f"{note} Try --criterion {' or '.join(others)}." if others else note
+
+
 def exact_values(
     model: Model, table: Floats, time_limit: int | None, discount: float
 ) -> tuple[ExactValues, list[str]]:
@@ -85,24 +180,34 @@ def exact_values(
     unlimited = solver.policy_value(model, table, discount)
     limited = solver.policy_value(model, table, discount, time_limit) if time_limit else unlimited
     notes = []
-    optimal_return = None
-    if not model.continuing:
+    optima: dict[Criterion, float] = {
+        "average-reward": solver.solve(model, "average-reward").average_reward
+    }
+    others: tuple[Criterion, ...] = (
+        ("discounted",) if model.continuing else ("return", "discounted")
+    )
+    for criterion in others:
         try:
-            optimal_return = solver.solve(model, "return").value
+            optima[criterion] = solver.solve(model, criterion, discount).value
         except InputError as error:
-            notes.append(f"no optimal return: {error}")
-    optimal_average_reward = solver.solve(model, "average-reward").average_reward
+            notes.append(f"No optimal {NAMES[criterion]}: {error}.")
+    notes += _uninformative_notes(model, optima, discount)
     if unlimited.episode_length == math.inf:
-        notes.append("without a time limit, an episode of this policy may never end")
+        notes.append("Without a time limit, an episode of this policy may never end.")
     exact = ExactValues(
         expected_return=limited.expected_return,
         average_reward=limited.average_reward,
+        discounted_return=limited.discounted_return,
+        episode_length=limited.episode_length,
         unlimited_return=unlimited.expected_return,
         unlimited_average_reward=unlimited.average_reward,
-        optimal_return=optimal_return,
-        optimal_average_reward=optimal_average_reward,
-        gap_return=_gap(optimal_return, unlimited.expected_return),
-        gap_average_reward=_gap(optimal_average_reward, unlimited.average_reward) or 0.0,
+        unlimited_discounted_return=unlimited.discounted_return,
+        optimal_return=optima.get("return"),
+        optimal_average_reward=optima["average-reward"],
+        optimal_discounted_return=optima.get("discounted"),
+        gap_return=_gap(optima.get("return"), unlimited.expected_return),
+        gap_average_reward=_gap(optima["average-reward"], unlimited.average_reward) or 0.0,
+        gap_discounted_return=_gap(optima.get("discounted"), unlimited.discounted_return),
     )
     return exact, notes
 

@@ -1,8 +1,8 @@
-"""The analysis of a comparison: scores, differences, learning curves and aggregates."""
+"""The analysis of a comparison: scores, differences and aggregates."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.estimates import BATCHES
-from gridcade.evaluation.intervals import TOLERANCE, Estimate, mean_interval
+from gridcade.evaluation.intervals import TOLERANCE, Estimate
 from gridcade.evaluation.policies import UniformPolicy
+from gridcade.evaluation.streams import STREAMS
 from gridcade.exact import solver
+from gridcade.exact.values import informative_criteria
 from gridcade.report.atari_scores import AtariScores, atari_scores, normalized_score
 from gridcade.study.comparison import Comparison, RunResult
 from gridcade.study.seed_statistics import (
@@ -25,9 +26,9 @@ from gridcade.study.seed_statistics import (
     difference,
     holm,
     interquartile_mean,
-    mean_curve,
     performance_profile,
     probability_of_improvement,
+    seed_interval,
     seeds_needed,
     stratified_bootstrap,
 )
@@ -78,6 +79,7 @@ class ContenderScores:
     estimate: Estimate  # of the mean, over seeds; for a fixed policy over its episodes
     mean_score: MeanScore
     optimal: int  # number of runs whose exact value is the optimum
+    possible: tuple[float, float]  # the smallest and the largest possible score
     failed: int = 0  # number of runs without a result; the others may be the luckier ones
 
     @property
@@ -100,15 +102,13 @@ class Verdict:
     @property
     def is_test(self) -> bool:
         """Whether this is a statistical test: not for one seed, nor for two exact values."""
-        scores = self.better.mean_score, self.worse.mean_score
-        exact = all(math.isinf(score.degrees_of_freedom) for score in scores)
-        return math.isfinite(self.difference.half_width) and not exact
+        return self.difference.method in ("welch", "sign test")
 
     def significant(self, confidence: float) -> bool:
         """Return whether the difference is significant, or exact and not 0."""
         if self.is_test:
             return self.adjusted <= 1 - confidence
-        return math.isfinite(self.difference.half_width) and self.p_value == 0
+        return self.difference.method == "exact" and self.p_value == 0
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class EnvironmentAnalysis:
     scores: tuple[ContenderScores, ...]  # in the order of the study
     verdicts: tuple[Verdict, ...]
     optimum: float | None
+    informative: Criterion | None  # a criterion that tells more policies apart; None: its own does
     published: AtariScores | None  # None unless it is an Atari game
     absent: tuple[tuple[str, int], ...] = ()  # contenders without any score, and their failed runs
 
@@ -157,15 +158,6 @@ class Improvement:
     first: str
     second: str
     probability: Estimate
-
-
-@dataclass(frozen=True)
-class LearningCurves:
-    """The learning curves of a contender: one per seed, and their mean where they overlap."""
-
-    contender: str
-    seeds: tuple[tuple[Floats, Floats], ...]  # x and y, [points] each
-    band: Band
 
 
 def analyze(comparison: Comparison) -> tuple[EnvironmentAnalysis, ...]:
@@ -217,6 +209,7 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
         scores=tuple(scores),
         verdicts=tuple(_verdict(*pair, study.confidence) for pair in combinations(scores, 2)),
         optimum=next((o for o in optima if o is not None), None),
+        informative=_informative_criterion(env, criterion),
         published=_published_scores(env),
         absent=tuple(
             (label, failed[label])
@@ -224,6 +217,20 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
             if not results.get(label)
         ),
     )
+
+
+def _informative_criterion(env: str, criterion: Criterion) -> Criterion | None:
+    """Return the other criterion if all policies have one value under this one, but not there."""
+    try:
+        with closing(registry.make(env)) as single:
+            model = registry.known_model(single)
+    except InputError:  # the map file was removed, or a package is not installed here
+        return None
+    if model is None or model.continuing:
+        return None
+    informative = informative_criteria(model)
+    other: Criterion = "average-reward" if criterion == "return" else "return"
+    return other if informative.get(other) and not informative.get(criterion, True) else None
 
 
 def _exact_value(evaluation: Mapping[str, Any], key: str) -> float | None:
@@ -248,7 +255,8 @@ def _score(
     else:
         values = [float(run.evaluation[names.score]["mean"]) for run in runs]
     if runs[0].seed is not None:
-        estimate, mean_score = mean_interval(values, confidence), MeanScore.from_seeds(values)
+        estimate = seed_interval(values, confidence, runs[0].possible(names.score))
+        mean_score = MeanScore.from_seeds(values)
     elif exact:
         estimate = Estimate(values[0], values[0], values[0], "exact")
         mean_score = MeanScore.exact(values[0])
@@ -261,10 +269,20 @@ def _score(
             math.inf if high is None else high,
             "evaluation",
         )
-        samples = evaluation["episodes"] or BATCHES  # A continuing task has no episodes.
+        samples = evaluation["episodes"] or evaluation.get("cycles") or STREAMS
         mean_score = MeanScore.from_interval(estimate, evaluation["confidence"], samples)
+        if estimate.half_width == 0:
+            estimate = estimate.without_interval("alike")
     optimal = sum(_is_optimal(run.evaluation, names) for run in runs)
-    return ContenderScores(contender, tuple(runs), tuple(values), estimate, mean_score, optimal)
+    return ContenderScores(
+        contender,
+        tuple(runs),
+        tuple(values),
+        estimate,
+        mean_score,
+        optimal,
+        runs[0].possible(names.score),
+    )
 
 
 def _is_optimal(evaluation: Mapping[str, Any], names: CriterionNames) -> bool:
@@ -282,7 +300,11 @@ def _is_optimal(evaluation: Mapping[str, Any], names: CriterionNames) -> bool:
 def _verdict(a: ContenderScores, b: ContenderScores, confidence: float) -> Verdict:
     better, worse = (a, b) if a.estimate.mean >= b.estimate.mean else (b, a)
     test = difference(better.mean_score, worse.mean_score, confidence)
-    return Verdict(better, worse, test.estimate, test.p_value, test.p_value, None)
+    (a_low, a_high), (b_low, b_high) = (s.possible for s in (better, worse))
+    estimate = test.estimate
+    if math.isfinite(estimate.half_width):
+        estimate = estimate.within(a_low - b_high, a_high - b_low)
+    return Verdict(better, worse, estimate, test.p_value, test.p_value, None)
 
 
 def _published_scores(env: str) -> AtariScores | None:
@@ -389,34 +411,3 @@ def improvements(
 def _bootstrap_rng() -> np.random.Generator:
     """Return a generator with a fixed seed, so that no interval depends on those before it."""
     return np.random.default_rng(0)
-
-
-def learning_curves(
-    analysis: EnvironmentAnalysis, x: str, y: str, confidence: float, unit: float = 1.0
-) -> tuple[LearningCurves, ...]:
-    """Return the learning curves of all contenders that have the metrics.
-
-    Args:
-        analysis: the environment's.
-        x: an increasing metric: `steps` or `seconds`.
-        y: another metric; epochs without it are skipped.
-        confidence: confidence level of the intervals.
-        unit: size of one unit of x, such as 60 for minutes.
-    """
-    curves = []
-    for scores in analysis.scores:
-        seeds = tuple(_seed_curves(scores.results, x, y, unit))
-        if seeds:
-            band = mean_curve([xs for xs, _ in seeds], [ys for _, ys in seeds], confidence)
-            curves.append(LearningCurves(scores.contender, seeds, band))
-    return tuple(curves)
-
-
-def _seed_curves(
-    results: Sequence[RunResult], x: str, y: str, unit: float
-) -> Iterator[tuple[Floats, Floats]]:
-    for result in results:
-        # Epochs can have the same x, if they took no measurable time: the last one counts.
-        points = {m[x] / unit: m[y] for m in result.metrics if m.get(y) is not None}
-        if points:
-            yield np.array([*points], dtype=np.float64), np.array([*points.values()], float)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gridcade import api
+from gridcade import contenders
 from gridcade.agents.base import Policy
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
@@ -50,7 +50,8 @@ def record_clip(result: RunResult, env: str) -> EpisodeClip:
     if result.seed is not None and (result.run is None or not result.run.is_dir()):
         return EpisodeClip("No video: the run folder was removed.")
     try:
-        contender = api.find(result.run) if result.run else api.find(result.policy, env)
+        found = (result.run, None) if result.run else (result.policy, env)
+        contender = contenders.find(*found)
         frames, fps, caption = _play(contender.policy, str(contender.env))
         uri, is_video, shown = encode_clip(frames, fps)
     except Exception as error:  # A renderer may raise anything; the report is still useful.

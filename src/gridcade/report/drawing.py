@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from gridcade.evaluation.intervals import Estimate
-from gridcade.report.analysis import Aggregate, LearningCurves
+from gridcade.report.analysis import Aggregate
+from gridcade.report.learning import LearningCurves
 
 FIGURE_WIDTH = 5.6  # inches
 ROW_HEIGHT = 0.42  # inches, of a contender or a pair
@@ -196,7 +197,7 @@ def plot_scores(
             _plot_interval(axes, estimate, row, style)
             continue
         if len(values) > FEW_SEEDS:
-            visible += [estimate.low, estimate.high]
+            visible += [limit for limit in (estimate.low, estimate.high) if np.isfinite(limit)]
         heights = row - np.linspace(0.3, 0.06, len(values))  # separates equal scores
         axes.scatter(
             values,
@@ -253,7 +254,7 @@ def plot_profiles(axes: Axes, aggregate: Aggregate, styles: PlotStyles) -> None:
 
 
 def _fill_band(axes: Axes, x: Any, low: Any, high: Any, style: PlotStyle) -> None:
-    axes.fill_between(x, low, high, color=style.color, alpha=0.16, linewidth=0)
+    axes.fill_between(x, low, high, np.isfinite(low), color=style.color, alpha=0.16, linewidth=0)
 
 
 def _limits(visible: Sequence[float]) -> tuple[float, float]:

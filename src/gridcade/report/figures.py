@@ -11,7 +11,6 @@ from gridcade.report.analysis import (
     Aggregate,
     EnvironmentAnalysis,
     Improvement,
-    learning_curves,
 )
 from gridcade.report.drawing import (
     FEW_SEEDS,
@@ -25,35 +24,31 @@ from gridcade.report.drawing import (
     plot_profiles,
     plot_scores,
 )
+from gridcade.report.learning import learning_curves
 from gridcade.report.phrases import listing, percent
 
 CURVES_HEIGHT = 3.3  # inches
 AXES_HEIGHT = 0.75  # inches, of the axis and its labels below a figure's rows
+SHORTEST_TIME = 10.0  # seconds; a shorter training has no curves against time
 TIME_UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))  # seconds in a unit
 
 
 def curve_figures(
     name: str, analysis: EnvironmentAnalysis, confidence: float, styles: PlotStyles
 ) -> Iterator[Figure]:
-    """Draw learning curves against steps and against time.
+    """Draw learning curves against steps, and against time if training took SHORTEST_TIME or more.
 
-    They show the evaluations of the greedy policy, and also the training episodes if some epochs
-    were not evaluated.
+    They show the evaluations of the greedy policy, and the training episodes.
     """
-    epochs = [m for s in analysis.scores for r in s.results for m in r.metrics]
-    longest = max((m["seconds"] for m in epochs), default=0.0)
-    unit = next((size, unit) for size, unit in TIME_UNITS if longest >= 3 * size or size == 1)
-    greedy, training = analysis.names.greedy, analysis.names.training
-    yield from _metric_figures(f"{name}-curves", analysis, greedy, unit, confidence, styles)
-    if any(m.get(greedy) is None for m in epochs):
-        yield from _metric_figures(f"{name}-training", analysis, training, unit, confidence, styles)
+    names = analysis.names
+    for suffix, metric in (("curves", names.greedy), ("training", names.training)):
+        yield from _metric_figures(f"{name}-{suffix}", analysis, metric, confidence, styles)
 
 
 def _metric_figures(
     name: str,
     analysis: EnvironmentAnalysis,
     metric: str,
-    time_unit: tuple[float, str],
     confidence: float,
     styles: PlotStyles,
 ) -> Iterator[Figure]:
@@ -62,7 +57,12 @@ def _metric_figures(
     title = analysis.names.title
     label = title if greedy else f"{title.removeprefix('expected ')} in training"
     lines = reference_lines(analysis) if greedy else ()
-    for x, (size, unit) in (("steps", (1.0, "steps")), ("seconds", time_unit)):
+    seconds = (m["seconds"] for s in analysis.scores for r in s.results for m in r.metrics)
+    longest = max(seconds, default=0.0)
+    axes = [("steps", (1.0, "steps"))]
+    if longest >= SHORTEST_TIME:
+        axes.append(("seconds", next(unit for unit in TIME_UNITS if longest >= 3 * unit[0])))
+    for x, (size, unit) in axes:
         curves = learning_curves(analysis, x, metric, confidence, size)
         if not curves:
             return
@@ -73,7 +73,9 @@ def _metric_figures(
         caption = "Evaluations of the policy" if greedy else "Training episodes, with exploration"
         caption += f", against {unit}"
         if any(len(c.seeds) > 1 for c in curves):
-            caption += f": mean over seeds with its {percent(confidence)} interval"
+            caption += (
+                f": mean over seeds with its {percent(confidence)} interval where they differ"
+            )
         if any(1 < len(c.seeds) <= FEW_SEEDS for c in curves):
             caption += "; thin lines are single seeds"
         if x == "seconds":
@@ -140,8 +142,7 @@ def difference_figure(name: str, analysis: EnvironmentAnalysis, confidence: floa
         "",
         f"Differences of {title} on {analysis.env}: {differences}.",
         f"Differences of means with {percent(confidence)} intervals, each for its comparison "
-        "alone. A mark is filled if the difference is significant after correction for all "
-        "comparisons.",
+        "alone; runs that do not vary have none. ● significant after Holm's correction, ○ not.",
         AXES_HEIGHT + ROW_HEIGHT * len(rows),
         partial(plot_forest, rows=rows, x=f"difference of {title}"),
     )
@@ -189,6 +190,8 @@ def improvement_figure(improvements: Sequence[Improvement], confidence: float) -
     ]
     means = listing([f"{pair} {format_number(estimate.mean)}" for pair, estimate, _ in rows])
     level, notes = percent(confidence), _notes(i.probability for i in improvements)
+    if any(i.probability.method == "sign test" for i in improvements):
+        notes += "; where all runs agree, the limits are those of a sign test"
     return draw_figure(
         "all-probability-of-improvement",
         "Probability of improvement",

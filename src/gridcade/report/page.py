@@ -20,6 +20,7 @@ from gridcade.report.analysis import (
 )
 from gridcade.report.clips import EpisodeClip, record_clip
 from gridcade.report.drawing import PALETTE, Figure, PlotStyles, plot_style
+from gridcade.report.learning import learning_speeds
 from gridcade.report.phrases import dates
 from gridcade.report.tables import ReportTable
 from gridcade.study.comparison import Comparison
@@ -44,6 +45,8 @@ class EnvironmentSection:
     curves: tuple[Figure, ...]
     scores: Figure
     score_table: ReportTable
+    speed_table: ReportTable | None
+    speed_sentence: str
     run_table: ReportTable
     differences: Figure | None
     clips: tuple[tuple[str, EpisodeClip], ...]  # contenders and their clips
@@ -110,6 +113,7 @@ def _section(
 ) -> EnvironmentSection:
     slug = re.sub("[^A-Za-z0-9]+", "-", analysis.env).strip("-").lower()[:40]
     name, confidence, tests = f"{number:02}-{slug}", study.confidence, num_tests(analyses)
+    speeds = learning_speeds(analysis, study.threshold, confidence)
     return EnvironmentSection(
         id=f"environment-{number}",
         env=analysis.env,
@@ -118,6 +122,8 @@ def _section(
         curves=tuple(figures.curve_figures(name, analysis, confidence, styles)),
         scores=figures.score_figure(name, analysis, confidence, styles),
         score_table=tables.score_table(analysis, confidence),
+        speed_table=tables.speed_table(speeds, study.threshold, confidence) if speeds else None,
+        speed_sentence=verdicts.speed_sentence(speeds, study.threshold) if speeds else "",
         run_table=tables.run_table(analysis),
         differences=figures.difference_figure(name, analysis, confidence),
         clips=tuple(

@@ -35,11 +35,24 @@ def percent(fraction: float) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """Format an interval: `0.08 to 0.15`, `exact`, or `-` if it is infinite."""
+    """Format an interval: `0.08 to 0.15`, `exact`, `all equal`, or `-` if it is infinite."""
+    if estimate.method == "alike":
+        return "all equal"
     if not math.isfinite(estimate.half_width):
         return "-"
     exact = estimate.method == "exact"
     return "exact" if exact else f"{format_number(estimate.low)} to {format_number(estimate.high)}"
+
+
+def with_interval(estimate: Estimate, form: str = "") -> str:
+    """Format an estimate and its interval: `0.1 (0.08 to 0.15)`; `form` formats the numbers."""
+    texts = (
+        form.format(number) if form else format_number(number)
+        for number in (estimate.mean, estimate.low, estimate.high)
+    )
+    mean, low, high = texts
+    limits = f"{low} to {high}" if math.isfinite(estimate.half_width) else interval(estimate)
+    return mean if limits == "-" else f"{mean} ({limits})"
 
 
 def gap(optimum: float, value: float) -> str:

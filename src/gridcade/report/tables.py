@@ -8,6 +8,7 @@ from gridcade.agents import SB3
 from gridcade.formatting import format_number
 from gridcade.report.analysis import CRITERION_NAMES, EnvironmentAnalysis
 from gridcade.report.atari_scores import AtariScores, published_scores
+from gridcade.report.learning import LearningSpeed
 from gridcade.report.phrases import (
     concurrency,
     count,
@@ -18,6 +19,7 @@ from gridcade.report.phrases import (
     listing,
     percent,
     seed_count,
+    with_interval,
 )
 from gridcade.study.comparison import Failure, RunResult
 
@@ -86,6 +88,21 @@ def score_table(analysis: EnvironmentAnalysis, confidence: float) -> ReportTable
             cells.append(gap(analysis.optimum, s.estimate.mean))
         rows.append(ReportRow(tuple(cells)))
     return ReportTable(analysis.names.title.capitalize(), tuple(head), tuple(rows), contenders=True)
+
+
+def speed_table(speeds: Sequence[LearningSpeed], share: float, confidence: float) -> ReportTable:
+    """Tabulate how fast contenders learn, with intervals over seeds."""
+    has_threshold = speeds[0].threshold is not None
+    rows = []
+    for speed in speeds:
+        cells = [speed.contender]
+        if has_threshold:
+            reached = f"in {speed.reached} of {speed.runs} runs"
+            cells.append(with_interval(speed.steps, "{:,.0f}") if speed.steps else reached)
+        rows.append(ReportRow((*cells, with_interval(speed.area))))
+    head = ["contender", *([f"steps to {percent(share)}"] if has_threshold else [])]
+    caption = f"Learning speed, with {percent(confidence)} intervals"
+    return ReportTable(caption, (*head, "mean while learning"), tuple(rows), contenders=True)
 
 
 def run_table(analysis: EnvironmentAnalysis) -> ReportTable:

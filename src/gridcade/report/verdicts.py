@@ -1,6 +1,5 @@
 """The verdicts of a comparison in sentences, and how they were reached."""
 
-import math
 from collections.abc import Sequence
 
 from gridcade.formatting import format_number
@@ -11,6 +10,7 @@ from gridcade.report.analysis import (
     analyze,
     num_tests,
 )
+from gridcade.report.learning import LearningSpeed
 from gridcade.report.phrases import count, listing, percent
 from gridcade.study.comparison import Comparison
 from gridcade.study.seed_statistics import MAX_SEEDS
@@ -60,23 +60,22 @@ def pair_sentence(verdict: Verdict, env: str, confidence: float, tests: int) -> 
 def _difference_sentence(verdict: Verdict, env: str, confidence: float, tests: int) -> str:
     """State the difference between two contenders, without their failed runs."""
     a, b, difference = verdict.better, verdict.worse, verdict.difference
-    if not math.isfinite(difference.half_width):
+    if difference.method == "none":
         return _single_sample_sentence(a, b, env)
-    if difference.half_width == 0 and verdict.p_value == 1:
-        if verdict.is_test:
-            score = f"{_mean(a)} in every run, {_sample_size(a, b)}"
-            return f"{a.contender} and {b.contender} score the same on {env}: {score}."
-        return f"{a.contender} and {b.contender} are equally good on {env}: exactly {_mean(a)}."
-    better = f"{a.contender} is better than {b.contender} on {env}"
-    if not verdict.is_test:
-        return f"{better}: difference exactly {format_number(difference.mean)}."
+    if difference.method == "exact":
+        if verdict.p_value == 1:
+            return f"{a.contender} and {b.contender} are equally good on {env}: exactly {_mean(a)}."
+        gap = format_number(difference.mean)
+        return f"{a.contender} is better than {b.contender} on {env}: difference exactly {gap}."
+    if difference.method == "sign test":
+        return _sign_test_sentence(verdict, env, confidence, tests)
     limits = f"{format_number(difference.low)} to {format_number(difference.high)}"
     numbers = (
-        f"difference {format_number(difference.mean)}, {percent(confidence)} interval {limits}"
+        f"difference {format_number(difference.mean)}, {percent(confidence)} interval {limits}, "
+        f"{_sample_size(a, b)}"
     )
-    numbers += f", {_sample_size(a, b)}"
     if verdict.significant(confidence):
-        return f"{better}: {numbers}."
+        return f"{a.contender} is better than {b.contender} on {env}: {numbers}."
     significant_alone = verdict.p_value <= 1 - confidence
     correction = f" after correction for {tests} comparisons" if significant_alone else ""
     sentence = (
@@ -91,10 +90,47 @@ def _difference_sentence(verdict: Verdict, env: str, confidence: float, tests: i
     return f"{sentence} Detecting a difference of this size would take {enough}."
 
 
+def _sign_test_sentence(verdict: Verdict, env: str, confidence: float, tests: int) -> str:
+    """Compare two contenders of which one has the same score in all its runs."""
+    a, b = verdict.better, verdict.worse
+    if verdict.p_value == 1 and a.estimate.mean == b.estimate.mean:
+        score = f"{_mean(a)} in every run, {_sample_size(a, b)}"
+        return f"{a.contender} and {b.contender} score the same on {env}: {score}."
+    scores = f"{_scores(a)}, {_scores(b)}"
+    p_value = f"p = {format_number(verdict.adjusted)}"
+    if tests > 1:
+        p_value += f" after correction for {tests} comparisons"
+    test = f"scores that do not vary have no t-test, so a sign test decides ({p_value})"
+    if verdict.significant(confidence):
+        most = "most runs" if a.learns or b.learns else "most episodes"
+        return f"In {most}, {a.contender} is better than {b.contender} on {env}: {scores}; {test}."
+    sentence = (
+        f"{a.contender} and {b.contender} do not differ significantly on {env}: {scores}; {test}."
+    )
+    if verdict.needed is None:
+        return sentence
+    return f"{sentence} With {verdict.needed} seeds that go on to agree, it would be significant."
+
+
+def _scores(scores: ContenderScores) -> str:
+    """State a contender's scores: `A -13 in all 10 runs`, `B exactly -50`."""
+    name, runs = scores.contender, len(scores.values)
+    if scores.learns and scores.estimate.method == "alike":
+        return f"{name} {_mean(scores)} in all {runs} runs"
+    if scores.learns:
+        low, high = format_number(min(scores.values)), format_number(max(scores.values))
+        return f"{name} {low} to {high} in {runs} runs"
+    if scores.estimate.method == "exact":
+        return f"{name} exactly {_mean(scores)}"
+    return f"{name} {_mean(scores)} ({_sample_size(scores, scores)})"
+
+
 def _single_sample_sentence(a: ContenderScores, b: ContenderScores, env: str) -> str:
-    """Compare two contenders of which one has a single seed or episode, and so no interval."""
-    one_seed = any(s.learns and len(s.values) == 1 for s in (a, b))
-    caution = f"but with one {'seed' if one_seed else 'episode'} this may be chance"
+    """Compare two contenders of which one has too few seeds or episodes for an interval."""
+    if any(s.learns and len(s.values) == 1 for s in (a, b)):
+        caution = "but with one seed this may be chance"
+    else:
+        caution = "but from so few episodes this may be chance"
     if a.estimate.mean == b.estimate.mean:
         return f"{a.contender} and {b.contender} score the same on {env} ({_mean(a)}), {caution}."
     means = f"{_mean(a)} against {_mean(b)}"
@@ -129,7 +165,7 @@ def optimum_sentences(analysis: EnvironmentAnalysis) -> list[str]:
     """Name the contenders whose exact value is the optimum."""
     sentences = []
     for s in analysis.scores:
-        if s.optimal:
+        if s.optimal and s.results[0].policy != "optimal":
             runs = len(s.values)
             seeds = f"all {runs} seeds" if s.optimal == runs else f"{s.optimal} of {runs} seeds"
             seeds = "its one seed" if runs == 1 else seeds
@@ -141,8 +177,9 @@ def optimum_sentences(analysis: EnvironmentAnalysis) -> list[str]:
 def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
     """State how the scores on an environment were computed, and the optimum if it is known."""
     evaluations = [r.evaluation for s in analysis.scores for r in s.results]
+    name = analysis.names.title
     if analysis.exact:
-        text = f"Scores are exact: each policy's {analysis.names.title}, computed from the model."
+        text = f"Scores are exact: each policy's {name}, computed from the model."
     elif all(e["episodes"] for e in evaluations):
         text = f"Scores are estimates from {count(episodes, 'episode')}, the same for all policies."
     else:
@@ -153,7 +190,30 @@ def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
         text += f" The optimum{limit} is {format_number(analysis.optimum)}."
     if continuing:
         text += " The task never ends and so has no return; the average reward decides."
+    if analysis.informative is not None:
+        policies = (
+            "all policies that are sure to end have" if "return" in name else "all policies have"
+        )
+        text += (
+            f" Without a time limit, {policies} the same {name} here; --criterion "
+            f"{analysis.informative} tells them apart."
+        )
     return text
+
+
+def speed_sentence(speeds: Sequence[LearningSpeed], share: float) -> str:
+    """State what the numbers of the learning speed mean."""
+    area = (
+        "The mean while learning is the area under the learning curve over its length: the mean "
+        "score of the greedy policy during training."
+    )
+    threshold = speeds[0].threshold
+    if threshold is None:
+        return area
+    return (
+        f"Steps are those to the first evaluation of at least {format_number(threshold)}, "
+        f"{percent(share)} of the way from random play to {speeds[0].reference}. {area}"
+    )
 
 
 def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> list[str]:
@@ -162,10 +222,11 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
     sentences = []
     if tests:
         sentences.append(
-            "A filled dot marks a significant result: a p-value of at most "
-            f"{format_number(level)} after Holm's correction for {count(tests, 'comparison')}. "
+            f"● significant after Holm's correction for {count(tests, 'comparison')} (p at most "
+            f"{format_number(level)}), ○ not. "
             "P-values are from Welch's t-test over training seeds (between fixed policies: over "
-            "episodes). The probability of one or more false positives is about "
+            "episodes), and from a sign test where a contender has the same score in all runs. The "
+            "probability of one or more false positives is about "
             f"{percent(level)} at most. Runs are not paired. Each "
             "interval is for its comparison alone."
         )
@@ -179,5 +240,10 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
             "Estimated scores share their evaluation episodes, so intervals over seeds are valid "
             "for these episodes only; this matters less with more episodes."
         )
-    notes = dict.fromkeys(v.difference.note for a in analyses for v in a.verdicts)
-    return sentences + [f"{note[0].upper()}{note[1:]}." for note in notes if note]
+    if any(v.difference.method == "sign test" for a in analyses for v in a.verdicts):
+        sentences.append(
+            "Runs with equal scores have no interval: they do not show how often a run differs. A "
+            "sign test tells whether most runs of one contender are better, not by how much the "
+            "means differ."
+        )
+    return sentences

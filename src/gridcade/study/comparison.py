@@ -1,12 +1,13 @@
 """The results of a study: all runs of every contender on every environment."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridcade.evaluation.evaluate import finite
-from gridcade.evaluation.intervals import mean_interval
+from gridcade.evaluation.result import finite
+from gridcade.study.seed_statistics import seed_interval
 from gridcade.study.study import Study
 
 ESTIMATES = ("expected_return", "average_reward")
@@ -29,6 +30,12 @@ class RunResult:
         """Return the mean of an estimate, such as expected_return; None if it has no value."""
         estimate = self.evaluation[name]
         return None if estimate is None else estimate["mean"]
+
+    def possible(self, name: str) -> tuple[float, float]:
+        """Return the smallest and the largest possible value of an estimate, as far as known."""
+        estimate = self.evaluation[name] or {}
+        least, most = estimate.get("least"), estimate.get("most")
+        return -math.inf if least is None else least, math.inf if most is None else most
 
     @property
     def exact(self) -> dict[str, Any]:
@@ -60,7 +67,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Return a summary for JSON. Without a time budget, the same study gives the same dict.
 
-        A trained contender's interval is over its seeds, and None with a single seed. A fixed
+        A trained contender's interval is over its seeds, and None if they do not differ. A fixed
         policy's interval is that of its evaluation. `exact` holds the exact values of a run, and
         the optimum of an environment (without its time limit), where they are known.
         """
@@ -107,8 +114,9 @@ class Comparison:
         if not scores:
             return None
         if results[0].seed is None:
-            return dict(results[0].evaluation[name])
-        estimate = mean_interval(scores, self.study.confidence, "seeds")
+            fixed = results[0].evaluation[name]
+            return {key: fixed[key] for key in ("mean", "low", "high")}
+        estimate = seed_interval(scores, self.study.confidence, results[0].possible(name))
         return {"mean": estimate.mean, "low": finite(estimate.low), "high": finite(estimate.high)}
 
     def _optimum(self, env: str) -> dict[str, float | None] | None:

@@ -8,14 +8,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from gridcade import agents, api
+from gridcade import agents, contenders
 from gridcade.envs import registry
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError
 from gridcade.study.study import ContenderSpec, Study
 from gridcade.study.task import Task
 from gridcade.training import sessions
 from gridcade.training.config import RunConfig, to_dict
-from gridcade.training.run_folder import PROVENANCE, find_run, find_trained
+from gridcade.training.run_folder import PROVENANCE, find_run, find_trained, unknown_policy
 
 KEY_LENGTH = 16  # hexadecimal digits of a hash
 
@@ -105,18 +105,18 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
         InputError: the policy is unknown, has settings for training, or does not fit the
             environment.
     """
-    known = {*api.BUILT_IN, *agents.trained()}
+    known = {*contenders.BUILT_IN, *agents.trained()}
     if spec.policy not in known and not os.path.exists(spec.policy):
-        raise unknown("contender", spec.policy, {*known, *agents.AGENTS})
+        raise unknown_policy("contender", spec.policy, {*known, *agents.AGENTS})
     for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
         if value := getattr(spec, name):
             raise InputError(f"{name} is {value}; '{spec.policy}' is not trained: remove it")
-    if spec.policy.endswith(api.ZIP):
+    if spec.policy.endswith(contenders.ZIP):
         raise InputError(
             f"'{spec.policy}' cannot be in a study, because loading a model of "
             "stable-baselines3 may run any code; use gridcade evaluate with --trust"
         )
-    if api.find(spec.policy, env).run is None:
+    if contenders.find(spec.policy, env).run is None:
         trained = spec.policy in agents.trained()
         return spec.policy, (_weights_hash(spec.policy) if trained else None,)
     run, steps = find_run(spec.policy, known)

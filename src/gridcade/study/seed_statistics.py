@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import nctdtr, stdtr, stdtrit
+from scipy.special import bdtrc, nctdtr, stdtr, stdtrit
 
 from gridcade.errors import InputError
 from gridcade.evaluation.intervals import TOLERANCE, Estimate, check_confidence, mean_interval
@@ -36,7 +36,7 @@ MAX_SEEDS = 1000  # largest answer of `seeds_needed`
 
 @dataclass(frozen=True)
 class Band:
-    """A curve with pointwise intervals, [points] each; infinite if there are too few seeds."""
+    """A curve with pointwise intervals, [points] each; infinite where there is none."""
 
     x: Floats
     mean: Floats
@@ -52,17 +52,19 @@ class MeanScore:
     standard_error: float  # infinite if it is unknown
     degrees_of_freedom: float  # of the standard error; infinite for an exact value
     seeds: int = 0  # 0 for a fixed policy, to which no seeds can be added
+    scores: tuple[float, ...] = ()  # one for each seed; of a fixed policy the ends of its interval
 
     @classmethod
     def from_seeds(cls, scores: ArrayLike) -> "MeanScore":
         """Return the mean of a trained contender's scores, [seeds]."""
         estimate = mean_interval(scores, 0.95)
-        seeds = np.size(scores)
-        return replace(cls.from_interval(estimate, 0.95, seeds), seeds=seeds)
+        values = np.asarray(scores, dtype=np.float64)
+        known = cls.from_interval(estimate, 0.95, values.size)
+        return replace(known, seeds=values.size, scores=tuple(values.tolist()))
 
     @classmethod
     def from_interval(cls, estimate: Estimate, confidence: float, samples: int) -> "MeanScore":
-        """Return the mean of a fixed policy from its interval over `samples` episodes or batches.
+        """Return the mean of a fixed policy from its interval over `samples` episodes or cycles.
 
         The standard error is half the length of the interval over Student's quantile.
         """
@@ -70,20 +72,43 @@ class MeanScore:
         if samples < 2 or not math.isfinite(estimate.half_width):
             return cls(estimate.mean, math.inf, 0)
         quantile = float(stdtrit(samples - 1, (1 + confidence) / 2))
-        return cls(estimate.mean, estimate.half_width / quantile, samples - 1)
+        ends = estimate.low, estimate.high
+        return cls(estimate.mean, estimate.half_width / quantile, samples - 1, scores=ends)
 
     @classmethod
     def exact(cls, value: float) -> "MeanScore":
         """Return the mean of a fixed policy whose expected score is known exactly."""
-        return cls(value, 0.0, math.inf)
+        return cls(value, 0.0, math.inf, scores=(value, value))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference between two mean scores, and the p-value of a test against 0."""
+    """The difference between two mean scores, and the p-value of a test against 0.
+
+    The estimate's method is `welch`, `sign test`, `exact` (both means are), or `none` (a standard
+    error is unknown). Only Welch's has an interval of some width.
+    """
 
     estimate: Estimate
     p_value: float  # two-sided; 1 if the standard error is unknown
+
+
+def seed_interval(
+    scores: ArrayLike, confidence: float, possible: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
+    """Return the mean of all seeds' scores, [seeds], with Student's t interval.
+
+    Equal scores do not prove that the spread is 0, so they have no interval, as a single one.
+
+    Args:
+        scores: one for each seed.
+        confidence: confidence level of the interval.
+        possible: the smallest and the largest score that are possible, which limit the interval.
+    """
+    estimate = mean_interval(scores, confidence, "runs")
+    if estimate.half_width == 0:
+        return estimate.without_interval("alike")
+    return estimate if math.isinf(estimate.half_width) else estimate.within(*possible)
 
 
 def interquartile_mean(scores: ScoreArrays) -> Floats:
@@ -109,22 +134,25 @@ def stratified_bootstrap(
 
     The seeds of each environment are resampled with replacement, and the interval is between two
     percentiles. `statistic` maps a sequence of arrays [..., seeds] to an array [...], as
-    `interquartile_mean` does. The interval is infinite if an environment has a single seed.
+    `interquartile_mean` does. The interval is infinite if an environment has a single seed, or if
+    all resamples agree, as with equal scores.
 
     The interval covers too rarely if there are few seeds. For normal scores on one environment,
     the 95 % interval of the interquartile mean covers 74 % of the time with 3 seeds, 90 % with 5
     and 93 % with 10; on seven environments 86 %, 91 % and 93 %. The estimate has a note if there
-    are fewer than 10 seeds, or if all resamples agree, as with equal scores.
+    are fewer than 10 seeds.
     """
     strata = _sorted_strata(scores)
     low, high = _percentiles(strata, statistic, rng, confidence, resamples)
     seeds = min(stratum.size for stratum in strata)
     note = None
+    mean = float(statistic(strata))
     if low == high:
-        note = "all resamples agree, so the interval does not cover scores that were not observed"
-    elif 1 < seeds < FEW_SEEDS:
+        note = "runs with equal scores have no interval"
+        return Estimate(mean, -math.inf, math.inf, "bootstrap", note)
+    if 1 < seeds < FEW_SEEDS:
         note = f"with {seeds} seeds, fewer than {FEW_SEEDS}, bootstrap intervals cover too rarely"
-    return Estimate(float(statistic(strata)), float(low), float(high), "bootstrap", note)
+    return Estimate(mean, float(low), float(high), "bootstrap", note)
 
 
 def performance_profile(
@@ -167,8 +195,11 @@ def probability_of_improvement(
 
     It is averaged over environments. A tie counts half: this is Mann & Whitney's U over the number
     of pairs. The seeds of X and Y are resampled independently. The interval is 0 to 1 if either has
-    a single seed on an environment. If every run of one is above every run of the other, the
-    interval has no width, and the estimate has a note.
+    a single seed on an environment.
+
+    If all resamples agree, as when every run of one is above every run of the other, the limits are
+    those of k pairs of runs that all agree: with k seeds on each side, the probability is at least
+    p with p^k = (1 - confidence) / 2, or with Bonferroni's correction for several environments.
     """
     if len(x) != len(y):
         raise InputError(f"X has scores on {len(x)} environments, Y on {len(y)}")
@@ -179,33 +210,43 @@ def probability_of_improvement(
         return mean
 
     estimate = stratified_bootstrap([*x, *y], improvement, rng, confidence, resamples)
+    pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(x, y, strict=True)]
+    if math.isinf(estimate.half_width) and min(min(a.size, b.size) for a, b in pairs) > 1:
+        limits = np.mean([_limits_of_agreement(a, b, confidence, len(x)) for a, b in pairs], axis=0)
+        low, high = limits.tolist()
+        return replace(estimate, low=low, high=high, method="sign test", note=None)
     return replace(estimate, low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
 
 
 def difference(a: MeanScore, b: MeanScore, confidence: float) -> Difference:
-    """Return the mean of A minus that of B, by Welch's t-test.
+    """Return the mean of A minus that of B, by Welch's t-test or, without spread, by a sign test.
 
-    The degrees of freedom are Satterthwaite's. Between two exact values the difference is exact,
-    and the p-value is 0 or 1. With a single seed on a side, the interval is infinite and the
+    Welch's degrees of freedom are Satterthwaite's. Between two exact values the difference is
+    exact, and the p-value is 0 or 1. With a single seed on a side, the interval is infinite and the
     p-value is 1.
 
-    Equal scores of all seeds (up to rounding) do not prove that the spread is 0. So if a side's
-    seeds have no spread, the p-value is at least the smallest that a permutation test can give:
-    2 / C(n + m, n) for n and m seeds, or 2^(1 - n), by flipping signs, for n seeds against a fixed
-    policy. If no side has a spread, the estimate has a note.
+    If all runs have one of two scores, such as success and failure, the p-value is at least that of
+    an exact test. The t-test of a few such runs errs too often: against a fixed policy, with seven
+    runs, 11 % of the time instead of 5 %.
+
+    If all seeds of a side have the same score (up to rounding), their spread may still not be 0,
+    and a t-test would be wrong. A sign test then decides whether a run of one scores higher than a
+    run of the other more often than lower. With k seeds on each side, its p-value is at least
+    2^(1 - k). It says nothing about the difference of the means, to which rare runs may contribute
+    most, so there is no interval.
     """
     check_confidence(confidence)
     gap = a.mean - b.mean
     error = math.hypot(a.standard_error, b.standard_error)
     if math.isinf(error):
-        return Difference(Estimate(gap, -math.inf, math.inf, "welch"), 1.0)
-    if error <= _rounding_error(a, b):
-        note = "all seeds of a contender have the same score; others may differ from it"
-        exact = Estimate(gap, gap, gap, "welch", note if a.seeds or b.seeds else None)
-        return Difference(exact, 1.0 if _equal(a, b) else _smallest_p_value(a, b))
+        return Difference(Estimate(gap, -math.inf, math.inf, "none"), 1.0)
+    if math.isinf(a.degrees_of_freedom) and math.isinf(b.degrees_of_freedom):
+        return Difference(Estimate(gap, gap, gap, "exact"), 1.0 if _equal(a, b) else 0.0)
+    if _without_spread(a, b):
+        return Difference(Estimate(gap, -math.inf, math.inf, "sign test"), _sign_test(a, b))
     freedom = _welch_degrees_of_freedom(a, b)
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
-    p_value = max(2 * float(stdtr(freedom, -abs(gap) / error)), _smallest_p_value(a, b))
+    p_value = max(2 * float(stdtr(freedom, -abs(gap) / error)), _two_valued_test(a, b))
     return Difference(Estimate(gap, gap - half, gap + half, "welch"), p_value)
 
 
@@ -229,13 +270,14 @@ def holm(p_values: ArrayLike) -> Floats:
 def seeds_needed(
     a: MeanScore, b: MeanScore, power: float = 0.8, confidence: float = 0.95
 ) -> int | None:
-    """Return the seeds per contender with which Welch's test detects the observed difference.
+    """Return the seeds per contender with which the test detects the observed difference.
 
-    This uses the noncentral t distribution and the observed spreads; MAX_SEEDS means that many or
-    more. The result plans a study with new seeds, and is as uncertain as the observed difference.
-    It is for one test: with Holm's correction for m tests, a `confidence` of 1 - 0.05 / m is
-    conservative. It is None if there is no difference, a spread is unknown (one seed), or both
-    policies are fixed.
+    For Welch's test this uses the noncentral t distribution and the observed spreads; for a sign
+    test it supposes that all runs go on to agree. MAX_SEEDS means that many or more. The result
+    plans a study with new seeds, and is as uncertain as the observed difference. It is for one
+    test: with Holm's correction for m tests, a `confidence` of 1 - 0.05 / m is conservative. It is
+    None if there is no difference, a spread is unknown (one seed), both policies are fixed, or runs
+    without spread do not agree.
     """
     check_confidence(confidence)
     if not 0 < power < 1:
@@ -244,14 +286,13 @@ def seeds_needed(
         return None
     if math.isinf(math.hypot(a.standard_error, b.standard_error)):
         return None
+    if _without_spread(a, b):
+        agree = all(sign == 1 for sign in _signs(a, b))
+        return math.ceil(1 - math.log2(1 - confidence)) if agree else None
 
     def has_power(seeds: int) -> bool:
         x, y = _with_seeds(a, seeds), _with_seeds(b, seeds)
         error = math.hypot(x.standard_error, y.standard_error)
-        if _smallest_p_value(x, y) > 1 - confidence:
-            return False
-        if error <= _rounding_error(x, y):
-            return True
         freedom = _welch_degrees_of_freedom(x, y)
         critical = stdtrit(freedom, (1 + confidence) / 2)
         return bool(nctdtr(freedom, abs(a.mean - b.mean) / error, critical) <= 1 - power)
@@ -260,7 +301,7 @@ def seeds_needed(
 
 
 def mean_curve(x: CurveArrays, y: CurveArrays, confidence: float, max_points: int = 200) -> Band:
-    """Return the mean of several curves, with a t interval at each point.
+    """Return the mean of several curves, with a t interval at each point where they differ.
 
     The x of the result are those of all curves, or `max_points` evenly spaced ones if there are
     more. They end where the first curve ends and start where the last one starts, and are empty if
@@ -287,7 +328,7 @@ def mean_curve(x: CurveArrays, y: CurveArrays, confidence: float, max_points: in
     if grid.size > max_points:
         grid = np.linspace(start, end, max_points)
     table = np.stack([np.interp(grid, a, b) for a, b in curves])  # [seeds, points]
-    points = [mean_interval(column, confidence) for column in table.T]
+    points = [seed_interval(column, confidence) for column in table.T]
     mean, low, high = (np.array([getattr(e, k) for e in points]) for k in ("mean", "low", "high"))
     return Band(grid, mean, low, high)
 
@@ -366,13 +407,68 @@ def _welch_degrees_of_freedom(a: MeanScore, b: MeanScore) -> float:
     return 1 / sum((s.standard_error / error) ** 4 / s.degrees_of_freedom for s in (a, b))
 
 
-def _smallest_p_value(a: MeanScore, b: MeanScore) -> float:
-    """Return a permutation test's smallest p-value if some seeds have no spread; otherwise 0."""
-    if all(s.standard_error > _rounding_error(a, b) for s in (a, b) if s.seeds):
+def _without_spread(a: MeanScore, b: MeanScore) -> bool:
+    """Return whether all seeds of a side have the same score, or neither side has any spread."""
+    constant = [s.standard_error <= _rounding_error(a, b) for s in (a, b)]
+    return any(c and s.seeds for c, s in zip(constant, (a, b), strict=True)) or all(constant)
+
+
+def _two_valued_test(a: MeanScore, b: MeanScore) -> float:
+    """Return the p-value of an exact test if all runs have one of two scores; otherwise 0.
+
+    Against a fixed policy this is the binomial test, between two trained contenders Fisher's.
+    """
+    learning = [s for s in (a, b) if s.seeds]
+    scores = np.concatenate([s.scores for s in learning]) if learning else np.empty(0)
+    if not scores.size:
         return 0.0
-    if a.seeds and b.seeds:
-        return 2 / math.comb(a.seeds + b.seeds, a.seeds)
-    return 2.0 ** (1 - max(a.seeds, b.seeds))
+    low, high = scores.min(), scores.max()
+    is_high = scores > (low + high) / 2
+    if np.abs(scores - np.where(is_high, high, low)).max() > _rounding_error(a, b):
+        return 0.0
+    from scipy import stats  # takes long to import
+
+    counts = [int(np.sum(np.array(s.scores) > (low + high) / 2)) for s in learning]
+    if len(learning) == 2:
+        table = np.array([[k, s.seeds - k] for k, s in zip(counts, learning, strict=True)])
+        return float(stats.fisher_exact(table)[1])
+    fixed = b if learning[0] is a else a
+    share = min(max((fixed.mean - low) / (high - low), 0.0), 1.0)
+    return float(stats.binomtest(counts[0], learning[0].seeds, share).pvalue)
+
+
+def _sign_test(a: MeanScore, b: MeanScore) -> float:
+    """Return the two-sided p-value of a sign test, in the direction of the means' difference."""
+    signs = [] if _equal(a, b) else _signs(a, b)
+    wins, losses = signs.count(1), signs.count(-1)
+    return min(1.0, 2 * float(bdtrc(wins - 1, wins + losses, 0.5))) if wins else 1.0
+
+
+def _signs(a: MeanScore, b: MeanScore) -> list[int]:
+    """Return the signs of the differences of pairs of runs; 1: as that of the means.
+
+    The runs of a side without spread are alike, so it does not matter which runs make pairs. If
+    one side has more runs, those count that agree least with the means.
+    """
+    higher, lower = (a, b) if a.mean >= b.mean else (b, a)
+    pairs = int(min(s.seeds or s.degrees_of_freedom + 1 for s in (a, b)))
+    low = sorted(higher.scores)[:pairs] if higher.seeds else [min(higher.scores)] * pairs
+    high = sorted(lower.scores)[-pairs:] if lower.seeds else [max(lower.scores)] * pairs
+    differences = np.subtract(low, high)
+    signs = np.where(np.abs(differences) <= _rounding_error(a, b), 0, np.sign(differences))
+    return [int(sign) for sign in signs]
+
+
+def _limits_of_agreement(
+    x: Floats, y: Floats, confidence: float, environments: int
+) -> tuple[float, float]:
+    """Return limits of the probability of improvement on an environment where all runs agree."""
+    limit = ((1 - confidence) / 2 / environments) ** (1 / min(x.size, y.size))
+    if x.min() > y.max():
+        return limit, 1.0
+    if x.max() < y.min():
+        return 0.0, 1.0 - limit
+    return 0.0, 1.0
 
 
 def _rounding_error(a: MeanScore, b: MeanScore) -> float:

@@ -1,23 +1,51 @@
 """The specification of a study: contenders, environments, training budget and seeds."""
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.intervals import check_confidence
 from gridcade.seeding import check_seed
-from gridcade.training.config import check_names, from_dict, read_toml, to_dict
+from gridcade.study.brackets import read_changes, split_contender
+from gridcade.training.config import (
+    check_names,
+    convert_numbers,
+    field_names,
+    from_dict,
+    read_toml,
+    to_dict,
+)
 
 Criterion = Literal["return", "average-reward"]
-MAX_NAME_LENGTH = 100  # characters in the name of a study's folder
+MAX_NAME_LENGTH = 100  # characters in the name of a folder
 # These fields may change while the study's folder keeps its results.
-GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion")
+GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion", "threshold")
+
+
+class StudyOptions(TypedDict, total=False):
+    """Options of a study; a study file can set them too."""
+
+    steps: int
+    """Steps of training per run."""
+    minutes: float
+    """Minutes of training per run. With --steps, training ends when either is used up."""
+    seeds: int
+    """Runs of each agent on each environment. Default: 10."""
+    episodes: int
+    """Episodes of the evaluation after each run. Default: 100."""
+    threshold: float
+    """Share of the way from random play to the optimum, at which training steps are counted.
+    Default: 0.95."""
+    criterion: Criterion
+    """Criterion that ranks the contenders. Default: return. average-reward separates them better
+    where only the goal gives a reward."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +95,7 @@ class Study:
     """Training steps per run; None: no limit."""
     minutes: float | None = None
     """Training minutes per run; None: no limit."""
-    seeds: int = 5
+    seeds: int = 10
     """Runs of each trained contender on each environment, with the seeds 0, 1, …"""
     episodes: int = 100
     """Episodes of each final evaluation."""
@@ -77,6 +105,8 @@ class Study:
     """The measure that decides which contender is better."""
     confidence: float = 0.95
     """Confidence level of the intervals."""
+    threshold: float = 0.95
+    """Share of the way from random play to the optimum, for the number of steps that it takes."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -96,6 +126,8 @@ class Study:
         trains = any(spec.kind for spec in self.contenders)
         if self.steps is None and self.minutes is None and trains:
             raise InputError("a study that trains agents needs steps, minutes, or both")
+        if not 0 < self.threshold <= 1:
+            raise InputError(f"threshold is {self.threshold}; it must be greater than 0, up to 1")
         check_seed(self.evaluation_seed)
         check_confidence(self.confidence)
 
@@ -109,6 +141,15 @@ class Study:
         return values
 
 
+# Fields that are often written in the wrong table of a study file, and where they belong.
+SPEC_SETTINGS: tuple[str, ...] = ("preset", "envs", "evaluation_every", "init_from")
+STUDY_SETTINGS = {
+    f.name: "is a setting of the study: it belongs outside the contenders"
+    for f in fields(Study)
+    if f.name != "contenders"
+}
+
+
 def read_study(file: str | Path) -> Study:
     """Read a study from a TOML file.
 
@@ -117,49 +158,85 @@ def read_study(file: str | Path) -> Study:
     """
     values = read_toml(Path(file))
     contenders = values.get("contenders")
-    for number, contender in enumerate(contenders if isinstance(contenders, list) else []):
+    contenders = contenders if isinstance(contenders, list) else []
+    misplaced: dict[str, str] = dict.fromkeys(
+        SPEC_SETTINGS, "is a setting of a contender: it belongs under [[contenders]]"
+    )
+    for number, contender in enumerate(contenders):
         if isinstance(contender, dict):
-            check_names(contender, ContenderSpec, f"{file}, contenders[{number}]")
-    study: Study = from_dict(values, Study, str(file))
+            place = f"{file}, contenders[{number}]"
+            contenders[number], hyperparameters = _check_contender(contender, place)
+            misplaced = hyperparameters | misplaced
+    study: Study = from_dict(values, Study, str(file), misplaced=misplaced)
     return study
+
+
+def _check_contender(
+    contender: dict[str, Any], where: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check the names of a contender and of its hyperparameters.
+
+    Returns:
+        The contender with numbers of the right types, and the places of the agent's hyperparameters
+        for messages.
+
+    Raises:
+        InputError: a name is unknown, or belongs elsewhere.
+    """
+    policy, changes = contender.get("policy"), contender.get("hyperparameters")
+    kind = ContenderSpec(policy).kind if isinstance(policy, str) else None
+    place = f"is a hyperparameter of {policy}: it belongs under [contenders.hyperparameters]"
+    hyperparameters = dict.fromkeys(field_names(kind.config), place) if kind else {}
+    check_names(contender, ContenderSpec, where, misplaced=STUDY_SETTINGS | hyperparameters)
+    if kind and isinstance(changes, dict):
+        _check_hyperparameters(changes, kind, f"{where}, hyperparameters")
+    return convert_numbers(contender, ContenderSpec, where), hyperparameters
+
+
+def _check_hyperparameters(changes: dict[str, Any], kind: AgentKind, where: str) -> None:
+    """Raise InputError if a name is unknown or belongs elsewhere; values are checked later."""
+    outside = "is a setting of the contender: it belongs outside hyperparameters"
+    misplaced = STUDY_SETTINGS | dict.fromkeys(SPEC_SETTINGS, outside)
+    check_names(changes, kind.config, where, kind.name, misplaced)
 
 
 def study_from_arguments(
     contenders: Sequence[str],
     environments: Sequence[str],
     presets: Sequence[str] = (),
-    **fields: Any,
+    **settings: Any,
 ) -> tuple[Study, str]:
     """Build a study from command-line arguments, and a name for its folder.
 
     Args:
-        contenders: policies; `dqn:two-core` for an agent with a preset; or one study file.
+        contenders: policies; `dqn:two-core` for an agent with a preset, `dqn[discount=0.9]` for
+            one with other hyperparameters; or one study file.
         environments: names of environments.
         presets: `CONTENDER=NAME`, or `NAME` for every agent that has no preset yet.
-        fields: fields of the study; None stands for the field's default.
+        settings: other fields of the study; None stands for the field's default.
 
     Raises:
         InputError: a study file was combined with other arguments, a preset names an unknown
             contender, or `Study` or `read_study` raises it.
     """
-    fields = {key: value for key, value in fields.items() if value is not None}
+    settings = {key: value for key, value in settings.items() if value is not None}
     if len(contenders) == 1 and contenders[0].endswith(".toml"):
-        options = [*(["env"] if environments else []), *(["preset"] if presets else []), *fields]
+        options = [*(["env"] if environments else []), *(["preset"] if presets else []), *settings]
         if options:
             raise InputError(
                 f"{contenders[0]} defines the whole study: remove --{options[0]}, or set it there"
             )
         return read_study(contenders[0]), Path(contenders[0]).stem
+    if not environments:
+        raise InputError("environments is empty; give one or more, as in --env FourRooms")
     specs: dict[str, ContenderSpec] = {}
     for label in contenders:
-        policy, colon, preset = label.partition(":")
-        if os.path.exists(label) or not colon:
-            policy, preset = label, ""
         if label in specs:
             raise InputError(
-                f"'{label}' is named twice; to compare its presets, write {label}:PRESET"
+                f"'{label}' is named twice; to compare its presets, write {label}:PRESET, and its "
+                f"hyperparameters, {label}[NAME=VALUE]"
             )
-        specs[label] = ContenderSpec(policy, name=label if preset else "", preset=preset)
+        specs[label] = _parse_contender(label)
     for assignment in presets:
         target, _, preset = assignment.rpartition("=")
         if target and target not in specs:
@@ -167,13 +244,31 @@ def study_from_arguments(
         for label, spec in specs.items():
             if label == target or (not target and spec.kind and not spec.preset):
                 specs[label] = replace(spec, preset=preset)
-    name = "-".join(slug(part) for part in (*environments, *specs))
-    return Study(tuple(specs.values()), tuple(environments), **fields), name[:MAX_NAME_LENGTH]
+    name = slug("-".join(slug(part) for part in (*environments, *specs)))
+    return Study(tuple(specs.values()), tuple(environments), **settings), name
+
+
+def _parse_contender(label: str) -> ContenderSpec:
+    """Read a contender of the command line: a path, or `POLICY:PRESET[NAME=VALUE,...]`."""
+    if os.path.exists(label):
+        return ContenderSpec(label)
+    policy, preset, bracket = split_contender(label)
+    spec = ContenderSpec(policy, name=label if policy != label else "", preset=preset)
+    if bracket is None:
+        return spec
+    changes = read_changes(bracket, spec.kind, f"'{label}'")
+    if spec.kind:
+        _check_hyperparameters(changes, spec.kind, f"'{label}'")
+    return replace(spec, hyperparameters=changes)
 
 
 def slug(name: str) -> str:
-    """Convert a name to a folder name: `Maze?size=9` -> `Maze-size=9`."""
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
+    """Convert a name to a folder name: `Maze?size=9` -> `Maze-size=9`. Long ones end in a hash."""
+    folder = re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
+    if len(folder) <= MAX_NAME_LENGTH:
+        return folder
+    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
+    return f"{folder[: MAX_NAME_LENGTH - 9]}-{digest}"
 
 
 def study_differences(old: Study, new: Study) -> list[str]:

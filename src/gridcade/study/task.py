@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from gridcade import api
+from gridcade import contenders
 from gridcade.envs import registry
 from gridcade.errors import InputError, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
@@ -171,7 +171,7 @@ def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbea
     with closing(registry.make(task.env)) as single:
         model = registry.known_model(single)
     continuing = model is not None and model.continuing
-    contender = api.find(policy, task.env)
+    contender = contenders.find(policy, task.env)
     evaluation = evaluate_policy(
         contender.policy,
         contender.env,

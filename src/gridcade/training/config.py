@@ -4,24 +4,29 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.agents.base import AgentConfig
-from gridcade.errors import InputError, unknown
+from gridcade.agents.schedules import Schedule
+from gridcade.aliases import hint, synonyms
+from gridcade.errors import InputError
 from gridcade.seeding import check_seed
 
 T = TypeVar("T")
 Table = dict[str, Any]  # of a TOML file
+# Names that belong elsewhere: what to do with each, after "'NAME' ".
+Misplaced = Mapping[str, str]
 
 FORMAT = 2  # of run folders; 1: before steps were called steps
 DEFAULT_STEPS = 200_000
 EPOCHS = 50  # in a run bounded by steps, unless the epoch's length is given
 SHORTEST_EPOCH = 1_000  # steps
 EPOCH_BY_TIME = 1_000_000  # steps, in a run bounded by minutes alone
+SETTING = "is a setting of the run: it belongs outside hyperparameters"  # as Misplaced
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,13 @@ class RunConfig(RunSettings):
         return cls(**vars(settings), hyperparameters=hyperparameters)
 
 
+def used_up(budget: RunSettings, steps: int, seconds: float) -> bool:
+    """Whether a budget of steps and minutes is used up."""
+    return (budget.steps is not None and steps >= budget.steps) or (
+        budget.minutes is not None and seconds >= budget.minutes * 60
+    )
+
+
 def read_settings(file: Path) -> RunSettings:
     """The settings of a run's config.toml, without its agent.
 
@@ -91,7 +103,7 @@ def read_config(file: Path) -> RunConfig:
     """
     settings, table = _split(file)
     kind = agents.find(settings.agent)
-    return RunConfig.of(settings, from_dict(table, kind.config, f"{file}, hyperparameters"))
+    return RunConfig.of(settings, agent_config(table, kind, f"{file}, hyperparameters"))
 
 
 def _split(file: Path) -> tuple[RunSettings, Table]:
@@ -149,12 +161,13 @@ def read_recipe(
         layer = read_toml(file)
         if layer.get("agent", kind.name) != kind.name:
             raise InputError(f"{file} is for the agent {layer['agent']}, not for {kind.name}")
-        merged = _merge(merged, _hyperparameters(layer, file))
-        from_dict(merged, kind.config, f"{file}, hyperparameters")  # names the file at fault
-        from_dict({"agent": kind.name, "env": "", "steps": 1} | layer, RunSettings, str(file))
+        where = f"{file}, hyperparameters"  # names the file at fault
+        merged = _merge(merged, convert_numbers(_hyperparameters(layer, file), kind.config, where))
+        agent_config(merged, kind, where)
+        check_settings(layer, kind, str(file))
         settings = _lay_over(settings, layer)
-    hyperparameters = from_dict(_merge(merged, overlay or {}), kind.config, "hyperparameters")
-    return Recipe(kind, preset, settings, hyperparameters)
+    merged = _merge(merged, convert_numbers(overlay or {}, kind.config, "hyperparameters"))
+    return Recipe(kind, preset, settings, agent_config(merged, kind, "hyperparameters"))
 
 
 def resolve_config(
@@ -181,7 +194,7 @@ def resolve_config(
     if "steps" not in values and "minutes" not in values:
         values["steps"] = DEFAULT_STEPS
     values |= {"agent": recipe.kind.name, "env": env, "preset": recipe.preset}
-    settings = from_dict(values, RunSettings, "config")
+    settings = check_settings(values, recipe.kind, "config")
     if "epoch" not in values:
         even_share = settings.steps // EPOCHS if settings.steps else EPOCH_BY_TIME
         settings = replace(settings, epoch=max(SHORTEST_EPOCH, even_share))
@@ -222,28 +235,102 @@ def read_toml(file: Path) -> Table:
         raise InputError(f"{file}: {error}") from None
 
 
-def from_dict(values: Mapping[str, Any], kind: type[T], where: str) -> T:
-    """Convert a table to a dataclass.
+def from_dict(
+    values: Mapping[str, Any],
+    kind: type[T],
+    where: str,
+    owner: str = "",
+    misplaced: Misplaced | None = None,
+) -> T:
+    """Convert a table to a dataclass; see `check_names` and `convert_numbers`.
 
     Raises:
         InputError: a name, type or value is wrong; with `where`, the field and the nearest name.
     """
-    check_names(values, kind, where)
+    check_names(values, kind, where, owner, misplaced)
     try:
-        return msgspec.convert(values, kind)
+        return msgspec.convert(convert_numbers(values, kind, where), kind)
     except msgspec.ValidationError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def check_names(values: Mapping[str, Any], kind: Any, where: str) -> None:
-    """Raise InputError, with the nearest name, where a dataclass has no such field."""
+def agent_config(values: Mapping[str, Any], kind: AgentKind, where: str) -> AgentConfig:
+    """Convert a table to an agent's hyperparameters; see `from_dict`."""
+    misplaced = dict.fromkeys(field_names(RunSettings), SETTING)
+    return from_dict(values, kind.config, where, kind.name, misplaced)
+
+
+def check_settings(values: Mapping[str, Any], kind: AgentKind, where: str) -> RunSettings:
+    """Convert the settings of an agent's runs, of which some may be missing; see `from_dict`."""
+    place = f"is a hyperparameter of {kind.name}: it belongs under [hyperparameters]"
+    misplaced = dict.fromkeys(field_names(kind.config), place)
+    required = {"agent": kind.name, "env": ""} | ({} if "minutes" in values else {"steps": 1})
+    return from_dict(required | dict(values), RunSettings, where, misplaced=misplaced)
+
+
+def check_names(
+    values: Mapping[str, Any],
+    kind: Any,
+    where: str,
+    owner: str = "",
+    misplaced: Misplaced | None = None,
+) -> None:
+    """Raise InputError, with the right name, where a dataclass has no such field.
+
+    Args:
+        values: a table.
+        kind: the dataclass.
+        where: place of the table, for the message.
+        owner: what has these fields, such as an agent, for the message.
+        misplaced: names that belong elsewhere, such as hyperparameters among settings.
+    """
     hints = get_type_hints(kind)
     names = {f.name for f in fields(kind)}
     for name, value in values.items():
-        if name not in names:
-            raise InputError(f"{where}: {unknown('field', name, names)}")
-        if is_dataclass(hints[name]) and isinstance(value, Mapping):
-            check_names(value, hints[name], f"{where}, {name}")
+        if name in names:
+            if is_dataclass(hints[name]) and isinstance(value, Mapping):
+                check_names(value, hints[name], f"{where}, {name}", owner)
+            continue
+        if misplaced and name in misplaced:
+            raise InputError(f"{where}: '{name}' {misplaced[name]}")
+        error = f"{where}: unknown field '{name}'"
+        if misplaced and not synonyms(name, names) and (other := synonyms(name, misplaced)):
+            raise InputError(f"{error}; perhaps '{other[0]}', which {misplaced[other[0]]}")
+        raise InputError(f"{error}; {hint(name, field_names(kind), owner)}")
+
+
+def field_names(kind: Any) -> list[str]:
+    """The fields of a dataclass, and those of its schedules, such as epsilon.final."""
+    hints = get_type_hints(kind)
+    names = [f.name for f in fields(kind)]
+    schedules = [name for name in names if hints[name] is Schedule]
+    return [*names, *(f"{name}.{f.name}" for name in schedules for f in fields(Schedule))]
+
+
+def convert_numbers(values: Mapping[str, Any], kind: Any, where: str) -> Table:
+    """Convert 1e5 to an int where a field is one, and a number to a constant schedule.
+
+    Raises:
+        InputError: a number is not whole, but must be.
+    """
+    hints = get_type_hints(kind)
+
+    def convert(name: str, value: Any) -> Any:
+        field_type = hints.get(name)
+        if field_type is Schedule and isinstance(value, Mapping):
+            return convert_numbers(value, Schedule, f"{where}, {name}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        if field_type is Schedule:
+            return asdict(Schedule.constant(value))
+        types = get_args(field_type) or (field_type,)
+        if isinstance(value, int) or int not in types or float in types:
+            return value
+        if not value.is_integer():
+            raise InputError(f"{where}: {name} is {value}; it must be a whole number")
+        return int(value)
+
+    return {name: convert(name, value) for name, value in values.items()}
 
 
 def to_dict(value: Any) -> Table:

@@ -20,6 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
@@ -36,10 +37,20 @@ from gridcade.agents.base import Tensors
 from gridcade.envs.types import Array
 from gridcade.errors import InputError, WriteError, unknown
 from gridcade.experience.loop import EnvState
-from gridcade.training.config import RunConfig, RunSettings, read_config, read_settings, to_dict
+from gridcade.printing import Part, Printed, unbroken
+from gridcade.training.config import (
+    RunConfig,
+    RunSettings,
+    read_config,
+    read_settings,
+    to_dict,
+    used_up,
+)
+from gridcade.training.metrics_text import metrics_text
 
 BLOCK = 1 << 24  # bytes written at once
 PROVENANCE = "provenance.json"
+RUNS = Path("runs")  # the folder of run folders
 KEPT_CHECKPOINTS = 3  # the last ones; the best one is kept besides
 
 
@@ -54,7 +65,7 @@ class LoopState(TypedDict):
     env_state: EnvState | None  # None: the loop keeps its state as tensors
 
 
-class Run:
+class Run(Printed):
     """A run folder.
 
     Args:
@@ -67,8 +78,8 @@ class Run:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self._file = self.path / "config.toml"
-        if not os.path.isfile(self._file):  # Path.is_file raises on long names
-            raise InputError(f"'{path}' is not a run folder: it holds no config.toml")
+        if not is_run(self.path):
+            raise _not_a_run(self.path)
         self.settings: RunSettings = read_settings(self._file)
 
     @classmethod
@@ -117,6 +128,50 @@ class Run:
         """The text of the map, where the world was drawn in a file."""
         copy = self.path / "world.txt"
         return copy.read_text(encoding="utf-8") if copy.is_file() else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is used up.
+
+        Raises:
+            InputError: the run has no checkpoint, or it is not readable.
+        """
+        steps = self.last_checkpoint()
+        return used_up(self.settings, steps, self.load_loop_state(steps)["seconds"])
+
+    def parts(self) -> list[Part]:
+        """The result of the last session, and the commands that use it.
+
+        Raises:
+            InputError: the run has no checkpoint, or it is not readable.
+        """
+        steps = self.last_checkpoint()
+        if not self.finished:
+            return [
+                f"stopped after {steps:,} steps; the checkpoint is saved",
+                unbroken(f"continue:   gridcade resume {self.path}"),
+            ]
+        seconds = self.load_loop_state(steps)["seconds"]
+        speed = f" ({steps / seconds:,.0f} per second)" if seconds > 0 else ""
+        settings = self.settings
+        parts: list[Part] = [
+            f"{settings.agent} on {settings.env}: {steps:,} steps in {seconds:.1f} s{speed}"
+        ]
+        if metrics := self.metrics():
+            parts.append(f"last epoch: {metrics_text(metrics[-1], short=True)}")
+        return [
+            *parts,
+            unbroken(f"run folder: {self.path}"),
+            unbroken(f"evaluate:   gridcade evaluate {self.path}"),
+            unbroken(f"watch:      gridcade watch {self.path}"),
+        ]
+
+    def __str__(self) -> str:
+        """Return what the command line prints, or why the run cannot be read."""
+        try:
+            return super().__str__()
+        except InputError as error:
+            return str(error)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -298,14 +353,18 @@ class Run:
         Raises:
             InputError: the checkpoint is missing or not readable.
         """
-        folder = self.checkpoint(steps)
         agent = self.load_agent(steps)
-        loop = load_tensors(folder / "loop.safetensors")
+        loop = load_tensors(self.checkpoint(steps) / "loop.safetensors")
+        return agent, loop, self.load_loop_state(steps)
+
+    def load_loop_state(self, steps: int) -> LoopState:
+        """The loop's state of a checkpoint; InputError if it is missing or not readable."""
+        file = self.checkpoint(steps) / "loop.json"
         try:
-            state: LoopState = json.loads((folder / "loop.json").read_text())
+            state: LoopState = json.loads(file.read_text())
         except (OSError, ValueError):
-            raise InputError(f"cannot read {folder / 'loop.json'}") from None
-        return agent, loop, state
+            raise InputError(f"cannot read {file}") from None
+        return state
 
     def clear_leftovers(self) -> None:
         """Remove what a killed session was writing."""
@@ -362,20 +421,66 @@ def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tup
     path = Path(policy)
     if path.name == "agent.safetensors":
         path = path.parent
-    if path.name.isdigit() and path.parent.name == "checkpoints":
-        if not os.path.isdir(path):
-            raise InputError(f"no checkpoint '{path}'")
-        return Run(path.parent.parent), int(path.name)
+    if path.name.isdigit():
+        in_checkpoints = path.parent.name == "checkpoints"
+        folder = path.parent.parent if in_checkpoints else path.parent
+        if in_checkpoints and not is_run(folder):
+            raise _not_a_run(folder)
+        if in_checkpoints and os.path.isdir(path):
+            return Run(folder), int(path.name)
+        if is_run(folder):
+            saved = ", ".join(map(str, Run(folder).checkpoints())) or "none"
+            raise InputError(f"no checkpoint '{path}'; those in {folder}/checkpoints are: {saved}")
     if not os.path.exists(path):  # Path.exists raises on long names and unreadable folders
-        near = path.parent.glob("*/config.toml") if os.path.isdir(path.parent) else ()
-        beside = [str(file.parent) for file in near]
-        error = unknown("policy", str(path), [*others, *beside])
+        if str(path) in agents.AGENTS:
+            raise InputError(f"'{path}' is an agent, not a policy: gridcade train {path} ENV")
+        error = unknown_policy("policy", str(path), others)
         if "did you mean" in str(error):
             raise error
         kinds = ", ".join((*others, "a run folder", "a checkpoint in one"))
         raise InputError(f"no policy '{path}'; a policy is one of: {kinds}")
     run = Run(path)
     return run, run.last_checkpoint()
+
+
+def _not_a_run(path: Path) -> InputError:
+    """Build the error for a path that is not a run folder."""
+    message = f"'{path}' is not a run folder: it holds no config.toml"
+    for folder, inside in ((path.parent, path), (path.parent.parent, path.parent)):
+        if inside.name == "checkpoints" and is_run(folder):
+            return InputError(f"{message}; did you mean {folder}?")
+    if not os.path.lexists(path):
+        error = unknown_policy("run", str(path), ())
+        missing = InputError(f"no run folder '{path}'")
+        return error if "did you mean" in str(error) else missing
+    if os.path.isdir(path / "runs"):
+        return InputError(f"{message}; its runs are in {path / 'runs'}")
+    return InputError(message)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run."""
+    return os.path.isfile(path / "config.toml")  # Path.is_file raises on long names
+
+
+def unknown_policy(kind: str, name: str, others: Iterable[str]) -> InputError:
+    """Build the error for a policy that does not exist; it suggests runs beside it or in runs/.
+
+    Args:
+        kind: what was named, such as a contender.
+        name: what does not exist.
+        others: names of policies that are not runs.
+    """
+    folders = {folder for folder in (Path(name).parent, RUNS) if os.path.isdir(folder)}
+    runs = [file.parent for folder in folders for file in folder.glob("*/config.toml")]
+    by_name = {run.name.lower(): run for run in runs}
+    if is_run(RUNS / name):
+        return InputError(f"unknown {kind} '{name}'; did you mean {RUNS / name}?")
+    error = unknown(kind, name, [*others, *map(str, runs)])
+    if "did you mean" not in str(error):
+        for near in get_close_matches(name.lower(), by_name, n=1):
+            return InputError(f"unknown {kind} '{name}'; did you mean {by_name[near]}?")
+    return error
 
 
 def find_trained(

@@ -29,12 +29,13 @@ from gridcade.training.config import (
     differences,
     read_recipe,
     resolve_config,
+    used_up,
 )
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
-from gridcade.training.run_folder import PROVENANCE, Run, find_trained
+from gridcade.training.run_folder import PROVENANCE, RUNS, Run, find_trained, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
-from gridcade.training.trainer import Progress, StepLoop, Trainer, used_up
+from gridcade.training.trainer import Progress, StepLoop, Trainer
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
 LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
@@ -105,8 +106,8 @@ def _start(
     for sentence in sentences:
         note(sentence)
     world = registry.map_text(config.env)
-    path = Path(out) if out is not None else _free_folder(config)
-    if os.path.isfile(path / "config.toml"):  # Path.is_file raises on long names
+    path = Path(out) if out is not None else _free_folder(config, note)
+    if is_run(path):
         raise _taken(Run(path), config, world)
     return _session(Run.create(path, config, world), config, agent, env, report, stop, note)
 
@@ -359,16 +360,19 @@ def _tight_memory(agent: BaseAgent) -> list[str]:
     ]
 
 
-def _free_folder(config: RunSettings) -> Path:
-    """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... where that exists."""
+def _free_folder(config: RunSettings, note: Note) -> Path:
+    """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... and a note where that exists."""
     base, _, query = config.env.partition("?")
     short = Path(base).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
     name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
-    path, number = Path("runs") / name, 1
+    path = first = RUNS / name
+    number = 1
     while os.path.lexists(path):
         number += 1
-        path = Path("runs") / f"{name}-{number}"
+        path = first.with_name(f"{name}-{number}")
+    if path != first:
+        note(f"{first} exists and stays; this run is {path}")
     return path
 
 

@@ -11,12 +11,13 @@ from gridcade.envs.atari import AtariGame
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.evaluation import intervals
-from gridcade.evaluation.evaluate import evaluate_policy, finite
+from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.evaluation.result import finite
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table
 from gridcade.experience.loop import EnvState, Experience
 from gridcade.experience.step import TOTALS, EpisodeSums, Step
-from gridcade.training.config import RunSettings
+from gridcade.training.config import RunSettings, used_up
 from gridcade.training.run_folder import LoopState, Run
 from gridcade.training.tensorboard import TensorBoardLogger
 
@@ -78,13 +79,6 @@ class StepLoop:
     def load_env_state(self, state: EnvState) -> None:
         """Restore the state of the environments."""
         self._experience.load_env_state(state)
-
-
-def used_up(budget: RunSettings, steps: int, seconds: float) -> bool:
-    """Whether a budget of steps and minutes is used up."""
-    return (budget.steps is not None and steps >= budget.steps) or (
-        budget.minutes is not None and seconds >= budget.minutes * 60
-    )
 
 
 def budget_share(

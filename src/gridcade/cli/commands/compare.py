@@ -5,39 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
-from rich.text import Text
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gridcade import report
 from gridcade.cli.command import Command, disable_sdl_window
 from gridcade.cli.options import optional
-from gridcade.cli.output import number_table, out, print_line
+from gridcade.cli.output import show_parts
 from gridcade.cli.progress import StudyDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
 from gridcade.errors import InputError
-from gridcade.report import tables
-from gridcade.report.analysis import analyze, num_tests
-from gridcade.report.verdicts import environment_sentences, score_sentence
+from gridcade.report.summary import failure_line, summary
 from gridcade.study import runner
-from gridcade.study.comparison import Comparison
-from gridcade.study.study import study_from_arguments
+from gridcade.study.study import StudyOptions, study_from_arguments
 from gridcade.study.task import Stopped
-
-
-class StudyOptions(TypedDict, total=False):
-    """Options that a study file sets too."""
-
-    steps: int
-    """Steps of training per run."""
-    minutes: float
-    """Minutes of training per run. With --steps, training ends when either is used up."""
-    seeds: int
-    """Runs of each agent on each environment. Default: 5."""
-    episodes: int
-    """Episodes of the evaluation after each run. Default: 100."""
-    criterion: Literal["return", "average-reward"]
-    """Criterion that ranks the contenders. Default: return. average-reward separates them better
-    where only the goal gives a reward."""
 
 
 class RunnerOptions(TypedDict, total=False):
@@ -57,20 +37,25 @@ class Compare(Command):
 
     $ gridcade compare q-learning optimal --env FourRooms --criterion average-reward --steps 100_000
     $ gridcade compare dqn:nature2015 dqn:two-core --env Breakout --minutes 60 --seeds 3
+    $ gridcade compare "q-learning[discount=0.9]" q-learning --env FourRooms --steps 100_000
     $ gridcade compare study.toml --backend dask --address tcp://head:8786
 
-    CONTENDER is an agent, which is trained once per seed, with its default preset or another one
-    (dqn:two-core); or a policy. A study file holds contenders, environments, budgets and seeds.
+    CONTENDER is an agent, which is trained once per seed, or a policy. An agent can have another
+    preset, and other hyperparameters in brackets: "dqn:two-core[epsilon=0.1,batch_size=64]". A
+    study file holds contenders, environments, budgets and seeds.
 
     Ctrl-C stops all runs at checkpoints; press it again to stop immediately. The same command
     continues the study.
     """
 
+    option_note = 'hyperparameters are set in brackets: "q-learning[discount=0.9]"'
+
     contenders: Annotated[
         Positional[tuple[str, ...]],
         arg(metavar="CONTENDER [CONTENDER ...]", help_behavior_hint=""),
     ]
-    """Agents and policies to compare; or one study file, NAME.toml."""
+    """Agents and policies to compare, such as "q-learning[discount=0.9]"; or one study file,
+    NAME.toml."""
     environments: Annotated[
         UseAppendAction[tuple[str, ...]], arg(name="env", metavar="ENV", help_behavior_hint="")
     ] = ()
@@ -107,30 +92,10 @@ class Compare(Command):
         interrupt_on_signal()
         disable_sdl_window()
         report.write_results(comparison, folder)
-        _show_comparison(comparison)
+        show_parts(summary(comparison))
+        for failure in comparison.failures:
+            print(f"gridcade: {failure_line(failure)}", file=sys.stderr)
         print(f"results: {folder}/results.json")
         print(f"report:  {report.write_page(comparison, folder)}")
         if comparison.failures:
             sys.exit(1)
-
-
-def _show_comparison(comparison: Comparison) -> None:
-    """Print the scores on every environment, the verdicts, and the failures."""
-    study, analyses = comparison.study, analyze(comparison)
-    for analysis in analyses:
-        scores = tables.score_table(analysis, study.confidence)
-        print_line(Text.assemble((analysis.env, "bold"), f": {analysis.names.title}"))
-        columns = scores.head[:4]  # without the gap to the optimum, to fit into a terminal
-        table = number_table(*columns)
-        for row in scores.rows:
-            table.add_row(*map(Text, row.cells[: len(columns)]))
-        out.print(table)
-        out.print()
-        print_line(score_sentence(analysis, study.episodes))
-        for sentence, _ in environment_sentences(analysis, study.confidence, num_tests(analyses)):
-            print_line(sentence)
-        out.print()
-    for failure in comparison.failures:
-        seed = "" if failure.seed is None else f" seed {failure.seed}"
-        where = f"{failure.env} {failure.contender}{seed}"
-        print(f"gridcade: {where} failed: {failure.reason}", file=sys.stderr)

@@ -17,8 +17,8 @@ from gridcade.cli.progress import TrainingDisplay, progress_bar
 from gridcade.envs.atari import INSTALL
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
-from gridcade.watch import show
-from gridcade.watch.terminal import Keyboard, TerminalScreen
+from gridcade.viewing import show
+from gridcade.viewing.terminal import Keyboard, TerminalScreen
 
 ENV = "FourRooms"
 SHIPPED_AGENT = "breakout"
@@ -59,8 +59,7 @@ def _solve() -> None:
         "so an optimal policy can be computed:",
         f"gridcade solve {ENV} --criterion average-reward",
     )
-    env = api.make(ENV)
-    show_solution(ENV, env, api.solve(env, "average-reward"))
+    show_solution(api.solve(ENV, "average-reward"))
 
 
 def _train_and_evaluate(folder: Path) -> Policy:

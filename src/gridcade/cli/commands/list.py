@@ -1,10 +1,8 @@
 """`gridcade list`: environments, agents, presets and runs."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import gymnasium as gym
 from rich.table import Table
@@ -13,16 +11,20 @@ from tyro.conf import Positional, arg
 from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.cli.command import Command
-from gridcade.cli.output import evaluation_text, out
+from gridcade.cli.options import optional
+from gridcade.cli.output import out
+from gridcade.cli.runs_table import SortKey, print_runs, read_runs
 from gridcade.envs import registry
 from gridcade.envs.atari import DEFAULT_PROTOCOL, PROTOCOLS
 from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.training.config import read_toml
-from gridcade.training.run_folder import Run
 
-RUNS = Path("runs")
 SECTIONS = Literal["all", "envs", "agents", "presets", "runs"]
+SORT_HELP = (
+    "Order of the runs: newest, best or longest first, or by name. The score is that of the last "
+    "evaluation during training. Default: date."
+)
 GAP = 2  # columns between two columns of a table
 
 
@@ -57,9 +59,11 @@ class List(Command):
     $ gridcade list
     $ gridcade list envs
     $ gridcade list presets dqn
+    $ gridcade list runs --sort score
 
     `gridcade list` prints one line per entry. `list envs`, `list agents` and `list presets AGENT`
-    print the whole texts.
+    print the whole texts. Below the name of a run are the settings and hyperparameters in which the
+    runs of its agent and environment differ.
     """
 
     section: Annotated[
@@ -69,25 +73,31 @@ class List(Command):
     """Section to list. Default: all."""
     agent: Annotated[Positional[str], arg(metavar="[AGENT]", help_behavior_hint="")] = ""
     """Agent whose presets are listed. Default: all agents."""
+    sort: Annotated[
+        SortKey | None,
+        arg(help=SORT_HELP, help_behavior_hint=""),
+        optional(str, "{date,name,score,steps}", get_args(SortKey)),
+    ] = None
 
     def run(self) -> None:
         """Print the entries."""
         if self.agent and self.section != "presets":
             raise InputError(f"cannot list {self.section} of '{self.agent}'; only presets")
         kinds = [agents.find(self.agent)] if self.agent else [*agents.AGENTS.values()]
-        sections: dict[str, Callable[[], Section]] = {
-            "envs": _envs,
-            "agents": _agents,
-            "presets": lambda: _presets(kinds),
-            "runs": _runs,
+        if self.sort and self.section != "runs":
+            raise InputError("--sort needs the section: gridcade list runs --sort KEY")
+        sections: dict[str, Callable[[bool], None]] = {
+            "envs": _envs().print,
+            "agents": _agents().print,
+            "presets": _presets(kinds).print,
+            "runs": lambda _: print_runs(read_runs(), self.sort or "date"),
         }
         if self.section != "all":
-            one_line = self.section == "presets" and not self.agent
-            sections[self.section]().print(one_line)
+            sections[self.section](self.section == "presets" and not self.agent)
             return
-        for name, section in sections.items():
+        for name, print_section in sections.items():
             out.print(name, style="bold")
-            section().print(one_line=True)
+            print_section(True)
             print()
         print("For the whole texts: gridcade list envs, list agents, list presets AGENT")
 
@@ -128,20 +138,3 @@ def _presets(kinds: list[AgentKind]) -> Section:
             steps = read_toml(file).get("steps")
             rows.append((kind.name, name, f"{steps:,}" if steps else "", about))
     return Section(("agent", "preset", "steps", ""), rows)
-
-
-def _runs() -> Section:
-    """The runs under runs/. A line on stderr names each folder that cannot be read."""
-    rows = []
-    for config in sorted(RUNS.glob("*/config.toml")):
-        try:
-            run = Run(config.parent)
-            steps = run.last_checkpoint()
-        except InputError as error:
-            print(f"gridcade: {error}", file=sys.stderr)
-            continue
-        metrics = run.metrics()
-        latest = evaluation_text(metrics[-1]) if metrics else ""
-        settings = run.settings
-        rows.append((str(run.path), settings.agent, settings.env, f"{steps:,}", latest))
-    return Section(("run", "agent", "env", "steps", "latest"), rows)

@@ -8,7 +8,7 @@ from tyro.conf import arg
 from gridcade.cli.command import EnvCommand, disable_sdl_window
 from gridcade.cli.options import EnvName
 from gridcade.cli.output import show_evaluation
-from gridcade.watch import play
+from gridcade.viewing import play
 
 
 @dataclass

@@ -39,7 +39,6 @@ class Solve(EnvCommand):
 
     def run(self) -> None:
         """Compute an optimal policy and print it."""
-        env = api.make(self.env)
-        for note in registry.notes_on_world(self.env, env):
+        for note in registry.notes_on_world(self.env, api.make(self.env)):
             print(f"gridcade: {note}", file=sys.stderr)
-        show_solution(self.env, env, api.solve(env, **self.options), as_json=self.json)
+        show_solution(api.solve(self.env, **self.options), as_json=self.json)

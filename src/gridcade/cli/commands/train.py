@@ -14,11 +14,13 @@ from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.agents.base import AgentConfig
 from gridcade.cli.command import Command, EnvCommand
-from gridcade.cli.options import HELP_FLAGS, EnvName, parse
+from gridcade.cli.options import EnvName, try_parse
 from gridcade.cli.output import show_run
 from gridcade.cli.progress import TrainingDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
+from gridcade.cli.unknown_options import HELP_FLAGS
 from gridcade.envs.registry import make, with_arguments
+from gridcade.errors import InputError
 from gridcade.training import sessions
 from gridcade.training.config import Recipe, read_recipe
 from gridcade.training.options import TrainOptions
@@ -46,7 +48,12 @@ class Train(EnvCommand):
     @classmethod
     def specialize(cls, words: list[str], env_arguments: dict[str, str]) -> type[Command]:
         """Add the hyperparameters of the agent that the words name, as its preset sets them."""
-        if (kind := _find_agent(words)) is None:
+        kind = _find_agent(words)
+        if words and not words[0].startswith("-") and (kind is None or words[0] != kind.name):
+            if kind is None or words[1] != kind.name:
+                agents.find(words[0])  # raises, because the word is no agent
+            raise InputError(f"the agent comes first: gridcade train {words[1]} {words[0]}")
+        if kind is None:
             return cls
         preset, config = _flag_value(words, "--preset"), _flag_value(words, "--config")
         if preset is None:
@@ -118,10 +125,8 @@ def _find_env(words: list[str], kind: AgentKind) -> str | None:
         if word not in HELP_FLAGS and word.removeprefix("--").removeprefix("no-") not in switches
     ]
     command = _with_hyperparameters(kind, kind.config(), None)
-    try:
-        return parse(command, rest, console_outputs=False).env
-    except SystemExit:
-        return None
+    parsed = try_parse(command, rest)
+    return None if parsed is None else parsed.env
 
 
 def _preset_for(kind: AgentKind, env: str, env_arguments: dict[str, str]) -> str:
@@ -141,6 +146,7 @@ def _with_hyperparameters(
         bases=(Train,),
         namespace={
             "__doc__": Train.__doc__,
+            "agent_name": kind.name,
             "recipe": lambda _: recipe,
             "agent_config": lambda self: self.hyperparameters,
         },

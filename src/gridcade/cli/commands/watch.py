@@ -8,8 +8,8 @@ from tyro.conf import arg
 from gridcade import api
 from gridcade.cli.command import EnvCommand, disable_sdl_window
 from gridcade.cli.options import OtherEnv, PolicyName, Trust
-from gridcade.watch import show
-from gridcade.watch.show import WatchOptions
+from gridcade.viewing import show
+from gridcade.viewing.show import WatchOptions
 
 
 @dataclass

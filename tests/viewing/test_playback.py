@@ -5,8 +5,8 @@ import pytest
 
 from gridcade.errors import InputError
 from gridcade.evaluation.policies import Quit
-from gridcade.watch import playback
-from gridcade.watch.playback import Pace, Playback
+from gridcade.viewing import playback
+from gridcade.viewing.playback import Pace, Playback
 
 
 def test_keys_change_the_speed_within_its_range() -> None:

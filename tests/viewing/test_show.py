@@ -23,8 +23,8 @@ from gridcade.errors import InputError
 from gridcade.evaluation.policies import UniformPolicy, optimal_policy, random_policy
 from gridcade.exact import solver
 from gridcade.recording.frames import make_rgb_env
-from gridcade.watch import playback, viewers
-from gridcade.watch.show import watch
+from gridcade.viewing import playback, viewers
+from gridcade.viewing.show import watch
 
 SMALL = "RussellNorvig4x3"
 

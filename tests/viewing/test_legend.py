@@ -7,8 +7,8 @@ from screens import drawn, visible
 from gridcade.envs import registry
 from gridcade.envs.rendering import AGENT, GOAL, PIT, WALL, Overlay, value_colors
 from gridcade.envs.tabular import TabularEnv
-from gridcade.watch.legend import SCALE_WIDTH, legend_lines
-from gridcade.watch.text_pictures import ColorDepth
+from gridcade.viewing.legend import SCALE_WIDTH, legend_lines
+from gridcade.viewing.text_pictures import ColorDepth
 
 
 def overlay_of(name: str) -> tuple[TabularEnv, Overlay]:

@@ -218,7 +218,7 @@ def _cells(
         has_action = state >= 0 and not cell.end
         if has_action and np.isfinite(value := values[state]):
             grounds[i, j] = value_colors[state]
-            label = f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
+            label = f"{value:z.2f}" if abs(value) < 1000 else f"{value:.0e}"
         if place == agent:
             mark, grounds[i, j] = "@", rendering.AGENT
         elif has_action and arrows is not None:

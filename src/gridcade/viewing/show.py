@@ -17,8 +17,8 @@ from gridcade.recording.frames import (
 )
 from gridcade.recording.video import check_video, save_video
 from gridcade.seeding import check_seed
-from gridcade.watch.playback import Playback
-from gridcade.watch.viewers import (
+from gridcade.viewing.playback import Playback
+from gridcade.viewing.viewers import (
     Presentation,
     episode_text,
     remember,
@@ -35,7 +35,7 @@ class WatchOptions(TypedDict, total=False):
 
     where: Place | None
     """Where to show the policy. Default: the terminal, unless a video is written."""
-    video: Path | None
+    video: str | Path | None
     """Video file to write: .mp4, .webp or .gif. Default: no video."""
     fps: float | None
     """Speed in steps per second. Default: the environment's own speed."""

@@ -13,10 +13,10 @@ from gridcade.evaluation.policies import Quit
 from gridcade.formatting import format_number
 from gridcade.recording.frames import END_PAUSE, Frame, overlay_pictures
 from gridcade.recording.video import Picture
-from gridcade.watch.legend import legend_lines
-from gridcade.watch.playback import Pace, Playback
-from gridcade.watch.terminal import TerminalScreen
-from gridcade.watch.text_pictures import color_depth, frame_lines, screen_lines
+from gridcade.viewing.legend import legend_lines
+from gridcade.viewing.playback import Pace, Playback
+from gridcade.viewing.terminal import TerminalScreen
+from gridcade.viewing.text_pictures import color_depth, frame_lines, screen_lines
 
 REDRAW_INTERVAL = 0.1  # seconds, while paused: the terminal's size may change
 MIN_WINDOW_SIDE = 640  # pixels, roughly, of the longer side

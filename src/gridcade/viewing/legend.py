@@ -7,7 +7,7 @@ from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Env
 from gridcade.formatting import format_number
-from gridcade.watch.text_pictures import (
+from gridcade.viewing.text_pictures import (
     DEFAULT_COLOR,
     LUMINANCE,
     ColorDepth,

@@ -13,11 +13,12 @@ from screens import ScriptedScreen, visible
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import optimal_policy
+from gridcade.evaluation.result import Evaluation
 from gridcade.seeding import episode_seed
-from gridcade.watch import play
-from gridcade.watch.play import key_bindings
+from gridcade.viewing import play
+from gridcade.viewing.play import key_bindings
 
 UP, DOWN, RIGHT = "\x1b[A", "\x1b[B", "\x1b[C"
 CLIFF_PATH = ["up", *["right"] * 11, "down"]

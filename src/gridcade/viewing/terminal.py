@@ -17,7 +17,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import create_output
 
 from gridcade.errors import InputError
-from gridcade.watch.text_pictures import text_width
+from gridcade.viewing.text_pictures import text_width
 
 # Terminals that know these codes show all that lies between them at once.
 BEGIN_UPDATE, END_UPDATE = "\x1b[?2026h", "\x1b[?2026l"

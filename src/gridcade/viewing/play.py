@@ -11,13 +11,14 @@ from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError
-from gridcade.evaluation.evaluate import Evaluation, evaluate_policy
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
+from gridcade.evaluation.result import Evaluation
 from gridcade.recording.frames import END_PAUSE, agent_place, make_rgb_env, render_picture
-from gridcade.watch.playback import QUIT_KEYS
-from gridcade.watch.terminal import TerminalScreen
-from gridcade.watch.text_pictures import screen_lines
-from gridcade.watch.viewers import episode_text, picture_with_legend
+from gridcade.viewing.playback import QUIT_KEYS
+from gridcade.viewing.terminal import TerminalScreen
+from gridcade.viewing.text_pictures import screen_lines
+from gridcade.viewing.viewers import episode_text, picture_with_legend
 
 ARROW_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}  # rows, columns
 LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}

@@ -17,8 +17,8 @@ from prompt_toolkit.keys import Keys
 from screens import Screen
 
 from gridcade.errors import InputError
-from gridcade.watch import terminal
-from gridcade.watch.terminal import Keyboard, TerminalScreen, key_names
+from gridcade.viewing import terminal
+from gridcade.viewing.terminal import Keyboard, TerminalScreen, key_names
 
 pty = pytest.importorskip("pty")
 termios = pytest.importorskip("termios")
@@ -175,7 +175,7 @@ def test_ctrl_c_interrupts_where_keys_are_read() -> None:
 
 PROGRAM = """
 import signal
-from gridcade.watch.terminal import TerminalScreen
+from gridcade.viewing.terminal import TerminalScreen
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 while True:

@@ -18,7 +18,7 @@ from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.exact import solver
 from gridcade.recording.frames import make_rgb_env, render_picture
-from gridcade.watch.text_pictures import (
+from gridcade.viewing.text_pictures import (
     ColorDepth,
     arrow_panel,
     color_depth,

@@ -1,0 +1,78 @@
+"""Messages about options that a command does not have."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import takewhile
+
+from gridcade.aliases import field_name, hint, synonyms
+from gridcade.errors import InputError
+
+HELP_FLAGS = {"-h", "--help"}
+
+
+def check_options(
+    help_text: str, words: Sequence[str], prog: str, agent: str = "", note: str = ""
+) -> None:
+    """Raise InputError at the first option that a command's help does not mention.
+
+    Args:
+        help_text: the command's help.
+        words: what the user typed after the command.
+        prog: the command, such as `gridcade train`.
+        agent: the agent whose hyperparameters are among the options; empty: none.
+        note: what to say about options that are like no other; empty: nothing.
+    """
+    flags = _flags(help_text)
+    usage = re.search(r"\[OPTIONS\] (.*)", help_text)
+    arguments = usage[1].split() if usage else []
+    for word in words:
+        flag = word.partition("=")[0]
+        known = flag.startswith("--") and field_name(flag) in flags
+        if known or flag in HELP_FLAGS or not re.match("--?[a-zA-Z]", flag):
+            continue
+        right = _right_option(f"--{flag.lstrip('-')}", flags, arguments, prog, agent) or note
+        leading = [shlex.quote(w) for w in takewhile(lambda w: not w.startswith("-"), words)]
+        full_help = " ".join([prog, *(leading or [agent] if agent else []), "--help"])
+        options = "all its options" if agent else "all options"
+        parts = [f"unknown option {flag}", right, f"{options}: {full_help}"]
+        raise InputError("; ".join(filter(None, parts)))
+
+
+def unexpected(help_text: str, word: str, prog: str) -> InputError:
+    """Build the error for an argument too many."""
+    option = f"did you mean --env {word}?; " if "env" in _flags(help_text) else ""
+    return InputError(f"unexpected argument '{word}'; {option}all options: {prog} --help")
+
+
+def _flags(help_text: str) -> list[str]:
+    """The options that a help mentions, as fields."""
+    flags = re.findall(r"--[a-z0-9]+(?:[.-][a-z0-9]+)*", help_text)
+    return [name for name in dict.fromkeys(map(field_name, flags)) if name != "help"]
+
+
+def _right_option(
+    flag: str, flags: Sequence[str], arguments: Sequence[str], prog: str, agent: str
+) -> str:
+    """Return what to write instead of an unknown option; empty if nothing is similar.
+
+    Args:
+        flag: the unknown option, with two hyphens.
+        flags: the options that exist, as fields.
+        arguments: the arguments that the usage shows after the options, such as POLICY.
+        prog: the command.
+        agent: the agent whose hyperparameters are among the options; empty: none.
+    """
+    name = field_name(flag)
+    if name in flags:
+        return f"did you mean {flag}?"
+    switch = name.removeprefix("no_")
+    if name != switch and switch in flags:
+        return f"it is off unless --{switch.replace('_', '-')} is given"
+    if f"no_{name}" in flags:
+        return f"it is on unless --no-{name.replace('_', '-')} is given"
+    places = [argument.lower() for argument in arguments]
+    if name in places or synonyms(name, places):
+        return f"write the value without it: {prog} {' '.join(arguments)}"
+    right = hint(flag, flags, agent or prog)
+    return "" if right.startswith("known:") else right

@@ -1,0 +1,131 @@
+"""Policies by name: runs, checkpoints, shipped agents, models of other libraries, and more."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import gymnasium as gym
+
+from gridcade import agents
+from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transferable
+from gridcade.envs import registry
+from gridcade.envs.registry import make
+from gridcade.envs.types import Env
+from gridcade.errors import InputError, brief
+from gridcade.evaluation.policies import optimal_policy, random_policy
+from gridcade.training.config import RunConfig
+from gridcade.training.run_folder import Run, find_trained
+
+BUILT_IN: dict[str, Callable[[Env], Policy]] = {
+    "random": random_policy,
+    "optimal": optimal_policy,
+}
+ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
+
+
+@runtime_checkable
+class HasDevice(AgentConfig, Protocol):
+    """Hyperparameters with a device."""
+
+    device: str
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A policy with its name and its environment."""
+
+    policy: Policy
+    name: str
+    env: str | Env
+    run: Run | None = None  # the policy's run folder
+
+
+PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
+
+
+def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Contender:
+    """Find a policy by its name, and its environment.
+
+    Args:
+        policy: a policy; a run or its folder (its last checkpoint); a checkpoint in one; a shipped
+            agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3
+            (`model.zip`).
+        env: an environment or its name; None: the one that the agent was trained in. Under another
+            protocol of its Atari game, an agent keeps its set of actions.
+        trust: load files that are unpickled, which can run any code. Only `model.zip` needs it.
+
+    Raises:
+        InputError: the policy or environment does not exist, or they do not fit.
+    """
+    if isinstance(policy, Contender):
+        return policy
+    if not isinstance(env, str | gym.Env | None):
+        raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
+    if not isinstance(policy, str | os.PathLike | Run):
+        if env is None:
+            raise InputError("a policy object needs an environment")
+        if not isinstance(policy, Policy):
+            raise InputError(f"a policy has predict(observation, …); {brief(policy)} does not")
+        return Contender(policy, type(policy).__name__, env)
+    if isinstance(policy, str) and policy in BUILT_IN:
+        if env is None:
+            raise InputError(f"'{policy}' needs an environment: --env ENV")
+        single = make(env) if isinstance(env, str) else env
+        return Contender(BUILT_IN[policy](single), policy, env)
+    if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
+        return _find_sb3_model(str(policy), env, trust)
+    return _find_trained_agent(policy, env)
+
+
+def load(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Policy:
+    """Load a policy by its name; see `find` for the arguments and errors."""
+    return find(policy, env, trust=trust).policy
+
+
+def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
+    """Load a model saved by stable-baselines3, which does not name its environment."""
+    if not trust:
+        raise InputError(
+            f"'{path}' is a model of stable-baselines3; loading it unpickles data, which can run "
+            "any code: add --trust if you trust its author"
+        )
+    if env is None:
+        raise InputError(f"'{path}' needs an environment: --env ENV")
+    from gridcade.agents.sb3 import load_zip
+
+    single = make(env) if isinstance(env, str) else env
+    return Contender(load_zip(path, single), path, env)
+
+
+def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | None) -> Contender:
+    """Load a shipped agent, or the agent of a run."""
+    run, config, tensors = find_trained(policy, BUILT_IN)
+    trained_env = config.env if run is None else run.env
+    env = trained_env if env is None else env
+    if isinstance(env, str):
+        env = registry.with_actions_of(env, trained_env)
+    name = str(policy.path if isinstance(policy, Run) else policy)
+    single = make(env) if isinstance(env, str) else env
+    return Contender(_load_agent(name, config, tensors, single), name, env, run)
+
+
+def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgent:
+    """Make a trained agent for an environment. It acts on the CPU, wherever it was trained."""
+    hyperparameters = config.hyperparameters
+    if isinstance(hyperparameters, HasDevice):
+        hyperparameters = replace(hyperparameters, device="cpu")
+    agent = agents.find(config.agent).make(env, hyperparameters, config.seed)
+    try:
+        if "counters" in tensors or not isinstance(agent, Transferable):
+            agent.load_state_dict(tensors)
+        elif missing := agent.take_layers(tensors):  # a shipped agent has only weights
+            raise ValueError(f"these layers differ: {', '.join(missing)}")
+        else:
+            agent.steps = sys.maxsize  # schedules are at their final values
+    except ValueError as error:
+        raise InputError(
+            f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"
+        ) from None
+    return agent

@@ -1,0 +1,54 @@
+"""Results that print as text and tables, on the command line and at Python's prompt."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from io import StringIO
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Part: TypeAlias = Text | Table | str
+
+
+class Printed(ABC):
+    """A result whose `str` and `repr` are the text that the command line prints."""
+
+    @abstractmethod
+    def parts(self) -> list[Part]:
+        """The lines and tables to print, from top to bottom."""
+
+    def __str__(self) -> str:
+        """Return the text without colors, as wide as the terminal."""
+        text = StringIO()
+        console = Console(
+            file=text, force_jupyter=False, highlight=False, markup=False, emoji=False
+        )
+        print_parts(console, self.parts(), wrap=True)
+        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+    def __repr__(self) -> str:
+        """Return the same text, for Python's prompt."""
+        return str(self)
+
+
+def print_parts(console: Console, parts: Sequence[Part], wrap: bool) -> None:
+    """Print lines and tables; `wrap` breaks long lines at the console's width."""
+    for part in parts:
+        unwrapped = not wrap or (isinstance(part, Text) and bool(part.no_wrap))
+        console.print(part, soft_wrap=unwrapped and not isinstance(part, Table))
+
+
+def unbroken(line: str) -> Text:
+    """Make a line that is never wrapped, so that a path or a command in it can be copied."""
+    return Text(line, no_wrap=True)
+
+
+def number_table(first: str, *columns: str) -> Table:
+    """Make an empty table: a column of names, and columns of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column(first, min_width=20)
+    for column in columns:
+        table.add_column(column, justify="right", min_width=10)
+    return table
