@@ -198,7 +198,14 @@ def test_played_streams_give_cycles() -> None:
 class Follower:
     """Moves right unless its inner state, the number of steps, is a multiple of 3."""
 
-    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        del episode_start, deterministic
         step = (state or 0) + 1
         return np.full(len(observation), int(step % 3 > 0)), step
 

@@ -155,7 +155,7 @@ def test_intervals_stay_within_what_is_possible() -> None:
     comparison = made_up({"E": {"A": [1.0, 0.9], "B": [0.0, 0.1]}})
     for runs in comparison.results["E"].values():
         for run in runs:
-            run.evaluation["expected_return"] |= {"least": 0.0, "most": 1.0}
+            run.evaluation["expected_return"].update(least=0.0, most=1.0)
     (analysis,) = analyze(comparison)
     a, b = (s.estimate for s in analysis.scores)
     assert (a.high, b.low) == (1, 0)
