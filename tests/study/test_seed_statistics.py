@@ -584,9 +584,8 @@ def test_straight_curves_stay_straight_and_end_with_the_first_curve(
 ) -> None:
     xs = [sorted(x) for x in xs]
     slopes = np.arange(1, len(xs) + 1)
-    band = mean_curve(
-        xs, [s * np.array(x) + 1 for s, x in zip(slopes, xs, strict=True)], 0.9, points
-    )
+    ys = [s * np.array(x) + 1 for s, x in zip(slopes, xs, strict=True)]
+    band = mean_curve(xs, ys, 0.9, max_points=points)
     first, last = max(x[0] for x in xs), min(x[-1] for x in xs)
     assert band.x.size <= points
     assert (band.x.size > 0) == (first <= last)
@@ -602,6 +601,12 @@ def test_straight_curves_stay_straight_and_end_with_the_first_curve(
 
 def test_curves_without_overlap_have_an_empty_mean() -> None:
     assert lines(mean_curve([[1, 2], [3, 4]], [[0, 0], [0, 0]], 0.9)) == [[], [], [], []]
+
+
+def test_bands_stay_within_what_is_possible_and_leave_out_equal_values() -> None:
+    band = mean_curve([[1, 2, 3]] * 2, [[0, 1, 0.2], [0.8, 1, 0.8]], 0.95, (0, 1))
+    assert (band.low[0], band.high[0]) == (band.low[2], band.high[2]) == (0, 1)
+    assert (band.low[1], band.high[1]) == (-math.inf, math.inf)
 
 
 def test_a_single_curve_has_an_infinite_interval() -> None:

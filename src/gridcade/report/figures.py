@@ -73,9 +73,7 @@ def _metric_figures(
         caption = "Evaluations of the policy" if greedy else "Training episodes, with exploration"
         caption += f", against {unit}"
         if any(len(c.seeds) > 1 for c in curves):
-            caption += (
-                f": mean over seeds with its {percent(confidence)} interval where they differ"
-            )
+            caption += f": mean over seeds, with a {percent(confidence)} interval if they differ"
         if any(1 < len(c.seeds) <= FEW_SEEDS for c in curves):
             caption += "; thin lines are single seeds"
         if x == "seconds":

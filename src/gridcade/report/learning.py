@@ -54,7 +54,8 @@ def learning_curves(
     for scores in analysis.scores:
         seeds = tuple(_seed_curves(scores.results, x, y, unit))
         if seeds:
-            band = mean_curve([xs for xs, _ in seeds], [ys for _, ys in seeds], confidence)
+            xs, ys = zip(*seeds, strict=True)
+            band = mean_curve(xs, ys, confidence, scores.possible)
             curves.append(LearningCurves(scores.contender, seeds, band))
     return tuple(curves)
 

@@ -300,7 +300,13 @@ def seeds_needed(
     return 2 + bisect_left(range(2, MAX_SEEDS), True, key=has_power)
 
 
-def mean_curve(x: CurveArrays, y: CurveArrays, confidence: float, max_points: int = 200) -> Band:
+def mean_curve(
+    x: CurveArrays,
+    y: CurveArrays,
+    confidence: float,
+    possible: tuple[float, float] = (-math.inf, math.inf),
+    max_points: int = 200,
+) -> Band:
     """Return the mean of several curves, with a t interval at each point where they differ.
 
     The x of the result are those of all curves, or `max_points` evenly spaced ones if there are
@@ -311,6 +317,7 @@ def mean_curve(x: CurveArrays, y: CurveArrays, confidence: float, max_points: in
         x: increasing, [points] for each seed; steps or seconds.
         y: values at x, [points] for each seed.
         confidence: confidence level of the intervals.
+        possible: the smallest and the largest y that are possible, which limit the intervals.
         max_points: maximum number of points of the result.
     """
     if not len(x) or len(x) != len(y):
@@ -328,7 +335,7 @@ def mean_curve(x: CurveArrays, y: CurveArrays, confidence: float, max_points: in
     if grid.size > max_points:
         grid = np.linspace(start, end, max_points)
     table = np.stack([np.interp(grid, a, b) for a, b in curves])  # [seeds, points]
-    points = [seed_interval(column, confidence) for column in table.T]
+    points = [seed_interval(column, confidence, possible) for column in table.T]
     mean, low, high = (np.array([getattr(e, k) for e in points]) for k in ("mean", "low", "high"))
     return Band(grid, mean, low, high)
 
