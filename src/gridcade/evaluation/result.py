@@ -68,7 +68,7 @@ class Evaluation(Printed):
         if any(self._outside()):
             share = f"{100 * (1 - self.confidence):g} of 100"
             parts.append(
-                f"{OUTSIDE} outside the interval, which happens to about {share} intervals"
+                f"{OUTSIDE.strip()} outside the interval, which happens to about {share} intervals"
             )
         if self.exact is not None:
             parts += ["", self._exact_table(self.exact)]
