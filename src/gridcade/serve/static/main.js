@@ -1,0 +1,265 @@
+// The live page. The server learns, evaluates and solves; this page draws the numbers that arrive
+// and sends what the person does. gridcade/serve/messages.py describes the messages.
+
+import { DEFAULTS, readAddress, writeAddress } from "./address.js";
+import { drawScale } from "./colors.js";
+import { Connection } from "./connection.js";
+import { connectFiles, connectOptions, download, TimeControls } from "./controls.js";
+import { Curve } from "./curve.js";
+import { formatNumber } from "./format.js";
+import { LearnerForm } from "./learner_form.js";
+import { showCell, showExact, showUpdate } from "./panels.js";
+import { Tools } from "./tools.js";
+import { prepareWorld, WorldView } from "./world_view.js";
+
+const $ = (id) => document.getElementById(id);
+
+class Page {
+  constructor(state) {
+    this.state = state;
+    this.opened = null; // the request of the present learner
+    this.exact = null; // the newest exact values of the greedy policy
+    this.isNewLearner = false; // an `open` was sent, its `world` has not arrived
+    this.mapRequests = []; // uses of the maps that the server will send, in order
+    this.place = null; // [row, column] of the cell in the panel
+    this.frame = null;
+    this.view = new WorldView($("canvas"), $("stage"));
+    this.curve = new Curve($("curve"));
+    this.form = new LearnerForm(state, () => this.open());
+    this.time = new TimeControls(state, (message) => this.send(message), () => writeAddress(state));
+    this.tools = new Tools(this.view, (message) => this.send(message), () => this.redraw());
+    connectOptions(state, (name) => this.applyOption(name));
+    connectFiles((name, map) => this.openMap(name, map), () => this.requestMap("file"));
+    this.listenToWindow();
+    this.applyOption("large");
+    drawScale($("scale"));
+    this.connection = new Connection((message) => this.receive(message), (text) => this.report(text));
+  }
+
+  // ---- messages
+
+  send(message) {
+    $("error").hidden = true;
+    this.connection.send(message);
+  }
+
+  receive(message) {
+    const handlers = {
+      catalog: () => this.setCatalog(message),
+      world: () => this.setWorld(message),
+      picture: () => this.setPicture(message),
+      update: () => this.setUpdate(message),
+      map: () => this.setMap(message.text),
+      error: () => this.showError(message.message),
+    };
+    handlers[message.type]?.();
+  }
+
+  setCatalog(catalog) {
+    this.form.setCatalog(catalog);
+    this.open();
+  }
+
+  /** Makes a new world and learner from the state of the page. */
+  open() {
+    $("error").hidden = true;
+    this.sendOpen();
+  }
+
+  sendOpen() {
+    const { map, seed, ...names } = this.learnerRequest();
+    this.isNewLearner = true;
+    this.connection.send({ type: "open", ...names, map: map || null, seed: Number(seed) });
+    this.time.sendSpeed();
+    writeAddress(this.state);
+  }
+
+  /** The part of the page's state that makes a world and a learner. */
+  learnerRequest() {
+    const { world, map, agent, parameters, seed } = this.state;
+    return { world, map, agent, parameters, seed };
+  }
+
+  /** Returns to the learner before a refused `open`; on a first visit, to the default one. */
+  revertOpen() {
+    const { world, map, agent, parameters, seed } = DEFAULTS;
+    const isFirst = !this.opened;
+    const wasDefault = isFirst && JSON.stringify(this.learnerRequest()) === JSON.stringify({ world, map, agent, parameters, seed });
+    this.isNewLearner = false;
+    Object.assign(this.state, this.opened ?? { world, map, agent, parameters, seed });
+    this.form.showChoices();
+    if (isFirst && !wasDefault) this.sendOpen();
+    else writeAddress(this.state);
+  }
+
+  openMap(name, map) {
+    this.state.world = name;
+    this.state.map = map;
+    this.form.showChoices();
+    this.open();
+  }
+
+  setWorld(message) {
+    const world = prepareWorld(message);
+    if (this.isNewLearner) this.beginLearner();
+    else this.rememberEdit(message.can_undo);
+    this.world = world;
+    this.exact = null;
+    this.view.setWorld(world);
+    this.tools.setWorld(world);
+    $("world-title").textContent = world.title || world.name;
+    $("world-about").textContent = world.about;
+    $("save-map").disabled = !world.editable;
+    this.chooseMeasure();
+    this.showSymbols();
+    showUpdate(null, world);
+    this.redraw();
+  }
+
+  /** Forgets what belongs to the previous learner. */
+  beginLearner() {
+    this.isNewLearner = false;
+    this.openedMap = this.state.map;
+    this.mapRequests = [];
+    this.opened = this.learnerRequest();
+    this.place = this.view.cursor = null;
+    this.curve.clear();
+  }
+
+  /** Brings the edited map into the address; after the last undo, the map that was opened. */
+  rememberEdit(canUndo) {
+    if (canUndo) return this.requestMap("address");
+    return this.keepMap(this.openedMap);
+  }
+
+  setPicture(picture) {
+    if (!this.world) return;
+    this.view.picture = picture;
+    if (picture.running && this.view.update) this.setUpdate(null);
+    if (picture.exact) {
+      this.exact = picture.exact;
+      this.curve.add(picture.exact, this.world.optimum);
+    }
+    this.redraw();
+  }
+
+  setUpdate(update) {
+    this.view.update = update;
+    showUpdate(update, this.world);
+    this.redraw();
+  }
+
+  // ---- map files
+
+  /** Asks for the map as text, for a "file" or for the page's "address". */
+  requestMap(use) {
+    if (use === "address" && !this.world?.editable) return;
+    this.mapRequests.push(use);
+    this.connection.send({ type: "save" });
+  }
+
+  setMap(text) {
+    if (this.mapRequests.shift() === "file") {
+      download(`${this.state.world.replace(/\W+/g, "-")}.txt`, text);
+      return;
+    }
+    if (!this.isNewLearner) this.keepMap(text); // otherwise it is the map of the previous world
+  }
+
+  keepMap(text) {
+    this.state.map = text;
+    this.form.showChoices();
+    writeAddress(this.state);
+  }
+
+  // ---- what is shown
+
+  /** Shows the measure of the learner's criterion, unless the person has chosen another one. */
+  chooseMeasure() {
+    const own = this.world.criterion === "average-reward" ? "average_reward" : "discounted_return";
+    this.ownMeasure = own;
+    $("measure").value = this.state.measure || own;
+    $("measure").querySelector("[value=discounted_return]").textContent =
+      `discounted return (γ = ${formatNumber(this.world.discount)})`;
+    this.curve.show({ measure: $("measure").value, logarithmic: this.state.log });
+  }
+
+  applyOption(name) {
+    document.documentElement.classList.toggle("large", this.state.large);
+    if (name === "large") this.view.resize();
+    if (this.world && (name === "measure" || name === "log")) this.chooseMeasure();
+    writeAddress(this.state);
+    this.redraw();
+  }
+
+  showSymbols() {
+    const entries = [["agent", "agent"], ["blank", "not visited"]];
+    const cells = [...new Set(this.world.rows.join(""))].map((symbol) => this.world.legend[symbol]);
+    if (cells.some((cell) => cell.start)) entries.push(["start", "start"]);
+    if (cells.some((cell) => cell.end && cell.reward >= this.world.bestEnd)) entries.push(["goal", "goal"]);
+    if (cells.some((cell) => cell.end ? cell.reward < this.world.bestEnd : cell.reward < 0)) entries.push(["pit", "bad end, penalty"]);
+    if (cells.some((cell) => cell.to && cell.reward >= 0)) entries.push(["portal", "portal"]);
+    $("symbols").replaceChildren(...entries.map(([kind, text]) => {
+      const item = document.createElement("li");
+      item.className = kind;
+      item.textContent = text;
+      return item;
+    }));
+  }
+
+  showScale() {
+    const titles = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits" };
+    $("scale-title").textContent = titles[this.state.cells];
+    $("scale-low").textContent = formatNumber(this.view.shown?.low);
+    $("scale-high").textContent = formatNumber(this.view.shown?.high);
+  }
+
+  /** Draws once before the next repaint of the screen, however many messages arrive until then. */
+  redraw() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const { world, view } = this;
+    if (!world) return;
+    view.draw(this.state);
+    if (view.picture) this.time.setPicture(view.picture);
+    showExact(this.exact, world.optimum, $("measure").value, this.ownMeasure);
+    this.place = view.cursor ?? this.place; // the last cell stays when the pointer leaves
+    showCell(this.place, world, view.picture);
+    this.showScale();
+  }
+
+  // ---- the window, errors
+
+  listenToWindow() {
+    const resize = () => {
+      this.view.resize();
+      this.redraw();
+    };
+    new ResizeObserver(resize).observe($("stage"));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
+    window.addEventListener("hashchange", () => location.reload());
+    document.addEventListener("keydown", (event) => {
+      const inField = event.target.matches("input, select");
+      if (event.key === "z" && (event.ctrlKey || event.metaKey) && !inField) this.tools.undo();
+    });
+  }
+
+  report(text) {
+    $("status").textContent = text;
+    $("status").hidden = !text;
+  }
+
+  showError(text) {
+    if (this.isNewLearner) this.revertOpen();
+    $("error").textContent = text;
+    $("error").hidden = false;
+    this.redraw();
+  }
+}
+
+new Page(await readAddress());
