@@ -1,8 +1,8 @@
 // The controls of time, of what is shown, and of map files; and the keys.
 
+import { $, setText } from "./dom.js";
 import { formatInteger, formatNumber } from "./format.js";
 
-const $ = (id) => document.getElementById(id);
 const SPEEDS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "10000", "100000", "max"];
 const CHECKBOXES = ["arrows", "triangles", "numbers", "wrong", "path", "log", "large"];
 const SELECTS = ["cells", "measure"];
@@ -30,30 +30,29 @@ export class TimeControls {
   chooseSpeed() {
     this.state.speed = SPEEDS[$("speed").value];
     this.showSpeed();
-    this.sendSpeed();
+    this.send(this.speedMessage());
     this.changed();
   }
 
-  sendSpeed() {
+  speedMessage() {
     const steps = this.state.speed === "max" ? null : Number(this.state.speed);
-    this.send({ type: "speed", steps_per_second: steps });
+    return { type: "speed", steps_per_second: steps };
   }
 
   showSpeed() {
     const { speed } = this.state;
     const text = speed === "max" ? "as fast as possible" : `${formatInteger(Number(speed))} step${speed === "1" ? "" : "s"} per second`;
-    $("speed-text").textContent = text;
+    setText("speed-text", text);
     $("speed").setAttribute("aria-valuetext", text);
   }
 
   setPicture(picture) {
     this.running = picture.running;
-    const text = picture.running ? "Pause" : "Run";
-    if ($("run").textContent !== text) $("run").textContent = text;
-    $("steps").textContent = formatInteger(picture.steps);
-    $("rate").textContent = formatInteger(picture.running ? picture.steps_per_second : 0);
-    $("episode-number").textContent = formatInteger(picture.episode);
-    $("episode-return").textContent = formatNumber(picture.episode_return);
+    setText("run", picture.running ? "Pause" : "Run");
+    setText("steps", formatInteger(picture.steps));
+    setText("rate", formatInteger(picture.running ? picture.steps_per_second : 0));
+    setText("episode-number", formatInteger(picture.episode));
+    setText("episode-return", formatNumber(picture.episode_return));
   }
 
   /** Space runs and pauses, "." takes one step, unless the key belongs to the focused control. */

@@ -1,12 +1,12 @@
 // Numbers and cells as text.
 
-/** Formats a number with significant digits; null (undefined) becomes a dash. */
-export function formatNumber(x, digits = 4) {
+/** Formats a number with four significant digits; null (undefined) becomes a dash. */
+export function formatNumber(x) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   if (Math.abs(x) === Infinity) return x > 0 ? "∞" : "−∞";
   if (Number.isInteger(x)) return formatInteger(x);
   const size = Math.abs(x);
-  const text = size < 1e-4 || size >= 1e6 ? x.toExponential(2) : String(Number(x.toPrecision(digits)));
+  const text = size < 1e-4 || size >= 1e6 ? x.toExponential(2) : String(Number(x.toPrecision(4)));
   return text.replace(/-/g, "−");
 }
 

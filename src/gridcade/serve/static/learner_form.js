@@ -1,6 +1,7 @@
 // The form that chooses a world, an agent, its parameters and a seed.
 
-const $ = (id) => document.getElementById(id);
+import { $, make } from "./dom.js";
+
 const MAZE = "Maze";
 
 export class LearnerForm {
@@ -79,25 +80,29 @@ export class LearnerForm {
   showParameters() {
     const agent = this.agents.find(({ name }) => name === this.state.agent);
     const fields = (agent?.parameters ?? []).map((parameter) => this.parameterField(parameter));
-    const hint = document.createElement("p");
+    const hint = make("p", "Changes take effect with “Start over”.");
     hint.className = "hint";
-    hint.textContent = "Changes take effect with “Start over”.";
     $("parameter-fields").replaceChildren(...fields, hint);
   }
 
   parameterField({ name, default: default_, help, choices }) {
-    const label = document.createElement("label");
-    const text = document.createElement("span");
-    const input = document.createElement(choices ? "select" : "input");
+    const label = make("label");
+    const input = make(choices ? "select" : "input");
     if (choices) input.append(...choices.map((choice) => new Option(choice)));
-    text.textContent = name.replaceAll("_", " ");
     input.name = name;
     input.dataset.default = default_;
     input.value = this.state.parameters[name] ?? default_;
-    const note = document.createElement("small");
-    note.textContent = help;
-    label.append(text, input, note);
+    label.append(make("span", name.replaceAll("_", " ")), input, make("small", help));
     return label;
+  }
+
+  /** Shows the parameters in force, {name: text}: an agent's preset depends on the world. */
+  showParametersInForce(parameters) {
+    for (const input of $("parameter-fields").querySelectorAll("input, select")) {
+      if (!(input.name in parameters)) continue;
+      input.value = parameters[input.name];
+      if (!(input.name in this.state.parameters)) input.dataset.default = input.value;
+    }
   }
 
   readParameters() {

@@ -6,13 +6,12 @@ import { drawScale } from "./colors.js";
 import { Connection } from "./connection.js";
 import { connectFiles, connectOptions, download, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
+import { $, make, setText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { LearnerForm } from "./learner_form.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
-
-const $ = (id) => document.getElementById(id);
 
 class Page {
   constructor(state) {
@@ -70,7 +69,6 @@ class Page {
     const { map, seed, ...names } = this.learnerRequest();
     this.isNewLearner = true;
     this.connection.send({ type: "open", ...names, map: map || null, seed: Number(seed) });
-    this.time.sendSpeed();
     writeAddress(this.state);
   }
 
@@ -101,14 +99,14 @@ class Page {
 
   setWorld(message) {
     const world = prepareWorld(message);
-    if (this.isNewLearner) this.beginLearner();
+    if (this.isNewLearner) this.beginLearner(message.parameters ?? {});
     else this.rememberEdit(message.can_undo);
     this.world = world;
     this.exact = null;
     this.view.setWorld(world);
     this.tools.setWorld(world);
-    $("world-title").textContent = world.title || world.name;
-    $("world-about").textContent = world.about;
+    setText("world-title", world.title || world.name);
+    setText("world-about", world.about);
     $("save-map").disabled = !world.editable;
     this.chooseMeasure();
     this.showSymbols();
@@ -116,14 +114,16 @@ class Page {
     this.redraw();
   }
 
-  /** Forgets what belongs to the previous learner. */
-  beginLearner() {
+  /** Sets the speed of a new learner, and forgets what belongs to the previous one. */
+  beginLearner(parameters) {
     this.isNewLearner = false;
+    this.connection.send(this.time.speedMessage());
     this.openedMap = this.state.map;
     this.mapRequests = [];
     this.opened = this.learnerRequest();
     this.place = this.view.cursor = null;
     this.curve.clear();
+    this.form.showParametersInForce(parameters);
   }
 
   /** Brings the edited map into the address; after the last undo, the map that was opened. */
@@ -200,18 +200,17 @@ class Page {
     if (cells.some((cell) => cell.end ? cell.reward < this.world.bestEnd : cell.reward < 0)) entries.push(["pit", "bad end, penalty"]);
     if (cells.some((cell) => cell.to && cell.reward >= 0)) entries.push(["portal", "portal"]);
     $("symbols").replaceChildren(...entries.map(([kind, text]) => {
-      const item = document.createElement("li");
+      const item = make("li", text);
       item.className = kind;
-      item.textContent = text;
       return item;
     }));
   }
 
   showScale() {
     const titles = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits" };
-    $("scale-title").textContent = titles[this.state.cells];
-    $("scale-low").textContent = formatNumber(this.view.shown?.low);
-    $("scale-high").textContent = formatNumber(this.view.shown?.high);
+    setText("scale-title", titles[this.state.cells]);
+    setText("scale-low", formatNumber(this.view.shown?.low));
+    setText("scale-high", formatNumber(this.view.shown?.high));
   }
 
   /** Draws once before the next repaint of the screen, however many messages arrive until then. */
@@ -250,13 +249,13 @@ class Page {
   }
 
   report(text) {
-    $("status").textContent = text;
+    setText("status", text);
     $("status").hidden = !text;
   }
 
   showError(text) {
     if (this.isNewLearner) this.revertOpen();
-    $("error").textContent = text;
+    setText("error", text);
     $("error").hidden = false;
     this.redraw();
   }

@@ -1,18 +1,17 @@
 // The panels beside the world: the exact value, one update, and the cell under the pointer.
 
+import { $, make, setText } from "./dom.js";
 import { actionName, cellName, formatInteger, formatNumber } from "./format.js";
-
-const $ = (id) => document.getElementById(id);
 
 /** Shows the exact value of the greedy policy beside the optimum, by one measure. */
 export function showExact(exact, optimum, measure, ownMeasure) {
   const [value, best] = [exact?.[measure], optimum[measure]];
-  $("policy-now").textContent = formatNumber(value);
-  $("optimum").textContent = formatNumber(best);
-  $("gap").textContent = formatNumber(gapOf(exact, value, best, measure === ownMeasure));
-  $("wrong-states").textContent = formatNumber(exact?.wrong);
-  $("distance").textContent = formatNumber(exact?.distance);
-  $("exact-steps").textContent = exact ? formatInteger(exact.steps) : "–";
+  setText("policy-now", formatNumber(value));
+  setText("optimum", formatNumber(best));
+  setText("gap", formatNumber(gapOf(exact, value, best, measure === ownMeasure)));
+  setText("wrong-states", formatNumber(exact?.wrong));
+  setText("distance", formatNumber(exact?.distance));
+  setText("exact-steps", exact ? formatInteger(exact.steps) : "–");
 }
 
 /** The optimum minus the value; 0 where they differ by rounding errors only. */
@@ -31,8 +30,8 @@ export function showUpdate(update, world) {
   $("update-where").textContent =
     `s = ${placeName(world, update.s)}, a = ${actionName(world.moves[update.a], update.a)}, ` +
     `s′ = ${placeName(world, update.s_next)}${end}`;
-  $("equation").textContent = update.equation;
-  $("filled").textContent = update.filled;
+  setText("equation", update.equation);
+  setText("filled", update.filled);
   $("terms").replaceChildren(...update.terms.map(([name, value]) => definition(name, termText(value))));
 }
 
@@ -41,10 +40,8 @@ function termText(value) {
 }
 
 function definition(term, text) {
-  const [row, name, value] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
-  name.textContent = term;
-  value.textContent = text;
-  row.append(name, value);
+  const row = make("div");
+  row.append(make("dt", term), make("dd", text));
   return row;
 }
 
@@ -56,7 +53,7 @@ function placeName(world, s) {
 /** Shows what the agent knows of a cell, beside the exact values. */
 export function showCell(place, world, picture) {
   const s = place && world ? world.stateAt.get(String(place)) : undefined;
-  $("cell-title").textContent = place && world ? cellTitle(place, world) : "Cell";
+  setText("cell-title", place && world ? cellTitle(place, world) : "Cell");
   $("cell-hint").hidden = Boolean(place);
   $("cell").hidden = s === undefined || !picture || world.isEnd[s];
   if ($("cell").hidden) return;
@@ -64,8 +61,8 @@ export function showCell(place, world, picture) {
   $("exact-q").hidden = !exactQ;
   $("cell-actions").replaceChildren(
     ...world.moves.map((move, a) => actionRow(move, a, s, world, picture, exactQ)));
-  $("cell-value").textContent = formatNumber(Math.max(...picture.q[s]));
-  $("cell-optimal").textContent = formatNumber(world.values?.[s]);
+  setText("cell-value", formatNumber(Math.max(...picture.q[s])));
+  setText("cell-optimal", formatNumber(world.values?.[s]));
 }
 
 function cellTitle([row, column], world) {
@@ -73,21 +70,15 @@ function cellTitle([row, column], world) {
 }
 
 function actionRow(move, a, s, world, picture, exactQ) {
-  const row = document.createElement("tr");
-  const header = document.createElement("th");
-  header.scope = "row";
+  const row = make("tr");
   const isBest = world.best?.[s]?.[a];
-  header.textContent = actionName(move, a) + (isBest ? " ✓" : "");
+  const header = make("th", actionName(move, a) + (isBest ? " ✓" : ""));
+  header.scope = "row";
   header.title = isBest ? "optimal action" : "";
-  row.append(header);
-  const texts = [formatNumber(picture.q[s][a])];
-  if (exactQ) texts.push(formatNumber(exactQ[a]));
-  texts.push(formatNumber(picture.policy[s][a]), formatInteger(picture.visits[s][a]));
-  for (const text of texts) {
-    const cell = document.createElement("td");
-    cell.textContent = text;
-    row.append(cell);
-  }
+  const numbers = [formatNumber(picture.q[s][a])];
+  if (exactQ) numbers.push(formatNumber(exactQ[a]));
+  numbers.push(formatNumber(picture.policy[s][a]), formatInteger(picture.visits[s][a]));
+  row.append(header, ...numbers.map((text) => make("td", text)));
   row.classList.toggle("greedy", picture.policy[s][a] > 0);
   return row;
 }

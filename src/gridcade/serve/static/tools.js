@@ -1,8 +1,8 @@
 // Touching the world: drawing symbols with pointer or keys, settings, undo.
 
+import { $, make } from "./dom.js";
 import { cellName } from "./format.js";
 
-const $ = (id) => document.getElementById(id);
 const KEY_MOVES = { ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowDown: [1, 0], ArrowLeft: [0, -1] };
 
 export class Tools {
@@ -43,8 +43,8 @@ export class Tools {
   }
 
   paletteButton(symbol, name) {
-    const label = document.createElement("label");
-    const input = document.createElement("input");
+    const label = make("label");
+    const input = make("input");
     Object.assign(input, { type: "radio", name: "symbol", value: symbol, checked: symbol === this.symbol });
     input.addEventListener("change", () => {
       this.symbol = symbol;

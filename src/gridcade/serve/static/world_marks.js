@@ -86,17 +86,19 @@ export function addArrow(path, cx, cy, cell, [down, right], probability) {
 }
 
 /** Writes the shown number into each cell that is large enough. */
-export function drawNumbers(context, view, shown, format) {
+export function drawNumbers(context, view, shown) {
   const size = Math.round(view.cell * 0.2);
   if (size < 8 * view.ratio) return;
   context.font = `500 ${size}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "bottom";
+  // As many decimals as tell about a hundred numbers of the range apart.
+  const decimals = Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(shown.high - shown.low || 1))));
   forEachState(view, (s, x, y, cell) => {
     const number = shown.numbers[s];
     if (Number.isNaN(number)) return;
     context.fillStyle = shown.level(number) < LIGHT_LEVEL ? LIGHT_INK : DARK_INK;
-    context.fillText(format(number, 3), x + cell / 2, y + cell * 0.97);
+    context.fillText(number.toFixed(decimals).replace("-", "−"), x + cell / 2, y + cell * 0.97);
   });
 }
 
@@ -152,7 +154,9 @@ export function drawAgent(context, view, s) {
 export function drawUpdate(context, view, update) {
   const line = Math.max(2, view.cell * 0.09);
   outline(context, view, view.world.places[update.s], line, []);
-  outline(context, view, view.world.places[update.s_next], line, [view.cell * 0.16, view.cell * 0.12]);
+  if (update.s_next !== update.s) {
+    outline(context, view, view.world.places[update.s_next], line, [view.cell * 0.16, view.cell * 0.12]);
+  }
   const [x, y] = view.center(update.s);
   const arrow = new Path2D();
   addArrow(arrow, x, y, view.cell * 1.05, view.world.moves[update.a], 1);

@@ -3,7 +3,6 @@
 
 import { CellPixels } from "./cell_pixels.js";
 import { readTheme } from "./colors.js";
-import { formatNumber } from "./format.js";
 import { showsTriangles, shownValues } from "./shown_values.js";
 import { drawSymbols, drawTiles } from "./world_tiles.js";
 import * as marks from "./world_marks.js";
@@ -51,8 +50,7 @@ export class WorldView {
     if (!this.world) return;
     this.ratio = window.devicePixelRatio || 1;
     const { width, height } = this.world;
-    const room = Math.max(window.innerHeight * 0.72, 300);
-    const side = Math.min(this.stage.clientWidth / width, room / height, LARGEST_CELL);
+    const side = Math.min(this.stage.clientWidth / width, this.room() / height, LARGEST_CELL);
     this.cell = Math.max(SMALLEST_CELL, Math.floor(side * this.ratio));
     this.canvas.width = width * this.cell;
     this.canvas.height = height * this.cell;
@@ -62,6 +60,13 @@ export class WorldView {
     this.pixels = new CellPixels(this.world, this.cell);
     this.tiles = drawTiles(this.world, this.cell, this.theme);
     this.symbols = drawSymbols(this.world, this.cell, this.theme);
+  }
+
+  /** Height for the world, in CSS pixels: with its legend, it fits the first screen if that is large. */
+  room() {
+    const top = this.stage.getBoundingClientRect().top + window.scrollY;
+    const legend = 3.5 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+    return Math.max(window.innerHeight - top - legend, 0.6 * window.innerHeight, 300);
   }
 
   get longestMove() {
@@ -110,7 +115,7 @@ export class WorldView {
 
   drawMarks(options) {
     const { context, picture, shown } = this;
-    if (options.numbers) marks.drawNumbers(context, this, shown, formatNumber);
+    if (options.numbers) marks.drawNumbers(context, this, shown);
     if (options.path) marks.drawPath(context, this, picture.path);
     if (this.update) marks.drawUpdate(context, this, this.update);
     marks.drawAgent(context, this, picture.state);
