@@ -131,8 +131,11 @@ def stream_coverage(streams: Iterable[Streams], model: Model) -> Floats:
     value = policy_value(model, uniform(model), STREAM_DISCOUNT)
     exact = None, value.average_reward, value.discounted_return, None
     outcomes = possible_outcomes(model, uniform(model))
-    estimates = (estimate_from_streams(s, 0.95, STREAM_DISCOUNT, outcomes) for s in streams)
-    return coverage(estimates, exact)[1:3]
+    step_rewards = float(model.rewards.min()), float(model.rewards.max())
+    estimates = (
+        estimate_from_streams(s, 0.95, STREAM_DISCOUNT, outcomes, step_rewards) for s in streams
+    )
+    return coverage(estimates, exact)[1:2]
 
 
 def test_intervals_of_continuing_tasks_cover() -> None:
@@ -230,9 +233,22 @@ def test_the_discounted_return_of_streams_allows_for_what_follows() -> None:
     """Streams that are all alike would otherwise give an interval that excludes the value."""
     rewards, states = np.ones((STREAMS, 200)), np.zeros((STREAMS, 201), dtype=np.int64)
     found = estimate_from_streams(
-        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), deterministic=True)
+        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), True, 1, 1), (1.0, 1.0)
     ).discounted_return
     assert found is not None
     assert found.low <= 10 * (1 + 1e-12)
     assert found.high >= 10 * (1 - 1e-12)
     assert rewards[0, :100] @ 0.9 ** np.arange(100) < 10 - 1e-4
+    random = Outcomes((0.0, 1.0), False, 1, 1)  # eight equal streams prove nothing
+    streams = Streams(rewards, states, 100)
+    found = estimate_from_streams(streams, 0.95, 0.9, random, (0.0, 1.0)).discounted_return
+    assert found is not None
+    assert math.isinf(found.half_width)
+
+
+def test_skewed_estimates_have_one_note() -> None:
+    lengths = [1.0] * 30 + [50.0, 2.0]
+    returns = [-v for v in lengths]
+    notes = estimate_from_episodes(sample_of(returns, lengths, 0), 0.95, 0.99, 500).notes()
+    (note,) = [note for note in notes if "skewed" in note]
+    assert note.startswith("The returns, discounted returns and lengths are skewed; for reliable")

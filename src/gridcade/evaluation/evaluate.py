@@ -90,8 +90,9 @@ def evaluate_policy(
             )
             notes += exact_notes
         if model is not None and model.continuing:
-            outcomes = _possible_outcomes(evaluated, single, model)
-            sample = _sample_streams(label, envs, evaluated, resolved, outcomes, purpose, progress)
+            sample = _sample_streams(
+                label, envs, evaluated, resolved, single, model, purpose, progress
+            )
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -168,6 +169,11 @@ def _exact_values(
         return None, [f"no exact value: without a time limit, {error}"]
 
 
+def _step_rewards(model: Model) -> tuple[float, float]:
+    """The smallest and the largest reward of a step."""
+    return float(model.rewards.min()), float(model.rewards.max())
+
+
 def _possible_outcomes(policy: EvaluatedPolicy, env: Env, model: Model) -> Outcomes:
     """What can happen to the policy; to any policy if its probabilities are unknown."""
     table = policy.table(env, model)
@@ -181,7 +187,8 @@ def _sample_streams(
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
-    outcomes: Outcomes,
+    env: Env,
+    model: Model,
     purpose: Purpose,
     progress: ProgressCallback | None,
 ) -> _Sample:
@@ -192,7 +199,13 @@ def _sample_streams(
         episodes=None,
         steps=streams.rewards.size,
         truncated=None,
-        estimates=estimate_from_streams(streams, options.confidence, options.discount, outcomes),
+        estimates=estimate_from_streams(
+            streams,
+            options.confidence,
+            options.discount,
+            _possible_outcomes(policy, env, model),
+            _step_rewards(model),
+        ),
         notes=[f"{registry.no_end(label)}: it has no return and no episode length"],
     )
 
@@ -213,7 +226,7 @@ def _sample_episodes(
         options.discount,
         runner.max_length,
         two_possible_returns(model),
-        (float(model.rewards.min()), float(model.rewards.max())) if model is not None else None,
+        _step_rewards(model) if model is not None else None,
     )
     finished = len(episodes.returns)
     if finished < planned:

@@ -133,6 +133,10 @@ def _interval(estimate: Estimate) -> str:
     """Format the interval of an estimate."""
     if not math.isfinite(estimate.half_width):
         return "-"
+    if estimate.half_width == 0 and estimate.method == "cycles":
+        return "deterministic"
+    if estimate.half_width == 0:
+        return "all equal" if estimate.least < estimate.most else "always"
     return f"{format_number(estimate.low)} to {format_number(estimate.high)}"
 
 
