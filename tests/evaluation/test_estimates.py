@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from worlds import uniform_runner, world_model, write_maps
+from worlds import env_model, uniform_runner, world_model, write_maps
 
 from gridcade.envs import registry
 from gridcade.envs.tabular import Model
@@ -22,6 +22,7 @@ from gridcade.evaluation.estimates import (
     estimate_from_streams,
 )
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
+from gridcade.evaluation.intervals import zero_inflated_interval
 from gridcade.evaluation.policies import UniformPolicy
 from gridcade.evaluation.streams import STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
@@ -111,6 +112,17 @@ def test_intervals_of_episodic_tasks_cover(world: str, size: int) -> None:
     shares = episode_coverage(sample, model, limit, size)
     assert (shares >= MIN_COVERAGE).all(), shares
     assert (shares <= MAX_COVERAGE).all(), shares
+
+
+@pytest.mark.parametrize("size", [10, 20, 50])
+def test_discounted_returns_of_few_skewed_episodes_cover(size: int) -> None:
+    """Random play in FourRooms reaches the goal in half of the episodes, mostly late."""
+    model, limit = env_model("FourRooms")
+    rng = np.random.default_rng(size)
+    _, discounted, _ = Simulator(model, uniform(model)).episodes(rng, 500 * size, 0.99, limit)
+    truth = policy_value(model, uniform(model), 0.99, limit).discounted_return
+    found = [zero_inflated_interval(d, 1.0, 0.95) for d in discounted.reshape(500, size)]
+    assert 0.92 <= np.mean([e.low <= truth <= e.high for e in found]) <= 0.99
 
 
 @pytest.mark.slow

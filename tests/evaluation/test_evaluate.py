@@ -221,6 +221,15 @@ class StillAgent(BaseAgent):
         del tensors
 
 
+def test_an_optimal_policy_names_its_criterion_where_another_one_differs() -> None:
+    lake = registry.make("SlipperyLake")
+    notes = evaluate_policy(optimal_policy(lake), lake, episodes=10).notes
+    expected = "This policy maximizes the return; other criteria have other optimal policies."
+    assert expected in notes
+    cliff = registry.make("CliffWalk")
+    assert expected not in evaluate_policy(optimal_policy(cliff), cliff, episodes=10).notes
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_bfloat16_is_noted(precision: str) -> None:
     result = evaluate_policy(StillAgent(precision), Corridor(), episodes=2)

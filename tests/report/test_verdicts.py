@@ -121,7 +121,7 @@ def test_equal_scores_of_all_seeds() -> None:
     (sentence,) = sentences({"E": {"A": [1.0] * 5, "B": [0.5, 0.3, 0.4, 0.2, 0.1]}})
     assert sentence == (
         "A and B do not differ significantly on E: A 1 in all 5 runs, B 0.1 to 0.5 in 5 runs; "
-        "sign test, p = 0.0625. If further seeds score the same, 6 seeds are enough."
+        "sign test, p = 0.0625. If further seeds score the same, 6 seeds in all are enough."
     )
 
 

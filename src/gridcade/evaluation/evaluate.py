@@ -26,11 +26,12 @@ from gridcade.evaluation.options import (
     ResolvedOptions,
     resolve_options,
 )
+from gridcade.evaluation.policies import TabularPolicy
 from gridcade.evaluation.result import Evaluation
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
-from gridcade.exact.values import ExactValues, exact_values, two_possible_returns
+from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
 from gridcade.experience.vector import make_vector
 from gridcade.seeding import Purpose
 
@@ -100,6 +101,8 @@ def evaluate_policy(
         if single is not env:
             envs.close()
             single.close()
+    if exact is not None and isinstance(policy, TabularPolicy):
+        notes += _optimality_notes(policy, exact)
     notes += sample.notes + sample.estimates.notes()
     if isinstance(policy, BaseAgent) and policy.precision == "bfloat16":
         notes.append(
@@ -126,6 +129,17 @@ def evaluate_policy(
         exact=exact,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _optimality_notes(policy: TabularPolicy, exact: ExactValues) -> list[str]:
+    """Name the criterion of an optimal policy that is not optimal under another one."""
+    gaps = exact.gap_return, exact.gap_average_reward, exact.gap_discounted_return
+    if policy.criterion is None or not any(gaps):
+        return []
+    return [
+        f"This policy maximizes the {NAMES[policy.criterion]}; other criteria have other optimal "
+        "policies."
+    ]
 
 
 def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:

@@ -252,7 +252,10 @@ def zero_inflated_interval(
     the probability p of a nonzero sample (Wilson's) and of the mean m of those (Student's t) are
     combined by MOVER for a product (Zou & Donner 2008). With a single nonzero sample, every m up to
     `bound` is allowed for, and with none as well; where that is usual, the interval covers more
-    often than its confidence level (98.7 % instead of 95 % with p n = 1.3).
+    often than its confidence level (99.4 % instead of 95 % with p n = 1.3). If the nonzero samples
+    are skewed, this covers too rarely with few samples (86 % with 10 episodes of random play in
+    FourRooms). So each limit is the farther one of this and the interval that is corrected for
+    skewness, which together cover 94 % there.
 
     `name` is the plural noun by which notes refer to the samples.
     """
@@ -267,7 +270,10 @@ def zero_inflated_interval(
         m_low, m_high = max(m - half, 0.0), min(m + half, 1.0)
     low = p * m - math.hypot((p - p_low) * m, p * (m - m_low))
     high = p * m + math.hypot((p_high - p) * m, p * (m_high - m))
-    limits = sorted(bound * limit for limit in (max(low, 0.0), min(high, p_high)))
+    if count > 1 and np.ptp(shares) > 0:
+        corrected = corrected_ratio_interval(shares, np.ones(size), confidence, name)
+        low, high = min(low, corrected.low), max(high, corrected.high)
+    limits = sorted(bound * limit for limit in (max(low, 0.0), max(p * m, min(high, p_high))))
     note = None if count else f"All {name} were 0; the interval allows for rare other ones."
     return Estimate(bound * p * m, limits[0], limits[1], "wilson product", note)
 
@@ -369,7 +375,7 @@ def _unseen_return_note(unseen: float, returns: TwoValues, size: int) -> str:
     if returns[0] == 0:  # pays at success only
         outcome, plural = ("failed", "failures") if unseen == 0 else ("succeeded", "successes")
     return (
-        f"No episode {outcome}; the interval allows for {plural} too rare to appear in {size:,} "
+        f"No episode {outcome}; the intervals allow for {plural} too rare to appear in {size:,} "
         "episodes."
     )
 

@@ -105,12 +105,13 @@ def _learning_speed(
     least = math.inf if threshold is None else threshold - TOLERANCE * abs(threshold)
     first = [float(xs[ys >= least][0]) for xs, ys in curves if (ys >= least).any()]
     complete = len(first) == len(curves)
+    evaluated = min(xs[0] for xs, _ in curves), max(xs[-1] for xs, _ in curves)
     areas = [_mean_height(curve, *span) for curve in curves if span[0] < span[1]]
     return LearningSpeed(
         contender=contender,
         threshold=threshold,
         reference=reference,
-        steps=seed_interval(first, confidence, (0.0, math.inf)) if complete else None,
+        steps=seed_interval(first, confidence, evaluated) if complete else None,
         reached=len(first),
         runs=len(curves),
         area=seed_interval(areas, confidence, possible) if span[0] < span[1] else None,

@@ -112,7 +112,7 @@ def _sign_test_sentence(verdict: Verdict, env: str, confidence: float, tests: in
     sentence = f"{a.contender} and {b.contender} do not differ significantly on {env}: {reason}."
     if verdict.needed is None:
         return sentence
-    return f"{sentence} If further seeds score the same, {verdict.needed} seeds are enough."
+    return f"{sentence} If further seeds score the same, {verdict.needed} seeds in all are enough."
 
 
 def _scores(scores: ContenderScores) -> str:
