@@ -252,9 +252,11 @@ def _parse_value(text: str) -> Any:
     if text.lower() in words:
         return words[text.lower()]
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
+    whole = isinstance(value, float) and value.is_integer() and "." not in text
+    return int(value) if whole else value  # 1e1 is a whole number too
 
 
 def _argument_names(id_: str) -> set[str] | None:

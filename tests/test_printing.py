@@ -207,3 +207,13 @@ def test_errors_show_a_result_on_one_line(run: Run) -> None:
     result: Any = gridcade.evaluate("random", SMALL, episodes=2)
     with pytest.raises(InputError, match=r"predict\(observation, …\); random on .* does not$"):
         gridcade.evaluate(result, SMALL)
+
+
+def test_tables_are_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a narrow terminal a number that lost its last digits would be another number."""
+    monkeypatch.setenv("COLUMNS", "40")
+    text = str(gridcade.evaluate("random", "CliffWalk", episodes=20))
+    assert "episode length" in text
+    assert "…" not in text
+    row = next(line for line in text.splitlines() if line.startswith("average reward"))
+    assert len(row.split()) >= 6

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+MAX_TABLE_WIDTH = 500  # characters; a wider table is cut
+
 Part: TypeAlias = Text | Table | str
 
 
@@ -36,8 +38,26 @@ class Printed(ABC):
 def print_parts(console: Console, parts: Sequence[Part], wrap: bool) -> None:
     """Print lines and tables; `wrap` breaks long lines at the console's width."""
     for part in parts:
+        if isinstance(part, Table):
+            _print_table(console, part)
+            continue
         unwrapped = not wrap or (isinstance(part, Text) and bool(part.no_wrap))
-        console.print(part, soft_wrap=unwrapped and not isinstance(part, Table))
+        console.print(part, soft_wrap=unwrapped)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Print a table, if need be wider than the console: a number that is cut is another number."""
+    widest = console.options.update(max_width=MAX_TABLE_WIDTH)
+    width = max(console.width, console.measure(table, options=widest).maximum)
+    wide = Console(
+        file=console.file,
+        width=width,
+        force_terminal=console.is_terminal,
+        force_jupyter=False,
+        color_system=console.color_system,  # type: ignore[arg-type]  # its annotation is str
+        no_color=console.no_color,
+    )
+    wide.print(table)
 
 
 def unbroken(line: str) -> Text:
@@ -48,7 +68,7 @@ def unbroken(line: str) -> Text:
 def number_table(first: str, *columns: str) -> Table:
     """Make an empty table: a column of names, and columns of numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    table.add_column(first, min_width=20)
+    table.add_column(first, min_width=20, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right", min_width=10)
+        table.add_column(column, justify="right", min_width=10, no_wrap=True)
     return table

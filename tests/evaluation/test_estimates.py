@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from worlds import uniform_runner, world_model, write_maps
+from worlds import env_model, uniform_runner, world_model, write_maps
 
 from gridcade.envs import registry
 from gridcade.envs.tabular import Model
@@ -22,6 +22,7 @@ from gridcade.evaluation.estimates import (
     estimate_from_streams,
 )
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
+from gridcade.evaluation.intervals import zero_inflated_interval
 from gridcade.evaluation.policies import UniformPolicy
 from gridcade.evaluation.streams import STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
@@ -113,6 +114,17 @@ def test_intervals_of_episodic_tasks_cover(world: str, size: int) -> None:
     assert (shares <= MAX_COVERAGE).all(), shares
 
 
+@pytest.mark.parametrize("size", [10, 20, 50])
+def test_discounted_returns_of_few_skewed_episodes_cover(size: int) -> None:
+    """Random play in FourRooms reaches the goal in half of the episodes, mostly late."""
+    model, limit = env_model("FourRooms")
+    rng = np.random.default_rng(size)
+    _, discounted, _ = Simulator(model, uniform(model)).episodes(rng, 500 * size, 0.99, limit)
+    truth = policy_value(model, uniform(model), 0.99, limit).discounted_return
+    found = [zero_inflated_interval(d, 1.0, 0.95) for d in discounted.reshape(500, size)]
+    assert 0.92 <= np.mean([e.low <= truth <= e.high for e in found]) <= 0.99
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("world", "size"), [("goal", 100), ("costs", 60)])
 def test_intervals_of_played_episodes_cover(maps: Path, world: str, size: int) -> None:
@@ -131,8 +143,11 @@ def stream_coverage(streams: Iterable[Streams], model: Model) -> Floats:
     value = policy_value(model, uniform(model), STREAM_DISCOUNT)
     exact = None, value.average_reward, value.discounted_return, None
     outcomes = possible_outcomes(model, uniform(model))
-    estimates = (estimate_from_streams(s, 0.95, STREAM_DISCOUNT, outcomes) for s in streams)
-    return coverage(estimates, exact)[1:3]
+    step_rewards = float(model.rewards.min()), float(model.rewards.max())
+    estimates = (
+        estimate_from_streams(s, 0.95, STREAM_DISCOUNT, outcomes, step_rewards) for s in streams
+    )
+    return coverage(estimates, exact)[1:2]
 
 
 def test_intervals_of_continuing_tasks_cover() -> None:
@@ -230,9 +245,22 @@ def test_the_discounted_return_of_streams_allows_for_what_follows() -> None:
     """Streams that are all alike would otherwise give an interval that excludes the value."""
     rewards, states = np.ones((STREAMS, 200)), np.zeros((STREAMS, 201), dtype=np.int64)
     found = estimate_from_streams(
-        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), deterministic=True)
+        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), True, 1, 1), (1.0, 1.0)
     ).discounted_return
     assert found is not None
     assert found.low <= 10 * (1 + 1e-12)
     assert found.high >= 10 * (1 - 1e-12)
     assert rewards[0, :100] @ 0.9 ** np.arange(100) < 10 - 1e-4
+    random = Outcomes((0.0, 1.0), False, 1, 1)  # eight equal streams prove nothing
+    streams = Streams(rewards, states, 100)
+    found = estimate_from_streams(streams, 0.95, 0.9, random, (0.0, 1.0)).discounted_return
+    assert found is not None
+    assert math.isinf(found.half_width)
+
+
+def test_skewed_estimates_have_one_note() -> None:
+    lengths = [1.0] * 30 + [50.0, 2.0]
+    returns = [-v for v in lengths]
+    notes = estimate_from_episodes(sample_of(returns, lengths, 0), 0.95, 0.99, 500).notes()
+    (note,) = [note for note in notes if "skewed" in note]
+    assert note.startswith("The returns, discounted returns and lengths are skewed; for reliable")

@@ -242,27 +242,26 @@ def test_interval_allows_for_lengths_of_unseen_episodes() -> None:
     assert paid.high == pytest.approx((1 + share) / (10 * share), rel=1e-4)
 
 
-def test_skewed_samples_have_a_note() -> None:
+def test_skewed_samples_need_more() -> None:
     rng = np.random.default_rng(4)
     rare = np.where(rng.random(400) < 0.01, 50.0, rng.normal(size=400))
-    assert "The returns are skewed" in (return_interval(rare, 0.95).note or "")
-    assert "The average rewards are skewed" in (
-        average_reward_interval(rare, np.ones(400), 0.95).note or ""
-    )
-    assert return_interval(rng.normal(size=400), 0.95).note is None
-    tiny = return_interval(rare * 1e-120, 0.95).note
-    assert tiny == return_interval(rare * 1e120, 0.95).note == return_interval(rare, 0.95).note
+    needed = return_interval(rare, 0.95).samples_needed
+    assert needed > 400
+    assert average_reward_interval(rare, np.ones(400), 0.95).samples_needed == needed
+    assert return_interval(rng.normal(size=400), 0.95).samples_needed == 0
+    assert return_interval(rare * 1e-120, 0.95).samples_needed == needed
+    assert return_interval(rare * 1e120, 0.95).samples_needed == needed
 
 
-def test_skewed_lengths_have_a_note_where_they_matter() -> None:
+def test_skewed_lengths_need_more_where_they_matter() -> None:
     rng = np.random.default_rng(4)
     won = rng.random(400) < 0.5
     lengths = np.where(rng.random(400) < 0.02, 5000, rng.geometric(0.1, 400))
     often = two_valued_ratio_interval(won, lengths, (0, 1), 0.95)
-    assert "The lengths are skewed" in (often.note or "")
+    assert often.samples_needed > 400
     lengths = np.minimum(lengths, 200)
     rarely = two_valued_ratio_interval(rng.random(400) < 0.01, lengths, (0, 1), 0.95)
-    assert rarely.note is None
+    assert rarely.samples_needed == 0
 
 
 @pytest.mark.parametrize(
@@ -528,7 +527,7 @@ def test_zero_inflated_interval_covers(p: float, size: int, bound: float) -> Non
     samples = bound * np.where(rng.random((REPLICATIONS, size)) < p, 0.9**lengths, 0.0)
     truth = bound * p * 0.9**2 * (0.2 * 0.9 / (1 - 0.8 * 0.9))
     estimates = [zero_inflated_interval(row, bound, 0.95) for row in samples]
-    upper = 0.993 if p * size < 2 else 0.985  # see the docstring
+    upper = 0.997 if p * size < 2 else 0.985  # see the docstring
     assert 0.93 <= coverage(estimates, truth) <= upper
     assert all(e.low <= e.mean <= e.high for e in estimates)
     if size == 100 and p < 0.1:

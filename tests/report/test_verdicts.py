@@ -115,15 +115,33 @@ def test_equal_scores_of_all_seeds() -> None:
     ]
     (sentence,) = sentences({"E": {"A": [1.0] * 10, "B": [0.5] * 10}})
     assert sentence == (
-        "In most runs, A is better than B on E: A 1 in all 10 runs, B 0.5 in all 10 runs; scores "
-        "that do not vary have no t-test, so a sign test decides (p = 0.001953)."
+        "A scores higher than B on E more often than lower: A 1 in all 10 runs, B 0.5 in all 10 "
+        "runs; sign test, p = 0.001953."
     )
     (sentence,) = sentences({"E": {"A": [1.0] * 5, "B": [0.5, 0.3, 0.4, 0.2, 0.1]}})
     assert sentence == (
         "A and B do not differ significantly on E: A 1 in all 5 runs, B 0.1 to 0.5 in 5 runs; "
-        "scores that do not vary have no t-test, so a sign test decides (p = 0.0625). With 6 seeds "
-        "that go on to agree, it would be significant."
+        "sign test, p = 0.0625. If further seeds score the same, 6 seeds in all are enough."
     )
+
+
+def test_runs_score_the_same_only_if_all_do() -> None:
+    varied = sentences({"E": {"A": [-13.0] * 4, "B": [-12.0, -14.0, -12.0, -14.0]}})
+    assert varied == [
+        "A and B do not differ significantly on E: A -13 in all 4 runs, B -14 to -12 in 4 runs; "
+        "sign test, p = 1."
+    ]
+    nearly = sentences({"E": {"A": [-13.0] * 4, "B": [-13.0 - 2e-15] * 4}})
+    assert nearly == ["A and B score the same on E: -13 in every run, 4 seeds."]
+    (tied,) = sentences({"E": {"A": [-13.0] * 14 + [-12.0] * 6, "B": [-13.0] * 20}})
+    assert tied.startswith("A scores higher than B on E more often than lower: A -13 in 14 of 20 ")
+
+
+def test_no_contender_reaches_an_optimum_that_every_policy_has() -> None:
+    scores: dict[str, dict[str, Runs]] = {"Maze?size=4": {"A": [-1.0, -1.0], "random": -1.0}}
+    for criterion in ("average-reward", "return"):
+        (analysis,) = analyze(made_up(scores, exact=-1.0, optimum=-1.0, criterion=criterion))
+        assert bool(optimum_sentences(analysis)) == (criterion == "return")
 
 
 def test_equal_scores_against_exact_values() -> None:
@@ -136,9 +154,8 @@ def test_equal_scores_against_exact_values() -> None:
             run.evaluation["exact"]["expected_return"] = exact[name]
     assert num_tests(analyze(comparison)) == 2
     assert pair_sentences(comparison) == [
-        "In most runs, A is better than B on E: A -13 in all 10 runs, B exactly -50; scores that "
-        "do not vary have no t-test, so a sign test decides (p = 0.003906 after correction for 2 "
-        "comparisons).",
+        "A scores higher than B on E more often than lower: A -13 in all 10 runs, B exactly -50; "
+        "sign test, p = 0.003906 after correction for 2 comparisons.",
         "A and C score the same on E: -13 in every run, 10 seeds.",
         "C is better than B on E: difference exactly 37.",
     ]
@@ -154,8 +171,8 @@ def test_intervals_stay_within_what_is_possible() -> None:
     """A return between 0 and 1 has a mean between 0 and 1, and differences are at most 1."""
     comparison = made_up({"E": {"A": [1.0, 0.9], "B": [0.0, 0.1]}})
     for runs in comparison.results["E"].values():
-        for run in runs:
-            run.evaluation["expected_return"].update(least=0.0, most=1.0)
+        for run, least in zip(runs, (0.5, 0.0), strict=True):  # of all runs, the least counts
+            run.evaluation["expected_return"].update(least=least, most=1.0)
     (analysis,) = analyze(comparison)
     a, b = (s.estimate for s in analysis.scores)
     assert (a.high, b.low) == (1, 0)
@@ -163,6 +180,8 @@ def test_intervals_stay_within_what_is_possible() -> None:
     assert analysis.verdicts[0].difference.high == 1
     summary = comparison.as_dict()["environments"]["E"]["A"]["expected_return"]
     assert summary == {"mean": 0.95, "low": a.low, "high": 1}
+    comparison.results["E"]["B"][0].evaluation["expected_return"].update(most=None)  # unknown
+    assert analyze(comparison)[0].scores[0].estimate.high > 1
 
 
 def test_exact_values_need_neither_interval_nor_correction() -> None:
@@ -183,7 +202,7 @@ def test_the_interval_of_fixed_policies_is_over_episodes() -> None:
 def test_an_estimate_without_spread_is_not_exact() -> None:
     (sentence,) = sentences({"E": {"A": 1.0, "B": 0.5}}, half=0.0)
     assert sentence.startswith(
-        "In most episodes, A is better than B on E: A 1 (100 episodes), B 0.5 (100 episodes); "
+        "A scores higher than B on E more often than lower: A 1 (100 episodes), B 0.5 (100 "
     )
 
 

@@ -241,9 +241,10 @@ def test_equal_scores_have_a_sign_test_and_no_interval() -> None:
     # Of the side with more runs, those count that agree least.
     assert sign_test([1.0] * 4, [0.0] * 6 + [2.0])[0] == pytest.approx(stats.binomtest(3, 4).pvalue)
     measured = MeanScore.from_interval(Estimate(0, -0.1, 0.1, "t"), 0.95, 100)
-    by_interval = difference(MeanScore.from_seeds([0.05] * 9), measured, 0.95)
-    assert by_interval.p_value == 1  # the runs lie within the policy's interval
-    assert difference(MeanScore.from_seeds([0.2] * 9), measured, 0.95).p_value == 2**-8
+    error = 0.1 / stats.t.ppf(0.975, 99)
+    for value in (0.05, 0.2):  # the uncertainty of the fixed policy counts too
+        against = difference(MeanScore.from_seeds([value] * 9), measured, 0.95)
+        assert against.p_value == pytest.approx(2**-8 + 2 * stats.t.sf(value / error, 99))
     one, zero = (MeanScore.from_interval(Estimate(v, v, v, "t"), 0.95, 20) for v in (1.0, 0.0))
     assert difference(one, zero, 0.95).p_value == 2**-19  # over episodes
 
@@ -290,6 +291,33 @@ def test_two_valued_scores_rarely_give_false_verdicts(seeds: int) -> None:
         assert false <= 0.05, share
 
 
+@pytest.mark.parametrize("seeds", [5, 10, 20])
+@pytest.mark.parametrize(
+    ("values", "shares"),
+    [((0, 1, 10), (0.1, 0.8, 0.1)), ((-13, -20, -90), (0.85, 0.1, 0.05))],
+)
+def test_mostly_equal_scores_rarely_give_false_verdicts(
+    seeds: int, values: tuple[float, ...], shares: tuple[float, ...]
+) -> None:
+    """Against a fixed policy with their mean; a sign test is false on the side of the fewer."""
+    mean = float(np.dot(values, shares))
+    most_above = sum(s for v, s in zip(values, shares, strict=True) if v > mean) > 0.5
+    rng, false = np.random.default_rng(seeds), 0
+    for scores in rng.choice(values, size=(1000, seeds), p=shares):
+        found = difference(MeanScore.from_seeds(scores), MeanScore.exact(mean), 0.95)
+        states_most = found.estimate.method == "sign test"
+        is_true = states_most and (found.estimate.mean > 0) == most_above
+        false += found.p_value <= 0.05 and not is_true
+    assert false / 1000 <= 0.05
+
+
+def test_a_fixed_policy_with_a_cut_interval_keeps_its_standard_error() -> None:
+    episodes = [500.0] * 9 + [400.0]
+    uncut = mean_interval(episodes, 0.95)
+    cut = MeanScore.from_interval(uncut.within(0, 500), 0.95, 10)
+    assert cut.standard_error == pytest.approx(stats.sem(episodes))
+
+
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_contenders_that_are_constant_by_chance_rarely_give_false_verdicts(seeds: int) -> None:
     """A always scores 0.5 and B 0 or 1, each in half of its runs: neither is better in most."""
@@ -334,6 +362,8 @@ def test_few_seeds_and_equal_resamples_are_noted() -> None:
     two = probability_of_improvement([[5, 6], [1] * 4], [[1, 2], [3] * 4], generator(), 0.95)
     low, high = 0.0125 ** (1 / 2), 0.0125 ** (1 / 4)
     assert numbers_of(two) == pytest.approx([0.5, low / 2, (2 - high) / 2])
+    rounded = probability_of_improvement([[-13.0] * 5], [[-13 - 2e-15] * 5], generator(), 0.95)
+    assert numbers_of(rounded) == [0.5, 0, 1]
     equal = stratified_bootstrap([[2, 2, 2]], interquartile_mean, generator(), 0.95)
     assert numbers_of(equal) == [2, -math.inf, math.inf]
     few = stratified_bootstrap([X[0], X[1][:9]], interquartile_mean, generator(), 0.95)

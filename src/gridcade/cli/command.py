@@ -15,9 +15,7 @@ class Command(ABC):
     """
 
     agent_name: ClassVar[str] = ""  # the agent whose hyperparameters are among the options
-    option_note: ClassVar[str] = (
-        ""  # what the message about an unknown option says, if none is near
-    )
+    option_note: ClassVar[str] = ""  # for an unknown option that no other one is near to
 
     @classmethod
     def specialize(cls, words: list[str], env_arguments: dict[str, str]) -> "type[Command]":

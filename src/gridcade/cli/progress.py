@@ -51,7 +51,7 @@ class TrainingDisplay:
         self._bar = self._bars.add_task("", total=1.0, count="", latest="")
         self._metrics: dict[str, Any] = {}  # of the latest epoch
         self._updated = 0.0  # time of the latest update
-        self._lines_due = -1  # by the share of the budget at the latest line
+        self._printed_part = -1  # the part of the budget, of LINES, at the latest line
         self._printed = 0.0  # time of the latest line
         self._start: tuple[float, int] | None = None  # time and steps at the session's start
 
@@ -90,14 +90,14 @@ class TrainingDisplay:
 
     def _print_line(self, progress: Progress, share: float, now: float) -> None:
         """Print the epoch's returns, if enough of the budget was used up since the last line."""
-        advanced = int(share * LINES) > self._lines_due
+        advanced = int(share * LINES) > self._printed_part
         if err.is_terminal:
             due = advanced and bool(evaluation_text(self._metrics))
         else:
             due = advanced or now - self._printed > LINE_INTERVAL
         if not due:
             return
-        self._printed, self._lines_due = now, int(share * LINES)
+        self._printed, self._printed_part = now, int(share * LINES)
         short = err.is_terminal and err.width < WIDE
         returns = metrics_text(self._metrics, short, RETURN_WIDTH)
         line = f"{progress.steps:>11,} steps  {returns}"

@@ -4,8 +4,8 @@ If the policy has no inner state, the process starts afresh whenever it visits a
 cycles between its visits are independent and alike, so they take the place of episodes: the average
 reward is E[R] / E[L] for the sum R of a cycle's rewards and its length L (Crane & Iglehart 1975,
 Operations Research 23:33). Unlike batches of equal length, cycles are aligned with the periods of a
-periodic chain. Where the sample suggests that an interval would not cover, there is none, and a
-note says what it takes.
+periodic chain. If the sample is too small for a reliable interval, the estimate has none, and a
+note states what is missing.
 """
 
 import math
@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.evaluation.intervals import Estimate, corrected_ratio_interval, mean_interval
+from gridcade.evaluation.intervals import Estimate, corrected_ratio_interval
 from gridcade.exact.chains import Outcomes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MIN_CYCLES = 100  # with fewer, there is no interval, unless the chain is deterministic
-WARM_UP = 10  # the first 1 / WARM_UP of a stream is excluded if it has no cycles
 UNSEEN_EVENTS = 3  # the most events that are expected, at about 95 %, if none was seen
 
 
@@ -91,14 +90,22 @@ def average_reward_of_streams(
     Args:
         streams: the sample.
         confidence: confidence level of the interval.
-        outcomes: what can happen to the policy.
+        outcomes: what the policy can receive.
 
     Returns:
         The estimate, and the number of cycles; None: there are no cycles.
     """
     mean = float(streams.rewards[:, : streams.length].mean())
     if streams.states is None:
-        return _mean_of_streams(streams, confidence), None
+        return _no_interval(
+            mean, "the policy has an inner state, so no two parts of its streams are independent"
+        ), None
+    if outcomes.recurrent_classes > 1:
+        return _no_interval(
+            mean,
+            f"the policy ends up in one of {outcomes.recurrent_classes} groups of states for good, "
+            "by chance",
+        ), None
     cycles = split_cycles(streams)
     if cycles is None:
         return _no_interval(
@@ -110,13 +117,19 @@ def average_reward_of_streams(
     estimate = corrected_ratio_interval(cycles.sums, cycles.lengths, confidence, "cycles")
     if outcomes.deterministic:
         return Estimate(estimate.mean, estimate.mean, estimate.mean, "cycles"), count
-    if reason := _missing(cycles, estimate, outcomes):
+    if reason := _reason_for_no_interval(cycles, estimate, outcomes):
         return _no_interval(estimate.mean, reason), count
-    return replace(estimate, method="cycles"), count
+    note = None
+    if unvisited := outcomes.states - np.unique(streams.states).size:
+        note = (
+            f"{unvisited} of {outcomes.states} states that the policy can reach were not visited; "
+            "the interval does not allow for them."
+        )
+    return replace(estimate, method="cycles", note=note), count
 
 
-def _missing(cycles: Cycles, estimate: Estimate, outcomes: Outcomes) -> str:
-    """State what is missing for an interval that covers; empty: nothing."""
+def _reason_for_no_interval(cycles: Cycles, estimate: Estimate, outcomes: Outcomes) -> str:
+    """State what a reliable interval lacks; empty: nothing."""
     count, steps = cycles.lengths.size, cycles.rewards.size
     if count < MIN_CYCLES:
         needed = float(f"{steps * MIN_CYCLES / count:.1e}")
@@ -125,9 +138,7 @@ def _missing(cycles: Cycles, estimate: Estimate, outcomes: Outcomes) -> str:
             f"{count}; about {needed:,.0f} steps may be enough"
         )
     if estimate.half_width == 0:
-        return (
-            f"all {count:,} returns to the state that is visited most were alike, but need not be"
-        )
+        return f"all {count:,} cycles were equal, but other cycles are possible"
     unseen = [reward for reward in outcomes.rewards if not (cycles.rewards == reward).any()]
     farthest = max(unseen, key=lambda reward: abs(reward - estimate.mean), default=estimate.mean)
     if UNSEEN_EVENTS * abs(farthest - estimate.mean) / steps > estimate.half_width:
@@ -142,12 +153,3 @@ def _no_interval(mean: float, reason: str) -> Estimate:
     """An estimate without an interval."""
     note = f"No interval of the average reward: {reason}."
     return Estimate(mean, -math.inf, math.inf, "cycles", note)
-
-
-def _mean_of_streams(streams: Streams, confidence: float) -> Estimate:
-    """Estimate the average reward with one sample per stream."""
-    means = streams.rewards[:, streams.length // WARM_UP : streams.length].mean(axis=1)
-    estimate = replace(mean_interval(means, confidence, "streams"), method="stream means")
-    if estimate.half_width == 0:
-        return _no_interval(estimate.mean, f"all {means.size} streams are equal")
-    return estimate

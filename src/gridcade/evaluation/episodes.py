@@ -6,7 +6,7 @@ import numpy as np
 
 from gridcade.envs.types import Envs
 from gridcade.errors import InputError
-from gridcade.evaluation.estimates import Episodes
+from gridcade.evaluation.estimates import MIN_EPISODES, Episodes
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.intervals import episodes_needed
 from gridcade.evaluation.options import ProgressCallback, ResolvedOptions
@@ -114,7 +114,7 @@ def plan_episodes(runner: EpisodeRunner, options: ResolvedOptions) -> tuple[int,
         return options.episodes or DEFAULT_EPISODES, []
     pilot = runner.run(PILOT_EPISODES, options.seed, "pilot")
     if steps is not None:
-        episodes = max(2, math.ceil(steps / pilot.lengths.mean()))
+        episodes = max(MIN_EPISODES, math.ceil(steps / pilot.lengths.mean()))
         return episodes, [
             f"{episodes} episodes were planned for about {steps} steps, by the mean length of a "
             "pilot sample"

@@ -41,14 +41,24 @@ class Estimates:
 
     def notes(self) -> list[str]:
         """The notes of all estimates."""
-        estimates = (
-            self.expected_return,
-            self.average_reward,
-            self.discounted_return,
-            self.episode_length,
-        )
-        own = [e.note for e in estimates if e is not None and e.note]
-        return [self.note] if self.note else own
+        if self.note:
+            return [self.note]
+        estimates = {
+            "returns": self.expected_return,
+            "average rewards": self.average_reward,
+            "discounted returns": self.discounted_return,
+            "lengths": self.episode_length,
+        }
+        present = {name: e for name, e in estimates.items() if e is not None}
+        notes = [e.note for e in present.values() if e.note]
+        if skewed := {n: e.samples_needed for n, e in present.items() if e.samples_needed}:
+            *first, last = skewed
+            names = f"{', '.join(first)} and {last}" if first else last
+            notes.append(
+                f"The {names} are skewed; for reliable intervals play {max(skewed.values()):,} or "
+                "more episodes."
+            )
+        return notes
 
 
 def estimate_from_episodes(
@@ -72,11 +82,12 @@ def estimate_from_episodes(
         two_returns: the two possible returns, if only two are possible: see
             `gridcade.exact.values.two_possible_returns`.
         step_rewards: the smallest and the largest possible reward of a step. Default: if all steps
-            of the sample paid the same, as in CartPole, that reward; otherwise unknown.
+            of the sample paid the same other than 0, as in CartPole, that reward; otherwise they
+            are unknown.
     """
     returns, lengths = episodes.returns, episodes.lengths
     name, discounted = "discounted returns", episodes.discounted_returns
-    if step_rewards is None and episodes.step_rewards[0] == episodes.step_rewards[1]:
+    if step_rewards is None and episodes.step_rewards[0] == episodes.step_rewards[1] != 0:
         step_rewards = episodes.step_rewards
     lowest, highest = step_rewards or (-math.inf, math.inf)
     longest_sum = (1 - discount**max_length) / (1 - discount)  # of discounted ones
@@ -88,6 +99,8 @@ def estimate_from_episodes(
 
     def possible(estimate: Estimate, least: float, most: float) -> Estimate:
         limited = estimate.within(least, most)
+        if least == most:  # known, so that nothing is to be said about the sample
+            limited = replace(limited, note=None, samples_needed=0)
         return limited if len(returns) >= MIN_EPISODES else limited.without_interval()
 
     return Estimates(
@@ -123,33 +136,31 @@ def estimate_from_streams(
     confidence: float,
     discount: float,
     outcomes: Outcomes,
+    step_rewards: TwoValues,
 ) -> Estimates:
     """Estimate a policy's values in a continuing task.
 
-    Each stream is one sample of the discounted return, if the rewards after its end weigh at most
-    NEGLIGIBLE_WEIGHT. The interval allows for these.
+    The discounted return has an interval only if the policy's chain is deterministic, because there
+    are few streams. It allows for the rewards after their ends, which must weigh at most
+    NEGLIGIBLE_WEIGHT.
 
     Args:
         streams: the sample.
         confidence: confidence level of the intervals.
         discount: discount factor of the discounted return.
-        outcomes: what can happen to the policy.
+        outcomes: what the policy can receive.
+        step_rewards: the smallest and the largest reward of a step in this task.
     """
     average_reward, cycles = average_reward_of_streams(streams, confidence, outcomes)
     if math.isfinite(average_reward.half_width):
         average_reward = average_reward.within(outcomes.rewards[0], outcomes.rewards[-1])
+    average_reward = replace(average_reward, least=step_rewards[0], most=step_rewards[1])
     rewards = streams.rewards[:, : streams.length]
     weight = discount**streams.length
     discounted_return = None
     if len(rewards) > 1 and weight <= NEGLIGIBLE_WEIGHT:
-        samples = rewards @ discount ** np.arange(streams.length)
-        estimate = intervals.mean_interval(samples, confidence, "discounted returns")
-        lowest, highest = (r / (1 - discount) for r in (outcomes.rewards[0], outcomes.rewards[-1]))
-        estimate = replace(
-            estimate,
-            mean=estimate.mean + weight * (lowest + highest) / 2,
-            low=estimate.low + weight * lowest,
-            high=estimate.high + weight * highest,
-        )
-        discounted_return = estimate.within(lowest, highest)
+        mean = float((rewards @ discount ** np.arange(streams.length)).mean())
+        rest = [weight * r / (1 - discount) for r in (outcomes.rewards[0], outcomes.rewards[-1])]
+        estimate = Estimate(mean + sum(rest) / 2, mean + rest[0], mean + rest[1], "exact")
+        discounted_return = estimate if outcomes.deterministic else estimate.without_interval()
     return Estimates(None, average_reward, discounted_return, None, cycles)

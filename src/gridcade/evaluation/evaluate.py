@@ -26,11 +26,12 @@ from gridcade.evaluation.options import (
     ResolvedOptions,
     resolve_options,
 )
+from gridcade.evaluation.policies import TabularPolicy
 from gridcade.evaluation.result import Evaluation
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
-from gridcade.exact.values import ExactValues, exact_values, two_possible_returns
+from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
 from gridcade.experience.vector import make_vector
 from gridcade.seeding import Purpose
 
@@ -90,8 +91,9 @@ def evaluate_policy(
             )
             notes += exact_notes
         if model is not None and model.continuing:
-            outcomes = _possible_outcomes(evaluated, single, model)
-            sample = _sample_streams(label, envs, evaluated, resolved, outcomes, purpose, progress)
+            sample = _sample_streams(
+                label, envs, evaluated, resolved, single, model, purpose, progress
+            )
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
             sample = _sample_episodes(runner, resolved, model, purpose, progress)
@@ -99,6 +101,8 @@ def evaluate_policy(
         if single is not env:
             envs.close()
             single.close()
+    if exact is not None and isinstance(policy, TabularPolicy):
+        notes += _optimality_notes(policy, exact)
     notes += sample.notes + sample.estimates.notes()
     if isinstance(policy, BaseAgent) and policy.precision == "bfloat16":
         notes.append(
@@ -125,6 +129,17 @@ def evaluate_policy(
         exact=exact,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _optimality_notes(policy: TabularPolicy, exact: ExactValues) -> list[str]:
+    """Name the criterion of an optimal policy that is not optimal under another one."""
+    gaps = exact.gap_return, exact.gap_average_reward, exact.gap_discounted_return
+    if policy.criterion is None or not any(gaps):
+        return []
+    return [
+        f"This policy maximizes the {NAMES[policy.criterion]}; other criteria have other optimal "
+        "policies."
+    ]
 
 
 def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
@@ -168,6 +183,11 @@ def _exact_values(
         return None, [f"no exact value: without a time limit, {error}"]
 
 
+def _step_rewards(model: Model) -> tuple[float, float]:
+    """The smallest and the largest reward of a step."""
+    return float(model.rewards.min()), float(model.rewards.max())
+
+
 def _possible_outcomes(policy: EvaluatedPolicy, env: Env, model: Model) -> Outcomes:
     """What can happen to the policy; to any policy if its probabilities are unknown."""
     table = policy.table(env, model)
@@ -181,7 +201,8 @@ def _sample_streams(
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
-    outcomes: Outcomes,
+    env: Env,
+    model: Model,
     purpose: Purpose,
     progress: ProgressCallback | None,
 ) -> _Sample:
@@ -192,7 +213,13 @@ def _sample_streams(
         episodes=None,
         steps=streams.rewards.size,
         truncated=None,
-        estimates=estimate_from_streams(streams, options.confidence, options.discount, outcomes),
+        estimates=estimate_from_streams(
+            streams,
+            options.confidence,
+            options.discount,
+            _possible_outcomes(policy, env, model),
+            _step_rewards(model),
+        ),
         notes=[f"{registry.no_end(label)}: it has no return and no episode length"],
     )
 
@@ -213,7 +240,7 @@ def _sample_episodes(
         options.discount,
         runner.max_length,
         two_possible_returns(model),
-        (float(model.rewards.min()), float(model.rewards.max())) if model is not None else None,
+        _step_rewards(model) if model is not None else None,
     )
     finished = len(episodes.returns)
     if finished < planned:

@@ -32,15 +32,23 @@ class Estimate:
     mean: float
     low: float
     high: float
-    method: str  # "t", "ratio", "batch means", "wilson", "wilson ratio" …
+    method: str  # "t", "ratio", "cycles", "wilson", "wilson ratio" …
     note: str | None = None  # why the interval may not hold
     least: float = -math.inf  # the smallest value that is possible
     most: float = math.inf  # the largest one
+    samples_needed: int = 0  # for a reliable interval, if the samples are skewed and fewer
 
     @property
     def half_width(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    @property
+    def uncut_half_width(self) -> float:
+        """Half the width before the interval was cut to what is possible, roughly."""
+        if self.least < self.low and self.high < self.most:
+            return self.half_width
+        return max(self.mean - self.low, self.high - self.mean)
 
     def within(self, least: float, most: float) -> "Estimate":
         """Return the estimate with its interval cut to the values that are possible."""
@@ -162,7 +170,7 @@ def corrected_ratio_interval(
         return 3 / skewness * (math.cbrt(1 + skewness * (x - skewness / (6 * size))) - 1)
 
     low, high = mean - scale * untransform(q), mean - scale * untransform(-q)
-    return replace(estimate, low=low, high=high, method="corrected ratio", note=None)
+    return replace(estimate, low=low, high=high, method="corrected ratio", samples_needed=0)
 
 
 def two_valued_interval(
@@ -226,12 +234,13 @@ def two_valued_ratio_interval(
     limits = [average_reward(p, pair) for p in limits_of_p for pair in mean_lengths]
     low, high = min(mean, *limits), max(mean, *limits)
     variance = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / degrees
+    needed = 0
     relative_error = _t_quantile(degrees, confidence) * math.sqrt(variance / size) / mean_length
     if relative_error * abs(mean) > min(mean - low, high - mean):
-        note = note or _skewness_note(steps - mean_length, "lengths")
+        needed = _samples_needed(steps - mean_length)
     below = math.hypot(mean - low, relative_error * low)
     above = math.hypot(high - mean, relative_error * high)
-    return Estimate(mean, mean - below, mean + above, "wilson ratio", note)
+    return Estimate(mean, mean - below, mean + above, "wilson ratio", note, samples_needed=needed)
 
 
 def zero_inflated_interval(
@@ -243,7 +252,10 @@ def zero_inflated_interval(
     the probability p of a nonzero sample (Wilson's) and of the mean m of those (Student's t) are
     combined by MOVER for a product (Zou & Donner 2008). With a single nonzero sample, every m up to
     `bound` is allowed for, and with none as well; where that is usual, the interval covers more
-    often than its confidence level (98.7 % instead of 95 % with p n = 1.3).
+    often than its confidence level (99.4 % instead of 95 % with p n = 1.3). If the nonzero samples
+    are skewed, this covers too rarely with few samples (86 % with 10 episodes of random play in
+    FourRooms). So each limit is the farther one of this and the interval that is corrected for
+    skewness, which together cover 94 % there.
 
     `name` is the plural noun by which notes refer to the samples.
     """
@@ -258,7 +270,10 @@ def zero_inflated_interval(
         m_low, m_high = max(m - half, 0.0), min(m + half, 1.0)
     low = p * m - math.hypot((p - p_low) * m, p * (m - m_low))
     high = p * m + math.hypot((p_high - p) * m, p * (m_high - m))
-    limits = sorted(bound * limit for limit in (max(low, 0.0), min(high, p_high)))
+    if count > 1 and np.ptp(shares) > 0:
+        corrected = corrected_ratio_interval(shares, np.ones(size), confidence, name)
+        low, high = min(low, corrected.low), max(high, corrected.high)
+    limits = sorted(bound * limit for limit in (max(low, 0.0), max(p * m, min(high, p_high))))
     note = None if count else f"All {name} were 0; the interval allows for rare other ones."
     return Estimate(bound * p * m, limits[0], limits[1], "wilson product", note)
 
@@ -331,7 +346,7 @@ def _t_quantile(degrees: int, confidence: float) -> float:
 def _t_interval(
     mean: float, residuals: Floats, scale: float, confidence: float, method: str, name: str
 ) -> Estimate:
-    """The interval mean -+ t s / (scale sqrt n), and a note if the residuals cast doubt on it."""
+    """The interval mean -+ t s / (scale sqrt n), and whether the residuals cast doubt on it."""
     size = residuals.size
     if size == 1:
         return Estimate(mean, -math.inf, math.inf, method)
@@ -339,7 +354,8 @@ def _t_interval(
         return Estimate(mean, mean, mean, method, alike_note(size, name, confidence))
     deviation = math.sqrt(float((residuals**2).sum()) / (size - 1)) / scale
     half = _t_quantile(size - 1, confidence) * deviation / math.sqrt(size)
-    return Estimate(mean, mean - half, mean + half, method, _skewness_note(residuals, name))
+    needed = _samples_needed(residuals)
+    return Estimate(mean, mean - half, mean + half, method, samples_needed=needed)
 
 
 def alike_note(size: int, name: str, confidence: float) -> str:
@@ -359,7 +375,7 @@ def _unseen_return_note(unseen: float, returns: TwoValues, size: int) -> str:
     if returns[0] == 0:  # pays at success only
         outcome, plural = ("failed", "failures") if unseen == 0 else ("succeeded", "successes")
     return (
-        f"No episode {outcome}; the interval allows for {plural} too rare to appear in {size:,} "
+        f"No episode {outcome}; the intervals allow for {plural} too rare to appear in {size:,} "
         "episodes."
     )
 
@@ -382,16 +398,14 @@ def _skewness(residuals: Floats) -> float:
     return float((unit**3).mean() / (unit**2).mean() ** 1.5)
 
 
-def _skewness_note(residuals: Floats, name: str) -> str | None:
-    """Warn if a t interval needs more samples: 25 skewness^2 of them (Cochran 1977, p. 42).
+def _samples_needed(residuals: Floats) -> int:
+    """How many samples a t interval needs, 25 skewness^2 (Cochran 1977, p. 42); 0: it has them.
 
     With fewer, intervals at 95 % may miss more than 6 % of the time. A small sample underestimates
-    its skewness, so the absence of the note proves nothing.
+    its skewness, so 0 proves nothing.
     """
     enough = math.ceil(25 * _skewness(residuals) ** 2)
-    if residuals.size >= enough:
-        return None
-    return f"The {name} are skewed; the interval is reliable only with {enough:,} or more of them."
+    return 0 if residuals.size >= enough else enough
 
 
 def _distinct(values: Floats) -> Floats:

@@ -59,11 +59,19 @@ class TabularPolicy(SamplingPolicy):
         table: action probabilities, [states, actions].
         seed: random seed of `predict`.
         values: values of the states to display, [states]; None: unknown.
+        criterion: the criterion under which the policy is optimal; None: unknown.
     """
 
-    def __init__(self, table: ArrayLike, seed: int = 0, values: Floats | None = None):
+    def __init__(
+        self,
+        table: ArrayLike,
+        seed: int = 0,
+        values: Floats | None = None,
+        criterion: solver.Criterion | None = None,
+    ):
         self.table: Floats = np.asarray(table, dtype=np.float64)
         self.values = values
+        self.criterion = criterion
         self._prediction_rng = stream(seed, "prediction")
 
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
@@ -155,7 +163,7 @@ def optimal_policy(env: Env) -> TabularPolicy:
         raise InputError("'optimal' needs states as observations; use observation=state")
     solution = solver.solve(model)
     values = solution.values if solution.bias is None else solution.bias
-    return TabularPolicy(solution.policy, values=values)
+    return TabularPolicy(solution.policy, values=values, criterion=solution.criterion)
 
 
 @runtime_checkable

@@ -69,6 +69,7 @@ class Evaluation(Printed):
             share = f"{100 * (1 - self.confidence):g} of 100"
             parts.append(
                 f"{OUTSIDE.strip()} outside the interval, which happens to about {share} intervals"
+                + (", and to more if a note below says so" if self._any_skewed() else "")
             )
         if self.exact is not None:
             parts += ["", self._exact_table(self.exact)]
@@ -87,6 +88,10 @@ class Evaluation(Printed):
             self._discounted: (self.discounted_return, exact.discounted_return if exact else None),
             "episode length": (self.episode_length, exact.episode_length if exact else None),
         }
+
+    def _any_skewed(self) -> bool:
+        """Whether an interval is unreliable, because its samples are skewed."""
+        return any(e is not None and e.samples_needed for e, _ in self._rows().values())
 
     def _outside(self) -> list[bool]:
         """Which exact values lie outside the interval of their estimate."""
@@ -133,6 +138,10 @@ def _interval(estimate: Estimate) -> str:
     """Format the interval of an estimate."""
     if not math.isfinite(estimate.half_width):
         return "-"
+    if estimate.half_width == 0 and estimate.method == "cycles":
+        return "deterministic"
+    if estimate.half_width == 0:
+        return "all equal" if estimate.least < estimate.most else "always"
     return f"{format_number(estimate.low)} to {format_number(estimate.high)}"
 
 

@@ -166,23 +166,29 @@ def fewest_steps(graph: sparse.csr_array, sources: Ints) -> Floats:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What can happen to a policy after a start."""
+    """The rewards that a policy can receive, and the shape of its chain, known from the graph."""
 
     rewards: tuple[float, ...]  # distinct, in order
     deterministic: bool  # the start and every step have one outcome
+    states: int  # number of states that the policy can reach
+    recurrent_classes: int  # among these: groups of states that are never left
 
 
 def possible_outcomes(model: Model, policy: Floats) -> Outcomes:
-    """What can happen to a policy, [states, actions], by the graph of its chain."""
-    transitions = Chain.of(model, policy).transitions
+    """Find the outcomes of a policy, [states, actions], that are possible after a start."""
+    chain = Chain.of(model, policy)
     starts = np.flatnonzero(model.start)
-    reached = reachable(transitions, starts)
+    reached = reachable(chain.transitions, starts)
     weights = policy.ravel()[model.rows] * model.probabilities
     states = model.rows // model.num_actions
     possible = (weights >= NEGLIGIBLE) & reached[states]
+    inside = np.flatnonzero(reached)
+    _, recurrent = communicating_classes(chain.transitions[inside][:, inside])
     return Outcomes(
         rewards=tuple(sorted(set(model.rewards[possible].tolist()))),
         deterministic=starts.size == 1 and int(possible.sum()) == int(reached.sum()),
+        states=int(reached.sum()),
+        recurrent_classes=int(recurrent.sum()),
     )
 
 

@@ -19,7 +19,7 @@ from gridcade.evaluation.streams import STREAMS
 from gridcade.exact import solver
 from gridcade.exact.values import informative_criteria
 from gridcade.report.atari_scores import AtariScores, atari_scores, normalized_score
-from gridcade.study.comparison import Comparison, RunResult
+from gridcade.study.comparison import Comparison, RunResult, score_range
 from gridcade.study.seed_statistics import (
     Band,
     MeanScore,
@@ -121,7 +121,8 @@ class EnvironmentAnalysis:
     scores: tuple[ContenderScores, ...]  # in the order of the study
     verdicts: tuple[Verdict, ...]
     optimum: float | None
-    informative: Criterion | None  # a criterion that tells more policies apart; None: its own does
+    tells_apart: bool  # whether the policies' exact values differ, as far as is known
+    informative: Criterion | None  # another criterion under which they do, if they do not here
     published: AtariScores | None  # None unless it is an Atari game
     absent: tuple[tuple[str, int], ...] = ()  # contenders without any score, and their failed runs
 
@@ -194,14 +195,17 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
     criterion: Criterion = study.criterion if has_returns else "average-reward"
     names, labels = CRITERION_NAMES[criterion], [c.label for c in study.contenders]
     exact = all(_exact_value(e, names.score) is not None for e in evaluations)
+    possible = score_range(results, names.score)
     failures = [f for f in comparison.failures if f.env == env]
     failed = Counter(f.contender for f in failures if f.seed is not None)
     scores = [
-        replace(_score(label, runs, names, exact, study.confidence), failed=failed[label])
+        replace(_score(label, runs, names, exact, study.confidence, possible), failed=failed[label])
         for label in labels
         if (runs := results.get(label))
     ]
     optima = (_exact_value(e, names.optimum) for e in evaluations)
+    other: Criterion = "average-reward" if criterion == "return" else "return"
+    informative = {criterion: True} | _informative_criteria(env)
     return EnvironmentAnalysis(
         env=env,
         criterion=criterion,
@@ -209,7 +213,8 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
         scores=tuple(scores),
         verdicts=tuple(_verdict(*pair, study.confidence) for pair in combinations(scores, 2)),
         optimum=next((o for o in optima if o is not None), None),
-        informative=_informative_criterion(env, criterion),
+        tells_apart=informative.get(criterion, True),
+        informative=other if informative.get(other) and not informative[criterion] else None,
         published=_published_scores(env),
         absent=tuple(
             (label, failed[label])
@@ -219,18 +224,14 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
     )
 
 
-def _informative_criterion(env: str, criterion: Criterion) -> Criterion | None:
-    """Return the other criterion if all policies have one value under this one, but not there."""
+def _informative_criteria(env: str) -> dict[solver.Criterion, bool]:
+    """Return whether each criterion tells policies apart; empty if the model is not known."""
     try:
         with closing(registry.make(env)) as single:
             model = registry.known_model(single)
     except InputError:  # the map file was removed, or a package is not installed here
-        return None
-    if model is None or model.continuing:
-        return None
-    informative = informative_criteria(model)
-    other: Criterion = "average-reward" if criterion == "return" else "return"
-    return other if informative.get(other) and not informative.get(criterion, True) else None
+        return {}
+    return {} if model is None else informative_criteria(model)
 
 
 def _exact_value(evaluation: Mapping[str, Any], key: str) -> float | None:
@@ -244,6 +245,7 @@ def _score(
     names: CriterionNames,
     exact: bool,
     confidence: float,
+    possible: tuple[float, float],
 ) -> ContenderScores:
     """Return a contender's scores.
 
@@ -255,7 +257,7 @@ def _score(
     else:
         values = [float(run.evaluation[names.score]["mean"]) for run in runs]
     if runs[0].seed is not None:
-        estimate = seed_interval(values, confidence, runs[0].possible(names.score))
+        estimate = seed_interval(values, confidence, possible)
         mean_score = MeanScore.from_seeds(values)
     elif exact:
         estimate = Estimate(values[0], values[0], values[0], "exact")
@@ -268,6 +270,8 @@ def _score(
             -math.inf if low is None else low,
             math.inf if high is None else high,
             "evaluation",
+            least=possible[0],
+            most=possible[1],
         )
         samples = evaluation["episodes"] or evaluation.get("cycles") or STREAMS
         mean_score = MeanScore.from_interval(estimate, evaluation["confidence"], samples)
@@ -281,7 +285,7 @@ def _score(
         estimate,
         mean_score,
         optimal,
-        runs[0].possible(names.score),
+        possible,
     )
 
 

@@ -35,7 +35,7 @@ class LearningSpeed:
     steps: Estimate | None  # steps to the first evaluation at or above it; None: a run has none
     reached: int  # number of runs that have one
     runs: int
-    area: Estimate  # below the curve over its length in steps: the mean score during training
+    area: Estimate | None  # below the curve, over its length: the mean score during training
 
 
 def learning_curves(
@@ -105,23 +105,22 @@ def _learning_speed(
     least = math.inf if threshold is None else threshold - TOLERANCE * abs(threshold)
     first = [float(xs[ys >= least][0]) for xs, ys in curves if (ys >= least).any()]
     complete = len(first) == len(curves)
-    areas = [_mean_height(curve, *span) for curve in curves]
+    evaluated = min(xs[0] for xs, _ in curves), max(xs[-1] for xs, _ in curves)
+    areas = [_mean_height(curve, *span) for curve in curves if span[0] < span[1]]
     return LearningSpeed(
         contender=contender,
         threshold=threshold,
         reference=reference,
-        steps=seed_interval(first, confidence, (0.0, math.inf)) if complete else None,
+        steps=seed_interval(first, confidence, evaluated) if complete else None,
         reached=len(first),
         runs=len(curves),
-        area=seed_interval(areas, confidence, possible),
+        area=seed_interval(areas, confidence, possible) if span[0] < span[1] else None,
     )
 
 
 def _mean_height(curve: Curve, start: float, end: float) -> float:
     """Return the mean of a curve, which is linear between its points, from `start` to `end`."""
     xs, ys = curve
-    if end <= start:
-        return float(np.interp(end, xs, ys))
     grid = np.unique(np.concatenate([[start, end], xs[(start < xs) & (xs < end)]]))
     return float(np.trapezoid(np.interp(grid, xs, ys), grid) / (end - start))
 

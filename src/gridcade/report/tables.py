@@ -99,7 +99,7 @@ def speed_table(speeds: Sequence[LearningSpeed], share: float, confidence: float
         if has_threshold:
             reached = f"in {speed.reached} of {speed.runs} runs"
             cells.append(with_interval(speed.steps, "{:,.0f}") if speed.steps else reached)
-        rows.append(ReportRow((*cells, with_interval(speed.area))))
+        rows.append(ReportRow((*cells, with_interval(speed.area) if speed.area else "-")))
     head = ["contender", *([f"steps to {percent(share)}"] if has_threshold else [])]
     caption = f"Learning speed, with {percent(confidence)} intervals"
     return ReportTable(caption, (*head, "mean while learning"), tuple(rows), contenders=True)

@@ -1,7 +1,10 @@
 """The verdicts of a comparison in sentences, and how they were reached."""
 
+import math
 from collections.abc import Sequence
 
+from gridcade.evaluation.intervals import TOLERANCE
+from gridcade.evaluation.streams import STREAMS
 from gridcade.formatting import format_number
 from gridcade.report.analysis import (
     ContenderScores,
@@ -13,7 +16,7 @@ from gridcade.report.analysis import (
 from gridcade.report.learning import LearningSpeed
 from gridcade.report.phrases import count, listing, percent
 from gridcade.study.comparison import Comparison
-from gridcade.study.seed_statistics import MAX_SEEDS
+from gridcade.study.seed_statistics import MAX_SEEDS, most_common
 from gridcade.study.study import Study
 
 
@@ -91,46 +94,48 @@ def _difference_sentence(verdict: Verdict, env: str, confidence: float, tests: i
 
 
 def _sign_test_sentence(verdict: Verdict, env: str, confidence: float, tests: int) -> str:
-    """Compare two contenders of which one has the same score in all its runs."""
+    """Compare two contenders by a sign test: runs of one have the same score."""
     a, b = verdict.better, verdict.worse
-    if verdict.p_value == 1 and a.estimate.mean == b.estimate.mean:
+    constant = all(s.estimate.method in ("alike", "exact") for s in (a, b))
+    if constant and math.isclose(a.estimate.mean, b.estimate.mean, rel_tol=TOLERANCE):
         score = f"{_mean(a)} in every run, {_sample_size(a, b)}"
         return f"{a.contender} and {b.contender} score the same on {env}: {score}."
-    scores = f"{_scores(a)}, {_scores(b)}"
     p_value = f"p = {format_number(verdict.adjusted)}"
     if tests > 1:
         p_value += f" after correction for {tests} comparisons"
-    test = f"scores that do not vary have no t-test, so a sign test decides ({p_value})"
+    reason = f"{_scores(a)}, {_scores(b)}; sign test, {p_value}"
     if verdict.significant(confidence):
-        most = "most runs" if a.learns or b.learns else "most episodes"
-        return f"In {most}, {a.contender} is better than {b.contender} on {env}: {scores}; {test}."
-    sentence = (
-        f"{a.contender} and {b.contender} do not differ significantly on {env}: {scores}; {test}."
-    )
+        return (
+            f"{a.contender} scores higher than {b.contender} on {env} more often than lower: "
+            f"{reason}."
+        )
+    sentence = f"{a.contender} and {b.contender} do not differ significantly on {env}: {reason}."
     if verdict.needed is None:
         return sentence
-    return f"{sentence} With {verdict.needed} seeds that go on to agree, it would be significant."
+    return f"{sentence} If further seeds score the same, {verdict.needed} seeds in all are enough."
 
 
 def _scores(scores: ContenderScores) -> str:
     """State a contender's scores: `A -13 in all 10 runs`, `B exactly -50`."""
     name, runs = scores.contender, len(scores.values)
-    if scores.learns and scores.estimate.method == "alike":
-        return f"{name} {_mean(scores)} in all {runs} runs"
-    if scores.learns:
-        low, high = format_number(min(scores.values)), format_number(max(scores.values))
-        return f"{name} {low} to {high} in {runs} runs"
     if scores.estimate.method == "exact":
         return f"{name} exactly {_mean(scores)}"
-    return f"{name} {_mean(scores)} ({_sample_size(scores, scores)})"
+    if not scores.learns:
+        return f"{name} {_mean(scores)} ({_sample_size(scores, scores)})"
+    score, equal = most_common(scores.values)
+    if equal == runs:
+        return f"{name} {format_number(score)} in all {runs} runs"
+    if equal > runs / 2:
+        return f"{name} {format_number(score)} in {equal} of {runs} runs"
+    low, high = format_number(min(scores.values)), format_number(max(scores.values))
+    return f"{name} {low} to {high} in {runs} runs"
 
 
 def _single_sample_sentence(a: ContenderScores, b: ContenderScores, env: str) -> str:
-    """Compare two contenders of which one has too few seeds or episodes for an interval."""
+    """Compare two contenders of which one has no interval."""
+    caution = "but without an interval this may be chance"
     if any(s.learns and len(s.values) == 1 for s in (a, b)):
         caution = "but with one seed this may be chance"
-    else:
-        caution = "but from so few episodes this may be chance"
     if a.estimate.mean == b.estimate.mean:
         return f"{a.contender} and {b.contender} score the same on {env} ({_mean(a)}), {caution}."
     means = f"{_mean(a)} against {_mean(b)}"
@@ -149,7 +154,9 @@ def _sample_size(a: ContenderScores, b: ContenderScores) -> str:
     if seeds:
         return count(seeds[0], "seed")
     episodes = a.results[0].evaluation["episodes"]
-    return count(episodes, "episode") if episodes else "one stream of steps each"
+    if episodes:
+        return count(episodes, "episode")
+    return count(a.results[0].evaluation.get("cycles") or STREAMS, "cycle")
 
 
 def absence_sentences(analysis: EnvironmentAnalysis) -> list[str]:
@@ -163,7 +170,9 @@ def absence_sentences(analysis: EnvironmentAnalysis) -> list[str]:
 
 def optimum_sentences(analysis: EnvironmentAnalysis) -> list[str]:
     """Name the contenders whose exact value is the optimum."""
-    sentences = []
+    sentences: list[str] = []
+    if not analysis.tells_apart:
+        return sentences
     for s in analysis.scores:
         if s.optimal and s.results[0].policy != "optimal":
             runs = len(s.values)
@@ -225,7 +234,7 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
             f"● significant after Holm's correction for {count(tests, 'comparison')} (p at most "
             f"{format_number(level)}), ○ not. "
             "P-values are from Welch's t-test over training seeds (between fixed policies: over "
-            "episodes), and from a sign test where a contender has the same score in all runs. The "
+            "episodes), or from a sign test where runs have the same score. The "
             "probability of one or more false positives is about "
             f"{percent(level)} at most. Runs are not paired. Each "
             "interval is for its comparison alone."
@@ -242,8 +251,8 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
         )
     if any(v.difference.method == "sign test" for a in analyses for v in a.verdicts):
         sentences.append(
-            "Runs with equal scores have no interval: they do not show how often a run differs. A "
-            "sign test tells whether most runs of one contender are better, not by how much the "
-            "means differ."
+            "Runs with equal scores have no interval, because they do not show how often a run "
+            "differs. A sign test tells whether a run of one contender scores higher more often "
+            "than lower, and nothing about the difference of the means."
         )
     return sentences

@@ -1,7 +1,7 @@
 """The results of a study: all runs of every contender on every environment."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,24 @@ class RunResult:
         estimate = self.evaluation[name]
         return None if estimate is None else estimate["mean"]
 
-    def possible(self, name: str) -> tuple[float, float]:
-        """Return the smallest and the largest possible value of an estimate, as far as known."""
-        estimate = self.evaluation[name] or {}
-        least, most = estimate.get("least"), estimate.get("most")
-        return -math.inf if least is None else least, math.inf if most is None else most
-
     @property
     def exact(self) -> dict[str, Any]:
         """Exact values of the evaluated policy, by estimate; empty if they are unknown."""
         exact = self.evaluation["exact"]
         return {name: exact[name] for name in ESTIMATES} if exact else {}
+
+
+def score_range(results: Mapping[str, Sequence[RunResult]], name: str) -> tuple[float, float]:
+    """Return the smallest and the largest possible score on an environment, as far as known.
+
+    Args:
+        results: of all contenders on the environment.
+        name: of the estimate, such as expected_return.
+    """
+    estimates = [run.evaluation[name] or {} for runs in results.values() for run in runs]
+    least = [-math.inf if e.get("least") is None else e["least"] for e in estimates]
+    most = [math.inf if e.get("most") is None else e["most"] for e in estimates]
+    return min(least, default=-math.inf), max(most, default=math.inf)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,9 @@ class Comparison:
             # A time budget makes results depend on the speed of the machine.
             "deterministic": self.study.minutes is None,
             "environments": {
-                env: {name: self._summary(results) for name, results in contenders.items()}
+                env: {
+                    name: self._summary(results, contenders) for name, results in contenders.items()
+                }
                 for env, contenders in self.results.items()
             },
             "exact": {env: self._optimum(env) for env in self.results},
@@ -100,23 +109,32 @@ class Comparison:
                         row[f"exact_{key}"] = result.exact.get(key)
                     yield row
 
-    def _summary(self, results: tuple[RunResult, ...]) -> dict[str, Any]:
+    def _summary(
+        self, results: tuple[RunResult, ...], contenders: Mapping[str, Sequence[RunResult]]
+    ) -> dict[str, Any]:
         """Return a contender's scores for each seed, and their means."""
         seeds = []
         for result in results:
             scores = {name: result.score(name) for name in ESTIMATES}
             exact = {"exact": result.exact} if result.exact else {}
             seeds.append({"seed": result.seed} | scores | exact)
-        return {"seeds": seeds} | {name: self._mean(results, name) for name in ESTIMATES}
+        return {"seeds": seeds} | {
+            name: self._mean(results, name, score_range(contenders, name)) for name in ESTIMATES
+        }
 
-    def _mean(self, results: tuple[RunResult, ...], name: str) -> dict[str, float | None] | None:
+    def _mean(
+        self, results: tuple[RunResult, ...], name: str, possible: tuple[float, float]
+    ) -> dict[str, float | None] | None:
         scores = [score for result in results if (score := result.score(name)) is not None]
         if not scores:
             return None
         if results[0].seed is None:
             fixed = results[0].evaluation[name]
-            return {key: fixed[key] for key in ("mean", "low", "high")}
-        estimate = seed_interval(scores, self.study.confidence, results[0].possible(name))
+            alike = fixed["low"] == fixed["high"]  # of all episodes: see `seed_interval`
+            return {"mean": fixed["mean"]} | {
+                end: None if alike else fixed[end] for end in ("low", "high")
+            }
+        estimate = seed_interval(scores, self.study.confidence, possible)
         return {"mean": estimate.mean, "low": finite(estimate.low), "high": finite(estimate.high)}
 
     def _optimum(self, env: str) -> dict[str, float | None] | None:

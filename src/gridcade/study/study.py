@@ -219,7 +219,8 @@ def study_from_arguments(
         InputError: a study file was combined with other arguments, a preset names an unknown
             contender, or `Study` or `read_study` raises it.
     """
-    settings = {key: value for key, value in settings.items() if value is not None}
+    given = {key: value for key, value in settings.items() if value is not None}
+    settings = convert_numbers(given, Study, "study")
     if len(contenders) == 1 and contenders[0].endswith(".toml"):
         options = [*(["env"] if environments else []), *(["preset"] if presets else []), *settings]
         if options:

@@ -194,7 +194,7 @@ def resolve_config(
     if "steps" not in values and "minutes" not in values:
         values["steps"] = DEFAULT_STEPS
     values |= {"agent": recipe.kind.name, "env": env, "preset": recipe.preset}
-    settings = check_settings(values, recipe.kind, "config")
+    settings = check_settings(values, recipe.kind, "config", "pass it as hyperparameters={...}")
     if "epoch" not in values:
         even_share = settings.steps // EPOCHS if settings.steps else EPOCH_BY_TIME
         settings = replace(settings, epoch=max(SHORTEST_EPOCH, even_share))
@@ -260,9 +260,17 @@ def agent_config(values: Mapping[str, Any], kind: AgentKind, where: str) -> Agen
     return from_dict(values, kind.config, where, kind.name, misplaced)
 
 
-def check_settings(values: Mapping[str, Any], kind: AgentKind, where: str) -> RunSettings:
-    """Convert the settings of an agent's runs, of which some may be missing; see `from_dict`."""
-    place = f"is a hyperparameter of {kind.name}: it belongs under [hyperparameters]"
+def check_settings(
+    values: Mapping[str, Any],
+    kind: AgentKind,
+    where: str,
+    advice: str = "it belongs under [hyperparameters]",
+) -> RunSettings:
+    """Convert the settings of an agent's runs, of which some may be missing; see `from_dict`.
+
+    `advice` says what to do with a hyperparameter among them.
+    """
+    place = f"is a hyperparameter of {kind.name}: {advice}"
     misplaced = dict.fromkeys(field_names(kind.config), place)
     required = {"agent": kind.name, "env": ""} | ({} if "minutes" in values else {"steps": 1})
     return from_dict(required | dict(values), RunSettings, where, misplaced=misplaced)

@@ -11,6 +11,7 @@ from gridcade.envs.atari import AtariGame
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.evaluation import intervals
+from gridcade.evaluation.estimates import MIN_EPISODES
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.result import finite
 from gridcade.exact import solver
@@ -257,6 +258,8 @@ class Trainer:
             estimate = intervals.moments_interval(
                 episodes, totals["return"], totals["squared_return"], CONFIDENCE
             )
+            if episodes < MIN_EPISODES:
+                estimate = estimate.without_interval()
             metrics |= _columns("training_return", estimate)
             metrics["training_length_mean"] = totals["length"] / episodes
             metrics["training_truncated"] = totals["truncated"] / episodes
