@@ -1,5 +1,6 @@
 // The controls of time, of what is shown, and of map files; and the keys.
 
+import { DEFAULTS } from "./address.js";
 import { $, setText } from "./dom.js";
 import { formatInteger, formatNumber } from "./format.js";
 
@@ -17,7 +18,7 @@ export class TimeControls {
     $("step").addEventListener("click", () => this.send({ type: "step" }));
     $("episode").addEventListener("click", () => this.send({ type: "episode" }));
     $("speed").max = SPEEDS.length - 1;
-    $("speed").value = Math.max(0, SPEEDS.indexOf(state.speed));
+    $("speed").value = SPEEDS.indexOf((state.speed = offeredSpeed(state.speed)));
     $("speed").addEventListener("input", () => this.chooseSpeed());
     document.addEventListener("keydown", (event) => this.handleKey(event));
     this.showSpeed();
@@ -65,6 +66,12 @@ export class TimeControls {
       this.send({ type: "step" });
     }
   }
+}
+
+/** The highest offered speed that is not above the one in the address. */
+function offeredSpeed(speed) {
+  if (SPEEDS.includes(speed)) return speed;
+  return SPEEDS.findLast((offered) => Number(offered) <= Number(speed)) ?? DEFAULTS.speed;
 }
 
 /** Connects the checkboxes and selects of the view with the state of the page. */

@@ -197,7 +197,7 @@ class Page {
     const cells = [...new Set(this.world.rows.join(""))].map((symbol) => this.world.legend[symbol]);
     if (cells.some((cell) => cell.start)) entries.push(["start", "start"]);
     if (cells.some((cell) => cell.end && cell.reward >= this.world.bestEnd)) entries.push(["goal", "goal"]);
-    if (cells.some((cell) => cell.end ? cell.reward < this.world.bestEnd : cell.reward < 0)) entries.push(["pit", "bad end, penalty"]);
+    if (cells.some((cell) => cell.end ? cell.reward < this.world.bestEnd : cell.reward < 0)) entries.push(["pit", "bad end or penalty"]);
     if (cells.some((cell) => cell.to && cell.reward >= 0)) entries.push(["portal", "portal"]);
     $("symbols").replaceChildren(...entries.map(([kind, text]) => {
       const item = make("li", text);
@@ -207,7 +207,7 @@ class Page {
   }
 
   showScale() {
-    const titles = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits" };
+    const titles = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
     setText("scale-title", titles[this.state.cells]);
     setText("scale-low", formatNumber(this.view.shown?.low));
     setText("scale-high", formatNumber(this.view.shown?.high));

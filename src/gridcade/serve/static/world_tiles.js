@@ -103,7 +103,7 @@ function drawPortal(context, meaning, x, y, cell, theme) {
   if (meaning.reward < 0) return drawCross(context, x + cell / 2, middle, size * 0.24, theme.pit);
   context.beginPath();
   context.arc(x + cell / 2, middle, size * 0.28, 0, 2 * Math.PI);
-  context.strokeStyle = meaning.reward > 0 ? theme.reward : theme.portal;
+  context.strokeStyle = theme.portal;
   context.lineWidth = Math.max(1, size * 0.12);
   return context.stroke();
 }

@@ -7,8 +7,8 @@ import { showsTriangles, shownValues } from "./shown_values.js";
 import { drawSymbols, drawTiles } from "./world_tiles.js";
 import * as marks from "./world_marks.js";
 
-const LARGEST_CELL = 88; // CSS pixels per side
-const SMALLEST_CELL = 5;
+const LARGEST_CELL = 6; // rem per side, so that large type comes with large cells
+const SMALLEST_CELL = 5; // pixels of the device
 
 /** Adds to a world message what drawing needs. */
 export function prepareWorld(message) {
@@ -50,7 +50,8 @@ export class WorldView {
     if (!this.world) return;
     this.ratio = window.devicePixelRatio || 1;
     const { width, height } = this.world;
-    const side = Math.min(this.stage.clientWidth / width, this.room() / height, LARGEST_CELL);
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const side = Math.min(this.stage.clientWidth / width, this.room(rem) / height, LARGEST_CELL * rem);
     this.cell = Math.max(SMALLEST_CELL, Math.floor(side * this.ratio));
     this.canvas.width = width * this.cell;
     this.canvas.height = height * this.cell;
@@ -63,9 +64,9 @@ export class WorldView {
   }
 
   /** Height for the world, in CSS pixels: with its legend, it fits the first screen if that is large. */
-  room() {
+  room(rem) {
     const top = this.stage.getBoundingClientRect().top + window.scrollY;
-    const legend = 3.5 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const legend = 3.5 * rem;
     return Math.max(window.innerHeight - top - legend, 0.6 * window.innerHeight, 300);
   }
 
