@@ -10,7 +10,7 @@ export function formatNumber(x) {
   return text.replace(/-/g, "−");
 }
 
-/** Formats an integer with thin groups of three digits. */
+/** Formats an integer with commas between groups of three digits. */
 export function formatInteger(n) {
   return Math.round(n).toLocaleString("en-US").replace("-", "−");
 }

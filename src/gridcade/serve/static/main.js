@@ -6,12 +6,18 @@ import { drawScale } from "./colors.js";
 import { Connection } from "./connection.js";
 import { connectFiles, connectOptions, download, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
-import { $, make, setText } from "./dom.js";
+import { $, setText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { LearnerForm } from "./learner_form.js";
+import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
+
+/** The part of the page's state that makes a world and a learner. */
+function learnerOf({ world, map, agent, parameters, seed }) {
+  return { world, map, agent, parameters, seed };
+}
 
 class Page {
   constructor(state) {
@@ -66,28 +72,20 @@ class Page {
   }
 
   sendOpen() {
-    const { map, seed, ...names } = this.learnerRequest();
+    const { map, seed, ...names } = learnerOf(this.state);
     this.isNewLearner = true;
     this.connection.send({ type: "open", ...names, map: map || null, seed: Number(seed) });
     writeAddress(this.state);
   }
 
-  /** The part of the page's state that makes a world and a learner. */
-  learnerRequest() {
-    const { world, map, agent, parameters, seed } = this.state;
-    return { world, map, agent, parameters, seed };
-  }
-
   /** Returns to the learner before a refused `open`; on a first visit, to the default one. */
   revertOpen() {
-    const { world, map, agent, parameters, seed } = DEFAULTS;
-    const isFirst = !this.opened;
-    const wasDefault = isFirst && JSON.stringify(this.learnerRequest()) === JSON.stringify({ world, map, agent, parameters, seed });
+    const refused = JSON.stringify(learnerOf(this.state));
     this.isNewLearner = false;
-    Object.assign(this.state, this.opened ?? { world, map, agent, parameters, seed });
+    Object.assign(this.state, this.opened ?? learnerOf(DEFAULTS));
     this.form.showChoices();
-    if (isFirst && !wasDefault) this.sendOpen();
-    else writeAddress(this.state);
+    if (this.opened) this.rememberEdit(this.world.can_undo);
+    else if (refused !== JSON.stringify(learnerOf(DEFAULTS))) this.sendOpen();
   }
 
   openMap(name, map) {
@@ -109,7 +107,7 @@ class Page {
     setText("world-about", world.about);
     $("save-map").disabled = !world.editable;
     this.chooseMeasure();
-    this.showSymbols();
+    showSymbols(world);
     showUpdate(null, world);
     this.redraw();
   }
@@ -120,7 +118,7 @@ class Page {
     this.connection.send(this.time.speedMessage());
     this.openedMap = this.state.map;
     this.mapRequests = [];
-    this.opened = this.learnerRequest();
+    this.opened = learnerOf(this.state);
     this.place = this.view.cursor = null;
     this.curve.clear();
     this.form.showParametersInForce(parameters);
@@ -177,7 +175,6 @@ class Page {
   /** Shows the measure of the learner's criterion, unless the person has chosen another one. */
   chooseMeasure() {
     const own = this.world.criterion === "average-reward" ? "average_reward" : "discounted_return";
-    this.ownMeasure = own;
     $("measure").value = this.state.measure || own;
     $("measure").querySelector("[value=discounted_return]").textContent =
       `discounted return (γ = ${formatNumber(this.world.discount)})`;
@@ -190,27 +187,6 @@ class Page {
     if (this.world && (name === "measure" || name === "log")) this.chooseMeasure();
     writeAddress(this.state);
     this.redraw();
-  }
-
-  showSymbols() {
-    const entries = [["agent", "agent"], ["blank", "not visited"]];
-    const cells = [...new Set(this.world.rows.join(""))].map((symbol) => this.world.legend[symbol]);
-    if (cells.some((cell) => cell.start)) entries.push(["start", "start"]);
-    if (cells.some((cell) => cell.end && cell.reward >= this.world.bestEnd)) entries.push(["goal", "goal"]);
-    if (cells.some((cell) => cell.end ? cell.reward < this.world.bestEnd : cell.reward < 0)) entries.push(["pit", "bad end or penalty"]);
-    if (cells.some((cell) => cell.to && cell.reward >= 0)) entries.push(["portal", "portal"]);
-    $("symbols").replaceChildren(...entries.map(([kind, text]) => {
-      const item = make("li", text);
-      item.className = kind;
-      return item;
-    }));
-  }
-
-  showScale() {
-    const titles = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
-    setText("scale-title", titles[this.state.cells]);
-    setText("scale-low", formatNumber(this.view.shown?.low));
-    setText("scale-high", formatNumber(this.view.shown?.high));
   }
 
   /** Draws once before the next repaint of the screen, however many messages arrive until then. */
@@ -226,10 +202,10 @@ class Page {
     if (!world) return;
     view.draw(this.state);
     if (view.picture) this.time.setPicture(view.picture);
-    showExact(this.exact, world.optimum, $("measure").value, this.ownMeasure);
+    showExact(this.exact, world.optimum, $("measure").value);
     this.place = view.cursor ?? this.place; // the last cell stays when the pointer leaves
     showCell(this.place, world, view.picture);
-    this.showScale();
+    showScale(this.state.cells, view.shown);
   }
 
   // ---- the window, errors

@@ -4,19 +4,18 @@ import { $, make, setText } from "./dom.js";
 import { actionName, cellName, formatInteger, formatNumber } from "./format.js";
 
 /** Shows the exact value of the greedy policy beside the optimum, by one measure. */
-export function showExact(exact, optimum, measure, ownMeasure) {
+export function showExact(exact, optimum, measure) {
   const [value, best] = [exact?.[measure], optimum[measure]];
   setText("policy-now", formatNumber(value));
   setText("optimum", formatNumber(best));
-  setText("gap", formatNumber(gapOf(exact, value, best, measure === ownMeasure)));
+  setText("gap", formatNumber(gapOf(value, best)));
   setText("wrong-states", formatNumber(exact?.wrong));
   setText("distance", formatNumber(exact?.distance));
   setText("exact-steps", exact ? formatInteger(exact.steps) : "–");
 }
 
 /** The optimum minus the value; 0 where they differ by rounding errors only. */
-function gapOf(exact, value, best, isOwnMeasure) {
-  if (isOwnMeasure && exact) return exact.gap;
+function gapOf(value, best) {
   if (typeof value !== "number" || typeof best !== "number") return null;
   return Math.abs(best - value) <= 1e-9 * Math.max(1, Math.abs(best)) ? 0 : best - value;
 }
