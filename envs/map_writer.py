@@ -8,9 +8,9 @@ def world_text(world: World) -> str:
     settings = {
         "title": world.title,
         "about": world.about,
-        "step reward": f"{world.step_reward:g}" if world.step_reward else "",
-        "slip": f"{world.slip:g}" if world.slip else "",
-        "stray": f"{world.stray:g}" if world.stray else "",
+        "step reward": repr(world.step_reward) if world.step_reward else "",
+        "slip": repr(world.slip) if world.slip else "",
+        "stray": repr(world.stray) if world.stray else "",
         "wind": " ".join(map(str, world.wind)),
         "time limit": str(world.time_limit) if world.time_limit is not None else "none",
     }
@@ -31,6 +31,6 @@ def world_text(world: World) -> str:
 def _properties(cell: Cell) -> str:
     """The properties of a cell, as the legend of a map file has them."""
     properties = [name for name in ("wall", "start", "end") if getattr(cell, name)]
-    properties += [f"reward {cell.reward:g}"] if cell.reward else []
+    properties += [f"reward {cell.reward!r}"] if cell.reward else []
     properties += [f"to {cell.to}"] if cell.to else []
     return ", ".join(properties) or "floor"

@@ -73,7 +73,7 @@ def test_values_stay_with_their_cells() -> None:
     edited(lane_, (0, 1, "#"), (2, 2, "."))
     after = dict(zip(lane_.place.world.places(), lane_.agent.q.tolist(), strict=True))
     assert (0, 1) not in after
-    assert after.pop((2, 2)) == [0.0] * 4
+    assert after.pop((2, 2)) == [lane_.config.initial_value] * 4
     assert after == {place: q for place, q in before.items() if place != (0, 1)}
     assert lane_.agent.steps == steps
     lane_.undo()

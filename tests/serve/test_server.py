@@ -130,7 +130,9 @@ def test_one_step_and_one_episode(live_server: str) -> None:
             terms["Q(s,a)"]
             + terms["α"] * (terms["r"] + terms["γ"] * terms["max Q(s′,b)"] - terms["Q(s,a)"])
         )
-        assert update["filled"].startswith(f"{terms['new Q(s,a)']:.4g} ← ")
+        new = f"{terms['new Q(s,a)']:.4g}".replace("-", "−")
+        assert update["filled"].startswith(f"{new} ← ")
+        assert "--" not in update["filled"]
         picture = p.receive("picture")
         assert picture["q"][update["s"]][update["a"]] == terms["new Q(s,a)"]
         p.send("episode")
@@ -176,13 +178,18 @@ def test_a_flood_ends_the_connection_and_not_the_server(live_server: str) -> Non
         p.receive("catalog")
 
 
+def wait_for_no_process() -> None:
+    end = time.monotonic() + 20
+    while multiprocessing.active_children() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not multiprocessing.active_children()
+
+
 def test_viewers_are_limited_and_leave_no_process(live_server: str) -> None:
+    wait_for_no_process()
     with ExitStack() as stack:
         for _ in range(MAX_VIEWERS):
             stack.enter_context(page(live_server)).receive("catalog")
         sixth = stack.enter_context(page(live_server))
         assert f"{MAX_VIEWERS} viewers" in json.loads(sixth.socket.recv(10))["message"]
-    end = time.monotonic() + 15
-    while multiprocessing.active_children() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not multiprocessing.active_children()
+    wait_for_no_process()

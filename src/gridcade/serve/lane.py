@@ -5,7 +5,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +22,7 @@ from gridcade.envs.rendering import Moves
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError, unknown
 from gridcade.exact import solver
-from gridcade.exact.action_values import optimal_actions
+from gridcade.exact.action_values import action_values, optimal_actions
 from gridcade.exact.chains import reachable_states
 from gridcade.field_docs import field_docs
 from gridcade.serve.messages import Edit, Open, Settings, encode
@@ -258,33 +258,36 @@ class Lane:
         best = solver.policy_value(model, self._optimum.policy, self._discount)
         self._best_value = self._criterion_value(best)
         self._best_actions = optimal_actions(model, self._optimum)
+        self._best_q = action_values(model, self._optimum)
         self._reachable = reachable_states(model)
-        self._known_policy: Floats | None = None
+        self._known: tuple[Floats, Table] | None = None  # the policy that was evaluated last
 
     def _criterion_value(self, value: solver.PolicyValue) -> float:
         discounted = self._criterion == "discounted"
         return value.discounted_return if discounted else value.average_reward
 
-    def exact(self) -> Table | None:
-        """The exact values of the present greedy policy; None if it has not changed."""
+    def exact(self) -> Table:
+        """The exact values of the greedy policy, and the distance of the learnt values."""
         policy = self._greedy_policy()
-        if self._known_policy is not None and np.array_equal(policy, self._known_policy):
-            return None
-        self._known_policy = policy
-        value = solver.policy_value(self.place.model, policy, self._discount)
-        wrong = ((policy > 0) & ~self._best_actions).any(axis=1) & self._reachable
+        if self._known is None or not np.array_equal(policy, self._known[0]):
+            self._known = policy, self._evaluate(policy)
         distance = None
         if self._criterion == "discounted":
             errors = np.abs(self.agent.values - self._optimum.values)[self._reachable]
             distance = float(errors.max(initial=0.0))
+        return {"steps": self.agent.steps, "distance": distance} | self._known[1]
+
+    def _evaluate(self, policy: Floats) -> Table:
+        value = solver.policy_value(self.place.model, policy, self._discount)
+        wrong = ((policy > 0) & ~self._best_actions).any(axis=1) & self._reachable
+        reached = self._criterion_value(value)
+        equal = math.isclose(self._best_value, reached, rel_tol=1e-9, abs_tol=1e-12)
         return {
-            "steps": self.agent.steps,
             "average_reward": value.average_reward,
             "expected_return": value.expected_return,
             "discounted_return": value.discounted_return,
-            "gap": self._best_value - self._criterion_value(value),
+            "gap": 0.0 if equal else self._best_value - reached,
             "wrong": int(wrong.sum()),
-            "distance": distance,
         }
 
     def _greedy_policy(self) -> Floats:
@@ -320,7 +323,8 @@ class Lane:
             moves=place.moves,
             discount=self.config.discount,
             criterion=self._criterion,
-            optimum=optimum,
+            optimum=optimum | {"q": self._best_q.tolist()},
+            parameters={key: _text(value) for key, value in to_dict(self.config).items()},
             values=values.tolist(),
             best=self._best_actions.tolist(),
             can_undo=bool(self._undo),
@@ -382,8 +386,14 @@ def catalog_message() -> bytes:
     for name in LEARNERS:
         kind = agents.find(name)
         docs, defaults = field_docs(kind.config), to_dict(kind.config())
+        hints = get_type_hints(kind.config)
         parameters = [
-            {"name": key, "default": _text(value), "help": docs.get(key, "")}
+            {
+                "name": key,
+                "default": _text(value),
+                "help": docs.get(key, ""),
+                "choices": get_args(hints[key]) if get_origin(hints[key]) is Literal else None,
+            }
             for key, value in defaults.items()
         ]
         learners.append({"name": name, "about": kind.about, "parameters": parameters})

@@ -34,6 +34,8 @@ EXACT_SHARE = 0.2  # of the time, at most, that exact values take
 SHORTEST_WAIT = 0.001  # seconds
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 FIRST_STEPS_PER_SECOND = 100_000.0  # a first guess of the speed of learning
+FIRST_CHUNK = 5  # steps; the first seconds at full speed are slowed down, so that one sees them
+GROWTH = 1.05  # of the chunks after that
 
 
 class LaneProcess:
@@ -49,6 +51,7 @@ class LaneProcess:
         self._running = False
         self._steps_per_second: float | None = 10.0  # None: as fast as possible
         self._fastest = FIRST_STEPS_PER_SECOND  # measured
+        self._chunk = float(FIRST_CHUNK)  # steps at full speed between two looks at the pipe
         self._due = 0.0  # time of the next step, if the speed is limited
         self._picture_due = 0.0
         self._exact_due = 0.0
@@ -92,6 +95,7 @@ class LaneProcess:
     def _obey(self, message: FromPage) -> None:
         if isinstance(message, Open):
             self._lane, self._running = Lane(message), False
+            self._chunk = float(FIRST_CHUNK)
             self._rate = (time.monotonic(), 0)
             self._send_world()
             return
@@ -137,7 +141,8 @@ class LaneProcess:
             return
         now = time.monotonic()
         if self._steps_per_second is None:
-            steps = max(1, int(self._fastest * CHUNK))
+            self._chunk *= GROWTH
+            steps = max(1, int(min(self._chunk, self._fastest * CHUNK)))
         else:
             steps = int((now - self._due) * self._steps_per_second) + 1 if now >= self._due else 0
             steps = min(steps, max(1, int(self._fastest * CHUNK)))  # a slow machine falls behind
@@ -157,7 +162,7 @@ class LaneProcess:
         if self._lane is None or not ready:
             return
         exact = None
-        if now >= self._exact_due:
+        if now >= self._exact_due or not self._running:
             exact = self._lane.exact()
             took = time.monotonic() - now
             self._exact_due = now + took / EXACT_SHARE

@@ -106,7 +106,7 @@ class Server:
         await socket.accept()
         if self._viewers >= MAX_VIEWERS:
             text = f"{MAX_VIEWERS} viewers are here already; try again when one has left"
-            await socket.send_bytes(encode("error", message=text))
+            await socket.send_text(encode("error", message=text).decode())
             await socket.close(4429)
             return
         self._viewers += 1
