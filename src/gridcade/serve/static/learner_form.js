@@ -80,7 +80,7 @@ export class LearnerForm {
   showParameters() {
     const agent = this.agents.find(({ name }) => name === this.state.agent);
     const fields = (agent?.parameters ?? []).map((parameter) => this.parameterField(parameter));
-    const hint = make("p", "Changes take effect with “Start over”.");
+    const hint = make("p", "Changes take effect with “Start over”; an empty field stands for its default.");
     hint.className = "hint";
     $("parameter-fields").replaceChildren(...fields, hint);
   }
@@ -107,7 +107,7 @@ export class LearnerForm {
 
   readParameters() {
     const inputs = $("parameter-fields").querySelectorAll("input, select");
-    const changed = [...inputs].filter((input) => input.value.trim() !== input.dataset.default);
+    const changed = [...inputs].filter((input) => !["", input.dataset.default].includes(input.value.trim()));
     return Object.fromEntries(changed.map((input) => [input.name, input.value.trim()]));
   }
 

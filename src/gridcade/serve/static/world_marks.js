@@ -102,12 +102,12 @@ export function drawNumbers(context, view, shown) {
   });
 }
 
-/** Outlines the cells in which the greedy policy can choose a non-optimal action. */
+/** Outlines the reachable cells in which the greedy policy can choose a non-optimal action. */
 export function paintWrong(pixels, view, picture) {
-  const { best, isEnd } = view.world;
+  const { best, isEnd, reachable } = view.world;
   if (!best) return;
   picture.policy.forEach((row, s) => {
-    if (isEnd[s] || !row.some((p, a) => p > 0 && !best[s][a])) return;
+    if (isEnd[s] || reachable?.[s] === false || !row.some((p, a) => p > 0 && !best[s][a])) return;
     pixels.stamp(s, `wrong ${view.theme.warn}`, (context) => drawWrong(context, view));
   });
 }
