@@ -26,7 +26,6 @@ class Page {
     this.exact = null; // the newest exact values of the greedy policy
     this.isNewLearner = false; // an `open` was sent, its `world` has not arrived
     this.mapRequests = []; // uses of the maps that the server will send, in order
-    this.place = null; // [row, column] of the cell in the panel
     this.frame = null;
     this.view = new WorldView($("canvas"), $("stage"));
     this.curve = new Curve($("curve"));
@@ -119,7 +118,7 @@ class Page {
     this.openedMap = this.state.map;
     this.mapRequests = [];
     this.opened = learnerOf(this.state);
-    this.place = this.view.cursor = null;
+    this.view.cursor = this.view.lastCursor = null;
     this.curve.clear();
     this.form.showParametersInForce(parameters);
   }
@@ -203,8 +202,7 @@ class Page {
     view.draw(this.state);
     if (view.picture) this.time.setPicture(view.picture);
     showExact(this.exact, world.optimum, $("measure").value);
-    this.place = view.cursor ?? this.place; // the last cell stays when the pointer leaves
-    showCell(this.place, world, view.picture);
+    showCell(view.lastCursor, world, view.picture);
     showScale(this.state.cells, view.shown);
   }
 

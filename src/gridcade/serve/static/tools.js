@@ -105,6 +105,7 @@ export class Tools {
 
   setCursor(place) {
     this.view.cursor = place;
+    this.view.lastCursor = place ?? this.view.lastCursor;
     this.changed();
   }
 

@@ -34,6 +34,7 @@ export class WorldView {
     this.context = canvas.getContext("2d");
     this.world = this.picture = this.update = this.shown = null;
     this.cursor = null; // [row, column] of the cell under the pointer, or chosen by keys
+    this.lastCursor = null; // what the cell panel shows, also after the pointer has left
     this.stroke = new Map(); // "row,column" -> symbol, drawn but not yet sent
     this.theme = readTheme();
   }
