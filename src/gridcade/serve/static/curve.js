@@ -2,7 +2,7 @@
 
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { readTheme } from "./colors.js";
-import { formatNumber } from "./format.js";
+import { formatShort } from "./format.js";
 
 const MOST_POINTS = 4000; // beyond this number, every second point is dropped
 const MILLISECONDS_BETWEEN_DRAWINGS = 100; // the curve needs fewer pictures than the world
@@ -69,13 +69,13 @@ export class Curve {
       ticks: { show: false },
       font: `${Math.round(0.78 * rem)}px system-ui, sans-serif`,
     };
-    const numbers = (_, ticks) => ticks.map((x) => (x === null ? "" : shortNumber(x)));
+    const numbers = (_, ticks) => ticks.map((x) => (x === null ? "" : formatShort(x)));
     return {
       width,
       height,
       legend: { show: false },
       cursor: { show: false },
-      padding: [8, 12, 0, 0],
+      padding: [8, 1.2 * rem, 0, 0], // room for half of the last label
       scales: {
         x: { time: false, distr: this.logarithmic ? 3 : 1, range: (_, low, high) => stepRange(low, high, this.logarithmic) },
         y: { range: (_, low, high) => padded(low, high) },
@@ -117,10 +117,4 @@ function padded(low, high) {
   if (low === null || high === null) return [0, 1];
   const margin = 0.08 * (high - low || Math.abs(high) || 1);
   return [low - margin, high + margin];
-}
-
-/** 1,200,000 becomes 1.2M, so that labels stay short. */
-function shortNumber(x) {
-  const [unit, size] = [["M", 1e6], ["k", 1e3]].find(([, size]) => Math.abs(x) >= size) ?? ["", 1];
-  return formatNumber(Number((x / size).toPrecision(4))) + unit;
 }

@@ -15,6 +15,13 @@ export function formatInteger(n) {
   return Math.round(n).toLocaleString("en-US").replace("-", "−");
 }
 
+/** Formats a number in few characters: 1,200,000 becomes 1.2M. */
+export function formatShort(x) {
+  const units = [["G", 1e9], ["M", 1e6], ["k", 1e3]];
+  const [unit, size] = units.find(([, size]) => Math.abs(x) >= size) ?? ["", 1];
+  return formatNumber(Number((x / size).toPrecision(3))) + unit;
+}
+
 const ARROWS = { "-1,0": "↑", "0,1": "→", "1,0": "↓", "0,-1": "←" };
 const DIRECTIONS = { "-1,0": "up", "0,1": "right", "1,0": "down", "0,-1": "left" };
 

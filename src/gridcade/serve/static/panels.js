@@ -1,7 +1,7 @@
 // The panels beside the world: the exact value, one update, and the cell under the pointer.
 
 import { $, make, setText } from "./dom.js";
-import { actionName, cellName, formatInteger, formatNumber } from "./format.js";
+import { actionName, cellName, formatInteger, formatNumber, formatShort } from "./format.js";
 
 /** Shows the exact value of the greedy policy beside the optimum, by one measure. */
 export function showExact(exact, optimum, measure) {
@@ -68,15 +68,24 @@ function cellTitle([row, column], world) {
   return `Cell: row ${row + 1}, column ${column + 1}, ${cellName(world.legend[world.rows[row][column]], world.bestEnd)}`;
 }
 
+/** Large numbers of visits are shortened, so that the table fits a narrow column. */
+function formatVisits(visits) {
+  return visits < 100000 ? formatInteger(visits) : formatShort(visits);
+}
+
 function actionRow(move, a, s, world, picture, exactQ) {
   const row = make("tr");
   const isBest = world.best?.[s]?.[a];
-  const header = make("th", actionName(move, a) + (isBest ? " ✓" : ""));
+  const [arrow, word] = actionName(move, a).split(" ");
+  const header = make("th", `${arrow} `);
+  const name = make("span", word);
+  name.className = "word";
+  header.append(name, isBest ? " ✓" : "");
   header.scope = "row";
   header.title = isBest ? "optimal action" : "";
   const numbers = [formatNumber(picture.q[s][a])];
   if (exactQ) numbers.push(formatNumber(exactQ[a]));
-  numbers.push(formatNumber(picture.policy[s][a]), formatInteger(picture.visits[s][a]));
+  numbers.push(formatNumber(picture.policy[s][a]), formatVisits(picture.visits[s][a]));
   row.append(header, ...numbers.map((text) => make("td", text)));
   row.classList.toggle("greedy", picture.policy[s][a] > 0);
   return row;
