@@ -169,7 +169,7 @@ class LaneProcess:
         self._measure_rate(now)
         speed = self._measured if self._running else 0.0
         self._page_ready = self._changed = False
-        self._picture_due = now + 1 / PICTURES_PER_SECOND
+        self._picture_due = max(self._picture_due, now - CHUNK) + 1 / PICTURES_PER_SECOND
         self._connection.send_bytes(self._lane.picture_message(self._running, speed, exact))
 
     def _measure_rate(self, now: float) -> None:
