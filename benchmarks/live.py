@@ -16,12 +16,11 @@ import threading
 import time
 from collections.abc import Callable
 
-import uvicorn
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from gridcade.serve.lane import Lane
-from gridcade.serve.messages import MAX_MESSAGE, Open
+from gridcade.serve.messages import Open
 from gridcade.serve.server import Server
 
 
@@ -30,10 +29,7 @@ def start_server() -> str:
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     server = Server("127.0.0.1", bound.getsockname()[1])
-    config = uvicorn.Config(
-        server.app, log_level="warning", ws_max_size=MAX_MESSAGE, lifespan="off"
-    )
-    running = uvicorn.Server(config)
+    running = server.runner()
     threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True).start()
     while not running.started:
         time.sleep(0.01)

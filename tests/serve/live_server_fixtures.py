@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
-from gridcade.serve.messages import MAX_MESSAGE
 from gridcade.serve.server import Server
 
 
@@ -18,10 +16,7 @@ def live_server() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         server = Server("127.0.0.1", bound.getsockname()[1])
-        config = uvicorn.Config(
-            server.app, log_level="warning", ws_max_size=MAX_MESSAGE, lifespan="off"
-        )
-        running = uvicorn.Server(config)
+        running = server.runner()
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not running.started:

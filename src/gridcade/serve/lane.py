@@ -326,6 +326,7 @@ class Lane:
             optimum=optimum | {"q": self._best_q.tolist()},
             parameters={key: _text(value) for key, value in to_dict(self.config).items()},
             values=values.tolist(),
+            reachable=self._reachable.tolist(),
             best=self._best_actions.tolist(),
             can_undo=bool(self._undo),
         )

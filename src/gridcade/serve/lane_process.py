@@ -6,6 +6,7 @@ slow page gets fewer pictures, always the newest. The process ends when the serv
 is closed, however the server ends.
 """
 
+import math
 import time
 from multiprocessing.connection import Connection
 
@@ -34,8 +35,9 @@ EXACT_SHARE = 0.2  # of the time, at most, that exact values take
 SHORTEST_WAIT = 0.001  # seconds
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 FIRST_STEPS_PER_SECOND = 100_000.0  # a first guess of the speed of learning
-FIRST_CHUNK = 5  # steps; the first seconds at full speed are slowed down, so that one sees them
-GROWTH = 1.05  # of the chunks after that
+# The first seconds at full speed are slowed down, so that one sees them.
+FIRST_ALLOWANCE = 5.0  # steps before the next picture
+GROWTH = 1.15  # of the allowance with each picture
 
 
 class LaneProcess:
@@ -51,7 +53,8 @@ class LaneProcess:
         self._running = False
         self._steps_per_second: float | None = 10.0  # None: as fast as possible
         self._fastest = FIRST_STEPS_PER_SECOND  # measured
-        self._chunk = float(FIRST_CHUNK)  # steps at full speed between two looks at the pipe
+        self._allowance = FIRST_ALLOWANCE  # steps between two pictures at full speed
+        self._since_picture = 0  # steps
         self._due = 0.0  # time of the next step, if the speed is limited
         self._picture_due = 0.0
         self._exact_due = 0.0
@@ -76,7 +79,10 @@ class LaneProcess:
         now = time.monotonic()
         waits = []
         if self._running and self._lane:
-            waits.append(self._due - now if self._steps_per_second else 0.0)
+            if self._steps_per_second:
+                waits.append(self._due - now)
+            elif self._since_picture + 1 <= self._allowance:
+                waits.append(0.0)
         if self._changed and self._page_ready and self._lane:
             waits.append(self._picture_due - now)
         return max(0.0, min(waits)) if waits else None
@@ -95,7 +101,7 @@ class LaneProcess:
     def _obey(self, message: FromPage) -> None:
         if isinstance(message, Open):
             self._lane, self._running = Lane(message), False
-            self._chunk = float(FIRST_CHUNK)
+            self._allowance, self._since_picture = FIRST_ALLOWANCE, 0
             self._rate = (time.monotonic(), 0)
             self._send_world()
             return
@@ -141,15 +147,16 @@ class LaneProcess:
             return
         now = time.monotonic()
         if self._steps_per_second is None:
-            self._chunk *= GROWTH
-            steps = max(1, int(min(self._chunk, self._fastest * CHUNK)))
+            allowed = self._allowance - self._since_picture
+            steps = int(min(allowed, max(1.0, self._fastest * CHUNK)))
         else:
             steps = int((now - self._due) * self._steps_per_second) + 1 if now >= self._due else 0
             steps = min(steps, max(1, int(self._fastest * CHUNK)))  # a slow machine falls behind
             self._due = max(self._due + steps / self._steps_per_second, now - 1.0)
-        if not steps:
+        if steps <= 0:
             return
         self._lane.advance(steps)
+        self._since_picture += steps
         elapsed = max(time.monotonic() - now, 1e-6)
         if steps >= self._fastest * CHUNK / 2:
             self._fastest = max(1.0, 0.5 * self._fastest + 0.5 * steps / elapsed)
@@ -169,6 +176,11 @@ class LaneProcess:
         self._measure_rate(now)
         speed = self._measured if self._running else 0.0
         self._page_ready = self._changed = False
+        if self._running and self._steps_per_second is None:
+            # A page that shows few pictures still gets all the speed.
+            full = self._allowance >= self._fastest / PICTURES_PER_SECOND
+            self._allowance = math.inf if full else self._allowance * GROWTH
+        self._since_picture = 0
         self._picture_due = max(self._picture_due, now - CHUNK) + 1 / PICTURES_PER_SECOND
         self._connection.send_bytes(self._lane.picture_message(self._running, speed, exact))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -68,6 +69,19 @@ class Server:
         """The address of the page."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+    def runner(self) -> uvicorn.Server:
+        """The server that runs the application on a socket that is bound already."""
+        # Compressing pictures would take longer than sending them on one machine.
+        return uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                log_level="warning",
+                ws_max_size=MAX_MESSAGE,
+                ws_per_message_deflate=False,
+                lifespan="off",
+            )
+        )
 
     async def _guard(
         self, request: Request, call_next: Callable[[Request], Awaitable[Response]]

@@ -6,12 +6,10 @@ import webbrowser
 from dataclasses import dataclass
 from typing import Annotated
 
-import uvicorn
 from tyro.conf import arg
 
 from gridcade.cli.command import Command
 from gridcade.errors import InputError
-from gridcade.serve.messages import MAX_MESSAGE
 from gridcade.serve.server import Server
 
 
@@ -46,10 +44,7 @@ class Serve(Command):
                     f"cannot serve at {self.host}, port {self.port}: {reason}; try --port 0"
                 ) from None
             server = Server(self.host, bound.getsockname()[1])
-            config = uvicorn.Config(
-                server.app, log_level="warning", ws_max_size=MAX_MESSAGE, lifespan="off"
-            )
             print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
             if self.browser:
                 threading.Timer(1.0, webbrowser.open, [server.address]).start()
-            uvicorn.Server(config).run(sockets=[bound])
+            server.runner().run(sockets=[bound])
