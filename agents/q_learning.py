@@ -20,7 +20,13 @@ from gridcade.agents.base import Agent, Observations, Tensors, check_tensors
 from gridcade.agents.compiled import compiled
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import CompiledSchedule, Schedule
-from gridcade.agents.tabular_loop import TabularLoop, Transition, World, world_step
+from gridcade.agents.tabular_loop import (
+    TabularLoop,
+    Transition,
+    UpdateTerms,
+    World,
+    world_step,
+)
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -209,6 +215,10 @@ def run(
 
 # ---- the agent
 
+# The update rules as text, under the names of the terms that `QLearning.step` returns.
+WATKINS_EQUATION = "{new} ← {Q(s,a)} + {α} [{r} + {γ} · {max Q(s′,b)} − {Q(s,a)}]"
+DIFFERENTIAL_EQUATION = "{new} ← {Q(s,a)} + {α} [{r} − {r̄} + {max Q(s′,b)} − {Q(s,a)}]"
+
 
 class QLearning(Agent):
     """A Q-learning agent for discrete observations and actions.
@@ -246,7 +256,6 @@ class QLearning(Agent):
 
     def observe(self, step: Step) -> None:
         """Learn from one step of every environment, in their order."""
-        q, visits, hyperparameters = self.q, self.visits, self.hyperparameters
         for i in range(len(step.actions)):
             transition = Transition(
                 int(step.observations[i]),
@@ -256,12 +265,17 @@ class QLearning(Agent):
                 bool(step.terminated[i]),
                 int(step.current[i]),
             )
-            if hyperparameters.differential:
-                average = self.average_reward
-                differential_update(q, visits, average, hyperparameters, self.steps, transition)
-            else:
-                watkins_update(q, visits, hyperparameters, self.steps, transition)
+            self._update(transition)
             self.steps += 1
+
+    def _update(self, transition: Transition) -> None:
+        """Learn from one step, as the compiled `run` does."""
+        q, visits, hyperparameters = self.q, self.visits, self.hyperparameters
+        if hyperparameters.differential:
+            average = self.average_reward
+            differential_update(q, visits, average, hyperparameters, self.steps, transition)
+        else:
+            watkins_update(q, visits, hyperparameters, self.steps, transition)
 
     def run(self, world: World, until: int) -> None:
         """Learn in a world whose model is known until `steps` reaches `until`."""
@@ -276,6 +290,35 @@ class QLearning(Agent):
             until,
         )
         self.steps = max(self.steps, until)
+
+    def step(self, world: World) -> UpdateTerms:
+        """Take one step as `run` does, and return the terms of its update."""
+        s, t = int(world.state[0]), self.steps
+        epsilon = epsilon_at(self.hyperparameters.epsilon, self.visits, s, t)
+        transition = world_step(world, s, epsilon_greedy(self.q, s, epsilon, self.rng.random()))
+        s, a, r, s_next, terminated, s_start = transition
+        differential = self.hyperparameters.differential
+        old, average = float(self.q[s, a]), float(self.average_reward[0])
+        if differential:
+            next_value = max_q(self.q, s_start if terminated else s_next)
+        else:
+            next_value = 0.0 if terminated else max_q(self.q, s_next)
+        self._update(transition)
+        alpha = value_at(self.hyperparameters.step_size, t, self.visits[s, a])
+        self.steps += 1
+        discount = self.hyperparameters.discount
+        new = float(self.q[s, a])
+        names = ("Q(s,a)", "α", "r", "r̄" if differential else "γ", "max Q(s′,b)")
+        values = (old, alpha, r, average if differential else discount, next_value)
+        terms = dict(zip(names, map(float, values), strict=True))
+        shown = {name: _in_equation(value) for name, value in terms.items()}
+        template = DIFFERENTIAL_EQUATION if differential else WATKINS_EQUATION
+        return UpdateTerms(
+            equation=template.format(**{name: name for name in terms}, new="Q(s,a)"),
+            filled=template.format(**shown, new=f"{new:.4g}".replace("-", "−")),
+            terms=(*terms.items(), ("new Q(s,a)", new)),
+            transition=transition,
+        )
 
     def compiled_loop(self, model: Model, time_limit: int | None, seed: int) -> TabularLoop:
         """Return the compiled loop of this agent in one world.
@@ -347,6 +390,12 @@ class QLearning(Agent):
         self.average_reward[:] = tensors["average_reward"]
         self.steps = int(tensors["steps"][0])
         unpack(self.rng, tensors["agent_stream"])
+
+
+def _in_equation(value: float) -> str:
+    """A number as a term of an equation: negative ones in parentheses."""
+    text = f"{value:.4g}".replace("-", "−")
+    return f"({text})" if value < 0 else text
 
 
 def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:

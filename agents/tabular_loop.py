@@ -7,6 +7,7 @@ which follows its paper's algorithm and calls `world_step` where an environment 
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,10 +106,31 @@ def world_step(world: World, s: int, a: int) -> Transition:
     return Transition(s, a, r, s_next, terminated, current)
 
 
+@dataclass(frozen=True)
+class UpdateTerms:
+    """One update of a tabular agent, with its numbers.
+
+    Attributes:
+        equation: the update rule, under its paper's names.
+        filled: the same with numbers.
+        terms: names and values, in the order of the equation; the last one is the new value.
+        transition: the step that the agent learned from.
+    """
+
+    equation: str
+    filled: str
+    terms: tuple[tuple[str, float], ...]
+    transition: Transition
+
+
 class TabularAgent(Protocol):
     """A tabular agent that learns in compiled code."""
 
     steps: int
+
+    def step(self, world: World) -> UpdateTerms:
+        """Take one step as `run` does, and return the terms of its update."""
+        ...
 
     def run(self, world: World, until: int) -> None:
         """Learn from `world.state` on until `steps` reaches `until`."""
@@ -141,6 +163,25 @@ class TabularLoop:
         self._world.totals[:] = 0
         self.agent.run(self._world, until)
         return dict(zip(TOTALS, self._world.totals.tolist(), strict=True))
+
+    def step(self) -> UpdateTerms:
+        """Learn from one step, as `advance` does, and return the terms of its update."""
+        return self.agent.step(self._world)
+
+    @property
+    def state(self) -> int:
+        """The present state of the world."""
+        return int(self._world.state[0])
+
+    @property
+    def elapsed(self) -> int:
+        """Steps of the present episode."""
+        return int(self._world.state[1])
+
+    @property
+    def episode_return(self) -> float:
+        """The sum of the rewards of the present episode."""
+        return float(self._world.episode_return[0])
 
     def state_dict(self) -> Tensors:
         """Return the state of the world, the return so far and the random stream."""

@@ -74,6 +74,12 @@ def short_names() -> dict[str, str]:
     return {name: id_ for name, (_, id_) in newest.items()}
 
 
+def our_worlds() -> list[EnvSpec]:
+    """List the specifications of the worlds that ship with Gridcade."""
+    ours = (spec for spec in gym.registry.values() if spec.namespace == "gridcade")
+    return [spec for spec in ours if spec.name != "GridWorld"]  # GridWorld needs a map
+
+
 def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     """Split a name into a Gymnasium id and arguments.
 

@@ -10,7 +10,7 @@ import pytest
 import gridcade
 
 ROOT = Path(gridcade.__file__).parent
-SHARED = {"aliases", "errors", "seeding", "formatting", "printing"}
+SHARED = {"aliases", "errors", "field_docs", "seeding", "formatting", "printing"}
 BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are allowed as well
     "envs": set(),
     "experience": {"envs"},
@@ -22,10 +22,15 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "study": {"training"},
     "report": {"study"},
     "viewing": {"recording"},
+    "serve": {"study"},
     "cli": {"api"},
 }
 # Modules beside the packages: tasks of a study find policies, and the Python API is on top.
-MODULES = {"contenders": {"training"}, "study": {"contenders"}, "api": {"report", "viewing"}}
+MODULES = {
+    "contenders": {"training"},
+    "study": {"contenders"},
+    "api": {"report", "viewing", "serve"},
+}
 PRINTS = {"cli", "viewing"}
 
 

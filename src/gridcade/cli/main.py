@@ -41,6 +41,7 @@ COMMANDS = {  # name -> what it does; gridcade.cli.commands.NAME holds the class
     "solve": "Compute the exact optimum of an environment whose model is known.",
     "watch": "Watch a policy in a terminal (over ssh too), a window, or a video.",
     "play": "Play yourself, evaluated like every policy.",
+    "serve": "Open a page on which an agent learns live, in a world that you can edit.",
     "demo": "Train, evaluate, compare with the optimum and watch, in a minute.",
 }
 OTHER_VERBS = {  # verbs of other programs -> the command; {} stands for the words after the verb

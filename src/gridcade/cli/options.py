@@ -5,13 +5,10 @@ help. tyro alone would offer the word None, and would print "(unset by default)"
 which names the default already.
 """
 
-import ast
-import inspect
 import io
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -40,6 +37,7 @@ from tyro.constructors import (
 
 from gridcade.agents.schedules import Schedule
 from gridcade.cli.unknown_options import HELP_FLAGS, check_options, unexpected
+from gridcade.field_docs import field_docs
 
 C = TypeVar("C")
 
@@ -177,7 +175,7 @@ def _options_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     """Make options of the keys of a TypedDict; the result has those that were given."""
     if not is_typeddict(info.type):
         return None
-    docs = _key_docs(info.type)
+    docs = field_docs(info.type)
     hints = get_type_hints(info.type)
     fields = [_option(key, hint, docs[key]) for key, hint in hints.items()]
 
@@ -191,7 +189,7 @@ def _schedule_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     """Make options of a schedule: one for a constant, and one for each of its fields."""
     if info.type is not Schedule:
         return None
-    docs = _key_docs(Schedule)
+    docs = field_docs(Schedule)
 
     def option(name: str, kind: Callable[[str], Any], metavar: str, doc: str) -> StructFieldSpec:
         spec = optional(lambda text: (kind(text),), metavar)  # a tuple, because None is a value
@@ -257,13 +255,3 @@ def _without_none(hint: Any) -> Any:
         return hint
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     return str if str in kinds else kinds[0]
-
-
-def _key_docs(options: type) -> dict[str, str]:
-    """The docstrings under the keys of a TypedDict, each on one line."""
-    docs = {}
-    for key, doc in pairwise(ast.walk(ast.parse(inspect.getsource(options)))):
-        match key, doc:
-            case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                docs[name] = " ".join(text.split())
-    return docs

@@ -40,7 +40,7 @@ NOT_CONVERGED = "policy iteration did not converge: the model's numbers differ t
 def best_discounted(model: Model, discount: float) -> tuple[Floats, Ints]:
     """Values and actions of a policy with the largest discounted return.  Each [states]."""
     all_allowed = np.ones((model.num_states, model.num_actions), dtype=bool)
-    greedy = _backup(model, model.rewards, np.zeros(model.num_states)).argmax(axis=1)
+    greedy = backup(model, model.rewards, np.zeros(model.num_states)).argmax(axis=1)
     allowed, toward_end = _ending_actions(model)
     first = np.where(allowed.any(axis=1), toward_end, greedy)  # saves most iterations
     return _policy_iteration(model, model.rewards, first, all_allowed, discount)
@@ -72,7 +72,7 @@ def best_return(model: Model) -> tuple[Floats, Ints]:
     _, actions = _policy_iteration(model, steps, first, allowed, discount=1 - 1e-6)
     _, actions = _policy_iteration(model, steps, actions, allowed)
     values, actions = _policy_iteration(model, model.rewards, actions, allowed)
-    scores = np.where(allowed, _backup(model, model.rewards, values), -np.inf)
+    scores = np.where(allowed, backup(model, model.rewards, values), -np.inf)
     margin = _margin(_reward_sizes(model, model.rewards, actions)[inside], values)
     best = allowed & (scores >= scores.max(axis=1, keepdims=True) - margin)
     best[np.arange(len(actions)), actions] |= inside
@@ -96,13 +96,13 @@ def best_average_reward(model: Model) -> tuple[Floats, Floats, Ints]:
         next_gains = np.where(model.terminated, gains[-1], gains[model.next_states])
         next_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
         sizes = _reward_sizes(model, model.rewards, actions)
-        gain_scores = _expectation(model, next_gains)
+        gain_scores = expectation(model, next_gains)
         better = _improve(gain_scores, actions, sizes)
         if (better == actions).all():
             best = gain_scores.max(axis=1, keepdims=True)
             keeping = gain_scores >= best - _margin(sizes, gains)
             keeping[np.arange(len(actions)), actions] = True
-            bias_scores = _expectation(model, model.rewards + next_bias)
+            bias_scores = expectation(model, model.rewards + next_bias)
             better = _improve(np.where(keeping, bias_scores, -np.inf), actions, sizes)
         if (better == actions).all():
             check_gains(gains, chain.rewards)
@@ -145,7 +145,7 @@ def _policy_iteration(
                 raise UnsolvableError(UNBOUNDED if rewards.max() > 0 else TOO_LONG)
         expected = sum_by_index(states, weights * rewards, len(actions))
         values = expected_totals(transitions * discount, expected)
-        scores = np.where(allowed, _backup(model, rewards, values, discount), -np.inf)
+        scores = np.where(allowed, backup(model, rewards, values, discount), -np.inf)
         better = actions.copy()
         sizes = _reward_sizes(model, rewards, actions)[inside]
         better[inside] = _improve(scores[inside], actions[inside], sizes)
@@ -187,13 +187,13 @@ def _ending_actions(model: Model) -> tuple[Bools, Ints]:
     return allowed, np.where(allowed, nearest, np.inf).argmin(axis=1)
 
 
-def _backup(model: Model, rewards: Floats, values: Floats, discount: float = 1.0) -> Floats:
+def backup(model: Model, rewards: Floats, values: Floats, discount: float = 1.0) -> Floats:
     """Expected reward plus discounted next value of each action.  [states, actions]."""
     next_values = np.where(model.terminated, 0.0, values[model.next_states])
-    return _expectation(model, rewards + discount * next_values)
+    return expectation(model, rewards + discount * next_values)
 
 
-def _expectation(model: Model, numbers: Floats) -> Floats:
+def expectation(model: Model, numbers: Floats) -> Floats:
     """Expectation over the outcomes of each action.  [outcomes] -> [states, actions]."""
     sums = np.add.reduceat(model.probabilities * numbers, model.offsets[:-1])
     return np.asarray(sums.reshape(model.num_states, model.num_actions))
@@ -217,4 +217,4 @@ def _reward_sizes(model: Model, rewards: Floats, actions: Ints) -> Floats:
 
     A reward that these actions never receive, such as that of a pit they avoid, does not count.
     """
-    return _expectation(model, np.abs(rewards))[np.arange(len(actions)), actions]
+    return expectation(model, np.abs(rewards))[np.arange(len(actions)), actions]

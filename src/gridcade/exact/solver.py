@@ -26,6 +26,7 @@ from gridcade.exact.chains import (
     expected_totals,
     gain_and_bias,
     reachable,
+    reachable_states,
 )
 from gridcade.exact.policy_iteration import (
     MAX_LENGTH,
@@ -168,9 +169,7 @@ def tells_states_apart(model: Model, solution: Solution) -> bool:
 
     Under `average-reward`, the values are the bias.
     """
-    everything = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
-    transitions = Chain.of(model, everything).transitions
-    reached = reachable(transitions, np.flatnonzero(model.start))
+    reached = reachable_states(model)
     values = (solution.values if solution.bias is None else solution.bias)[reached]
     values = values[np.isfinite(values)]
     return not np.allclose(values, values[:1], rtol=TOLERANCE, atol=TOLERANCE)

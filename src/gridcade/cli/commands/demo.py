@@ -48,6 +48,7 @@ class Demo(Command):
         print(f"  gridcade watch {folder}")
         print(f"  gridcade evaluate {SHIPPED_AGENT}")
         print("  gridcade play CliffWalk")
+        print("  gridcade serve            # see an agent learn in your browser")
         print("  gridcade list")
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-import gymnasium as gym
 from rich.table import Table
 from tyro.conf import Positional, arg
 
@@ -104,13 +103,12 @@ class List(Command):
 
 def _envs() -> Section:
     rows = []
-    for spec in gym.registry.values():
-        if spec.namespace == "gridcade" and spec.name != "GridWorld":  # GridWorld needs a map
-            env = registry.make(spec.id)
-            world = env.unwrapped
-            if isinstance(world, TabularEnv):
-                rows.append((spec.name, str(world.model.num_states), world.world.about))
-            env.close()
+    for spec in registry.our_worlds():
+        env = registry.make(spec.id)
+        world = env.unwrapped
+        if isinstance(world, TabularEnv):
+            rows.append((spec.name, str(world.model.num_states), world.world.about))
+        env.close()
     rows.append(("FrozenLake-v1 …", "", "any other Gymnasium id"))
     rows.append(("Breakout, Pong …", "", "Atari games by their titles, with gridcade[atari]"))
     for name, protocol in PROTOCOLS.items():

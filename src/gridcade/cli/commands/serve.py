@@ -1,0 +1,50 @@
+"""`gridcade serve`."""
+
+import socket
+import threading
+import webbrowser
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import arg
+
+from gridcade.cli.command import Command
+from gridcade.errors import InputError
+from gridcade.serve.server import Server
+
+
+@dataclass
+class Serve(Command):
+    """Arguments and options of `gridcade serve`.
+
+    $ gridcade serve
+    $ gridcade serve --port 9000 --no-browser
+
+    Ctrl-C stops the server, and all that learns in it.
+    """
+
+    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
+    """Address to which the server is bound. Other than this machine's own, the page's address has
+    a token."""
+    port: Annotated[int, arg(metavar="N")] = 8765
+    """Port. 0: any that is free."""
+    browser: bool = True
+    """Open the page in a browser."""
+
+    def run(self) -> None:
+        """Serve the live page until Ctrl-C."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family) as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                bound.bind((self.host, self.port))
+            except (OSError, OverflowError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise InputError(
+                    f"cannot serve at {self.host}, port {self.port}: {reason}; try --port 0"
+                ) from None
+            server = Server(self.host, bound.getsockname()[1])
+            print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
+            if self.browser:
+                threading.Timer(1.0, webbrowser.open, [server.address]).start()
+            server.runner().run(sockets=[bound])

@@ -1,0 +1,100 @@
+"""The messages between the live page and its server, as JSON texts.
+
+A message from the page is one of the structs below, named by its `type`. The server answers with
+tables of the types `catalog`, `world`, `picture`, `update`, `map` and `error`: see `lane.py`.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gridcade.errors import InputError
+
+MAX_MESSAGE = 100_000  # bytes of a message from the page
+MAX_CELLS = 10_000  # of an edit
+Name = Annotated[str, Meta(max_length=200)]
+Text = Annotated[str, Meta(max_length=50_000)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Cell = tuple[int, int, Annotated[str, Meta(min_length=1, max_length=1)]]  # row, column, symbol
+
+
+class Message(Struct, tag_field="type", forbid_unknown_fields=True):
+    """A message from the page."""
+
+
+class Open(Message, tag="open"):
+    """Make a new world and learner, paused."""
+
+    world: Name
+    agent: Name
+    map: Text | None = None  # the text of a map; then `world` is its title
+    parameters: dict[Name, Name] = {}  # hyperparameters by name, as texts
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+
+
+class Run(Message, tag="run"):
+    """Learn until `pause`."""
+
+
+class Pause(Message, tag="pause"):
+    """Stop learning."""
+
+
+class Step(Message, tag="step"):
+    """Pause, and take one step."""
+
+
+class Episode(Message, tag="episode"):
+    """Pause, and go on to the end of the episode."""
+
+
+class Speed(Message, tag="speed"):
+    """Set the speed."""
+
+    steps_per_second: Annotated[float, Meta(gt=0)] | None  # None: as fast as possible
+
+
+class Edit(Message, tag="edit"):
+    """Draw into the map."""
+
+    cells: Annotated[list[Cell], Meta(max_length=MAX_CELLS)]
+
+
+class Settings(Message, tag="settings"):
+    """Change settings of the world; None: unchanged."""
+
+    slip: Probability | None = None
+    stray: Probability | None = None
+    step_reward: float | None = None
+
+
+class Undo(Message, tag="undo"):
+    """Take back the last edit or change of settings."""
+
+
+class Save(Message, tag="save"):
+    """Ask for the map as text."""
+
+
+FromPage = Open | Run | Pause | Step | Episode | Speed | Edit | Settings | Undo | Save
+_decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
+
+
+def decode(text: str | bytes) -> FromPage:
+    """Read a message from the page.
+
+    Raises:
+        InputError: it is too long, not JSON, or not one of the messages.
+    """
+    if len(text) > MAX_MESSAGE:
+        raise InputError(f"the message has {len(text)} characters; at most {MAX_MESSAGE} are read")
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise InputError(f"message not understood: {error}") from None
+
+
+def encode(kind: str, **fields: Any) -> bytes:
+    """Write a message from the server."""
+    return msgspec.json.encode({"type": kind} | fields)

@@ -1,0 +1,193 @@
+"""The server of the live page: static files, and one WebSocket for each viewer.
+
+It is bound to this machine unless told otherwise, and then a token in the address is required. The
+page may load nothing from elsewhere (Content-Security-Policy), and another page may not use the
+WebSocket (Origin) or reach the server under another name (Host).
+"""
+
+import asyncio
+import multiprocessing
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gridcade.serve import lane_process
+from gridcade.serve.lane import catalog_message
+from gridcade.serve.messages import MAX_MESSAGE, encode
+
+STATIC = Path(__file__).parent / "static"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MAX_VIEWERS = 5
+MESSAGES_PER_SECOND = 50  # of one viewer, on average
+BURST = 200  # messages
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class Server:
+    """The application, and what its viewers share.
+
+    Args:
+        host: address to which the server is bound.
+        port: port to which it is bound.
+    """
+
+    def __init__(self, host: str, port: int):
+        self.host, self.port = host, port
+        self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
+        self._viewers = 0
+        self.app = Starlette(
+            routes=[
+                Route("/", self._index),
+                WebSocketRoute("/live", self._live),
+                Mount("/static", StaticFiles(directory=STATIC)),
+            ],
+            middleware=[Middleware(BaseHTTPMiddleware, dispatch=self._guard)],
+        )
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+    def runner(self) -> uvicorn.Server:
+        """The server that runs the application on a socket that is bound already."""
+        # Compressing pictures would take longer than sending them on one machine.
+        return uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                log_level="warning",
+                ws_max_size=MAX_MESSAGE,
+                ws_per_message_deflate=False,
+                lifespan="off",
+            )
+        )
+
+    async def _guard(
+        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """Refuse requests under another name, and set the headers of all answers."""
+        if not self._knows_host(request.headers.get("host", "")):
+            return PlainTextResponse("unknown host", 403)
+        if request.url.path == "/" and not self._has_token(request.query_params.get("token", "")):
+            return PlainTextResponse("the address needs its token", 403)
+        response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
+
+    def _knows_host(self, header: str) -> bool:
+        """Whether a Host header names this server; any name will do where a token is required."""
+        name = urlsplit(f"//{header}").hostname or ""
+        return name in LOOPBACK or bool(self.token)
+
+    def _has_token(self, token: str) -> bool:
+        return not self.token or secrets.compare_digest(token.encode(), self.token.encode())
+
+    async def _index(self, request: Request) -> Response:
+        del request
+        return FileResponse(STATIC / "index.html")
+
+    # ---- viewers
+
+    async def _live(self, socket: WebSocket) -> None:
+        """Serve one viewer: a process learns, and this coroutine carries its messages."""
+        origin = urlsplit(socket.headers.get("origin", "")).netloc
+        host = socket.headers.get("host", "")
+        permitted = self._knows_host(host) and self._has_token(socket.query_params.get("token", ""))
+        if origin != host or not permitted:
+            await socket.close(4403)
+            return
+        await socket.accept()
+        if self._viewers >= MAX_VIEWERS:
+            text = f"{MAX_VIEWERS} viewers are here already; try again when one has left"
+            await socket.send_text(encode("error", message=text).decode())
+            await socket.close(4429)
+            return
+        self._viewers += 1
+        try:
+            await socket.send_text(catalog_message().decode())
+            await Viewer(socket).serve()
+        finally:
+            self._viewers -= 1
+
+
+class Viewer:
+    """One page, and the process of its lane."""
+
+    def __init__(self, socket: WebSocket):
+        self._socket = socket
+        self._credit, self._refilled = float(BURST), monotonic()
+
+    async def serve(self) -> None:
+        """Carry messages until the page or the process ends."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=lane_process.main, args=(theirs,), daemon=True)
+        await asyncio.to_thread(process.start)
+        theirs.close()
+        tasks = [
+            asyncio.create_task(self._from_page(ours)),
+            asyncio.create_task(self._from_lane(ours)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ours.close()  # which ends the process
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(process.join, 5)
+            if process.is_alive():
+                process.kill()
+            with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
+                await self._socket.close()
+
+    async def _from_page(self, lane: Connection) -> None:
+        """Hand the page's messages to the lane, but not more than a person sends."""
+        with suppress(WebSocketDisconnect):
+            while True:
+                text = await self._socket.receive_text()
+                if len(text) > MAX_MESSAGE or not self._take_credit():
+                    await self._socket.send_text(
+                        encode("error", message="too many or too long messages").decode()
+                    )
+                    return
+                await asyncio.to_thread(lane.send_bytes, text.encode())
+
+    def _take_credit(self) -> bool:
+        """Count a message; whether it is within the limits."""
+        now = monotonic()
+        refill = (now - self._refilled) * MESSAGES_PER_SECOND
+        self._credit, self._refilled = min(float(BURST), self._credit + refill) - 1, now
+        return self._credit >= 0
+
+    async def _from_lane(self, lane: Connection) -> None:
+        """Send the lane's messages to the page, and tell the lane when a picture has been sent."""
+        with suppress(EOFError, OSError, WebSocketDisconnect):
+            while True:
+                while not await asyncio.to_thread(lane.poll, 0.2):
+                    pass
+                message = lane.recv_bytes()
+                await self._socket.send_text(message.decode())
+                if message.startswith(b'{"type":"picture"'):
+                    lane.send_bytes(lane_process.RECEIVED)

@@ -1,0 +1,113 @@
+// The controls of time, of what is shown, and of map files; and the keys.
+
+import { DEFAULTS } from "./address.js";
+import { $, setText } from "./dom.js";
+import { formatInteger, formatNumber } from "./format.js";
+
+const SPEEDS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "10000", "100000", "max"];
+const CHECKBOXES = ["arrows", "triangles", "numbers", "wrong", "path", "log", "large"];
+const SELECTS = ["cells", "measure"];
+const TEXT_FIELDS = "input:not([type=checkbox], [type=radio], [type=range]), select, textarea";
+const USE_SPACE = "button, summary, a, input[type=checkbox], [type=file]";
+
+export class TimeControls {
+  /** Args: state of the page; send(message); changed(): called after the speed has changed. */
+  constructor(state, send, changed) {
+    Object.assign(this, { state, send, changed, running: false });
+    $("run").addEventListener("click", () => this.toggle());
+    $("step").addEventListener("click", () => this.send({ type: "step" }));
+    $("episode").addEventListener("click", () => this.send({ type: "episode" }));
+    $("speed").max = SPEEDS.length - 1;
+    $("speed").value = SPEEDS.indexOf((state.speed = offeredSpeed(state.speed)));
+    $("speed").addEventListener("input", () => this.chooseSpeed());
+    document.addEventListener("keydown", (event) => this.handleKey(event));
+    this.showSpeed();
+  }
+
+  toggle() {
+    this.send({ type: this.running ? "pause" : "run" });
+  }
+
+  chooseSpeed() {
+    this.state.speed = SPEEDS[$("speed").value];
+    this.showSpeed();
+    this.send(this.speedMessage());
+    this.changed();
+  }
+
+  speedMessage() {
+    const steps = this.state.speed === "max" ? null : Number(this.state.speed);
+    return { type: "speed", steps_per_second: steps };
+  }
+
+  showSpeed() {
+    const { speed } = this.state;
+    const text = speed === "max" ? "as fast as possible" : `${formatInteger(Number(speed))} step${speed === "1" ? "" : "s"} per second`;
+    setText("speed-text", text);
+    $("speed").setAttribute("aria-valuetext", text);
+  }
+
+  setPicture(picture) {
+    this.running = picture.running;
+    setText("run", picture.running ? "Pause" : "Run");
+    setText("steps", formatInteger(picture.steps));
+    setText("rate", formatInteger(picture.running ? picture.steps_per_second : 0));
+    setText("episode-number", formatInteger(picture.episode));
+    setText("episode-return", formatNumber(picture.episode_return));
+  }
+
+  /** Space runs and pauses, "." takes one step, unless the key belongs to the focused control. */
+  handleKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(TEXT_FIELDS)) return;
+    if (event.key === " " && !event.target.matches(USE_SPACE)) {
+      event.preventDefault(); // the page must not scroll
+      this.toggle();
+    } else if (event.key === ".") {
+      this.send({ type: "step" });
+    }
+  }
+}
+
+/** The highest offered speed that is not above the one in the address. */
+function offeredSpeed(speed) {
+  if (SPEEDS.includes(speed)) return speed;
+  return SPEEDS.findLast((offered) => Number(offered) <= Number(speed)) ?? DEFAULTS.speed;
+}
+
+/** Connects the checkboxes and selects of the view with the state of the page. */
+export function connectOptions(state, changed) {
+  for (const name of CHECKBOXES) {
+    $(name).checked = state[name];
+    $(name).addEventListener("change", () => {
+      state[name] = $(name).checked;
+      changed(name);
+    });
+  }
+  for (const name of SELECTS) {
+    if (state[name]) $(name).value = state[name];
+    $(name).addEventListener("change", () => {
+      state[name] = $(name).value;
+      changed(name);
+    });
+  }
+}
+
+/** Connects the buttons that open and save map files. */
+export function connectFiles(open, save) {
+  $("open-map").addEventListener("click", () => $("map-file").click());
+  $("save-map").addEventListener("click", save);
+  $("map-file").addEventListener("change", async () => {
+    const [file] = $("map-file").files;
+    if (file) open(file.name.replace(/\.txt$/, ""), await file.text());
+    $("map-file").value = ""; // so that the same file can be opened again
+  });
+}
+
+/** Hands a text to the person as a file. */
+export function download(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

@@ -1,0 +1,16 @@
+// Short ways to the elements of the page.
+
+export const $ = (id) => document.getElementById(id);
+
+/** Sets a text only where it differs: screen readers announce changes, and layout costs time. */
+export function setText(id, text) {
+  const element = $(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Creates an element with a text. */
+export function make(tag, text = "") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}

@@ -1,0 +1,43 @@
+// Numbers and cells as text.
+
+/** Formats a number with four significant digits; null (undefined) becomes a dash. */
+export function formatNumber(x) {
+  if (x === null || x === undefined || Number.isNaN(x)) return "–";
+  if (Math.abs(x) === Infinity) return x > 0 ? "∞" : "−∞";
+  if (Number.isInteger(x)) return formatInteger(x);
+  const size = Math.abs(x);
+  const text = size < 1e-4 || size >= 1e6 ? x.toExponential(2) : String(Number(x.toPrecision(4)));
+  return text.replace(/-/g, "−");
+}
+
+/** Formats an integer with commas between groups of three digits. */
+export function formatInteger(n) {
+  return Math.round(n).toLocaleString("en-US").replace("-", "−");
+}
+
+/** Formats a number in few characters: 1,200,000 becomes 1.2M. */
+export function formatShort(x) {
+  const units = [["G", 1e9], ["M", 1e6], ["k", 1e3]];
+  const [unit, size] = units.find(([, size]) => Math.abs(x) >= size) ?? ["", 1];
+  return formatNumber(Number((x / size).toPrecision(3))) + unit;
+}
+
+const ARROWS = { "-1,0": "↑", "0,1": "→", "1,0": "↓", "0,-1": "←" };
+const DIRECTIONS = { "-1,0": "up", "0,1": "right", "1,0": "down", "0,-1": "left" };
+
+/** Names an action by its move: "↑ up". */
+export function actionName(move, action) {
+  const key = String(move);
+  return key in ARROWS ? `${ARROWS[key]} ${DIRECTIONS[key]}` : `action ${action}`;
+}
+
+/** Describes a cell: "wall", "goal, reward 1", "to S, reward −99". An end below the best is no goal. */
+export function cellName(cell, bestEnd) {
+  if (cell.wall) return "wall";
+  const parts = [];
+  if (cell.end) parts.push(cell.reward < bestEnd ? "end" : "goal");
+  if (cell.to) parts.push(`to ${cell.to}`);
+  if (cell.start) parts.push("start");
+  if (cell.reward) parts.push(`reward ${formatNumber(cell.reward)}`);
+  return parts.join(", ") || "floor";
+}

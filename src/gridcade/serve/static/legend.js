@@ -1,0 +1,32 @@
+// The legend below the world: the scale of the colors, and the symbols.
+
+import { $, make, setText } from "./dom.js";
+import { formatNumber } from "./format.js";
+
+const TITLES = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
+
+/** Shows what the colors of the cells mean; shown: the result of shownValues, or null. */
+export function showScale(cells, shown) {
+  setText("scale-title", TITLES[cells]);
+  setText("scale-low", formatNumber(shown?.low));
+  setText("scale-high", formatNumber(shown?.high));
+}
+
+/** Shows the symbols that are drawn in this world. */
+export function showSymbols({ rows, legend, bestEnd }) {
+  const cells = [...new Set(rows.join(""))].map((symbol) => legend[symbol]);
+  const isBad = (cell) => (cell.end ? cell.reward < bestEnd : cell.reward < 0);
+  const entries = [
+    ["agent", "agent", true],
+    ["blank", "not visited", true],
+    ["start", "start", cells.some((cell) => cell.start)],
+    ["goal", "goal", cells.some((cell) => cell.end && !isBad(cell))],
+    ["pit", "bad end or penalty", cells.some(isBad)],
+    ["portal", "portal", cells.some((cell) => cell.to && !isBad(cell))],
+  ];
+  $("symbols").replaceChildren(...entries.filter(([, , isDrawn]) => isDrawn).map(([kind, text]) => {
+    const item = make("li", text);
+    item.className = kind;
+    return item;
+  }));
+}

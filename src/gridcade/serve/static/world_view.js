@@ -1,0 +1,135 @@
+// Draws a world with what the agent knows of it into a canvas. The layers, from below: tiles,
+// colors and arrows of the cells, symbols, marks of a few cells, the agent.
+
+import { CellPixels } from "./cell_pixels.js";
+import { readTheme } from "./colors.js";
+import { showsTriangles, shownValues } from "./shown_values.js";
+import { drawSymbols, drawTiles } from "./world_tiles.js";
+import * as marks from "./world_marks.js";
+
+const LARGEST_CELL = 6; // rem per side, so that large type comes with large cells
+const SMALLEST_CELL = 5; // pixels of the device
+
+/** Adds to a world message what drawing needs. */
+export function prepareWorld(message) {
+  const cells = message.places.map(([row, column]) => message.legend[message.rows[row][column]]);
+  const ends = [...new Set(message.rows.join(""))].map((symbol) => message.legend[symbol]).filter((cell) => cell.end);
+  const strongestWind = Math.max(0, ...(message.settings.wind ?? []));
+  return {
+    ...message,
+    height: message.rows.length,
+    width: message.rows[0].length,
+    isEnd: cells.map((cell) => cell.end),
+    bestEnd: Math.max(0, ...ends.map((cell) => cell.reward)),
+    stateAt: new Map(message.places.map((place, s) => [String(place), s])),
+    longestMove: 1.1 + (strongestWind && strongestWind + 0.5), // in cells
+  };
+}
+
+export class WorldView {
+  /** Args: canvas; stage: the element whose width the canvas may use. */
+  constructor(canvas, stage) {
+    this.canvas = canvas;
+    this.stage = stage;
+    this.context = canvas.getContext("2d");
+    this.world = this.picture = this.update = this.shown = null;
+    this.cursor = null; // [row, column] of the cell under the pointer, or chosen by keys
+    this.lastCursor = null; // what the cell panel shows, also after the pointer has left
+    this.stroke = new Map(); // "row,column" -> symbol, drawn but not yet sent
+    this.theme = readTheme();
+  }
+
+  setWorld(world) {
+    this.world = world;
+    this.picture = this.update = null;
+    this.stroke.clear();
+    this.resize();
+  }
+
+  /** Fits the cells to the stage, in whole pixels of the device, and draws the static layers. */
+  resize() {
+    if (!this.world) return;
+    this.ratio = window.devicePixelRatio || 1;
+    const { width, height } = this.world;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const side = Math.min(this.stage.clientWidth / width, this.room(rem) / height, LARGEST_CELL * rem);
+    this.cell = Math.max(SMALLEST_CELL, Math.floor(side * this.ratio));
+    this.canvas.width = width * this.cell;
+    this.canvas.height = height * this.cell;
+    this.canvas.style.width = `${this.canvas.width / this.ratio}px`;
+    this.canvas.style.height = `${this.canvas.height / this.ratio}px`;
+    this.theme = readTheme();
+    this.pixels = new CellPixels(this.world, this.cell);
+    this.tiles = drawTiles(this.world, this.cell, this.theme);
+    this.symbols = drawSymbols(this.world, this.cell, this.theme);
+  }
+
+  /** Height for the world, in CSS pixels: with its legend, it fits the first screen if that is large. */
+  room(rem) {
+    const top = this.stage.getBoundingClientRect().top + window.scrollY;
+    const legend = 3.5 * rem;
+    return Math.max(window.innerHeight - top - legend, 0.6 * window.innerHeight, 300);
+  }
+
+  get longestMove() {
+    return this.world.longestMove;
+  }
+
+  /** Center of a state's cell, in pixels of the canvas. */
+  center(s) {
+    const [row, column] = this.world.places[s];
+    return [(column + 0.5) * this.cell, (row + 0.5) * this.cell];
+  }
+
+  /** The cell at a pointer event, [row, column], or null outside the world. */
+  cellAt(event) {
+    if (!this.world) return null;
+    const box = this.canvas.getBoundingClientRect();
+    const row = Math.floor(((event.clientY - box.top) / box.height) * this.world.height);
+    const column = Math.floor(((event.clientX - box.left) / box.width) * this.world.width);
+    const inside = row >= 0 && column >= 0 && row < this.world.height && column < this.world.width;
+    return inside ? [row, column] : null;
+  }
+
+  draw(options) {
+    const { context, world, picture } = this;
+    if (!world) return;
+    context.drawImage(this.tiles, 0, 0);
+    if (picture) this.drawCells(options);
+    context.drawImage(this.symbols, 0, 0);
+    if (picture) this.drawMarks(options);
+    this.drawStroke();
+    if (this.cursor) marks.outline(context, this, this.cursor, Math.max(1, this.cell * 0.04), []);
+  }
+
+  /** Draws what all cells show: colors or triangles, arrows, outlines. */
+  drawCells(options) {
+    const { world, picture, pixels } = this;
+    const shown = (this.shown = shownValues(world, picture, options));
+    pixels.clear();
+    if (showsTriangles(options)) marks.paintTriangles(pixels, world, picture, shown);
+    else marks.paintValues(pixels, shown);
+    if (options.wrong) marks.paintWrong(pixels, this, picture);
+    if (options.arrows) marks.paintArrows(pixels, this, picture, shown, options);
+    pixels.drawInto(this.context);
+    if (showsTriangles(options)) marks.drawDiagonals(this.context, this);
+  }
+
+  drawMarks(options) {
+    const { context, picture, shown } = this;
+    if (options.numbers) marks.drawNumbers(context, this, shown);
+    if (options.path) marks.drawPath(context, this, picture.path);
+    if (this.update) marks.drawUpdate(context, this, this.update);
+    marks.drawAgent(context, this, picture.state);
+  }
+
+  drawStroke() {
+    const { context, cell, theme } = this;
+    for (const [place, symbol] of this.stroke) {
+      const [row, column] = place.split(",").map(Number);
+      context.fillStyle = this.world.legend[symbol]?.wall ? theme.wall : theme.floor;
+      context.fillRect(column * cell, row * cell, cell, cell);
+      marks.outline(context, this, [row, column], Math.max(1, cell * 0.05), []);
+    }
+  }
+}
