@@ -153,8 +153,8 @@ def test_list_runs_shows_scores_and_differences_in_80_columns(
     gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output.out, "width", 80)
-    low, high = {"return_mean": 1.0, "average_reward_mean": 0.01}, {"return_mean": 1.0}
-    high |= {"average_reward_mean": 0.04}
+    low = {"return_mean": 1.0000000000000007, "average_reward_mean": 0.01}
+    high = {"return_mean": 1.0, "average_reward_mean": 0.04}
     constant = {"initial": 0.2, "final": 0.2, "steps": 0, "power": 0.0}
     write_run("FourRooms-q-learning-s0", {"steps": 2000} | low, {"seed": 0})
     write_run("FourRooms-q-learning-s0-2", {"steps": 1000} | high, {"seed": 0}, discount=0.9)
@@ -186,9 +186,25 @@ def test_list_runs_shows_scores_and_differences_in_80_columns(
 
     assert order("date") == "runs/alone runs/mine s3 s0-2 s0"
     assert order("name") == "s0 s0-2 s3 runs/mine runs/alone"
-    assert order("score") == "s0-2 s0 runs/mine s3 runs/alone"
+    assert order("score") == "s0-2 runs/mine s0 s3 runs/alone"  # equal returns, then the newest
     assert order("steps") == "runs/mine s3 s0 s0-2 runs/alone"
     assert "gridcade list runs --sort" in gridcade("list", "--sort", "name").err
+
+
+def test_list_runs_indents_differences_in_a_narrow_terminal(
+    gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.out, "width", 64)
+    for seed in range(2):
+        write_run(
+            f"FourRooms-q-learning-{seed}", {"steps": 2000, "return_mean": 1.0}, {"seed": seed}
+        )
+    write_run("FourRooms-q-learning-2", {"steps": 2000}, {"seed": 9}, discount=0.9, memory=0.123456)
+    lines = gridcade("list", "runs").out.splitlines()
+    names = [i for i, line in enumerate(lines) if line.startswith("runs/")]
+    details = lines[names[0] + 1 : names[1]]
+    assert len(details) > 1
+    assert all(line[:2] == "  " and line[2] != " " for line in details)
 
 
 # ---- train and resume
