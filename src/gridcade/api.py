@@ -178,6 +178,7 @@ def compare(
     address: str | None = None,
     jobs: int | None = None,
     report: "Callable[[Sequence[TaskStatus]], None] | None" = None,
+    note: Callable[[str], None] = lambda _: None,
     **options: Unpack[StudyOptions],
 ) -> "PrintedComparison":
     """Train and evaluate contenders over several seeds, and write a report.
@@ -195,6 +196,8 @@ def compare(
         address: address of a cluster.
         jobs: number of tasks that run at the same time.
         report: called often, with the status of every task.
+        note: called with a sentence on what an earlier report in the folder showed and the new one
+            does not.
         **options: see `gridcade.study.study.StudyOptions`.
 
     Raises:
@@ -213,7 +216,7 @@ def compare(
     )
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(
-        study, folder, backend=backend, address=address, jobs=jobs, report=report
+        study, folder, backend=backend, address=address, jobs=jobs, report=report, note=note
     )
     write_results(comparison, folder)
     return PrintedComparison(**vars(comparison), page=write_page(comparison, folder))

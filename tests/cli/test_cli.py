@@ -308,6 +308,13 @@ def test_resume_replaces_the_budget(gridcade: Gridcade, run: Path) -> None:
     assert Run(run).config.steps is None
 
 
+def test_resume_of_a_finished_run_says_how_to_train_longer(gridcade: Gridcade, run: Path) -> None:
+    before = contents(run)
+    longer = "to train longer: gridcade resume run --steps 40_000\n"
+    assert gridcade("resume", "run") == (0, f"run is finished (20,000 steps); {longer}", "")
+    assert contents(run) == before
+
+
 def test_resume_without_checkpoints_starts_from_the_beginning(
     gridcade: Gridcade, run: Path
 ) -> None:

@@ -272,6 +272,23 @@ def slug(name: str) -> str:
     return f"{folder[: MAX_NAME_LENGTH - 9]}-{digest}"
 
 
+def report_changes(old: Study, new: Study) -> list[str]:
+    """List what the report of a study in the same folder no longer shows; empty if it only grew."""
+    changes = []
+    if new.seeds < old.seeds:
+        changes.append(f"this study had {old.seeds} seeds; the report now shows {new.seeds}")
+    labels = {spec.label for spec in new.contenders}
+    left_out = [spec.label for spec in old.contenders if spec.label not in labels]
+    left_out += [env for env in old.environments if env not in new.environments]
+    if left_out:
+        changes.append(f"the report now leaves out {', '.join(left_out)}")
+    for name in ("criterion", "threshold"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before != now:
+            changes.append(f"the {name} was {before}, and is now {now}")
+    return changes
+
+
 def study_differences(old: Study, new: Study) -> list[str]:
     """List the changes that affect runs of both studies, one `steps: 5 -> 10` per field.
 
