@@ -429,6 +429,35 @@ def test_wrong_policy_is_an_error(policy: Any, env: str | None, message: str) ->
         gridcade.evaluate(policy, env)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda **o: gridcade.evaluate("random", SMALL, **o), "'n' of evaluate; .* it episodes"),
+        (lambda **o: gridcade.compare(["random"], SMALL, **o), "'step' of compare; .*mean steps"),
+        (lambda **o: gridcade.watch("random", SMALL, **o), "'vidoe' of watch; .*mean video"),
+        (lambda **o: gridcade.train("dqn", SMALL, **o), "'foo' of train; known: agent, config"),
+        (lambda **o: gridcade.train("dqn", SMALL, **o), "'total_timesteps' of train; .*it steps"),
+        (lambda **o: gridcade.resume("run", **o), "'step' of resume; did you mean steps"),
+    ],
+)
+def test_unknown_option_is_an_error_with_the_right_name(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^unknown option {message}"):
+        call(**{message.split("'")[1]: 1})
+
+
+def test_errors_speak_of_options_and_of_arguments(tmp_path: Path) -> None:
+    model = tmp_path / "model.zip"
+    model.touch()
+    for call, in_python in (
+        (lambda: gridcade.evaluate("optimal"), "--env FourRooms (Python: env='FourRooms')"),
+        (lambda: gridcade.watch("random", SMALL), "--video run.mp4 (Python: video='run.mp4')"),
+        (lambda: gridcade.compare(["random"]), "--env FourRooms (Python: envs='FourRooms')"),
+        (lambda: gridcade.load(model), "--trust (Python: trust=True)"),
+    ):
+        with pytest.raises(InputError, match=re.escape(in_python)):
+            call()
+
+
 def test_missing_run_is_an_error_with_the_nearest_name(trained: Run) -> None:
     with pytest.raises(InputError, match=r"did you mean .*run\?"):
         gridcade.load(trained.path.with_name("runn"))

@@ -9,6 +9,7 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
+from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.registry import make
@@ -20,7 +21,7 @@ from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table, solution_note
 from gridcade.formatting import format_number
-from gridcade.study.study import StudyOptions, study_from_arguments
+from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
 from gridcade.training.run_folder import Run, write_text
 from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
@@ -72,6 +73,7 @@ def evaluate(
     Raises:
         InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
     """
+    check_options(evaluate, options, EvaluationOptions.__annotations__)
     contender = find(policy, env, trust=trust)
     return evaluate_policy(
         contender.policy, contender.env, name=contender.name, progress=progress, **options
@@ -208,6 +210,7 @@ def compare(
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import run_study
 
+    check_options(compare, options, STUDY_SETTINGS.keys() - {"environments"})
     if isinstance(contenders, str | os.PathLike | Run):
         contenders = [contenders]
     names = [_contender_name(contender) for contender in contenders]
@@ -243,6 +246,7 @@ def watch(
     """
     from gridcade.viewing import show
 
+    check_options(watch, options, show.WatchOptions.__annotations__)
     contender = find(policy, env, trust=trust)
     show.watch(contender.policy, contender.env, name=contender.name, **options)
 

@@ -22,6 +22,7 @@ BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,
     "optimal": optimal_policy,
 }
+GIVE_ENV = "give one, as in --env FourRooms (Python: env='FourRooms')"
 ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
@@ -65,13 +66,13 @@ def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = Fals
         raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
     if not isinstance(policy, str | os.PathLike | Run):
         if env is None:
-            raise InputError("a policy object needs an environment")
+            raise InputError(f"a policy object needs an environment: {GIVE_ENV}")
         if not isinstance(policy, Policy):
             raise InputError(f"a policy has predict(observation, …); {brief(policy)} does not")
         return Contender(policy, type(policy).__name__, env)
     if isinstance(policy, str) and policy in BUILT_IN:
         if env is None:
-            raise InputError(f"'{policy}' needs an environment: --env ENV")
+            raise InputError(f"'{policy}' needs an environment: {GIVE_ENV}")
         single = make(env) if isinstance(env, str) else env
         return Contender(BUILT_IN[policy](single), policy, env)
     if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
@@ -89,10 +90,10 @@ def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
     if not trust:
         raise InputError(
             f"'{path}' is a model of stable-baselines3; loading it unpickles data, which can run "
-            "any code: add --trust if you trust its author"
+            "any code: add --trust (Python: trust=True) if you trust its author"
         )
     if env is None:
-        raise InputError(f"'{path}' needs an environment: --env ENV")
+        raise InputError(f"'{path}' needs an environment: {GIVE_ENV}")
     from gridcade.agents.sb3 import load_zip
 
     single = make(env) if isinstance(env, str) else env

@@ -135,19 +135,21 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         changes = study_differences(read_study(file), session.study)
         if changes and any(_has_outdated_result(task, session) for task in tasks):
             raise InputError(
-                f"'{out}' holds another study ({'; '.join(changes)}): choose another --out"
+                f"'{out}' holds another study ({'; '.join(changes)}): "
+                "choose another --out (Python: out=)"
             )
     elif os.path.exists(out) and not (
         # A session on a full disk may have left the lock alone.
         out.is_dir() and all(path.name == ".lock" for path in out.iterdir())
     ):
-        raise InputError(f"'{out}' exists and holds no study: choose another --out")
+        raise InputError(f"'{out}' exists and holds no study: choose another --out (Python: out=)")
     for task in tasks:
         path = session.run_folder(task)
         init_from = task.spec.init_from
         if init_from and _has_outdated_result(task, session):
             raise InputError(
-                f"'{path}' started from an earlier state of '{init_from}': choose another --out"
+                f"'{path}' started from an earlier state of '{init_from}': "
+                "choose another --out (Python: out=)"
             )
         if task.config is None or not os.path.isfile(path / "config.toml"):
             continue
@@ -158,7 +160,7 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         if changes:
             raise InputError(
                 f"'{path}' holds a run with another config ({'; '.join(changes)}): "
-                "choose another --out"
+                "choose another --out (Python: out=)"
             )
 
 

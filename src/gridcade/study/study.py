@@ -229,7 +229,10 @@ def study_from_arguments(
             )
         return read_study(contenders[0]), Path(contenders[0]).stem
     if not environments:
-        raise InputError("environments is empty; give one or more, as in --env FourRooms")
+        raise InputError(
+            "environments is empty; give one or more, as in --env FourRooms "
+            "(Python: envs='FourRooms')"
+        )
     specs: dict[str, ContenderSpec] = {}
     for label in contenders:
         if label in specs:
