@@ -92,7 +92,7 @@ NOTES = {
     ),
     **dict.fromkeys(
         ("episodes", "num_episodes", "n_episodes", "max_episodes"),
-        ("epoch", "steps", "a run's budget is {} or minutes, not episodes"),
+        ("epoch", "steps", "a run's budget is {} or {minutes}, not episodes"),
     ),
     **dict.fromkeys(
         ("seeds", "num_seeds", "n_seeds"),
@@ -136,7 +136,7 @@ def hint(name: str, known: Collection[str], owner: str = "") -> str:
 
     condition, field, sentence = NOTES.get(field_name(name), ("", "", ""))
     if condition in known:
-        return sentence.format(shown(field))
+        return sentence.format(shown(field), minutes=shown("minutes"))
     if found := synonyms(name, known):
         return f"{owner or 'Gridcade'} calls it {' or '.join(map(shown, found))}"
     for near in get_close_matches(field_name(name), known, n=1, cutoff=NEAR):
