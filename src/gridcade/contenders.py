@@ -1,6 +1,7 @@
 """Policies by name: runs, checkpoints, shipped agents, models of other libraries, and more."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -102,7 +103,15 @@ def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
 
 def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | None) -> Contender:
     """Load a shipped agent, or the agent of a run."""
-    run, config, tensors = find_trained(policy, BUILT_IN)
+    try:
+        run, config, tensors = find_trained(policy, BUILT_IN)
+    except InputError as error:
+        if "did you mean" in str(error) or not registry.is_environment(str(policy)):
+            raise
+        raise InputError(
+            f"'{policy}' is an environment, not a policy; write: random --env {policy} "
+            f"(Python: 'random', env='{policy}')"
+        ) from None
     trained_env = config.env if run is None else run.env
     env = trained_env if env is None else env
     if isinstance(env, str):
@@ -126,7 +135,12 @@ def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Bas
         else:
             agent.steps = sys.maxsize  # schedules are at their final values
     except ValueError as error:
+        here, states, q = registry.name_of(env), env.observation_space, tensors.get("q")
+        reason = str(error)
+        if q is not None and isinstance(states, gym.spaces.Discrete) and len(q) != states.n:
+            reason = f"it learned {len(q)} states, {here} has {states.n}"
         raise InputError(
-            f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"
+            f"the agent of '{name}' (trained on {config.env}) does not fit here: {reason}; "
+            f"train one there: gridcade train {config.agent} {shlex.quote(here)}"
         ) from None
     return agent

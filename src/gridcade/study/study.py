@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from gridcade import agents
 from gridcade.agents import AgentKind
+from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.intervals import check_confidence
 from gridcade.seeding import check_seed
@@ -228,6 +229,9 @@ def study_from_arguments(
                 f"{contenders[0]} defines the whole study: remove --{options[0]}, or set it there"
             )
         return read_study(contenders[0]), Path(contenders[0]).stem
+    worlds = () if environments else [n for n in contenders if registry.is_environment(n)]
+    for world in worlds:
+        raise InputError(f"'{world}' is an environment; write: --env {world}")
     if not environments:
         raise InputError(
             "environments is empty; give one or more, as in --env FourRooms "
