@@ -143,30 +143,39 @@ def _exact_shortfall(run: Run) -> str:
 
 
 def solve(
-    env: str | Env, criterion: solver.Criterion | None = None, discount: float = 0.99
+    env: str | Env, criterion: solver.Criterion | None = None, discount: float | None = None
 ) -> EnvSolution:
     """Compute an optimal policy of an environment whose model is known.
 
     Args:
         env: an environment or its name.
         criterion: the objective to maximize; see `gridcade.exact.solver.solve`.
-        discount: discount factor of the `discounted` criterion, at least 0 and less than 1.
+        discount: discount factor of the `discounted` criterion, at least 0 and less than 1; None:
+            0.99.
 
     Raises:
         InputError: the model is unknown, an argument is invalid, or no optimum exists.
     """
-    solver.check_discount(discount)
+    gamma = 0.99 if discount is None else discount
+    solver.check_discount(gamma)
     single = make(env) if isinstance(env, str) else env
     model = registry.known_model(single)
     label = single.spec.id if single.spec else type(single.unwrapped).__name__
     if model is None:
         raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
-    solution = solver.solve(model, criterion, discount)
+    solution = solver.solve(model, criterion, gamma)
+    notes = [solution_note(model, solution)]
+    if discount is not None and solution.criterion != "discounted":
+        measure = solution.criterion.replace("-", " ")
+        notes.append(
+            f"--discount has no effect on the {measure}; add --criterion discounted "
+            "(Python: criterion='discounted')"
+        )
     return EnvSolution(
         **vars(solution),
         env_name=env if isinstance(env, str) else label,
         env=single,
-        note=solution_note(model, solution),
+        note="\n".join(filter(None, notes)) or None,
     )
 
 

@@ -689,9 +689,23 @@ def test_solution_is_drawn_whole(gridcade: Gridcade) -> None:
     drawing = result.out.splitlines()[-maze.world.height :]
     assert {len(line) for line in drawing} == {2 * maze.world.width}
     assert set(drawing[0]) == set(drawing[-1]) == {"█"}  # its outer walls
-    relative = "relative values: "
-    assert relative not in result.out
-    assert relative in gridcade("solve", "FourRooms", "--criterion", "average-reward").out
+    words = ("--criterion", "average-reward")
+    relative = "still to come from a cell,\n         compared with the cell marked 0.00\n"
+    numbers = gridcade("solve", "FourRooms", *words).out
+    assert (" 0.00 " in numbers, relative in numbers) == (True, True)
+    arrows = gridcade("solve", "Maze?size=40&seed=1", *words).out  # too large for numbers
+    assert ("0.00" in arrows, "numbers: " in arrows) == (False, False)
+    assert "numbers: " not in result.out
+    assert "compared with the state with 0" in gridcade("solve", "FrozenLake", *words).out
+
+
+def test_discount_without_its_criterion_has_no_effect(gridcade: Gridcade) -> None:
+    note = "note: --discount has no effect on the return; add --criterion discounted"
+    solved = gridcade("solve", "FourRooms", "--discount", 0.9).out
+    assert note in solved
+    assert note not in gridcade("solve", "FourRooms").out
+    discounted = gridcade("solve", "FourRooms", "--discount", 0.9, "--criterion", "discounted").out
+    assert note not in discounted
 
 
 def test_environment_has_several_names(gridcade: Gridcade, folder: Path) -> None:
