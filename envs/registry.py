@@ -176,6 +176,13 @@ def name_of(env: Env) -> str:
     return with_arguments(min(names, key=len, default=env.spec.id), arguments)
 
 
+def label_of(env: Env) -> str:
+    """The Gymnasium id of an environment; of a drawn world, its map file."""
+    if env.spec is None:
+        return type(env.unwrapped).__name__
+    return name_of(env) if env.spec.id == WORLD_ID else env.spec.id
+
+
 def is_environment(name: str) -> bool:
     """Whether a name is that of an environment or a map file."""
     if map_file(name):

@@ -249,6 +249,25 @@ def test_environment_can_be_a_name_or_an_object() -> None:
         assert by_name.policy == by_object.policy == policy
 
 
+def test_a_drawn_world_keeps_the_name_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("first.txt").write_text("S.G\n")
+    run = gridcade.train("q-learning", "first.txt", steps=1000, out="run")
+    assert run.env == "run/world.txt"
+    assert gridcade.evaluate(run, episodes=1).env == "first.txt"
+    world = gridcade.make("first.txt")
+    assert gridcade.evaluate("random", world, episodes=1).env == "first.txt"
+    assert gridcade.solve(world).env_name == "first.txt"
+    assert gridcade.evaluate(run, "run/world.txt", episodes=1).steps == 2
+    Path("ring.txt").write_text("S.\n")
+    ring = gridcade.train("q-learning", "ring.txt", steps=1000, out="ring")
+    notes = gridcade.evaluate(ring, steps=1000).notes
+    assert any(note.startswith("ring.txt has no end") for note in notes)
+    assert not any("world.txt" in note for note in notes)
+
+
 def test_result_converts_to_json_types() -> None:
     result = gridcade.evaluate("random", SMALL, episodes=20)
     plain = result.as_dict()

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
@@ -75,9 +76,11 @@ def evaluate(
     """
     check_options(evaluate, options, EvaluationOptions.__annotations__)
     contender = find(policy, env, trust=trust)
-    return evaluate_policy(
+    result = evaluate_policy(
         contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
+    notes = tuple(note.replace(result.env, contender.env_name) for note in result.notes)
+    return replace(result, env=contender.env_name, notes=notes)
 
 
 def save_evaluation(run: Run, result: Evaluation) -> Path:
@@ -160,7 +163,7 @@ def solve(
     solver.check_discount(gamma)
     single = make(env) if isinstance(env, str) else env
     model = registry.known_model(single)
-    label = single.spec.id if single.spec else type(single.unwrapped).__name__
+    label = registry.label_of(single)
     if model is None:
         raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
     solution = solver.solve(model, criterion, gamma)
@@ -257,7 +260,9 @@ def watch(
 
     check_options(watch, options, show.WatchOptions.__annotations__)
     contender = find(policy, env, trust=trust)
-    show.watch(contender.policy, contender.env, name=contender.name, **options)
+    show.watch(
+        contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **options
+    )
 
 
 def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -> Evaluation:

@@ -43,6 +43,14 @@ class Contender:
     env: str | Env
     run: Run | None = None  # the policy's run folder
 
+    @property
+    def env_name(self) -> str:
+        """The environment's name, as the user gave it also where a run has a copy of the map."""
+        if isinstance(self.env, str):
+            own_world = self.run is not None and self.env == self.run.env
+            return self.run.settings.env if self.run and own_world else self.env
+        return registry.label_of(self.env)
+
 
 PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
 
