@@ -1,5 +1,6 @@
 """The Python API: every function takes names and objects."""
 
+import ast
 import json
 import re
 import subprocess
@@ -475,6 +476,26 @@ def test_errors_speak_of_options_and_of_arguments(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=re.escape(in_python)):
             call()
+
+
+def test_documented_attributes_and_hyperparameters_exist(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs/reference.md").read_text(encoding="utf-8")
+    assert "result.expected_return.covers(result.exact.expected_return)" in text
+    changes = re.search(r"hyperparameters=(\{.*\})\)", text)
+    assert changes is not None
+    hyperparameters = ast.literal_eval(changes[1])
+    run = gridcade.train(
+        "q-learning", SMALL, steps=1000, out=tmp_path / "run", hyperparameters=hyperparameters
+    )
+    config: Any = run.config.hyperparameters
+    assert (config.discount, config.epsilon.initial, config.epsilon.final) == (0.9, 0.1, 0.1)
+    result = gridcade.evaluate("random", SMALL, episodes=100)
+    assert result.expected_return is not None
+    assert result.exact is not None
+    assert result.expected_return.covers(result.exact.expected_return)
+    assert result.expected_return.covers(result.expected_return.mean)
+    assert hasattr(result.expected_return, "least")
+    assert hasattr(result.expected_return, "most")
 
 
 def test_missing_run_is_an_error_with_the_nearest_name(trained: Run) -> None:

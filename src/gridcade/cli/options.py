@@ -139,8 +139,9 @@ def parse(
     """
     if HELP_FLAGS & set(words):
         return _parse(command, words, prog)[0]
+    complaint = io.StringIO()
     try:
-        with redirect_stderr(io.StringIO()) as complaint:
+        with redirect_stderr(complaint):
             parsed, unknown = _parse(command, words, prog)
     except SystemExit:  # perhaps because of an unknown option
         help_text = _help_text(command, prog)
