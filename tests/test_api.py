@@ -492,6 +492,7 @@ def test_documented_attributes_and_hyperparameters_exist(tmp_path: Path) -> None
     result = gridcade.evaluate("random", SMALL, episodes=100)
     assert result.expected_return is not None
     assert result.exact is not None
+    assert result.exact.expected_return is not None
     assert result.expected_return.covers(result.exact.expected_return)
     assert result.expected_return.covers(result.expected_return.mean)
     assert hasattr(result.expected_return, "least")
