@@ -20,6 +20,8 @@ from gridcade.agents.networks import ChannelNorm, NetworkName, network, take_lay
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import Schedule
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.registry import name_of, with_arguments
+from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
 from gridcade.experience.step import Step
@@ -264,10 +266,16 @@ def check_spaces(env: Env, agent: str) -> Spaces:
     """
     space, actions = env.observation_space, env.action_space
     if not isinstance(actions, gym.spaces.Discrete) or actions.start != 0:
-        raise InputError(f"{agent} needs Discrete actions that start at 0; these are {actions}")
+        message = f"{agent} needs Discrete actions that start at 0; these are"
+        if not isinstance(actions, gym.spaces.Box):
+            raise InputError(f"{message} {actions}")
+        raise InputError(f"{message} continuous; try: gridcade train sb3-sac {name_of(env)}")
     if not isinstance(space, gym.spaces.Box) or not space.shape:
-        hint = "a gridworld with observation=one_hot or observation=pixels has them"
-        raise InputError(f"{agent} needs arrays as observations; these are {space} ({hint})")
+        hint = f"try: gridcade train q-learning {name_of(env)}"
+        if isinstance(env.unwrapped, TabularEnv):
+            arrays = with_arguments(name_of(env), {"observation": "one_hot"})
+            hint = f'write: gridcade train {agent} "{arrays}"'
+        raise InputError(f"{agent} needs arrays as observations; these are {space}; {hint}")
     stack = env.unwrapped.stack if isinstance(env.unwrapped, AtariGame) else 0
     return Spaces(space.shape, space.dtype, stack, int(actions.n))
 

@@ -27,6 +27,7 @@ from gridcade.agents.tabular_loop import (
     World,
     world_step,
 )
+from gridcade.envs.registry import name_of
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -407,9 +408,10 @@ def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:
     sizes = []
     for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
+            other = "dqn" if isinstance(env.action_space, gym.spaces.Discrete) else "sb3-sac"
             raise InputError(
                 f"q-learning requires Discrete {name} that start at 0, but this environment has "
-                f"{type(space).__name__} {name}; choose another agent or another environment"
+                f"{type(space).__name__} {name}; try: gridcade train {other} {name_of(env)}"
             )
         sizes.append(int(space.n))
     return QLearning(sizes[0], sizes[1], config, seed)

@@ -104,6 +104,8 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     elif base in MNIH2013_GAMES or base in (games := known_games()):
         rom_name(base)  # raises an error if ale-py is not installed
         id_ = f"{ATARI}{base}-v5"
+    elif os.path.isdir(base):
+        raise InputError(f"'{base}' is a folder, not a map file")
     else:
         error = unknown("environment", base, [*gym.registry, *shorts, *games, *MNIH2013_GAMES])
         if "did you mean" in str(error):
@@ -163,6 +165,39 @@ def map_text(name: str) -> str | None:
     """The content of a map file; None if the name is that of a registered environment."""
     file = map_file(name)
     return file.read_text(encoding="utf-8") if file else None
+
+
+def name_of(env: Env) -> str:
+    """The name of an environment: short, with its arguments; of a drawn world, its map file."""
+    if env.spec is None:
+        return type(env.unwrapped).__name__
+    registered = gym.registry[env.spec.id].kwargs if env.spec.id in gym.registry else {}
+    arguments = {k: v for k, v in env.spec.kwargs.items() if registered.get(k, k) != v}
+    arguments.pop("render_mode", None)
+    world = arguments.pop("world", None) if env.spec.id == WORLD_ID else None
+    if isinstance(world, str) and world.endswith(".txt"):
+        return with_arguments(world, arguments)
+    title = atari_title(env.spec.id)
+    names = [title] if title else [n for n, id_ in short_names().items() if id_ == env.spec.id]
+    return with_arguments(min(names, key=len, default=env.spec.id), arguments)
+
+
+def label_of(env: Env) -> str:
+    """The Gymnasium id of an environment; of a drawn world, its map file."""
+    if env.spec is None:
+        return type(env.unwrapped).__name__
+    return name_of(env) if env.spec.id == WORLD_ID else env.spec.id
+
+
+def is_environment(name: str) -> bool:
+    """Whether a name is that of an environment or a map file."""
+    if map_file(name):
+        return name.endswith(".txt") and os.path.isfile(name)
+    try:
+        parse(name)
+    except InputError:
+        return False
+    return True
 
 
 def with_arguments(name: str, arguments: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The Python API: every function takes names and objects."""
 
+import ast
 import json
 import re
 import subprocess
@@ -249,6 +250,25 @@ def test_environment_can_be_a_name_or_an_object() -> None:
         assert by_name.policy == by_object.policy == policy
 
 
+def test_a_drawn_world_keeps_the_name_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("first.txt").write_text("S.G\n")
+    run = gridcade.train("q-learning", "first.txt", steps=1000, out="run")
+    assert run.env == "run/world.txt"
+    assert gridcade.evaluate(run, episodes=1).env == "first.txt"
+    world = gridcade.make("first.txt")
+    assert gridcade.evaluate("random", world, episodes=1).env == "first.txt"
+    assert gridcade.solve(world).env_name == "first.txt"
+    assert gridcade.evaluate(run, "run/world.txt", episodes=1).steps == 2
+    Path("ring.txt").write_text("S.\n")
+    ring = gridcade.train("q-learning", "ring.txt", steps=1000, out="ring")
+    notes = gridcade.evaluate(ring, steps=1000).notes
+    assert any(note.startswith("ring.txt has no end") for note in notes)
+    assert not any("world.txt" in note for note in notes)
+
+
 def test_result_converts_to_json_types() -> None:
     result = gridcade.evaluate("random", SMALL, episodes=20)
     plain = result.as_dict()
@@ -427,6 +447,56 @@ def test_readme_shows_the_output_of_its_command(
 def test_wrong_policy_is_an_error(policy: Any, env: str | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         gridcade.evaluate(policy, env)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda **o: gridcade.evaluate("random", SMALL, **o), "'n' of evaluate; .* it episodes"),
+        (lambda **o: gridcade.compare(["random"], SMALL, **o), "'step' of compare; .*mean steps"),
+        (lambda **o: gridcade.watch("random", SMALL, **o), "'vidoe' of watch; .*mean video"),
+        (lambda **o: gridcade.train("dqn", SMALL, **o), "'foo' of train; known: agent, config"),
+        (lambda **o: gridcade.train("dqn", SMALL, **o), "'total_timesteps' of train; .*it steps"),
+        (lambda **o: gridcade.resume("run", **o), "'step' of resume; did you mean steps"),
+    ],
+)
+def test_unknown_option_is_an_error_with_the_right_name(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^unknown option {message}"):
+        call(**{message.split("'")[1]: 1})
+
+
+def test_errors_speak_of_options_and_of_arguments(tmp_path: Path) -> None:
+    model = tmp_path / "model.zip"
+    model.touch()
+    for call, in_python in (
+        (lambda: gridcade.evaluate("optimal"), "--env FourRooms (Python: env='FourRooms')"),
+        (lambda: gridcade.watch("random", SMALL), "--video run.mp4 (Python: video='run.mp4')"),
+        (lambda: gridcade.compare(["random"]), "--env FourRooms (Python: envs='FourRooms')"),
+        (lambda: gridcade.load(model), "--trust (Python: trust=True)"),
+    ):
+        with pytest.raises(InputError, match=re.escape(in_python)):
+            call()
+
+
+def test_documented_attributes_and_hyperparameters_exist(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs/reference.md").read_text(encoding="utf-8")
+    assert "result.expected_return.covers(result.exact.expected_return)" in text
+    changes = re.search(r"hyperparameters=(\{.*\})\)", text)
+    assert changes is not None
+    hyperparameters = ast.literal_eval(changes[1])
+    run = gridcade.train(
+        "q-learning", SMALL, steps=1000, out=tmp_path / "run", hyperparameters=hyperparameters
+    )
+    config: Any = run.config.hyperparameters
+    assert (config.discount, config.epsilon.initial, config.epsilon.final) == (0.9, 0.1, 0.1)
+    result = gridcade.evaluate("random", SMALL, episodes=100)
+    assert result.expected_return is not None
+    assert result.exact is not None
+    assert result.exact.expected_return is not None
+    assert result.expected_return.covers(result.exact.expected_return)
+    assert result.expected_return.covers(result.expected_return.mean)
+    assert hasattr(result.expected_return, "least")
+    assert hasattr(result.expected_return, "most")
 
 
 def test_missing_run_is_an_error_with_the_nearest_name(trained: Run) -> None:

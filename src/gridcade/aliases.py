@@ -3,8 +3,12 @@
 Messages about unknown options and fields use them: `--gamma` is discount in Gridcade.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
+from inspect import signature
+from typing import Any
+
+from gridcade.errors import InputError
 
 NEAR = 0.6  # similarity of a mistyped name
 
@@ -56,7 +60,7 @@ seed seeds random_seed rng_seed num_seeds n_seeds
 seeds seed num_seeds n_seeds runs repeats repetitions
 envs num_envs n_envs n_env environments parallel_envs num_workers workers
 jobs num_workers n_jobs workers num_jobs processes
-episodes num_episodes n_episodes max_episodes eval_episodes n_eval_episodes
+episodes num_episodes n_episodes max_episodes eval_episodes n_eval_episodes n
 evaluation_episodes eval_episodes n_eval_episodes num_eval_episodes
 evaluation_every eval_every eval_freq eval_frequency evaluation_interval eval_interval
 epoch epoch_length checkpoint_every save_every save_freq checkpoint_freq log_every log_interval
@@ -88,7 +92,7 @@ NOTES = {
     ),
     **dict.fromkeys(
         ("episodes", "num_episodes", "n_episodes", "max_episodes"),
-        ("epoch", "steps", "a run's budget is {} or minutes, not episodes"),
+        ("epoch", "steps", "a run's budget is {} or {minutes}, not episodes"),
     ),
     **dict.fromkeys(
         ("seeds", "num_seeds", "n_seeds"),
@@ -132,12 +136,29 @@ def hint(name: str, known: Collection[str], owner: str = "") -> str:
 
     condition, field, sentence = NOTES.get(field_name(name), ("", "", ""))
     if condition in known:
-        return sentence.format(shown(field))
+        return sentence.format(shown(field), minutes=shown("minutes"))
     if found := synonyms(name, known):
         return f"{owner or 'Gridcade'} calls it {' or '.join(map(shown, found))}"
     for near in get_close_matches(field_name(name), known, n=1, cutoff=NEAR):
         return f"did you mean {shown(near)}?"
     return f"known: {', '.join(map(shown, sorted(known)))}"
+
+
+def check_options(
+    function: Callable[..., Any], options: Iterable[str], keys: Iterable[str]
+) -> None:
+    """Raise InputError, with the right name, at an option that a function of the API does not have.
+
+    Args:
+        function: takes the options as `**options`, and others by name.
+        options: the names that the caller has set in `**options`.
+        keys: the names that exist there.
+    """
+    known = {*signature(function).parameters, *keys} - {"options"}
+    for name in options:
+        if name not in known:
+            right = hint(name, known, function.__name__)
+            raise InputError(f"unknown option '{name}' of {function.__name__}; {right}")
 
 
 def field_name(option: str) -> str:

@@ -4,11 +4,13 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
+from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.registry import make
@@ -20,7 +22,7 @@ from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table, solution_note
 from gridcade.formatting import format_number
-from gridcade.study.study import StudyOptions, study_from_arguments
+from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
 from gridcade.training.run_folder import Run, write_text
 from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
@@ -72,10 +74,13 @@ def evaluate(
     Raises:
         InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
     """
+    check_options(evaluate, options, EvaluationOptions.__annotations__)
     contender = find(policy, env, trust=trust)
-    return evaluate_policy(
+    result = evaluate_policy(
         contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
+    notes = tuple(note.replace(result.env, contender.env_name) for note in result.notes)
+    return replace(result, env=contender.env_name, notes=notes)
 
 
 def save_evaluation(run: Run, result: Evaluation) -> Path:
@@ -141,30 +146,39 @@ def _exact_shortfall(run: Run) -> str:
 
 
 def solve(
-    env: str | Env, criterion: solver.Criterion | None = None, discount: float = 0.99
+    env: str | Env, criterion: solver.Criterion | None = None, discount: float | None = None
 ) -> EnvSolution:
     """Compute an optimal policy of an environment whose model is known.
 
     Args:
         env: an environment or its name.
         criterion: the objective to maximize; see `gridcade.exact.solver.solve`.
-        discount: discount factor of the `discounted` criterion, at least 0 and less than 1.
+        discount: discount factor of the `discounted` criterion, at least 0 and less than 1; None:
+            0.99.
 
     Raises:
         InputError: the model is unknown, an argument is invalid, or no optimum exists.
     """
-    solver.check_discount(discount)
+    gamma = 0.99 if discount is None else discount
+    solver.check_discount(gamma)
     single = make(env) if isinstance(env, str) else env
     model = registry.known_model(single)
-    label = single.spec.id if single.spec else type(single.unwrapped).__name__
+    label = registry.label_of(single)
     if model is None:
         raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
-    solution = solver.solve(model, criterion, discount)
+    solution = solver.solve(model, criterion, gamma)
+    notes = [solution_note(model, solution)]
+    if discount is not None and solution.criterion != "discounted":
+        measure = solution.criterion.replace("-", " ")
+        notes.append(
+            f"--discount has no effect on the {measure}; add --criterion discounted "
+            "(Python: criterion='discounted')"
+        )
     return EnvSolution(
         **vars(solution),
         env_name=env if isinstance(env, str) else label,
         env=single,
-        note=solution_note(model, solution),
+        note="\n".join(filter(None, notes)) or None,
     )
 
 
@@ -178,6 +192,7 @@ def compare(
     address: str | None = None,
     jobs: int | None = None,
     report: "Callable[[Sequence[TaskStatus]], None] | None" = None,
+    note: Callable[[str], None] = lambda _: None,
     **options: Unpack[StudyOptions],
 ) -> "PrintedComparison":
     """Train and evaluate contenders over several seeds, and write a report.
@@ -195,6 +210,8 @@ def compare(
         address: address of a cluster.
         jobs: number of tasks that run at the same time.
         report: called often, with the status of every task.
+        note: called with a sentence on what an earlier report in the folder showed and the new one
+            does not.
         **options: see `gridcade.study.study.StudyOptions`.
 
     Raises:
@@ -205,6 +222,7 @@ def compare(
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import run_study
 
+    check_options(compare, options, STUDY_SETTINGS.keys() - {"environments"})
     if isinstance(contenders, str | os.PathLike | Run):
         contenders = [contenders]
     names = [_contender_name(contender) for contender in contenders]
@@ -213,7 +231,7 @@ def compare(
     )
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(
-        study, folder, backend=backend, address=address, jobs=jobs, report=report
+        study, folder, backend=backend, address=address, jobs=jobs, report=report, note=note
     )
     write_results(comparison, folder)
     return PrintedComparison(**vars(comparison), page=write_page(comparison, folder))
@@ -240,8 +258,11 @@ def watch(
     """
     from gridcade.viewing import show
 
+    check_options(watch, options, show.WatchOptions.__annotations__)
     contender = find(policy, env, trust=trust)
-    show.watch(contender.policy, contender.env, name=contender.name, **options)
+    show.watch(
+        contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **options
+    )
 
 
 def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -> Evaluation:

@@ -1,6 +1,7 @@
 """Policies by name: runs, checkpoints, shipped agents, models of other libraries, and more."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,
     "optimal": optimal_policy,
 }
+GIVE_ENV = "give one, as in --env FourRooms (Python: env='FourRooms')"
 ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
@@ -40,6 +42,14 @@ class Contender:
     name: str
     env: str | Env
     run: Run | None = None  # the policy's run folder
+
+    @property
+    def env_name(self) -> str:
+        """The environment's name, as the user gave it also where a run has a copy of the map."""
+        if isinstance(self.env, str):
+            own_world = self.run is not None and self.env == self.run.env
+            return self.run.settings.env if self.run and own_world else self.env
+        return registry.label_of(self.env)
 
 
 PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
@@ -65,13 +75,13 @@ def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = Fals
         raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
     if not isinstance(policy, str | os.PathLike | Run):
         if env is None:
-            raise InputError("a policy object needs an environment")
+            raise InputError(f"a policy object needs an environment: {GIVE_ENV}")
         if not isinstance(policy, Policy):
             raise InputError(f"a policy has predict(observation, …); {brief(policy)} does not")
         return Contender(policy, type(policy).__name__, env)
     if isinstance(policy, str) and policy in BUILT_IN:
         if env is None:
-            raise InputError(f"'{policy}' needs an environment: --env ENV")
+            raise InputError(f"'{policy}' needs an environment: {GIVE_ENV}")
         single = make(env) if isinstance(env, str) else env
         return Contender(BUILT_IN[policy](single), policy, env)
     if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
@@ -89,10 +99,10 @@ def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
     if not trust:
         raise InputError(
             f"'{path}' is a model of stable-baselines3; loading it unpickles data, which can run "
-            "any code: add --trust if you trust its author"
+            "any code: add --trust (Python: trust=True) if you trust its author"
         )
     if env is None:
-        raise InputError(f"'{path}' needs an environment: --env ENV")
+        raise InputError(f"'{path}' needs an environment: {GIVE_ENV}")
     from gridcade.agents.sb3 import load_zip
 
     single = make(env) if isinstance(env, str) else env
@@ -101,7 +111,15 @@ def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
 
 def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | None) -> Contender:
     """Load a shipped agent, or the agent of a run."""
-    run, config, tensors = find_trained(policy, BUILT_IN)
+    try:
+        run, config, tensors = find_trained(policy, BUILT_IN)
+    except InputError as error:
+        if "did you mean" in str(error) or not registry.is_environment(str(policy)):
+            raise
+        raise InputError(
+            f"'{policy}' is an environment, not a policy; write: random --env {policy} "
+            f"(Python: 'random', env='{policy}')"
+        ) from None
     trained_env = config.env if run is None else run.env
     env = trained_env if env is None else env
     if isinstance(env, str):
@@ -125,7 +143,12 @@ def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Bas
         else:
             agent.steps = sys.maxsize  # schedules are at their final values
     except ValueError as error:
+        here, states, q = registry.name_of(env), env.observation_space, tensors.get("q")
+        reason = str(error)
+        if q is not None and isinstance(states, gym.spaces.Discrete) and len(q) != states.n:
+            reason = f"it learned {len(q)} states, {here} has {states.n}"
         raise InputError(
-            f"the agent of '{name}' (trained on {config.env}) does not fit here: {error}"
+            f"the agent of '{name}' (trained on {config.env}) does not fit here: {reason}; "
+            f"train one there: gridcade train {config.agent} {shlex.quote(here)}"
         ) from None
     return agent

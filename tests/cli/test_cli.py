@@ -153,8 +153,8 @@ def test_list_runs_shows_scores_and_differences_in_80_columns(
     gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output.out, "width", 80)
-    low, high = {"return_mean": 1.0, "average_reward_mean": 0.01}, {"return_mean": 1.0}
-    high |= {"average_reward_mean": 0.04}
+    low = {"return_mean": 1.0000000000000007, "average_reward_mean": 0.01}
+    high = {"return_mean": 1.0, "average_reward_mean": 0.04}
     constant = {"initial": 0.2, "final": 0.2, "steps": 0, "power": 0.0}
     write_run("FourRooms-q-learning-s0", {"steps": 2000} | low, {"seed": 0})
     write_run("FourRooms-q-learning-s0-2", {"steps": 1000} | high, {"seed": 0}, discount=0.9)
@@ -186,9 +186,25 @@ def test_list_runs_shows_scores_and_differences_in_80_columns(
 
     assert order("date") == "runs/alone runs/mine s3 s0-2 s0"
     assert order("name") == "s0 s0-2 s3 runs/mine runs/alone"
-    assert order("score") == "s0-2 s0 runs/mine s3 runs/alone"
+    assert order("score") == "s0-2 runs/mine s0 s3 runs/alone"  # equal returns, then the newest
     assert order("steps") == "runs/mine s3 s0 s0-2 runs/alone"
     assert "gridcade list runs --sort" in gridcade("list", "--sort", "name").err
+
+
+def test_list_runs_indents_differences_in_a_narrow_terminal(
+    gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.out, "width", 64)
+    for seed in range(2):
+        write_run(
+            f"FourRooms-q-learning-{seed}", {"steps": 2000, "return_mean": 1.0}, {"seed": seed}
+        )
+    write_run("FourRooms-q-learning-2", {"steps": 2000}, {"seed": 9}, discount=0.9, memory=0.123456)
+    lines = gridcade("list", "runs").out.splitlines()
+    names = [i for i, line in enumerate(lines) if line.startswith("runs/")]
+    details = lines[names[0] + 1 : names[1]]
+    assert len(details) > 1
+    assert all(line[:2] == "  " and line[2] != " " for line in details)
 
 
 # ---- train and resume
@@ -290,6 +306,13 @@ def test_resume_replaces_the_budget(gridcade: Gridcade, run: Path) -> None:
     assert gridcade("resume", run, "--minutes", 0.001).code == 0
     assert Run(run).config.minutes == 0.001
     assert Run(run).config.steps is None
+
+
+def test_resume_of_a_finished_run_says_how_to_train_longer(gridcade: Gridcade, run: Path) -> None:
+    before = contents(run)
+    longer = "to train longer: gridcade resume run --steps 40_000\n"
+    assert gridcade("resume", "run") == (0, f"run is finished (20,000 steps); {longer}", "")
+    assert contents(run) == before
 
 
 def test_resume_without_checkpoints_starts_from_the_beginning(
@@ -666,9 +689,23 @@ def test_solution_is_drawn_whole(gridcade: Gridcade) -> None:
     drawing = result.out.splitlines()[-maze.world.height :]
     assert {len(line) for line in drawing} == {2 * maze.world.width}
     assert set(drawing[0]) == set(drawing[-1]) == {"█"}  # its outer walls
-    relative = "relative values: "
-    assert relative not in result.out
-    assert relative in gridcade("solve", "FourRooms", "--criterion", "average-reward").out
+    words = ("--criterion", "average-reward")
+    relative = "still to come from a cell,\n         compared with the cell marked 0.00\n"
+    numbers = gridcade("solve", "FourRooms", *words).out
+    assert (" 0.00 " in numbers, relative in numbers) == (True, True)
+    arrows = gridcade("solve", "Maze?size=40&seed=1", *words).out  # too large for numbers
+    assert ("0.00" in arrows, "numbers: " in arrows) == (False, False)
+    assert "numbers: " not in result.out
+    assert "compared with the state with 0" in gridcade("solve", "FrozenLake", *words).out
+
+
+def test_discount_without_its_criterion_has_no_effect(gridcade: Gridcade) -> None:
+    note = "note: --discount has no effect on the return; add --criterion discounted"
+    solved = gridcade("solve", "FourRooms", "--discount", 0.9).out
+    assert note in solved
+    assert note not in gridcade("solve", "FourRooms").out
+    discounted = gridcade("solve", "FourRooms", "--discount", 0.9, "--criterion", "discounted").out
+    assert note not in discounted
 
 
 def test_environment_has_several_names(gridcade: Gridcade, folder: Path) -> None:

@@ -96,10 +96,28 @@ def test_a_map_file_is_an_environment(tmp_path: Path) -> None:
     assert registry.map_file("FourRooms") is None
 
 
+def test_the_name_of_an_environment_makes_it_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text(DRAWING, encoding="utf-8")
+    names = ("FourRooms", "Maze?size=9&seed=3", "CartPole", "FrozenLake", f"{file}?time_limit=7")
+    for name in names:
+        assert registry.name_of(registry.make(name, render_mode="rgb_array")) == name
+
+
+def test_environments_are_told_from_other_names(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text(DRAWING, encoding="utf-8")
+    for name in ("FourRooms", "FrozenLake-v1", "Maze?size=9", str(file)):
+        assert registry.is_environment(name)
+    for name in ("random", "q-learning", "Maze?sise=9", str(tmp_path), f"{file}.toml", "no.txt"):
+        assert not registry.is_environment(name)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("FourRoms", "unknown environment 'FourRoms'; did you mean FourRooms?"),
+        ("tests/", "'tests/' is a folder, not a map file"),
         ("maze", "unknown environment 'maze'; did you mean Maze?"),
         ("CartPoel", "unknown environment 'CartPoel'; did you mean CartPole?"),
         ("qqqqqqqq", "known: CliffWalk, DynaMaze, FourRooms, GridWorld, Maze, NearAndFar,"),

@@ -333,14 +333,24 @@ def test_a_study_can_grow_in_its_folder(tmp_path: Path) -> None:
     more = (random, explicit, ContenderSpec("q-learning", "new", "converging"))
     environments = ("RussellNorvig4x3", "FrozenLake-v1")
     grown = replace(few, contenders=more, environments=environments, seeds=2)
-    comparison = run_in_process(grown, out)
+    notes: list[str] = []
+    comparison = run_in_process(grown, out, note=notes.append)
+    assert notes == []  # everything that the first report showed is in the second one
     assert snapshot(out / "runs/RussellNorvig4x3/q-learning/s0") == first
     assert read_study(out / "study.toml") == grown
     at_once = run_in_process(grown, tmp_path / "at once")
     assert comparison.as_dict() == at_once.as_dict()
     by_reward = replace(grown, criterion="average-reward")
-    assert run_study(by_reward, out).results == comparison.results
+    assert run_study(by_reward, out, note=notes.append).results == comparison.results
+    assert notes == ["the criterion was return, and is now average-reward"]
     assert read_study(out / "study.toml") == by_reward
+    run_study(by_reward, out, note=notes.append)
+    assert len(notes) == 1
+    run_study(replace(few, criterion="average-reward"), out, note=notes.append)
+    assert notes[1:] == [
+        "this study had 2 seeds; the report now shows 1; "
+        "the report now leaves out new, FrozenLake-v1"
+    ]
 
 
 def test_tuples_and_lists_are_the_same_hyperparameters(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_play_command_scores_a_game_by_arrow_keys() -> None:
     finally:
         child.close(force=True)
     assert "episode 1: return -13 in 13 steps, terminated" in text
-    assert re.search(r"you on \S*CliffWalk\S*: 1 episodes, 13 steps, seed 0", text)
+    assert re.search(r"you on CliffWalk: 1 episodes, 13 steps, seed 0", text)
     assert re.search(r"\nreturn +-13 ", text)
     assert re.search(r"\nepisode length +13 ", text)
 
@@ -97,11 +97,20 @@ def test_human_who_quits_at_once_has_no_score(monkeypatch: pytest.MonkeyPatch) -
     assert legend == "@ you C reward -99, leads to the start G goal S start"
 
 
+def test_the_score_has_the_name_that_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "first.txt").write_text("SG\n")
+    screen = ScriptedScreen([["right"]])
+    assert play_scripted(screen, monkeypatch, "first.txt").env == "first.txt"
+
+
 def test_digits_choose_actions_without_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygame")
     screen = ScriptedScreen([list("221112")])
     result = play_scripted(screen, monkeypatch, "FrozenLake?is_slippery=false")
-    assert screen.shown[0][-1] == "press 0 to 3 to choose the action; q ends the game"
+    assert screen.shown[0][-1] == "q ends the game; press 0 left, 1 down, 2 right, 3 up"
     assert screen.shown[-1][-1] == "any key: the score; q ends the game"
     assert (result.episodes, result.steps) == (1, 6)
     assert result.expected_return is not None
@@ -192,12 +201,29 @@ def test_key_bindings() -> None:
     keys, keys_help = key_bindings(registry.make("RiverSwim"))
     assert keys == {"left": 0, "right": 1, "a": 0, "d": 1}
     assert keys_help == "press ← → (or a d) to move; q ends the game"
+    keys, keys_help = key_bindings(registry.make("Acrobot"))
+    assert keys == {str(a): a for a in range(3)}
+    assert keys_help.startswith("press 0 to 2 ")
     keys, keys_help = key_bindings(registry.make("Taxi"))
     assert keys == {str(a): a for a in range(6)}
-    assert keys_help.startswith("press 0 to 5 ")
+    taxi = "0 south, 1 north, 2 east, 3 west, 4 pick up, 5 drop off"
+    assert keys_help == f"q ends the game; press {taxi}"
     pytest.importorskip("ale_py")
     _, keys_help = key_bindings(registry.make("Breakout"))
     assert keys_help == "q ends the game; press 0 noop, 1 fire, 2 right, 3 left"
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "width"),
+    [("FrozenLake?is_slippery=false", 9, 4), ("CliffWalking", 13, 12)],
+)
+def test_names_of_directions_are_those_of_the_moves(name: str, state: int, width: int) -> None:
+    env = registry.make(name)
+    moves = {"left": -1, "right": 1, "up": -width, "down": width}
+    table: Any = env.unwrapped
+    assert env.spec is not None
+    for action, direction in enumerate(play.ACTION_NAMES[env.spec.name]):
+        assert table.P[state][action][0][1] == state + moves[direction]
 
 
 def test_actions_without_keys_are_errors() -> None:

@@ -231,7 +231,7 @@ def test_program_takes_the_terminal_and_restores_it() -> None:
 
 def test_missing_terminal_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    message = r"^no terminal to watch in; write a video instead: --video FILE\.mp4$"
+    message = r"^no terminal to watch in; write a video instead: --video run\.mp4 "
     with pytest.raises(InputError, match=message):
         TerminalScreen()
 

@@ -6,6 +6,7 @@ which names the default already.
 """
 
 import io
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
@@ -36,7 +37,7 @@ from tyro.constructors import (
 )
 
 from gridcade.agents.schedules import Schedule
-from gridcade.cli.unknown_options import HELP_FLAGS, check_options, unexpected
+from gridcade.cli.unknown_options import HELP_FLAGS, check_options, unexpected, wrong_value
 from gridcade.field_docs import field_docs
 
 C = TypeVar("C")
@@ -104,7 +105,19 @@ def whole_number(text: str) -> int:
         number = float(text)
         if number.is_integer() and abs(number) <= LARGEST_FLOAT:
             return int(number)
-    raise ValueError(f"'{text}' is not a whole number")
+    raise ValueError(f"'{text}' is not a whole number, such as 100_000 or 1e5")
+
+
+def number(text: str) -> float:
+    """Convert text to a float.
+
+    Raises:
+        ValueError: it is not a number.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number, such as 0.5") from None
 
 
 def parse(
@@ -124,12 +137,17 @@ def parse(
     """
     if HELP_FLAGS & set(words):
         return _parse(command, words, prog)[0]
+    complaint = io.StringIO()
     try:
-        with redirect_stderr(io.StringIO()):
+        with redirect_stderr(complaint):
             parsed, unknown = _parse(command, words, prog)
     except SystemExit:  # perhaps because of an unknown option
-        check_options(_help_text(command, prog), words, prog, agent, note)
-        parsed, unknown = _parse(command, words, prog)
+        help_text = _help_text(command, prog)
+        check_options(help_text, words, prog, agent, note)
+        if error := wrong_value(complaint.getvalue(), help_text, prog):
+            raise error from None
+        print(complaint.getvalue(), end="", file=sys.stderr)
+        raise
     if unknown:
         help_text = _help_text(command, prog)
         check_options(help_text, words, prog, agent, note)
@@ -152,7 +170,7 @@ def _parse(command: type[C], words: Sequence[str], prog: str) -> tuple[C, list[s
     registry = ConstructorRegistry()
     registry.struct_rule(_options_rule)
     registry.struct_rule(_schedule_rule)
-    registry.primitive_rule(_whole_number_rule)
+    registry.primitive_rule(_number_rule)
     return tyro.cli(
         command,
         args=words,
@@ -208,28 +226,29 @@ def _schedule_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     return StructConstructorSpec(
         instantiate,
         (
-            option("", float, "FLOAT", "Constant value. The options below override it."),
-            option("initial", float, "FLOAT", doc("initial")),
+            option("", number, "FLOAT", "Constant value. The options below override it."),
+            option("initial", number, "FLOAT", doc("initial")),
             option("final", _float_or_none, "{None}|FLOAT", doc("final")),
             option("steps", whole_number, "INT", doc("steps")),
-            option("power", float, "FLOAT", doc("power")),
+            option("power", number, "FLOAT", doc("power")),
         ),
     )
 
 
 def _float_or_none(text: str) -> float | None:
-    return None if text == "None" else float(text)
+    return None if text == "None" else number(text)
 
 
-def _whole_number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
-    """Convert the values of all options that are whole numbers by `whole_number`."""
-    if info.type is not int:
+def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Convert the values of all options that are numbers by `whole_number` and `number`."""
+    if info.type is not int and info.type is not float:
         return None
+    convert, kinds = (whole_number, int) if info.type is int else (number, int | float)
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="INT",
-        instance_from_str=lambda words: whole_number(words[0]),
-        is_instance=lambda value: isinstance(value, int) and not isinstance(value, bool),
+        metavar="INT" if info.type is int else "FLOAT",
+        instance_from_str=lambda words: convert(words[0]),
+        is_instance=lambda value: isinstance(value, kinds) and not isinstance(value, bool),
         str_from_instance=lambda value: [str(value)],
     )
 
@@ -244,7 +263,7 @@ def _option(key: str, hint: Any, doc: str) -> StructFieldSpec:
         choices = get_args(kind)
         spec = optional(str, f"{{{','.join(choices)}}}", choices)
     else:
-        convert = whole_number if kind is int else kind
+        convert = {int: whole_number, float: number}.get(kind, kind)
         spec = optional(convert, METAVARS_BY_KEY.get(key, METAVARS[kind]))
     return StructFieldSpec(key, Annotated[hint | None, look, spec], None)  # type: ignore[arg-type]
 

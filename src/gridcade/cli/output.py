@@ -23,15 +23,15 @@ def show_run(run: Run) -> bool:
     """Print a run's result, and the commands that use it; returns whether its budget is used up."""
     show_parts(run.parts())
     if run.finished and (reason := api.shortfall(run)):
-        show_parts([f"{reason} Train longer:", unbroken(f"            {_longer_training(run)}")])
+        show_parts([f"{reason} Train longer:", unbroken(f"            {longer_training(run, 10)}")])
     return run.finished
 
 
-def _longer_training(run: Run) -> str:
-    """The command that trains an agent for ten times its budget."""
+def longer_training(run: Run, factor: int) -> str:
+    """The command that trains an agent for a multiple of its budget."""
     settings = run.settings
-    longer = f"--minutes {10 * settings.minutes:g}" if settings.minutes is not None else ""
-    longer = f"--steps {10 * settings.steps:_}" if settings.steps is not None else longer
+    longer = f"--minutes {factor * settings.minutes:g}" if settings.minutes is not None else ""
+    longer = f"--steps {factor * settings.steps:_}" if settings.steps is not None else longer
     if settings.agent.startswith(SB3):  # cannot resume
         return f"gridcade train {settings.agent} '{settings.env}' {longer}"
     return f"gridcade resume {run.path} {longer}"
@@ -53,6 +53,11 @@ def show_solution(solution: EnvSolution, as_json: bool = False) -> None:
     show_parts(solution.parts())
     for line in solution.drawing(color_depth(sys.stdout)):
         print(line)
+
+
+def print_note(sentence: str) -> None:
+    """Print a sentence for the user on stderr."""
+    print(f"gridcade: {sentence}", file=sys.stderr)
 
 
 def show_parts(parts: Sequence[Part]) -> None:

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from textwrap import wrap
 from typing import Any, Literal
 
+from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -74,9 +76,13 @@ def print_runs(runs: Iterable[ListedRun], sort: SortKey) -> None:
     for title, group in groups.items():
         table.add_row(Text(title, "bold"))
         for run in group:
-            lines = wrap(_differences(run, group), max(longest, DIFFERENCES_WIDTH) - 2)
+            cell: RenderableType = Text(run.name, overflow="fold")
+            if differences := _differences(run, group):
+                # The padding indents every line, also where a narrow terminal adds line breaks.
+                details = Constrain(Text(differences), max(longest, DIFFERENCES_WIDTH) - 2)
+                cell = Group(cell, Padding(details, (0, 0, 0, 2)))
             table.add_row(
-                Text("\n".join([run.name, *(f"  {line}" for line in lines)])),
+                cell,
                 f"{run.trained:%Y-%m-%d}",
                 f"{run.steps:,}",
                 *map(format_number, run.scores),
@@ -84,15 +90,21 @@ def print_runs(runs: Iterable[ListedRun], sort: SortKey) -> None:
     out.print(table)
 
 
-def _score(run: ListedRun) -> tuple[float, ...]:
-    """The scores of a run; a missing one, as of a policy that never ends, ranks last."""
-    return tuple(float("-inf") if score is None else score for score in run.scores)
+def _by_score(run: ListedRun) -> tuple[float, ...]:
+    """Sort by return, then by average reward, then newest first.
+
+    Scores that print alike are equal, so that rounding errors do not order runs. A missing score,
+    as of a policy that never ends, ranks last.
+    """
+    printed = [format_number(score).replace(",", "") for score in run.scores]
+    scores = [float("-inf") if text == "-" else float(text) for text in printed]
+    return *(-score for score in scores), -run.trained.timestamp()
 
 
 SORT_KEYS: dict[SortKey, Callable[[ListedRun], Any]] = {
     "date": lambda run: -run.trained.timestamp(),
     "name": lambda run: run.name,
-    "score": lambda run: tuple(-score for score in _score(run)),
+    "score": _by_score,
     "steps": lambda run: -run.steps,
 }
 

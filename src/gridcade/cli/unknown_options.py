@@ -1,4 +1,4 @@
-"""Messages about options that a command does not have."""
+"""Messages about options that a command does not have, and about values that cannot be read."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from gridcade.aliases import field_name, hint, synonyms
-from gridcade.errors import InputError
+from gridcade.errors import InputError, unknown
 
 HELP_FLAGS = {"-h", "--help"}
 
@@ -24,8 +24,7 @@ def check_options(
         note: what to say about options that are like no other; empty: nothing.
     """
     flags = _flags(help_text)
-    usage = re.search(r"\[OPTIONS\] (.*)", help_text)
-    arguments = usage[1].split() if usage else []
+    arguments = _arguments(help_text)
     for word in words:
         flag = word.partition("=")[0]
         known = flag.startswith("--") and field_name(flag) in flags
@@ -39,10 +38,49 @@ def check_options(
         raise InputError("; ".join(filter(None, parts)))
 
 
+def wrong_value(complaint: str, help_text: str, prog: str) -> InputError | None:
+    """Build the error, on one line, for a missing argument or a value that cannot be read.
+
+    Args:
+        complaint: what tyro printed, a box of several lines.
+        help_text: the command's help.
+        prog: the command.
+
+    Returns:
+        None: tyro complains about something else.
+    """
+    lines = [line.strip(" │") for line in complaint.splitlines()]
+    lines = [line for line in lines if line[:1] not in ("╭", "╰")]
+    text = " ".join(takewhile(lambda line: not line.startswith("─"), lines))
+    match: re.Match[str] | None
+    if match := re.fullmatch(r"Error parsing (\S+): (.*)", text):
+        name, reason = match.groups()
+        values = re.fullmatch(r"Could not find valid parse for arguments: \[(.*)\]", reason)
+        return InputError(f"{name}: {f'cannot read {values[1]}' if values else reason}")
+    if match := re.fullmatch(r"invalid choice '(.*)' for argument '(.*)'\. .*?\((.*)\)\.", text):
+        value, name, choices = match.groups()
+        known = re.findall(r"'(.*?)'", choices)
+        error = unknown("choice" if name.startswith("-") else name, value, known)
+        return InputError(f"{name}: {error}") if name.startswith("-") else error
+    if match := re.match(r"Missing value for argument '(.*?)'", text):
+        return InputError(f"{match[1]} needs a value; all options: {prog} --help")
+    if text.startswith("Missing from"):
+        missing = [line for line in lines if line.isalpha() and line.isupper()]
+        usage = " ".join([prog, *(_arguments(help_text) or missing)])
+        return InputError(f"missing {' and '.join(missing)}; write: {usage}; help: {prog} --help")
+    return None
+
+
 def unexpected(help_text: str, word: str, prog: str) -> InputError:
     """Build the error for an argument too many."""
     option = f"did you mean --env {word}?; " if "env" in _flags(help_text) else ""
     return InputError(f"unexpected argument '{word}'; {option}all options: {prog} --help")
+
+
+def _arguments(help_text: str) -> list[str]:
+    """The arguments that a help's usage shows after the options, such as POLICY."""
+    usage = re.search(r"\[OPTIONS\] (.*)", help_text)
+    return usage[1].split() if usage else []
 
 
 def _flags(help_text: str) -> list[str]:

@@ -129,6 +129,8 @@ class Server:
             await Viewer(socket).serve()
         finally:
             self._viewers -= 1
+        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
+            await socket.close()
 
 
 class Viewer:
@@ -159,8 +161,6 @@ class Viewer:
             await asyncio.to_thread(process.join, 5)
             if process.is_alive():
                 process.kill()
-            with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
-                await self._socket.close()
 
     async def _from_page(self, lane: Connection) -> None:
         """Hand the page's messages to the lane, but not more than a person sends."""

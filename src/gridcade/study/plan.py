@@ -107,6 +107,8 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
     """
     known = {*contenders.BUILT_IN, *agents.trained()}
     if spec.policy not in known and not os.path.exists(spec.policy):
+        if registry.is_environment(spec.policy):
+            raise InputError(f"'{spec.policy}' is an environment; write: --env {spec.policy}")
         raise unknown_policy("contender", spec.policy, {*known, *agents.AGENTS})
     for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
         if value := getattr(spec, name):

@@ -29,7 +29,7 @@ from gridcade.envs import registry
 from gridcade.errors import InputError
 from gridcade.study.comparison import Comparison, Failure, RunResult
 from gridcade.study.plan import plan_tasks, read_sessions
-from gridcade.study.study import Study, read_study, study_differences
+from gridcade.study.study import Study, read_study, report_changes, study_differences
 from gridcade.study.task import (
     MAX_ATTEMPTS,
     Stopped,
@@ -73,6 +73,7 @@ def run_study(
     jobs: int | None = None,
     report: Callable[[Sequence[TaskStatus]], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Train and evaluate everything that has no result yet, and return all results.
 
@@ -86,6 +87,8 @@ def run_study(
         report: called every half second, from another thread, with the status of every task.
         stop: called every half second, from another thread; if it returns true, all tasks stop at a
             checkpoint.
+        note: called before the first task, with a sentence on what an earlier report in the folder
+            showed and the new one does not.
 
     Raises:
         InputError: the study is invalid, the folder is in use or holds something else, no cluster
@@ -95,6 +98,9 @@ def run_study(
     session = StudySession(study, Path(out).absolute(), Path.cwd(), secrets.token_hex(8))
     tasks = plan_tasks(study)
     _check_folder(session, tasks)
+    earlier = session.out / STUDY_FILE
+    if os.path.isfile(earlier) and (changes := report_changes(read_study(earlier), study)):
+        note("; ".join(changes))
     reason = ""
     if pending := [task for task in tasks if not _has_result(task, session)]:
         if address is None:  # The memory of a cluster's nodes is unknown here.
@@ -129,19 +135,21 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         changes = study_differences(read_study(file), session.study)
         if changes and any(_has_outdated_result(task, session) for task in tasks):
             raise InputError(
-                f"'{out}' holds another study ({'; '.join(changes)}): choose another --out"
+                f"'{out}' holds another study ({'; '.join(changes)}): "
+                "choose another --out (Python: out=)"
             )
     elif os.path.exists(out) and not (
         # A session on a full disk may have left the lock alone.
         out.is_dir() and all(path.name == ".lock" for path in out.iterdir())
     ):
-        raise InputError(f"'{out}' exists and holds no study: choose another --out")
+        raise InputError(f"'{out}' exists and holds no study: choose another --out (Python: out=)")
     for task in tasks:
         path = session.run_folder(task)
         init_from = task.spec.init_from
         if init_from and _has_outdated_result(task, session):
             raise InputError(
-                f"'{path}' started from an earlier state of '{init_from}': choose another --out"
+                f"'{path}' started from an earlier state of '{init_from}': "
+                "choose another --out (Python: out=)"
             )
         if task.config is None or not os.path.isfile(path / "config.toml"):
             continue
@@ -152,7 +160,7 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         if changes:
             raise InputError(
                 f"'{path}' holds a run with another config ({'; '.join(changes)}): "
-                "choose another --out"
+                "choose another --out (Python: out=)"
             )
 
 

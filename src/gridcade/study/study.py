@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from gridcade import agents
 from gridcade.agents import AgentKind
+from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.intervals import check_confidence
 from gridcade.seeding import check_seed
@@ -228,8 +229,14 @@ def study_from_arguments(
                 f"{contenders[0]} defines the whole study: remove --{options[0]}, or set it there"
             )
         return read_study(contenders[0]), Path(contenders[0]).stem
+    worlds = () if environments else [n for n in contenders if registry.is_environment(n)]
+    for world in worlds:
+        raise InputError(f"'{world}' is an environment; write: --env {world}")
     if not environments:
-        raise InputError("environments is empty; give one or more, as in --env FourRooms")
+        raise InputError(
+            "environments is empty; give one or more, as in --env FourRooms "
+            "(Python: envs='FourRooms')"
+        )
     specs: dict[str, ContenderSpec] = {}
     for label in contenders:
         if label in specs:
@@ -270,6 +277,23 @@ def slug(name: str) -> str:
         return folder
     digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
     return f"{folder[: MAX_NAME_LENGTH - 9]}-{digest}"
+
+
+def report_changes(old: Study, new: Study) -> list[str]:
+    """List what the report of a study in the same folder no longer shows; empty if it only grew."""
+    changes = []
+    if new.seeds < old.seeds:
+        changes.append(f"this study had {old.seeds} seeds; the report now shows {new.seeds}")
+    labels = {spec.label for spec in new.contenders}
+    left_out = [spec.label for spec in old.contenders if spec.label not in labels]
+    left_out += [env for env in old.environments if env not in new.environments]
+    if left_out:
+        changes.append(f"the report now leaves out {', '.join(left_out)}")
+    for name in ("criterion", "threshold"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before != now:
+            changes.append(f"the {name} was {before}, and is now {now}")
+    return changes
 
 
 def study_differences(old: Study, new: Study) -> list[str]:

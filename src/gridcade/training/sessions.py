@@ -18,6 +18,7 @@ from gridcade.agents.base import (
     SelfTrainedAgent,
     Transferable,
 )
+from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
@@ -27,6 +28,7 @@ from gridcade.training.config import (
     RunConfig,
     RunSettings,
     differences,
+    field_names,
     read_recipe,
     resolve_config,
     used_up,
@@ -134,6 +136,7 @@ def resume(
     Raises:
         InputError: the folder holds no run, cannot be read, or is being trained in.
     """
+    check_options(resume, options, ResumeOptions.__annotations__)
     run = Run(path)
     config = run.config
     steps, minutes = options.get("steps"), options.get("minutes")
@@ -186,7 +189,8 @@ def start_from(agent: BaseAgent, config: RunConfig) -> list[str]:
     if not config.init_from:
         if isinstance(agent, Transferable) and agent.needs_layers:
             raise InputError(
-                "--freeze needs layers that have learned: give --init-from RUN as well"
+                "freeze needs layers that have learned: give --init-from RUN as well "
+                "(Python: init_from=)"
             )
         return []
     _, other, tensors = find_trained(config.init_from)
@@ -247,6 +251,10 @@ def _resolve(
         kind, file = agents.find(agent), options.get("config")
         preset = options.get("preset") or kind.preset_for(single.observation_space)
         recipe = read_recipe(kind, preset, Path(file) if file is not None else None, overlay)
+    # Hyperparameters, also by other libraries' names, have a message of their own below.
+    fields = field_names(recipe.kind.config)
+    others = [key for key in options if key not in fields and not synonyms(key, fields)]
+    check_options(train, others, TrainOptions.__annotations__)
     settings = {k: v for k, v in options.items() if k not in ("preset", "config", "out")}
     if settings.get("init_from") is not None:
         settings["init_from"] = str(settings["init_from"])
@@ -315,7 +323,7 @@ def _start_over(run: Run, config: RunConfig, note: Note) -> dict[str, int]:
     if used_up(run.settings, taken, seconds):
         raise InputError(
             f"'{run.path}' has reached its budget, and {config.agent} cannot resume: "
-            "train again, with another --out"
+            "train again, with another --out (Python: out=)"
         )
     note(f"{config.agent} cannot resume from {taken:,} steps: it starts over")
     run.drop_checkpoints()
@@ -384,7 +392,7 @@ def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
     if differing:
         return InputError(
             f"'{run.path}' holds a run with another config ({'; '.join(differing)}): "
-            "choose another --out"
+            "choose another --out (Python: out=)"
         )
     return InputError(
         f"'{run.path}' holds a run with this config already; continue it: "

@@ -1,6 +1,7 @@
 """A human at the keyboard, evaluated like every policy."""
 
 from collections import deque
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
@@ -25,6 +26,17 @@ LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
 MAX_ACTIONS = 10  # one digit per action
 REDRAW_INTERVAL = 1.0  # seconds, while no key is pressed: the terminal's size may change
 CONTINUING_STEPS = 200  # steps that are scored, of a task that never ends
+
+
+# Names of the actions 0, 1, ... of Gymnasium's environments, from the pages "Action Space" of its
+# documentation: https://gymnasium.farama.org/environments/toy_text/ and .../classic_control/.
+ACTION_NAMES = {
+    "FrozenLake": ("left", "down", "right", "up"),
+    "CliffWalking": ("up", "right", "down", "left"),
+    "Taxi": ("south", "north", "east", "west", "pick up", "drop off"),
+    "CartPole": ("left", "right"),
+    "MountainCar": ("left", "none", "right"),
+}
 
 
 @runtime_checkable
@@ -161,7 +173,8 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
             )
         for score in display.scores:
             print(score)
-        return result
+        notes = tuple(note.replace(result.env, name) for note in result.notes)
+        return replace(result, env=name, notes=notes)
     except Quit:
         raise InputError(
             f"you quit before step {CONTINUING_STEPS}; a task that never ends is scored by "
@@ -192,9 +205,10 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
     if count > MAX_ACTIONS:
         raise InputError(f"cannot play with {count} actions; the digits stand for {MAX_ACTIONS}")
     bindings = {str(action): action for action in range(count)}
+    names = ACTION_NAMES.get(env.spec.name if env.spec else "", ())
     if isinstance(world, NamesActions):
-        names = ", ".join(
-            f"{a} {name.lower()}" for a, name in enumerate(world.get_action_meanings())
-        )
-        return bindings, f"q ends the game; press {names}"
+        names = tuple(name.lower() for name in world.get_action_meanings())
+    if len(names) == count:
+        keys = ", ".join(f"{action} {name}" for action, name in enumerate(names))
+        return bindings, f"q ends the game; press {keys}"
     return bindings, f"press 0 to {count - 1} to choose the action; q ends the game"

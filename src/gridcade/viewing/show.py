@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack, get_args
 
 from gridcade.agents.base import Policy
+from gridcade.envs.registry import label_of
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
@@ -48,7 +49,12 @@ class WatchOptions(TypedDict, total=False):
 
 
 def watch(
-    policy: Policy, env: str | Env, *, name: str = "", **options: Unpack[WatchOptions]
+    policy: Policy,
+    env: str | Env,
+    *,
+    name: str = "",
+    env_name: str = "",
+    **options: Unpack[WatchOptions],
 ) -> None:
     """Show episodes of a policy, and print what each one scored.
 
@@ -57,6 +63,7 @@ def watch(
         env: the environment's name, or an environment made with render_mode="rgb_array", which
             stays open.
         name: the policy's name, for the title.
+        env_name: the environment's name, for the title. Default: the name in `env`.
         **options: see `WatchOptions`.
 
     Raises:
@@ -73,7 +80,7 @@ def watch(
     if video is not None:
         check_video(video, fps)
     shown = make_rgb_env(env) if isinstance(env, str) else env
-    env_name = env if isinstance(env, str) else (env.spec.id if env.spec else "")
+    env_name = env_name or (env if isinstance(env, str) else label_of(env))
     title = f"{name} on {env_name}" if name else env_name
     try:
         fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)

@@ -1,5 +1,6 @@
 """An optimal policy of an environment, printed as arrows over the values of the states."""
 
+import re
 import sys
 from dataclasses import dataclass
 from shutil import get_terminal_size
@@ -26,7 +27,8 @@ class EnvSolution(Printed, Solution):
 
     env_name: str
     env: Env
-    note: str | None  # on a criterion that does not tell policies or states apart
+    note: str | None  # one line for a criterion that does not tell policies or states apart, and
+    # one for a discount that has no effect
 
     def as_dict(self) -> dict[str, Any]:
         """Convert to JSON types; infinities and nan to None."""
@@ -54,11 +56,16 @@ class EnvSolution(Printed, Solution):
         if self.criterion != "average-reward":
             number = format_number(self.average_reward)
             parts.append(f"expected average reward of that policy: {number}")
-        if self.note:
-            parts.append(f"note: {self.note}")
-        if self.bias is not None:
-            parts.append("relative values: differences to the value of the first recurrent state")
-        if not isinstance(self.env.unwrapped, TabularEnv) and len(self.values) <= MAX_STATES_LISTED:
+        parts += [f"note: {note}" for note in (self.note or "").splitlines()]
+        drawn = isinstance(self.env.unwrapped, TabularEnv)
+        listed = not drawn and len(self.values) <= MAX_STATES_LISTED
+        if self.bias is not None and (listed or re.search(r"\d\.\d\d", " ".join(self.drawing()))):
+            place, zero = ("cell", "cell marked 0.00") if drawn else ("state", "state with 0")
+            parts += [
+                f"numbers: how much more reward than the average is still to come from a {place},",
+                f"         compared with the {zero}",
+            ]
+        if listed:
             values = self.values if self.bias is None else self.bias
             for state, row in enumerate(self.policy):
                 number = format_number(float(values[state]))

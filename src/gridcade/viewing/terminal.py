@@ -131,7 +131,8 @@ class TerminalScreen:
         self._keyboard = Keyboard()
         is_screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         if not is_screen or (needs_keys and not self._keyboard.connected):
-            use = "play in" if needs_keys else "watch in; write a video instead: --video FILE.mp4"
+            video = "write a video instead: --video run.mp4 (Python: video='run.mp4')"
+            use = "play in" if needs_keys else f"watch in; {video}"
             raise InputError(f"no terminal to {use}")
         self._output = create_output(sys.stdout)
         self._shown: list[str] = []  # the lines on the screen

@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from gridcade import report
 from gridcade.cli.command import Command, disable_sdl_window
 from gridcade.cli.options import optional
-from gridcade.cli.output import show_parts
+from gridcade.cli.output import print_note, show_parts
 from gridcade.cli.progress import StudyDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
 from gridcade.errors import InputError
@@ -84,7 +84,7 @@ class Compare(Command):
         try:
             with StudyDisplay(stop) as display:
                 comparison = runner.run_study(
-                    study, folder, report=display.report, stop=stop, **self.runner
+                    study, folder, report=display.report, stop=stop, note=print_note, **self.runner
                 )
         except (Stopped, KeyboardInterrupt):
             print("gridcade: stopped; run the same command to continue", file=sys.stderr)

@@ -9,8 +9,11 @@ from tyro.conf import Positional, arg
 
 from gridcade.cli.command import Command
 from gridcade.cli.commands.train import run_session
+from gridcade.cli.output import longer_training, show_parts
+from gridcade.printing import unbroken
 from gridcade.training import sessions
 from gridcade.training.options import ResumeOptions
+from gridcade.training.run_folder import Run
 
 
 @dataclass
@@ -27,4 +30,12 @@ class Resume(Command):
 
     def run(self) -> None:
         """Continue the run from its last checkpoint."""
+        run = Run(self.folder)
+        if run.checkpoints() and run.finished and not self.options:
+            steps = run.last_checkpoint()
+            longer = longer_training(run, 2)
+            show_parts(
+                [unbroken(f"{run.path} is finished ({steps:,} steps); to train longer: {longer}")]
+            )
+            return
         run_session(partial(sessions.resume, self.folder, **self.options))

@@ -15,7 +15,7 @@ from gridcade.agents import AgentKind
 from gridcade.agents.base import AgentConfig
 from gridcade.cli.command import Command, EnvCommand
 from gridcade.cli.options import EnvName, try_parse
-from gridcade.cli.output import show_run
+from gridcade.cli.output import print_note, show_run
 from gridcade.cli.progress import TrainingDisplay
 from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signal
 from gridcade.cli.unknown_options import HELP_FLAGS
@@ -90,14 +90,10 @@ def run_session(session: Callable[..., Run]) -> None:
         session: trains; takes `report`, `stop` and `note`: see `gridcade.training.sessions.train`.
     """
     with TrainingDisplay() as display:
-        run = session(report=display.report, stop=stop_on_signal(), note=_print_note)
+        run = session(report=display.report, stop=stop_on_signal(), note=print_note)
     interrupt_on_signal()
     if not show_run(run):
         sys.exit(INTERRUPTED)
-
-
-def _print_note(sentence: str) -> None:
-    print(f"gridcade: {sentence}", file=sys.stderr)
 
 
 # ---- an agent's hyperparameters as options

@@ -34,4 +34,10 @@ class Watch(EnvCommand):
         if self.options.get("where") != "window":
             disable_sdl_window()
         contender = api.find(self.policy, self.env, trust=self.trust)
-        show.watch(contender.policy, contender.env, name=contender.name, **self.options)
+        show.watch(
+            contender.policy,
+            contender.env,
+            name=contender.name,
+            env_name=contender.env_name,
+            **self.options,
+        )
