@@ -29,6 +29,11 @@ class Page:
     def send(self, kind: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": kind} | fields))
 
+    def first(self) -> Message:
+        """The first message."""
+        message: Message = json.loads(self.socket.recv(20))
+        return message
+
     def receive(self, kind: str, timeout: float = 20.0) -> Message:
         """The next message of a kind; others are dropped."""
         end = time.monotonic() + timeout
@@ -190,7 +195,7 @@ def test_viewers_are_limited_and_leave_no_process(live_server: str) -> None:
     with ExitStack() as stack:
         end = time.monotonic() + 20
         for _ in range(MAX_VIEWERS):  # the server may not know yet that an earlier page has left
-            while "catalog" not in stack.enter_context(page(live_server)).socket.recv(20)[:30]:
+            while stack.enter_context(page(live_server)).first()["type"] != "catalog":
                 assert time.monotonic() < end
         sixth = stack.enter_context(page(live_server))
         assert f"{MAX_VIEWERS} viewers" in json.loads(sixth.socket.recv(10))["message"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from gridcade.training import sessions
 from gridcade.training.tensorboard import TensorBoardLogger
@@ -17,7 +18,12 @@ def stop_at(call: int) -> Callable[[], bool]:
     return lambda: next(calls) >= call
 
 
-def test_tensorboard_shows_the_metrics_of_a_resumed_run(tmp_path: Path) -> None:
+def test_tensorboard_shows_the_metrics_of_a_resumed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Files of one second are read in the order of this number as a text, where 10 precedes 9. Only
+    # tests write more than one file in a process.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     hyperparameters = {"learn_start": 100, "replay_capacity": 500, "hidden": (8,), "held_out": 3}
     run = sessions.train(
         "dqn",

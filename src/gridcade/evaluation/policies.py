@@ -71,7 +71,7 @@ class TabularPolicy(SamplingPolicy):
     ):
         self.table: Floats = np.asarray(table, dtype=np.float64)
         self.values = values
-        self.criterion = criterion
+        self.criterion: solver.Criterion | None = criterion
         self._prediction_rng = stream(seed, "prediction")
 
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:

@@ -134,11 +134,10 @@ class Lane:
 
     def finish_episode(self) -> UpdateTerms:
         """Learn to the end of the episode, and return the terms of the last update."""
-        before = self._episodes
-        for _ in range(LONGEST_EPISODE):
+        episodes, end = self._episodes, self.agent.steps + LONGEST_EPISODE
+        terms = self.step()
+        while self._episodes == episodes and self.agent.steps < end:
             terms = self.step()
-            if self._episodes > before:
-                break
         return terms
 
     def _count(self, totals: dict[str, float]) -> None:
