@@ -430,6 +430,18 @@ def test_readme_shows_the_output_of_its_command(
     assert readme[first : first + len(lines)] == lines
 
 
+def test_the_page_on_intervals_shows_a_row_outside_its_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "95")
+    result = gridcade.evaluate("optimal", "RiverSwim")
+    assert result.exact is not None
+    assert not result.average_reward.covers(result.exact.average_reward)
+    text = (Path(__file__).parents[1] / "docs/intervals.md").read_text(encoding="utf-8")
+    for line in str(result).splitlines()[:5]:
+        assert f"    {line}\n" in text
+
+
 @pytest.mark.parametrize(
     ("policy", "env", "message"),
     [
