@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from socket import gethostname
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -68,6 +69,8 @@ class Server:
     def address(self) -> str:
         """The address of the page."""
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.host in ("0.0.0.0", "::"):  # noqa: S104 - these are all addresses
+            host = gethostname()
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def runner(self) -> uvicorn.Server:

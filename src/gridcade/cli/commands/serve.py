@@ -4,6 +4,7 @@ import socket
 import threading
 import webbrowser
 from dataclasses import dataclass
+from errno import EACCES, EADDRINUSE
 from typing import Annotated
 
 from tyro.conf import arg
@@ -24,27 +25,29 @@ class Serve(Command):
     """
 
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
-    """Address to which the server is bound. Other than this machine's own, the page's address has
-    a token."""
+    """Address to which the server is bound. 0.0.0.0 serves other machines too; the page's address
+    then has a token."""
     port: Annotated[int, arg(metavar="N")] = 8765
     """Port. 0: any that is free."""
-    browser: bool = True
-    """Open the page in a browser."""
+    no_browser: Annotated[bool, arg(help_behavior_hint="")] = False
+    """Only print the page's address, and open no browser."""
 
     def run(self) -> None:
         """Serve the live page until Ctrl-C."""
+        if not 0 <= self.port <= 65535:
+            raise InputError(f"port is {self.port}; it must be from 0 to 65535")
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family) as bound:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 bound.bind((self.host, self.port))
-            except (OSError, OverflowError) as error:
-                reason = getattr(error, "strerror", None) or error
+            except OSError as error:
+                advice = "; try --port 0" if error.errno in (EADDRINUSE, EACCES) else ""
                 raise InputError(
-                    f"cannot serve at {self.host}, port {self.port}: {reason}; try --port 0"
+                    f"cannot serve at {self.host}, port {self.port}: {error.strerror}{advice}"
                 ) from None
             server = Server(self.host, bound.getsockname()[1])
             print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
-            if self.browser:
+            if not self.no_browser:
                 threading.Timer(1.0, webbrowser.open, [server.address]).start()
             server.runner().run(sockets=[bound])
