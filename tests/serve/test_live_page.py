@@ -233,6 +233,7 @@ def test_an_unknown_world_in_the_address_is_refused_and_the_default_one_is_shown
     expect(page.get_by_role("heading", name="Four rooms")).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", ["0", "1"])
 def test_nothing_is_wider_than_the_window(open_page: OpenPage, large: str) -> None:
     page = open_page(world="CliffWalk", large=large, wrong="1", numbers="1")
