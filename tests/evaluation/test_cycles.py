@@ -1,11 +1,11 @@
 """Continuing tasks: cycles between the visits of a state, and coverage of their intervals."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from worlds import Predictor
 
 from gridcade.envs import registry
 from gridcade.envs.tabular import Model
@@ -210,24 +210,9 @@ def test_played_streams_give_cycles() -> None:
     assert coordinates.cycles == numbers.cycles
 
 
-class Follower:
-    """Moves right unless its inner state, the number of steps, is a multiple of 3."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        del episode_start, deterministic
-        step = (state or 0) + 1
-        return np.full(len(observation), int(step % 3 > 0)), step
-
-
 def test_a_policy_with_an_inner_state_has_no_interval() -> None:
     """Parts of equal length would alias with its period."""
-    result = evaluate_policy(Follower(), "RiverSwim", steps=8000)
+    result = evaluate_policy(Predictor(has_state=True), "RiverSwim", steps=8000)
     assert result.cycles is None
     assert math.isinf(result.average_reward.half_width)
     assert "the policy has an inner state" in " ".join(result.notes)

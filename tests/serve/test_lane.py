@@ -138,7 +138,8 @@ def test_optimal_actions_keep_the_optimal_value(criterion: solver.Criterion) -> 
     """Every mixture of them has the optimal value, and any other action a lower one."""
     model = lane().place.model
     solution = solver.solve(model, criterion)
-    best, values = optimal_actions(model, solution), action_values(model, solution)
+    values = action_values(model, solution)
+    best = optimal_actions(values)
     assert best.any(axis=1).all()
     assert (best[np.arange(len(best)), solution.policy.argmax(axis=1)]).all()
     mixture = best / best.sum(axis=1, keepdims=True)

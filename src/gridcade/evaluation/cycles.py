@@ -1,11 +1,11 @@
 """The average reward of a continuing task, by the regenerative method.
 
 If the policy has no inner state, the process starts afresh whenever it visits a given state. The
-cycles between its visits are independent and alike, so they take the place of episodes: the average
-reward is E[R] / E[L] for the sum R of a cycle's rewards and its length L (Crane & Iglehart 1975,
-Operations Research 23:33). Unlike batches of equal length, cycles are aligned with the periods of a
-periodic chain. If the sample is too small for a reliable interval, the estimate has none, and a
-note states what is missing.
+cycles between its visits are independent and identically distributed, so they take the place of
+episodes: the average reward is E[R] / E[L] for the sum R of a cycle's rewards and its length L
+(Crane & Iglehart 1975, Operations Research 23:33). Unlike batches of equal length, cycles are
+aligned with the periods of a periodic chain. If the sample is too small for a reliable interval,
+the estimate has none, and a note states what is missing.
 """
 
 import math

@@ -6,6 +6,7 @@ from typing import Unpack
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
 
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
@@ -34,6 +35,8 @@ from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
 from gridcade.experience.vector import make_vector
 from gridcade.seeding import Purpose
+
+Floats = NDArray[np.float64]
 
 ENVS = 16  # environments that step side by side in an episodic task
 
@@ -85,14 +88,14 @@ def evaluate_policy(
         bare = single.unwrapped
         notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
         exact = None
+        table = None
         if model is not None:
-            exact, exact_notes = _exact_values(
-                evaluated, single, model, time_limit, resolved.discount
-            )
+            table = evaluated.table(single, model)
+            exact, exact_notes = _exact_values(table, model, time_limit, resolved.discount)
             notes += exact_notes
         if model is not None and model.continuing:
             sample = _sample_streams(
-                label, envs, evaluated, resolved, single, model, purpose, progress
+                label, envs, evaluated, resolved, table, model, purpose, progress
             )
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
@@ -167,14 +170,9 @@ def _check_continuing(label: str, options: ResolvedOptions, time_limit: int | No
 
 
 def _exact_values(
-    policy: EvaluatedPolicy,
-    env: Env,
-    model: Model,
-    time_limit: int | None,
-    discount: float,
+    table: Floats | None, model: Model, time_limit: int | None, discount: float
 ) -> tuple[ExactValues | None, list[str]]:
     """The exact values, and notes on them; None, with the reason, if they are unknown."""
-    table = policy.table(env, model)
     if table is None:
         return None, ["no exact value: the policy's action probabilities are unknown"]
     try:
@@ -188,9 +186,8 @@ def _step_rewards(model: Model) -> tuple[float, float]:
     return float(model.rewards.min()), float(model.rewards.max())
 
 
-def _possible_outcomes(policy: EvaluatedPolicy, env: Env, model: Model) -> Outcomes:
-    """What can happen to the policy; to any policy if its probabilities are unknown."""
-    table = policy.table(env, model)
+def _possible_outcomes(table: Floats | None, model: Model) -> Outcomes:
+    """What the policy can receive; what any policy can if its probabilities are unknown."""
     if table is None:
         table = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
     return possible_outcomes(model, table)
@@ -201,7 +198,7 @@ def _sample_streams(
     envs: Envs,
     policy: EvaluatedPolicy,
     options: ResolvedOptions,
-    env: Env,
+    table: Floats | None,
     model: Model,
     purpose: Purpose,
     progress: ProgressCallback | None,
@@ -217,7 +214,7 @@ def _sample_streams(
             streams,
             options.confidence,
             options.discount,
-            _possible_outcomes(policy, env, model),
+            _possible_outcomes(table, model),
             _step_rewards(model),
         ),
         notes=[f"{registry.no_end(label)}: it has no return and no episode length"],

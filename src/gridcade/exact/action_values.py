@@ -28,9 +28,8 @@ def action_values(model: Model, solution: Solution) -> Floats:
     return expectation(model, model.rewards + next_values)
 
 
-def optimal_actions(model: Model, solution: Solution) -> NDArray[np.bool_]:
-    """Return which actions are optimal in each state, up to rounding errors.  [states, actions]."""
-    values = action_values(model, solution)
+def optimal_actions(values: Floats) -> NDArray[np.bool_]:
+    """Return which actions are optimal by `action_values`, up to rounding.  [states, actions]."""
     best = values.max(axis=1, keepdims=True)
     finite = values[np.isfinite(values)]
     margin = TOLERANCE * max(1e-300, float(np.abs(finite).max(initial=0.0)))

@@ -128,8 +128,7 @@ class Lane:
     def step(self) -> UpdateTerms:
         """Learn from one step, and return the terms of its update."""
         terms = self.loop.step()
-        ended = terms.transition.terminated or self.loop.elapsed == 0
-        self._count({"episodes": float(ended)})
+        self._count({"episodes": float(self.loop.elapsed == 0)})
         return terms
 
     def finish_episode(self) -> UpdateTerms:
@@ -256,8 +255,8 @@ class Lane:
         self._optimum = solver.solve(model, self._criterion, self._discount)
         best = solver.policy_value(model, self._optimum.policy, self._discount)
         self._best_value = self._criterion_value(best)
-        self._best_actions = optimal_actions(model, self._optimum)
         self._best_q = action_values(model, self._optimum)
+        self._best_actions = optimal_actions(self._best_q)
         self._reachable = reachable_states(model)
         self._known: tuple[Floats, Table] | None = None  # the policy that was evaluated last
 
@@ -332,6 +331,8 @@ class Lane:
 
     def _optimal_value(self, criterion: solver.Criterion) -> float | None:
         """The optimum under a criterion; None if there is none."""
+        if criterion == self._criterion:
+            return self._optimum.value
         with suppress(InputError):
             return solver.solve(self.place.model, criterion, self._discount).value
         return None

@@ -32,7 +32,6 @@ RECEIVED = b""  # from the server: the last picture has reached the page
 PICTURES_PER_SECOND = 30
 CHUNK = 0.01  # seconds of learning between two looks at the pipe
 EXACT_SHARE = 0.2  # of the time, at most, that exact values take
-SHORTEST_WAIT = 0.001  # seconds
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 FIRST_STEPS_PER_SECOND = 100_000.0  # a first guess of the speed of learning
 # The first seconds at full speed are slowed down, so that one sees them.
