@@ -15,6 +15,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -28,7 +29,7 @@ def start_server() -> str:
     """Start a server on a thread, and return its host and port."""
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
-    server = Server("127.0.0.1", bound.getsockname()[1])
+    server = Server("127.0.0.1", bound.getsockname()[1], Path("runs"))
     running = server.runner()
     threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True).start()
     while not running.started:

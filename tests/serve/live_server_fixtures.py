@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ def live_server() -> Iterator[str]:
     """The page's address."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        server = Server("127.0.0.1", bound.getsockname()[1])
+        server = Server("127.0.0.1", bound.getsockname()[1], Path("runs"))
         running = server.runner()
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from gridcade.serve.server import BURST, HEADERS, MAX_VIEWERS, Server
+from gridcade.serve.server import BURST, HEADERS, MAX_SOCKETS, MAX_VIEWERS, Server
 
 pytest_plugins = ("live_server_fixtures",)
 
@@ -45,10 +46,11 @@ class Page:
 
 
 @contextmanager
-def page(address: str, **options: Any) -> Iterator[Page]:
+def page(address: str, viewer: str = "", **options: Any) -> Iterator[Page]:
     parts = urlsplit(address)
     origin = options.pop("origin", f"http://{parts.netloc}")
-    with connect(f"ws://{parts.netloc}/live", origin=origin, **options) as socket:
+    url = f"ws://{parts.netloc}/live?viewer={viewer}"
+    with connect(url, origin=origin, **options) as socket:
         yield Page(socket)
 
 
@@ -94,11 +96,11 @@ def test_another_page_cannot_use_the_socket(live_server: str) -> None:
 
 
 def test_a_server_for_others_needs_a_token() -> None:
-    server = Server("0.0.0.0", 80)
+    server = Server("0.0.0.0", 80, Path("runs"))
     assert server.token in server.address
     assert server._has_token(server.token)
     assert not server._has_token("")
-    assert Server("127.0.0.1", 80).address == "http://127.0.0.1:80/"
+    assert Server("127.0.0.1", 80, Path("runs")).address == "http://127.0.0.1:80/"
 
 
 def test_learning_reaches_the_optimum(live_server: str) -> None:
@@ -199,4 +201,14 @@ def test_viewers_are_limited_and_leave_no_process(live_server: str) -> None:
                 assert time.monotonic() < end
         sixth = stack.enter_context(page(live_server))
         assert f"{MAX_VIEWERS} viewers" in json.loads(sixth.socket.recv(10))["message"]
+    wait_for_no_process()
+
+
+def test_the_sockets_of_one_page_are_one_viewer(live_server: str) -> None:
+    with ExitStack() as stack:
+        for _ in range(MAX_SOCKETS):
+            assert stack.enter_context(page(live_server, "me")).first()["type"] == "catalog"
+        another = stack.enter_context(page(live_server, "me"))
+        assert f"{MAX_SOCKETS} connections" in another.first()["message"]
+        assert stack.enter_context(page(live_server, "you")).first()["type"] == "catalog"
     wait_for_no_process()

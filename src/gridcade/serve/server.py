@@ -1,4 +1,4 @@
-"""The server of the live page: static files, and one WebSocket for each viewer.
+"""The server of the live page: static files, and WebSockets to the processes of its viewers.
 
 It is bound to this machine unless told otherwise, and then a token in the address is required. The
 page may load nothing from elsewhere (Content-Security-Policy), and another page may not use the
@@ -8,6 +8,7 @@ WebSocket (Origin) or reach the server under another name (Host).
 import asyncio
 import multiprocessing
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -27,12 +28,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gridcade.serve import lane_process
-from gridcade.serve.lane import catalog_message
+from gridcade.serve.catalog import catalog_message
 from gridcade.serve.messages import MAX_MESSAGE, encode
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PAGES = {"/": "world"}  # path -> folder in STATIC
 MAX_VIEWERS = 5
+MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
 BURST = 200  # messages
 HEADERS = {
@@ -50,15 +53,16 @@ class Server:
     Args:
         host: address to which the server is bound.
         port: port to which it is bound.
+        runs: directory of the run folders that the page shows.
     """
 
-    def __init__(self, host: str, port: int):
-        self.host, self.port = host, port
+    def __init__(self, host: str, port: int, runs: Path):
+        self.host, self.port, self.runs = host, port, runs
         self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
-        self._viewers = 0
+        self._viewers: Counter[str] = Counter()  # name of a viewer -> its sockets
         self.app = Starlette(
             routes=[
-                Route("/", self._index),
+                *(Route(path, page(folder)) for path, folder in PAGES.items()),
                 WebSocketRoute("/live", self._live),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
@@ -92,7 +96,8 @@ class Server:
         """Refuse requests under another name, and set the headers of all answers."""
         if not self._knows_host(request.headers.get("host", "")):
             return PlainTextResponse("unknown host", 403)
-        if request.url.path == "/" and not self._has_token(request.query_params.get("token", "")):
+        public = request.url.path.startswith("/static/")
+        if not (public or self._has_token(request.query_params.get("token", ""))):
             return PlainTextResponse("the address needs its token", 403)
         response = await call_next(request)
         response.headers.update(HEADERS)
@@ -106,14 +111,19 @@ class Server:
     def _has_token(self, token: str) -> bool:
         return not self.token or secrets.compare_digest(token.encode(), self.token.encode())
 
-    async def _index(self, request: Request) -> Response:
-        del request
-        return FileResponse(STATIC / "index.html")
-
     # ---- viewers
 
     async def _live(self, socket: WebSocket) -> None:
-        """Serve one viewer: a process learns, and this coroutine carries its messages."""
+        """Serve a lane of the World page."""
+        await self._serve(socket, lane_process.main, catalog_message)
+
+    async def _serve(
+        self,
+        socket: WebSocket,
+        main: Callable[[Connection], None],
+        first_message: Callable[[], bytes],
+    ) -> None:
+        """Serve one socket: a process runs `main`, and this coroutine carries its messages."""
         origin = urlsplit(socket.headers.get("origin", "")).netloc
         host = socket.headers.get("host", "")
         permitted = self._knows_host(host) and self._has_token(socket.query_params.get("token", ""))
@@ -121,38 +131,62 @@ class Server:
             await socket.close(4403)
             return
         await socket.accept()
-        if self._viewers >= MAX_VIEWERS:
-            text = f"{MAX_VIEWERS} viewers are here already; try again when one has left"
-            await socket.send_text(encode("error", message=text).decode())
+        viewer = socket.query_params.get("viewer") or secrets.token_hex()
+        if reason := self._no_room(viewer):
+            await socket.send_text(encode("error", message=reason).decode())
             await socket.close(4429)
             return
-        self._viewers += 1
+        self._viewers[viewer] += 1
         try:
-            await socket.send_text(catalog_message().decode())
-            await Viewer(socket).serve()
+            await socket.send_text(first_message().decode())
+            await Session(socket, main).serve()
         finally:
-            self._viewers -= 1
+            self._viewers[viewer] -= 1
+            self._viewers += Counter()  # drops those without sockets
         with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
             await socket.close()
 
+    def _no_room(self, viewer: str) -> str:
+        """Why a viewer cannot have another socket; "" if it can."""
+        if self._viewers[viewer] >= MAX_SOCKETS:
+            return f"this page has {MAX_SOCKETS} connections already"
+        if viewer not in self._viewers and len(self._viewers) >= MAX_VIEWERS:
+            return f"{MAX_VIEWERS} viewers are here already; try again when one has left"
+        return ""
 
-class Viewer:
-    """One page, and the process of its lane."""
 
-    def __init__(self, socket: WebSocket):
-        self._socket = socket
+def page(folder: str) -> Callable[[Request], Response]:
+    """Create the endpoint of a page."""
+
+    def endpoint(request: Request) -> Response:
+        del request
+        return FileResponse(STATIC / folder / "index.html")
+
+    return endpoint
+
+
+class Session:
+    """One socket of a page, and the process behind it.
+
+    Args:
+        socket: to the page.
+        main: what the process runs, with a pipe to this one.
+    """
+
+    def __init__(self, socket: WebSocket, main: Callable[[Connection], None]):
+        self._socket, self._main = socket, main
         self._credit, self._refilled = float(BURST), monotonic()
 
     async def serve(self) -> None:
         """Carry messages until the page or the process ends."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=lane_process.main, args=(theirs,), daemon=True)
+        process = context.Process(target=self._main, args=(theirs,), daemon=True)
         await asyncio.to_thread(process.start)
         theirs.close()
         tasks = [
             asyncio.create_task(self._from_page(ours)),
-            asyncio.create_task(self._from_lane(ours)),
+            asyncio.create_task(self._from_process(ours)),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -165,8 +199,8 @@ class Viewer:
             if process.is_alive():
                 process.kill()
 
-    async def _from_page(self, lane: Connection) -> None:
-        """Hand the page's messages to the lane, but not more than a person sends."""
+    async def _from_page(self, process: Connection) -> None:
+        """Hand the page's messages to the process, but not more than a person sends."""
         with suppress(WebSocketDisconnect):
             while True:
                 text = await self._socket.receive_text()
@@ -175,7 +209,7 @@ class Viewer:
                         encode("error", message="too many or too long messages").decode()
                     )
                     return
-                await asyncio.to_thread(lane.send_bytes, text.encode())
+                await asyncio.to_thread(process.send_bytes, text.encode())
 
     def _take_credit(self) -> bool:
         """Count a message; whether it is within the limits."""
@@ -184,13 +218,19 @@ class Viewer:
         self._credit, self._refilled = min(float(BURST), self._credit + refill) - 1, now
         return self._credit >= 0
 
-    async def _from_lane(self, lane: Connection) -> None:
-        """Send the lane's messages to the page, and tell the lane when a picture has been sent."""
+    async def _from_process(self, process: Connection) -> None:
+        """Send the process's messages to the page, and report each picture that was sent.
+
+        A message that is not JSON is a picture in bytes.
+        """
         with suppress(EOFError, OSError, WebSocketDisconnect):
             while True:
-                while not await asyncio.to_thread(lane.poll, 0.2):
+                while not await asyncio.to_thread(process.poll, 0.2):
                     pass
-                message = lane.recv_bytes()
-                await self._socket.send_text(message.decode())
-                if message.startswith(b'{"type":"picture"'):
-                    lane.send_bytes(lane_process.RECEIVED)
+                message = process.recv_bytes()
+                if message.startswith(b"{"):
+                    await self._socket.send_text(message.decode())
+                else:
+                    await self._socket.send_bytes(message)
+                if not message.startswith(b"{") or message.startswith(b'{"type":"picture"'):
+                    process.send_bytes(lane_process.RECEIVED)

@@ -5,9 +5,10 @@ import threading
 import webbrowser
 from dataclasses import dataclass
 from errno import EACCES, EADDRINUSE
+from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from gridcade.cli.command import Command
 from gridcade.errors import InputError
@@ -19,11 +20,13 @@ class Serve(Command):
     """Arguments and options of `gridcade serve`.
 
     $ gridcade serve
-    $ gridcade serve --port 9000 --no-browser
+    $ gridcade serve my-runs --port 9000 --no-browser
 
     Ctrl-C stops the server, and all that learns in it.
     """
 
+    runs: Annotated[Positional[Path], arg(metavar="[RUNS]", help_behavior_hint="")] = Path("runs")
+    """Directory of the run folders that the page shows. Default: runs."""
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to which the server is bound. 0.0.0.0 serves other machines too; the page's address
     then has a token."""
@@ -46,7 +49,7 @@ class Serve(Command):
                 raise InputError(
                     f"cannot serve at {self.host}, port {self.port}: {error.strerror}{advice}"
                 ) from None
-            server = Server(self.host, bound.getsockname()[1])
+            server = Server(self.host, bound.getsockname()[1], self.runs)
             print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
             if not self.no_browser:
                 threading.Timer(1.0, webbrowser.open, [server.address]).start()

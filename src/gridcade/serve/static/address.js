@@ -1,32 +1,19 @@
 // The state of the page in its address (after the #), so that reload and sharing bring it back.
 
-export const DEFAULTS = {
-  world: "FourRooms",
-  map: "", // text of an edited or opened map; "": the registered world
-  agent: "q-learning",
-  parameters: {}, // {name: text}: those that differ from their defaults
-  seed: "0",
-  speed: "200", // steps per second; "max": as fast as possible
-  cells: "learnt",
-  measure: "", // "": that of the learner's criterion
-  arrows: true,
-  triangles: false,
-  numbers: false,
-  wrong: false,
-  path: true,
-  log: true,
-  large: false,
-};
-
-/** Reads the state from the address. Unknown names and damaged maps are ignored. */
-export async function readAddress() {
+/**
+ * Reads the state from the address. Unknown names and damaged maps are ignored.
+ *
+ * Args: defaults: {name: text or boolean}, the page's state without an address. Two names are
+ * special: `parameters` is a table of texts, and `map` a long text, which the address holds packed.
+ */
+export async function readAddress(defaults) {
   const fields = new URLSearchParams(location.hash.slice(1));
-  const state = structuredClone(DEFAULTS);
+  const state = structuredClone(defaults);
   for (const [name, text] of fields) {
-    if (name.startsWith("p.")) state.parameters[name.slice(2)] = text;
-    else if (name === "map") state.map = await inflate(text).catch(() => "");
-    else if (typeof DEFAULTS[name] === "boolean") state[name] = text === "1";
-    else if (typeof DEFAULTS[name] === "string") state[name] = text;
+    if (name.startsWith("p.") && state.parameters) state.parameters[name.slice(2)] = text;
+    else if (name === "map" && "map" in defaults) state.map = await inflate(text).catch(() => "");
+    else if (typeof defaults[name] === "boolean") state[name] = text === "1";
+    else if (typeof defaults[name] === "string") state[name] = text;
   }
   return state;
 }
@@ -34,13 +21,13 @@ export async function readAddress() {
 let newestWrite = 0;
 
 /** Writes what differs from the defaults into the address, without a new entry in the history. */
-export async function writeAddress(state) {
+export async function writeAddress(state, defaults) {
   const write = ++newestWrite;
   const fields = new URLSearchParams();
   for (const [name, value] of Object.entries(state)) {
     if (name === "parameters") Object.entries(value).forEach(([key, text]) => fields.set(`p.${key}`, text));
     else if (name === "map") value && fields.set("map", await deflate(value));
-    else if (value !== DEFAULTS[name] || name === "world") fields.set(name, value === true ? "1" : value === false ? "0" : value);
+    else if (value !== defaults[name]) fields.set(name, typeof value === "boolean" ? String(Number(value)) : value);
   }
   if (write !== newestWrite) return; // a later call was faster, because packing a map takes time
   history.replaceState(null, "", `${location.pathname}${location.search}#${fields}`);

@@ -2,24 +2,36 @@
 
 const FIRST_DELAY = 1000; // milliseconds
 const LONGEST_DELAY = 30000;
+// The server counts the sockets of one page as one viewer.
+const VIEWER = crypto.getRandomValues(new Uint32Array(4)).join("-");
 const REFUSED = [4403, 4429]; // close codes of this server: not permitted, too many viewers
 
 export class Connection {
-  /** Args: receive(message); report(text): shows the state of the connection, "" when it is good. */
-  constructor(receive, report) {
-    Object.assign(this, { receive, report, delay: FIRST_DELAY });
+  /**
+   * Args: path of the socket, relative to the page; receive(message); report(text): shows the state
+   * of the connection, "" when it is good; receiveBytes(buffer): for binary messages, if any come.
+   */
+  constructor(path, receive, report, receiveBytes = null) {
+    Object.assign(this, { path, receive, report, receiveBytes, delay: FIRST_DELAY });
     this.connect();
   }
 
   connect() {
-    const address = new URL("live", location.href);
+    const address = new URL(this.path, location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     address.search = location.search; // it may hold the server's token
+    address.searchParams.set("viewer", VIEWER);
     address.hash = "";
     this.socket = new WebSocket(address);
     this.socket.addEventListener("open", () => this.handleOpen());
-    this.socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
+    this.socket.binaryType = "arraybuffer";
+    this.socket.addEventListener("message", ({ data }) => this.handleMessage(data));
     this.socket.addEventListener("close", (event) => this.handleClose(event));
+  }
+
+  handleMessage(data) {
+    if (typeof data === "string") this.receive(JSON.parse(data));
+    else this.receiveBytes?.(data);
   }
 
   handleOpen() {
@@ -31,7 +43,7 @@ export class Connection {
     if (REFUSED.includes(event.code)) {
       return this.report(event.reason || "The server refused the connection. Reload the page to try again.");
     }
-    this.report("No connection to the server. Trying again; the learner will start over.");
+    this.report("No connection to the server. Trying again; this page will start over.");
     setTimeout(() => this.connect(), this.delay);
     this.delay = Math.min(2 * this.delay, LONGEST_DELAY);
     return undefined;

@@ -1,7 +1,7 @@
 // The panels beside the world: the exact value, one update, and the cell under the pointer.
 
-import { $, make, setText } from "./dom.js";
-import { actionName, cellName, formatInteger, formatNumber, formatShort } from "./format.js";
+import { $, make, setText } from "../dom.js";
+import { actionName, cellName, formatInteger, formatNumber, formatShort } from "../format.js";
 
 /** Shows the exact value of the greedy policy beside the optimum, by one measure. */
 export function showExact(exact, optimum, measure) {

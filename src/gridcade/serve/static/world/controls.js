@@ -1,8 +1,8 @@
 // The controls of time, of what is shown, and of map files; and the keys.
 
-import { DEFAULTS } from "./address.js";
-import { $, setText } from "./dom.js";
-import { formatInteger, formatNumber } from "./format.js";
+import { $, setText } from "../dom.js";
+import { formatInteger, formatNumber } from "../format.js";
+import { DEFAULTS } from "./defaults.js";
 
 const SPEEDS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "10000", "100000", "max"];
 const CHECKBOXES = ["arrows", "triangles", "numbers", "wrong", "path", "log", "large"];
@@ -101,13 +101,4 @@ export function connectFiles(open, save) {
     if (file) open(file.name.replace(/\.txt$/, ""), await file.text());
     $("map-file").value = ""; // so that the same file can be opened again
   });
-}
-
-/** Hands a text to the person as a file. */
-export function download(name, text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }

@@ -1,6 +1,6 @@
 // The form that chooses a world, an agent, its parameters and a seed.
 
-import { $, make } from "./dom.js";
+import { $, make } from "../dom.js";
 
 const MAZE = "Maze";
 

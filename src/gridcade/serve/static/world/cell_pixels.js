@@ -2,7 +2,7 @@
 // A maze of 61 x 61 cells has thousands of them: as paths, or as copied pictures, they take tens of
 // milliseconds in a browser that draws in software; as pixels, two or three.
 
-import { VIRIDIS } from "./colors.js";
+import { VIRIDIS } from "../colors.js";
 
 const MOST_STAMPS = 500; // kept; stochastic policies have many different cells
 

@@ -1,13 +1,16 @@
-// The live page. The server learns, evaluates and solves; this page draws the numbers that arrive
+// The World page. The server learns, evaluates and solves; this page draws the numbers that arrive
 // and sends what the person does. gridcade/serve/messages.py describes the messages.
 
-import { DEFAULTS, readAddress, writeAddress } from "./address.js";
-import { drawScale } from "./colors.js";
-import { Connection } from "./connection.js";
-import { connectFiles, connectOptions, download, TimeControls } from "./controls.js";
+import { readAddress, writeAddress } from "../address.js";
+import { drawScale } from "../colors.js";
+import { Connection } from "../connection.js";
+import { $, setText } from "../dom.js";
+import { download } from "../files.js";
+import { formatNumber } from "../format.js";
+import { connectNavigation } from "../navigation.js";
+import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
-import { $, setText } from "./dom.js";
-import { formatNumber } from "./format.js";
+import { DEFAULTS } from "./defaults.js";
 import { LearnerForm } from "./learner_form.js";
 import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
@@ -30,14 +33,19 @@ class Page {
     this.view = new WorldView($("canvas"), $("stage"));
     this.curve = new Curve($("curve"));
     this.form = new LearnerForm(state, () => this.open());
-    this.time = new TimeControls(state, (message) => this.send(message), () => writeAddress(state));
+    this.time = new TimeControls(state, (message) => this.send(message), () => this.writeAddress());
     this.tools = new Tools(this.view, (message) => this.send(message), () => this.redraw());
     connectOptions(state, (name) => this.applyOption(name));
     connectFiles((name, map) => this.openMap(name, map), () => this.requestMap("file"));
     this.listenToWindow();
     this.applyOption("large");
     drawScale($("scale"));
-    this.connection = new Connection((message) => this.receive(message), (text) => this.report(text));
+    connectNavigation(() => state.large);
+    this.connection = new Connection("live", (message) => this.receive(message), (text) => this.report(text));
+  }
+
+  writeAddress() {
+    writeAddress(this.state, DEFAULTS);
   }
 
   // ---- messages
@@ -74,7 +82,7 @@ class Page {
     const { map, seed, ...names } = learnerOf(this.state);
     this.isNewLearner = true;
     this.connection.send({ type: "open", ...names, map: map || null, seed: Number(seed) });
-    writeAddress(this.state);
+    this.writeAddress();
   }
 
   /** Returns to the learner before a refused `open`; on a first visit, to the default one. */
@@ -166,7 +174,7 @@ class Page {
   keepMap(text) {
     this.state.map = text;
     this.form.showChoices();
-    writeAddress(this.state);
+    this.writeAddress();
   }
 
   // ---- what is shown
@@ -184,7 +192,7 @@ class Page {
     document.documentElement.classList.toggle("large", this.state.large);
     if (name === "large") this.view.resize();
     if (this.world && (name === "measure" || name === "log")) this.chooseMeasure();
-    writeAddress(this.state);
+    this.writeAddress();
     this.redraw();
   }
 
@@ -235,4 +243,4 @@ class Page {
   }
 }
 
-new Page(await readAddress());
+new Page(await readAddress(DEFAULTS));

@@ -1,7 +1,7 @@
 // Touching the world: drawing symbols with pointer or keys, settings, undo.
 
-import { $, make } from "./dom.js";
-import { cellName } from "./format.js";
+import { $, make } from "../dom.js";
+import { cellName } from "../format.js";
 
 const KEY_MOVES = { ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowDown: [1, 0], ArrowLeft: [0, -1] };
 

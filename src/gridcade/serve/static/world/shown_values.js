@@ -1,6 +1,6 @@
 // Which numbers the cells show, and the levels of their colors.
 
-import { LEVELS } from "./colors.js";
+import { LEVELS } from "../colors.js";
 
 /** Triangles show learnt Q-values, so they replace the cells' colors only where those are learnt. */
 export function showsTriangles(options) {

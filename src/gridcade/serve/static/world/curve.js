@@ -1,8 +1,8 @@
 // The curve of the exact value of the greedy policy, under the line of the optimum.
 
-import uPlot from "./vendor/uplot/uPlot.esm.js";
-import { readTheme } from "./colors.js";
-import { formatShort } from "./format.js";
+import uPlot from "../vendor/uplot/uPlot.esm.js";
+import { readTheme } from "../colors.js";
+import { formatShort } from "../format.js";
 
 const MOST_POINTS = 4000; // beyond this number, every second point is dropped
 const MILLISECONDS_BETWEEN_DRAWINGS = 100; // the curve needs fewer pictures than the world

@@ -2,7 +2,7 @@
 // colors and arrows of the cells, symbols, marks of a few cells, the agent.
 
 import { CellPixels } from "./cell_pixels.js";
-import { readTheme } from "./colors.js";
+import { readTheme } from "../colors.js";
 import { showsTriangles, shownValues } from "./shown_values.js";
 import { drawSymbols, drawTiles } from "./world_tiles.js";
 import * as marks from "./world_marks.js";

@@ -1,7 +1,7 @@
 // The legend below the world: the scale of the colors, and the symbols.
 
-import { $, make, setText } from "./dom.js";
-import { formatNumber } from "./format.js";
+import { $, make, setText } from "../dom.js";
+import { formatNumber } from "../format.js";
 
 const TITLES = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
 

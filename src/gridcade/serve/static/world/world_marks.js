@@ -1,7 +1,7 @@
 // The marks of a world's drawing that change with each picture. Marks of all cells are written as
 // pixels (see cell_pixels.js); marks of a few cells are drawn as paths.
 
-import { LIGHT_LEVEL } from "./colors.js";
+import { LIGHT_LEVEL } from "../colors.js";
 import { showsTriangles } from "./shown_values.js";
 
 const DARK_INK = "rgba(12, 14, 24, 0.85)";

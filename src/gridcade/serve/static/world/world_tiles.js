@@ -1,7 +1,7 @@
 // The parts of a world's drawing that change only with the world: tiles below the values, and
 // grid lines and symbols above them. Each is drawn once into a canvas of its own.
 
-import { formatNumber } from "./format.js";
+import { formatNumber } from "../format.js";
 
 /** Creates a canvas with the walls, floors and ends. */
 export function drawTiles(world, cell, theme) {

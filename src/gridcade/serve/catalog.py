@@ -1,0 +1,39 @@
+"""The worlds and learners that the live page offers."""
+
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from gridcade import agents
+from gridcade.field_docs import field_docs
+from gridcade.serve.messages import encode
+from gridcade.serve.place import world_names
+from gridcade.training.config import to_dict
+
+LEARNERS = ("q-learning",)  # agents that a lane can run
+
+
+def catalog_message() -> bytes:
+    """The worlds and learners that the page offers."""
+    learners = []
+    for name in LEARNERS:
+        kind = agents.find(name)
+        docs, defaults = field_docs(kind.config), to_dict(kind.config())
+        hints = get_type_hints(kind.config)
+        parameters = [
+            {
+                "name": key,
+                "default": value_text(value),
+                "help": docs.get(key, ""),
+                "choices": get_args(hints[key]) if get_origin(hints[key]) is Literal else None,
+            }
+            for key, value in defaults.items()
+        ]
+        learners.append({"name": name, "about": kind.about, "parameters": parameters})
+    worlds = [{"name": name, "about": about} for name, about in world_names().items()]
+    return encode("catalog", worlds=worlds, agents=learners)
+
+
+def value_text(value: Any) -> str:
+    """A default value as a text of a field; a schedule by its initial value."""
+    if isinstance(value, dict):
+        return f"{value['initial']:g}"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,106 @@
+"""The exact answer beside a learner: the optimum of its world, and what a policy is worth."""
+
+import math
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.envs.tabular import Model
+from gridcade.errors import InputError
+from gridcade.exact import solver
+from gridcade.exact.action_values import action_values, optimal_actions
+from gridcade.exact.chains import reachable_states
+
+Floats = NDArray[np.float64]
+Table = dict[str, Any]
+
+LARGEST_DISCOUNT = 0.9999  # 1 has no discounted optimum
+
+
+class ExactAnswer:
+    """An optimal solution of a world, and the exact values of policies beside it.
+
+    Attributes:
+        criterion: by which the world is solved.
+        q: exact optimal action values.  [states, actions].
+        best: whether an action is optimal.  [states, actions].
+        reachable: whether a state can be reached from a start.  [states].
+
+    Args:
+        model: the model of the world.
+        criterion: the objective to maximize.
+        discount: discount factor of the discounted return.
+    """
+
+    def __init__(self, model: Model, criterion: solver.Criterion, discount: float):
+        self._model, self.criterion = model, criterion
+        self._discount = min(discount, LARGEST_DISCOUNT)
+        self._solution = solver.solve(model, criterion, self._discount)
+        self.q = action_values(model, self._solution)
+        self.best = optimal_actions(self.q)
+        self.reachable = reachable_states(model)
+        self._known: tuple[Floats, Table] | None = None  # the policy that was evaluated last
+
+    @property
+    def values(self) -> Floats:
+        """Exact optimal state values; the bias, if the criterion is the average reward."""
+        bias = self._solution.bias
+        return self._solution.values if bias is None else bias
+
+    @cached_property
+    def optima(self) -> dict[str, float | None]:
+        """The optimal value by each measure; None where there is none."""
+        return {
+            "discounted_return": self._optimum("discounted"),
+            "expected_return": self._optimum("return"),
+            "average_reward": self._optimum("average-reward"),
+        }
+
+    def _optimum(self, criterion: solver.Criterion) -> float | None:
+        if criterion == self.criterion:
+            return self._solution.value
+        with suppress(InputError):
+            return solver.solve(self._model, criterion, self._discount).value
+        return None
+
+    @cached_property
+    def _best_value(self) -> float:
+        """The value of the optimal policy, computed as that of other policies."""
+        policy = self._solution.policy
+        return self._measure(solver.policy_value(self._model, policy, self._discount))
+
+    def _measure(self, value: solver.PolicyValue) -> float:
+        discounted = self.criterion == "discounted"
+        return value.discounted_return if discounted else value.average_reward
+
+    def distance(self, values: Floats) -> float | None:
+        """The largest error of state values in reachable states, [states].
+
+        None if the criterion is the average reward, whose values are defined up to a constant.
+        """
+        if self.criterion != "discounted":
+            return None
+        errors = np.abs(values - self._solution.values)[self.reachable]
+        return float(errors.max(initial=0.0))
+
+    def evaluate(self, policy: Floats) -> Table:
+        """The exact values of a policy, [states, actions], and its gap to the optimum."""
+        if self._known is None or not np.array_equal(policy, self._known[0]):
+            self._known = policy, self._evaluate(policy)
+        return self._known[1]
+
+    def _evaluate(self, policy: Floats) -> Table:
+        value = solver.policy_value(self._model, policy, self._discount)
+        wrong = ((policy > 0) & ~self.best).any(axis=1) & self.reachable
+        reached = self._measure(value)
+        equal = math.isclose(self._best_value, reached, rel_tol=1e-9, abs_tol=1e-12)
+        return {
+            "average_reward": value.average_reward,
+            "expected_return": value.expected_return,
+            "discounted_return": value.discounted_return,
+            "gap": 0.0 if equal else self._best_value - reached,
+            "wrong": int(wrong.sum()),
+        }

@@ -1,0 +1,19 @@
+// The state of the World page that its address holds.
+
+export const DEFAULTS = {
+  world: "FourRooms",
+  map: "", // text of an edited or opened map; "": the registered world
+  agent: "q-learning",
+  parameters: {}, // {name: text}: those that differ from their defaults
+  seed: "0",
+  speed: "200", // steps per second; "max": as fast as possible
+  cells: "learnt",
+  measure: "", // "": that of the learner's criterion
+  arrows: true,
+  triangles: false,
+  numbers: false,
+  wrong: false,
+  path: true,
+  log: true,
+  large: false,
+};
