@@ -13,14 +13,14 @@ def format_number(value: float | None) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Format a value of a config: `yes`, `10,000`, `0.99`, `128, 128`; None as `-`."""
+    """Format a value of a config: `yes`, `10,000`, `0.99`, `128, 128`; nothing as `-`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
         return ", ".join(map(format_value, value))
-    if value is None:
+    if value is None or value == "":
         return "-"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

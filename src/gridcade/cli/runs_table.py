@@ -79,7 +79,7 @@ def _by_score(run: RunSummary) -> tuple[float, ...]:
 
 def _means(run: RunSummary) -> list[float | None]:
     """Return and average reward of the last evaluation."""
-    return [score and score.mean for score in run.scores.values()]
+    return [None if score is None else score.mean for score in run.scores.values()]
 
 
 SORT_KEYS: dict[SortKey, Callable[[RunSummary], Any]] = {

@@ -30,10 +30,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gridcade.serve import lane_process
 from gridcade.serve.catalog import catalog_message
 from gridcade.serve.messages import MAX_MESSAGE, encode
+from gridcade.serve.runs_api import runs_routes
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PAGES = {"/": "world"}  # path -> folder in STATIC
+PAGES = {"/": "world", "/runs": "runs"}  # path -> folder in STATIC
 MAX_VIEWERS = 5
 MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
@@ -63,6 +64,7 @@ class Server:
         self.app = Starlette(
             routes=[
                 *(Route(path, page(folder)) for path, folder in PAGES.items()),
+                *runs_routes(runs),
                 WebSocketRoute("/live", self._live),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
@@ -100,7 +102,8 @@ class Server:
         if not (public or self._has_token(request.query_params.get("token", ""))):
             return PlainTextResponse("the address needs its token", 403)
         response = await call_next(request)
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
     def _knows_host(self, header: str) -> bool:

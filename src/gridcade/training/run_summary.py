@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gridcade.training.config import RunSettings, read_toml, used_up
 from gridcade.training.run_folder import Run
@@ -16,7 +16,8 @@ State = Literal["training", "stopped", "finished"]
 VIDEOS = (".mp4", ".webp")
 
 
-class Score(NamedTuple):
+@dataclass(frozen=True)
+class Score:
     """The value of a greedy policy, with its interval; low and high are None without one."""
 
     mean: float
@@ -24,13 +25,19 @@ class Score(NamedTuple):
     high: float | None
 
 
-class Bytes(NamedTuple):
+@dataclass(frozen=True)
+class Bytes:
     """The bytes that a run takes on disk."""
 
     replay: int
     checkpoints: int
     videos: int
     rest: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,9 @@ def summarize(run: Run) -> RunSummary:
         InputError: the run has no checkpoint, or a file of it cannot be read.
     """
     steps = run.last_checkpoint()
-    evaluation = next((m for m in reversed(run.metrics()) if any(_scores(m).values())), {})
+    evaluation: Mapping[str, Any] = next(
+        (m for m in reversed(run.metrics()) if any(_scores(m).values())), {}
+    )
     return RunSummary(
         run=run,
         hyperparameters=read_toml(run.path / "config.toml").get("hyperparameters", {}),
@@ -107,7 +116,7 @@ def _scores(metrics: Mapping[str, Any]) -> dict[str, Score | None]:
 
 def bytes_on_disk(folder: Path) -> Bytes:
     """Add up the sizes of the files of a run folder. Files that vanish meanwhile count as empty."""
-    sizes = dict.fromkeys(Bytes._fields, 0)
+    sizes = dict.fromkeys((field.name for field in fields(Bytes)), 0)
     for file, size in file_sizes(folder):
         part = file.relative_to(folder).parts[0]
         kind = part if part in ("replay", "checkpoints") else "rest"

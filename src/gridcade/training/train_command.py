@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from gridcade import agents
@@ -25,15 +26,12 @@ def train_command(run: Run) -> str:
     config = run.config
     recipe = read_recipe(agents.find(config.agent), config.preset)
     words = ["gridcade", "train", config.agent, run.env, "--preset", config.preset]
-    settings, usual, given = (
-        vars(config),
-        vars(recipe.hyperparameters),
-        vars(config.hyperparameters),
-    )
+    settings = _fields(config)
+    given, usual = _fields(config.hyperparameters), _fields(recipe.hyperparameters)
     if any(isinstance(given[name], Mapping) and given[name] != usual[name] for name in given):
         return shlex.join([*words, "--config", str(run.path / "config.toml")])
     always = {name: settings[name] for name in ALWAYS}
-    defaults = vars(resolve_config(recipe, run.env, always)) | dict.fromkeys(ALWAYS)
+    defaults = _fields(resolve_config(recipe, run.env, always)) | dict.fromkeys(ALWAYS)
     for name in TrainOptions.__annotations__:
         if name in settings and name != "preset":
             words += _option(name, defaults[name], settings[name])
@@ -42,13 +40,18 @@ def train_command(run: Run) -> str:
     return shlex.join(words)
 
 
+def _fields(config: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name; `vars` lacks those that msgspec left at their default."""
+    return {f.name: getattr(config, f.name) for f in fields(config)}
+
+
 def _option(name: str, default: Any, value: Any) -> Iterator[str]:
     """Yield the words that change a value of a config from its default."""
     if value == default:
         return
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, Schedule):
-        for key, new in vars(value).items():
+        for key, new in _fields(value).items():
             yield from _option(f"{name}.{key}", getattr(default, key), new)
     elif isinstance(value, bool):
         yield flag if value else flag.replace("--", "--no-", 1)
