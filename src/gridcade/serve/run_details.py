@@ -1,5 +1,6 @@
 """Everything about a few runs side by side: config, provenance, evaluations."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -60,7 +61,8 @@ class RunDetails(Struct):
     """A run, without what is shown side by side."""
 
     name: str
-    path: str
+    evaluate: str  # the command that evaluates the run
+    resume: str  # the command that resumes it
     sessions: list[RunSession]
     evaluations: list[SavedEvaluation]
 
@@ -90,7 +92,13 @@ def compare_runs(runs: Sequence[tuple[str, Run]]) -> RunComparison:
     last: list[dict[str, Any]] = [each[-1] if each else {} for each in sessions]
     return RunComparison(
         runs=[
-            RunDetails(name, str(run.path), [_session(s) for s in each], read_evaluations(run.path))
+            RunDetails(
+                name,
+                shlex.join(["gridcade", "evaluate", str(run.path)]),
+                shlex.join(["gridcade", "resume", str(run.path)]),
+                [RunSession(str(s.get("started", "")), str(s.get("command", ""))) for s in each],
+                read_evaluations(run.path),
+            )
             for (name, run), each in zip(runs, sessions, strict=True)
         ],
         settings=side_by_side([_without(asdict(r.settings), "format") for _, r in runs]),
@@ -105,10 +113,6 @@ def _without(table: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _sessions(run: Run) -> list[dict[str, Any]]:
     return [s for s in read_sessions(run.path / PROVENANCE) if isinstance(s, dict)]
-
-
-def _session(session: dict[str, Any]) -> RunSession:
-    return RunSession(str(session.get("started", "")), str(session.get("command", "")))
 
 
 def read_evaluations(path: Path) -> list[SavedEvaluation]:

@@ -3,20 +3,21 @@
 import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.serve.run_files import REPORT, Found, find_files
+from gridcade.study.plan import read_sessions
 from gridcade.study.runner import STUDY_FILE
 from gridcade.study.study import read_study
 from gridcade.study.task import one_line
-from gridcade.training.run_folder import Run
+from gridcade.training.run_folder import PROVENANCE, RUNS, Run
 from gridcade.training.run_summary import (
     Bytes,
     RunSummary,
@@ -28,7 +29,6 @@ from gridcade.training.run_summary import (
 )
 
 MAX_AGE = 1.0  # seconds for which the folders that were found are not looked for again
-MAX_POINTS = 1000  # of a learning curve that is sent at once
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)  # damaged files
 
 
@@ -52,7 +52,8 @@ class RunRow(Struct):
     total_steps: int | None
     total_minutes: float | None
     seconds: float
-    trained: str  # time of the last checkpoint, in ISO 8601
+    started: str  # time of the first session, in ISO 8601; empty if it is unknown
+    trained: str  # time of the last checkpoint
     scores: Mapping[str, Score | None]
     exact: bool
     checkpoints: int
@@ -84,6 +85,7 @@ class RunsTable(Struct):
     """Everything below the directory."""
 
     directory: str
+    example: str  # a command that trains a run in it
     runs: list[RunRow]
     unreadable: list[UnreadableRun]
     studies: list[StudyRow]
@@ -91,14 +93,13 @@ class RunsTable(Struct):
     complete: bool
 
 
-class Curves(Struct):
-    """New metrics of a run."""
+class ReadRun(NamedTuple):
+    """What was read of a run, and when its files had been changed."""
 
-    run: str
-    version: str  # of the metrics file
-    start: int  # lines before the first entry
-    lines: int  # of the whole file
-    entries: Sequence[Mapping[str, Any]]  # as in metrics.jsonl
+    version: list[int]
+    summary: RunSummary
+    started: str
+    size: Bytes
 
 
 class RunsDirectory:
@@ -111,7 +112,7 @@ class RunsDirectory:
     def __init__(self, root: Path):
         self.root = root
         self._found, self._found_at = Found(), -math.inf
-        self._read: dict[str, tuple[object, RunSummary, Bytes]] = {}  # run -> version and content
+        self._read: dict[str, ReadRun] = {}  # by name
         self._plays: dict[str, bool] = {}  # environment -> whether the Arcade page can show it
 
     def found(self) -> Found:
@@ -151,12 +152,13 @@ class RunsDirectory:
         for name, path in found.runs.items():
             try:
                 read[name] = self._summary(name, path)
-                runs.append(self._row(name, *read[name][1:]))
+                runs.append(self._row(name, read[name]))
             except UNREADABLE as error:
                 unreadable.append(UnreadableRun(name, one_line(error)))
         self._read = read
         return RunsTable(
             directory=str(self.root),
+            example=self._example(),
             runs=runs,
             unreadable=unreadable,
             studies=[row for item in found.studies.items() if (row := _study_row(*item, found))],
@@ -164,16 +166,24 @@ class RunsDirectory:
             complete=found.complete,
         )
 
-    def _summary(self, name: str, path: Path) -> tuple[object, RunSummary, Bytes]:
+    def _example(self) -> str:
+        words = ["gridcade", "train", "q-learning", "FourRooms"]
+        out = [] if self.root == RUNS else ["--out", str(self.root / "FourRooms-q-learning-s0")]
+        return shlex.join(words + out)
+
+    def _summary(self, name: str, path: Path) -> ReadRun:
         """Read a run, unless none of its files was replaced, added or removed since last time."""
         parts = ("", "config.toml", "metrics.jsonl", "checkpoints", "evaluation")
         version = [_modified(path / part) for part in parts]
         known = self._read.get(name)
-        if known is not None and known[0] == version:
+        if known is not None and known.version == version:
             return known
-        return version, summarize(Run(path)), bytes_on_disk(path)
+        sessions = read_sessions(path / PROVENANCE)
+        started = str(sessions[0]["started"]) if sessions else ""
+        return ReadRun(version, summarize(Run(path)), started, bytes_on_disk(path))
 
-    def _row(self, name: str, summary: RunSummary, size: Bytes) -> RunRow:
+    def _row(self, name: str, read: ReadRun) -> RunRow:
+        summary, size = read.summary, read.size
         run, settings, state = summary.run, summary.settings, summary.state
         return RunRow(
             name=name,
@@ -185,6 +195,7 @@ class RunsDirectory:
             total_steps=settings.steps,
             total_minutes=settings.minutes,
             seconds=summary.seconds,
+            started=read.started,
             trained=summary.trained.isoformat(timespec="seconds"),
             scores=summary.scores,
             exact=summary.exact,
@@ -199,37 +210,6 @@ class RunsDirectory:
         if env not in self._plays:
             self._plays[env] = registry.draws_pictures(env)
         return self._plays[env]
-
-    def curves(self, name: str, after: int, version: str) -> Curves:
-        """The metrics of a run that a page does not have yet, thinned out if there are many.
-
-        Args:
-            name: the run.
-            after: lines that the page has.
-            version: that of the curves which the page has; empty: none.
-
-        Raises:
-            InputError: there is no such run, or it cannot be read.
-        """
-        run = self.run(name)
-        file, size = _identity(run.path / "metrics.jsonl")
-        if version == f"{file}-{size}":
-            return Curves(name, version, after, after, ())
-        entries = run.metrics()
-        # Resuming replaces the file, because it drops the lines after the checkpoint.
-        start = after if version.startswith(f"{file}-") and 0 <= after <= len(entries) else 0
-        new = thin_out(entries[start:], MAX_POINTS)
-        return Curves(name, f"{file}-{size}", start, len(entries), new)
-
-
-def thin_out(entries: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
-    """Leave out entries in equal distances; at most `most` with and without evaluation remain."""
-    evaluated = [i for i, entry in enumerate(entries) if "exact" in entry]
-    others = [i for i, entry in enumerate(entries) if "exact" not in entry]
-    kept = {len(entries) - 1} if entries else set()
-    for indices in (evaluated, others):
-        kept.update(indices[:: max(1, math.ceil(len(indices) / most))])
-    return [entries[i] for i in sorted(kept)]
 
 
 def _removals(run: Run, state: State, size: Bytes) -> list[Removal]:
@@ -267,12 +247,3 @@ def _modified(path: Path) -> int:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
-
-
-def _identity(file: Path) -> tuple[str, int]:
-    """What tells a file from one that replaced it, and its size in bytes."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return "none", 0
-    return f"{status.st_ino:x}", status.st_size

@@ -23,6 +23,7 @@ REPORT_POLICY = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 NOT_FOUND = 404
+MAX_DIGITS = 18
 
 
 def runs_routes(root: Path) -> list[Route]:
@@ -43,10 +44,12 @@ def runs_routes(root: Path) -> list[Route]:
         return runs().table()
 
     def curves(request: Request) -> object:
+        from gridcade.serve.run_curves import read_curves
+
         query = request.query_params
-        after = query.get("after", "0")
-        lines = int(after) if after.isascii() and after.isdigit() else 0
-        return runs().curves(query.get("run", ""), lines, query.get("version", ""))
+        after = query.get("after", "")
+        lines = int(after) if after.isascii() and after.isdigit() and len(after) < MAX_DIGITS else 0
+        return read_curves(runs().run(query.get("run", "")), lines, query.get("version", ""))
 
     def compare(request: Request) -> object:
         from gridcade.serve.run_details import compare_runs
@@ -80,7 +83,7 @@ def _endpoint(function: Callable[[Request], object]) -> Callable[[Request], Resp
     def endpoint(request: Request) -> Response:
         try:
             return _json(function(request))
-        except InputError as error:
+        except (InputError, OSError) as error:
             return _json({"error": str(error)}, NOT_FOUND)
 
     return endpoint
