@@ -84,7 +84,7 @@ def test_the_table_shows_state_score_and_size_of_each_run(server: Server, traine
     assert (finished["state"], stopped["state"]) == ("finished", "stopped")
     assert (finished["steps"], finished["total_steps"]) == (4000, 4000)
     assert 2000 <= stopped["steps"] < 4000
-    assert finished["started"] <= finished["trained"]
+    assert finished["started"] <= stopped["started"]
     last = Run(trained / "finished").metrics()[-1]
     score = finished["scores"]["return"]
     assert score == {end: last[f"return_{end}"] for end in ("mean", "low", "high")}

@@ -180,7 +180,9 @@ def test_nothing_is_wider_than_the_window_and_every_control_has_a_name(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     for role in ("button", "checkbox", "combobox", "link", "region", "searchbox"):
         for control in page.get_by_role(role).all():
-            assert re.match(r'- \w+ "', control.aria_snapshot()), control.evaluate("e => e.id")
+            assert re.match(r"""- '?\w+ \"""", control.aria_snapshot()), control.evaluate(
+                "e => e.id"
+            )
 
 
 def test_an_empty_directory_names_a_command_and_shows_the_run_that_it_makes(

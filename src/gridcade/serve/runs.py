@@ -46,14 +46,12 @@ class RunRow(Struct):
     name: str
     agent: str
     env: str
-    seed: int
     state: State
     steps: int
     total_steps: int | None
     total_minutes: float | None
     seconds: float
     started: str  # time of the first session, in ISO 8601; empty if it is unknown
-    trained: str  # time of the last checkpoint
     scores: Mapping[str, Score | None]
     exact: bool
     checkpoints: int
@@ -189,14 +187,12 @@ class RunsDirectory:
             name=name,
             agent=settings.agent,
             env=settings.env,
-            seed=settings.seed,
             state=state,
             steps=summary.steps,
             total_steps=settings.steps,
             total_minutes=settings.minutes,
             seconds=summary.seconds,
             started=read.started,
-            trained=summary.trained.isoformat(timespec="seconds"),
             scores=summary.scores,
             exact=summary.exact,
             checkpoints=len(run.checkpoints()),

@@ -47,7 +47,7 @@ class RunSummary:
     run: Run
     hyperparameters: Mapping[str, Any]  # as in config.toml
     steps: int  # of the last checkpoint
-    trained: datetime  # time of the last checkpoint, in this machine's time zone
+    trained: datetime  # time of the last checkpoint
     scores: Mapping[str, Score | None]  # of the last evaluation, by the names of SCORES
     exact: bool  # whether the scores are exact
 
@@ -78,10 +78,10 @@ class RunSummary:
 
     @property
     def state(self) -> State:
-        """Whether a process trains the run now, or the budget is used up, or neither."""
-        if self.run.training:
-            return "training"
-        return "finished" if used_up(self.settings, self.steps, self.seconds) else "stopped"
+        """Whether the budget is used up, or a process trains the run now, or neither."""
+        if used_up(self.settings, self.steps, self.seconds):
+            return "finished"
+        return "training" if self.run.training else "stopped"
 
 
 def summarize(run: Run) -> RunSummary:
@@ -98,7 +98,7 @@ def summarize(run: Run) -> RunSummary:
         run=run,
         hyperparameters=read_toml(run.path / "config.toml").get("hyperparameters", {}),
         steps=steps,
-        trained=datetime.fromtimestamp(run.checkpoint(steps).stat().st_mtime).astimezone(),
+        trained=datetime.fromtimestamp(run.checkpoint(steps).stat().st_mtime),
         scores=_scores(evaluation),
         exact=bool(evaluation.get("exact")),
     )
