@@ -25,6 +25,7 @@ from gridcade.exact.planning import (
 )
 
 SWEEPS = {"value": value_iteration_sweep, "policy": policy_iteration_sweep}
+TERMS = {"value": value_iteration_terms, "policy": policy_iteration_terms}
 MOST_SWEEPS = {"value": 3000, "policy": 15}
 WINDY = "slip: 0.1\nwind: 0 0 1 0\nlegend:\n P: reward -2, to T\n T: floor\n o: end, reward -1\n"
 
@@ -93,23 +94,15 @@ def test_policy_iteration_evaluates_its_policy_and_improves_it() -> None:
         previous = exact
 
 
-@pytest.mark.parametrize(
-    ("sweep", "terms"),
-    [
-        (value_iteration_sweep, value_iteration_terms),
-        (policy_iteration_sweep, policy_iteration_terms),
-    ],
-)
-def test_the_numbers_of_an_equation_are_right(sweep: object, terms: object) -> None:
+@pytest.mark.parametrize("kind", SWEEPS)
+def test_the_numbers_of_an_equation_are_right(kind: str) -> None:
     """The sum that is written out gives the new value."""
-    assert callable(sweep)
-    assert callable(terms)
     model = model_of("drawn")
     model = replace(model, rewards=np.round(model.rewards, 2))
     plan, complete = start(model), 0
     for _ in range(8):
-        before, plan = plan, sweep(model, plan, 0.9)
-        update = terms(model, before, plan, 0.9)
+        before, plan = plan, SWEEPS[kind](model, plan, 0.9)
+        update = TERMS[kind](model, before, plan, 0.9)
         change = np.abs(plan.values - before.values)
         assert change[update.s] == change.max()
         numbers = dict(update.terms)

@@ -113,7 +113,7 @@ def value_iteration_terms(model: Model, before: Plan, after: Plan, discount: flo
     best = np.eye(model.num_actions)[after.q[s].argmax()]
     total, next_states = _sum_with_numbers(model, s, best, before.values, discount)
     return SweepTerms(
-        equation="V(s) ← max_a Σ p(s′,r|s,a) [r + γ V(s′)]",
+        equation="V(s) ← maxₐ Σ p(s′,r|s,a) [r + γ V(s′)]",
         filled=f"{format_result(after.values[s])} ← {total}",
         terms=_values(before, after, s, discount),
         s=s,
@@ -128,7 +128,7 @@ def policy_iteration_terms(model: Model, before: Plan, after: Plan, discount: fl
     total, next_states = _sum_with_numbers(model, s, before.policy[s], after.values, discount)
     return SweepTerms(
         equation="V(s) = Σ π(a|s) p(s′,r|s,a) [r + γ V(s′)] in all states at once, "
-        "then π(s) ← argmax_a Σ p(s′,r|s,a) [r + γ V(s′)]",
+        "then π(s) ← argmaxₐ Σ p(s′,r|s,a) [r + γ V(s′)]",
         filled=f"{format_result(after.values[s])} = {total}",
         terms=_values(before, after, s, discount),
         s=s,
