@@ -17,7 +17,7 @@ from gridcade.exact.solver import Criterion
 from gridcade.serve import editing
 from gridcade.serve.catalog import LEARNERS, value_text
 from gridcade.serve.exact_answer import ExactAnswer
-from gridcade.serve.messages import Edit, Open, Settings, encode
+from gridcade.serve.messages import Edit, Open, Settings, encode, pack_table
 from gridcade.serve.place import Place
 from gridcade.study.brackets import read_changes
 from gridcade.training.config import read_recipe, to_dict
@@ -219,9 +219,9 @@ class Lane:
             running=running,
             state=self.loop.state,
             path=list(self._path),
-            q=self.agent.q.tolist(),
-            visits=self.agent.visits.tolist(),
-            policy=self._greedy_policy().tolist(),
+            q=pack_table(self.agent.q),
+            visits=pack_table(self.agent.visits),
+            policy=pack_table(self._greedy_policy()),
             episode=self._episodes,
             episode_return=self.loop.episode_return,
             steps_per_second=steps_per_second,

@@ -14,6 +14,7 @@ import { DEFAULTS } from "./defaults.js";
 import { LearnerForm } from "./learner_form.js";
 import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
+import { unpackPicture } from "./tables.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
 
@@ -69,7 +70,13 @@ class Page {
 
   setCatalog(catalog) {
     this.form.setCatalog(catalog);
+    this.sendVisibility();
     this.open();
+  }
+
+  /** A hidden page needs no pictures; the learner goes on. */
+  sendVisibility() {
+    this.connection.send({ type: "visible", visible: !document.hidden });
   }
 
   /** Makes a new world and learner from the state of the page. */
@@ -139,7 +146,7 @@ class Page {
 
   setPicture(picture) {
     if (!this.world) return;
-    this.view.picture = picture;
+    this.view.picture = unpackPicture(picture, this.world.moves.length);
     if (picture.running && this.view.update) this.setUpdate(null);
     if (picture.exact) {
       this.exact = picture.exact;
@@ -223,6 +230,7 @@ class Page {
     };
     new ResizeObserver(resize).observe($("stage"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
+    document.addEventListener("visibilitychange", () => this.sendVisibility());
     window.addEventListener("hashchange", () => location.reload());
     document.addEventListener("keydown", (event) => {
       const inField = event.target.matches("input, select");
