@@ -1,86 +1,27 @@
 """The live page in a browser: what a person sees and touches."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+from live_page_steps import (
+    FIRST_PICTURE,
+    OpenPage,
+    needs_chromium,
+    number,
+    point_at,
+    press,
+    value,
 )
-SECONDS = 1000.0  # in the milliseconds of Playwright
-FIRST_PICTURE = 30 * SECONDS  # a lane's process compiles, or loads what was compiled
+from playwright.sync_api import FilePayload, Page, expect
+
 DOORWAY = (4, 7)  # row and column, from 1, of the upper hallway of FourRooms, 13 x 13 cells
 
 pytest_plugins = ("live_server_fixtures",)
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"requires {CHROMIUM}")
-
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, live_server: str) -> Iterator[OpenPage]:
-    """Opens the page with a state in its address; afterwards the console has no errors."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(10 * SECONDS)
-    errors: list[str] = []
-
-    def open_(**state: str) -> Page:
-        page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        fields = "&".join(f"{name}={quote(text)}" for name, text in state.items())
-        page.goto(f"{live_server}#{fields}")
-        expect(number(page, "Optimum")).not_to_have_text("–", timeout=FIRST_PICTURE)
-        return page
-
-    yield open_
-    context.close()
-    assert errors == []
-
-
-def number(page: Page, name: str) -> Locator:
-    """One of the page's numbers."""
-    return page.get_by_role("status", name=name, exact=True)
-
-
-def value(page: Page, name: str) -> float:
-    return float((number(page, name).text_content() or "").replace("−", "-").replace(",", ""))
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def point_at(page: Page, row: int, column: int, rows: int = 13, columns: int = 13) -> None:
-    """Click a cell, counted from 1."""
-    canvas = page.get_by_role("application")
-    box = canvas.bounding_box()
-    assert box is not None
-    x, y = (column - 0.5) * box["width"] / columns, (row - 0.5) * box["height"] / rows
-    canvas.click(position={"x": x, "y": y})
-    expect(page.get_by_role("heading", name=f"row {row}, column {column}")).to_be_visible()
+pytestmark = needs_chromium
 
 
 def map_file(text: bytes) -> FilePayload:

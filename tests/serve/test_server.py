@@ -69,7 +69,9 @@ def test_the_page_may_load_nothing_from_elsewhere(live_server: str) -> None:
     assert status == 200
     lower = {name.lower(): value for name, value in headers.items()}
     assert all(lower[name.lower()] == value for name, value in HEADERS.items())
-    assert "default-src 'self'" in lower["content-security-policy"]
+    policy = lower["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
     assert get(live_server, "/", host="evil.example")[0] == 403
 
 
