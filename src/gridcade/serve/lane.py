@@ -10,7 +10,7 @@ from gridcade.serve import editing
 from gridcade.serve.catalog import value_text
 from gridcade.serve.exact_answer import ExactAnswer
 from gridcade.serve.learners import Update, open_learner
-from gridcade.serve.messages import Edit, Open, Settings, encode
+from gridcade.serve.messages import Edit, Open, Settings, encode, pack_table
 from gridcade.serve.place import Place
 from gridcade.training.config import to_dict
 
@@ -150,9 +150,9 @@ class Lane:
             converged=learner.converged,
             state=walk and walk.state,
             path=walk and walk.path,
-            q=learner.q.tolist(),
-            visits=None if visits is None else visits.tolist(),
-            policy=learner.policy.tolist(),
+            q=pack_table(learner.q),
+            visits=None if visits is None else pack_table(visits),
+            policy=pack_table(learner.policy),
             episode=walk and walk.episode,
             episode_return=walk and walk.episode_return,
             steps_per_second=steps_per_second,

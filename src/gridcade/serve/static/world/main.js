@@ -14,6 +14,7 @@ import { DEFAULTS } from "./defaults.js";
 import { LearnerForm } from "./learner_form.js";
 import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
+import { unpackPicture } from "./tables.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
 
@@ -69,7 +70,13 @@ class Page {
 
   setCatalog(catalog) {
     this.form.setCatalog(catalog);
+    this.sendVisibility();
     this.open();
+  }
+
+  /** A hidden page needs no pictures; the learner goes on. */
+  sendVisibility() {
+    this.connection.send({ type: "visible", visible: !document.hidden });
   }
 
   /** Makes a new world and learner from the state of the page. */
@@ -149,8 +156,7 @@ class Page {
 
   setPicture(picture) {
     if (!this.world) return;
-    picture.visits ??= picture.q.map((row) => row.map(() => 1)); // a sweep updates all values
-    this.view.picture = picture;
+    this.view.picture = unpackPicture(picture, this.world.moves.length);
     if (this.view.update && this.view.update.steps !== picture.steps) this.setUpdate(null);
     if (picture.exact) {
       this.exact = picture.exact;
@@ -234,6 +240,7 @@ class Page {
     };
     new ResizeObserver(resize).observe($("stage"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
+    document.addEventListener("visibilitychange", () => this.sendVisibility());
     window.addEventListener("hashchange", () => location.reload());
     document.addEventListener("keydown", (event) => {
       const inField = event.target.matches("input, select");
