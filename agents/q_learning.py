@@ -351,6 +351,10 @@ class QLearning(Agent):
         """State values max_a Q(s, a).  [states]."""
         return np.asarray(self.q.max(axis=1))
 
+    def action_values(self, observations: Observations) -> Floats:
+        """Q(s, a) in states [n]: [n, actions]."""
+        return np.asarray(self.q[np.asarray(observations, dtype=np.int64)])
+
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Action probabilities in states [n]: [n, actions].
 
