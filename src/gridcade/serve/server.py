@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from socket import gethostname
@@ -27,13 +28,13 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gridcade.serve import lane_process
+from gridcade.serve import arcade_process, lane_process
 from gridcade.serve.catalog import catalog_message
 from gridcade.serve.messages import MAX_MESSAGE, encode
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PAGES = {"/": "world"}  # path -> folder in STATIC
+PAGES = {"/": "world", "/arcade": "arcade"}  # path -> folder in STATIC
 MAX_VIEWERS = 5
 MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
@@ -54,16 +55,19 @@ class Server:
         host: address to which the server is bound.
         port: port to which it is bound.
         runs: directory of the run folders that the page shows.
+        trust: whether models of stable-baselines3 in that directory may be loaded, which can run
+            any code.
     """
 
-    def __init__(self, host: str, port: int, runs: Path):
-        self.host, self.port, self.runs = host, port, runs
+    def __init__(self, host: str, port: int, runs: Path, trust: bool = False):
+        self.host, self.port, self.runs, self.trust = host, port, runs, trust
         self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
         self._viewers: Counter[str] = Counter()  # name of a viewer -> its sockets
         self.app = Starlette(
             routes=[
                 *(Route(path, page(folder)) for path, folder in PAGES.items()),
                 WebSocketRoute("/live", self._live),
+                WebSocketRoute("/arcade/live", self._arcade_live),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
             middleware=[Middleware(BaseHTTPMiddleware, dispatch=self._guard)],
@@ -116,6 +120,11 @@ class Server:
     async def _live(self, socket: WebSocket) -> None:
         """Serve a lane of the World page."""
         await self._serve(socket, lane_process.main, catalog_message)
+
+    async def _arcade_live(self, socket: WebSocket) -> None:
+        """Serve a session of the Arcade page."""
+        main = partial(arcade_process.main, runs=self.runs, trust=self.trust)
+        await self._serve(socket, main, lambda: encode("starting"))
 
     async def _serve(
         self,

@@ -35,6 +35,9 @@ class Serve(Command):
     no_browser: Annotated[bool, arg(help_behavior_hint="")] = False
     """Only print the page's address, and open no browser."""
 
+    trust: Annotated[bool, arg(help_behavior_hint="")] = False
+    """Also offer models of stable-baselines3 (*.zip) in RUNS. Loading one can run any code."""
+
     def run(self) -> None:
         """Serve the live page until Ctrl-C."""
         if not 0 <= self.port <= 65535:
@@ -49,7 +52,7 @@ class Serve(Command):
                 raise InputError(
                     f"cannot serve at {self.host}, port {self.port}: {error.strerror}{advice}"
                 ) from None
-            server = Server(self.host, bound.getsockname()[1], self.runs)
+            server = Server(self.host, bound.getsockname()[1], self.runs, self.trust)
             print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
             if not self.no_browser:
                 threading.Timer(1.0, webbrowser.open, [server.address]).start()
