@@ -7,8 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from gridcade.envs import registry
 from gridcade.envs.action_names import action_names
 from gridcade.envs.atari import DEFAULT_PROTOCOL, AtariGame
+from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.recording.frames import make_rgb_env
@@ -42,7 +44,7 @@ class Arcade:
         contender = policies.find(request.policy, request.checkpoint, request.env)
         self.request, self._contender = request, contender
         assert isinstance(contender.env, str)  # noqa: S101 - for the type checker
-        self.env = make_rgb_env(contender.env)
+        self.env = make_env(contender.env)
         self.actor = EvaluatedPolicy(
             contender.policy, self.env, request.epsilon, not request.sample
         )
@@ -124,6 +126,12 @@ class Arcade:
                 "repeats the actions since. A game is kept until the next one starts."
             )
         return "Going back starts the game again from its seed, and repeats its actions."
+
+
+def make_env(name: str) -> Env:
+    """Make an environment that draws itself; a game is drawn by its console instead."""
+    is_game = registry.atari_title(registry.parse(name)[0])
+    return registry.make(name) if is_game else make_rgb_env(name)
 
 
 def keys_of(names: Sequence[str]) -> list[list[str]]:

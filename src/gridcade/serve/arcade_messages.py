@@ -85,9 +85,7 @@ class Back(Message, tag="back"):
     """Go back to where the game departed from the policy's own."""
 
 
-FromArcade = (
-    Open | List | Play | Pause | Step | Speed | Seek | Game | Take | Hold | Fork | Back
-)
+FromArcade = Open | List | Play | Pause | Step | Speed | Seek | Game | Take | Hold | Fork | Back
 _decoder: msgspec.json.Decoder[FromArcade] = msgspec.json.Decoder(FromArcade)
 
 

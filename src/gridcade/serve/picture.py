@@ -1,8 +1,8 @@
 """A picture of the Arcade page in bytes: screens, the network's frames, and the numbers beside them.
 
-    4 bytes   length of the header, big-endian
-    header    JSON: see `arcade.md` in docs/live.md
-    rest      compressed by zlib: the screens, and then the frames of the observation
+4 bytes   length of the header, big-endian
+header    JSON: see `arcade.md` in docs/live.md
+rest      compressed by zlib: the screens, and then the frames of the observation
 """
 
 import zlib
