@@ -17,7 +17,7 @@ from gridcade.exact.solver import Criterion
 from gridcade.serve import editing
 from gridcade.serve.catalog import LEARNERS, value_text
 from gridcade.serve.exact_answer import ExactAnswer
-from gridcade.serve.messages import Edit, Open, Settings, encode, pack_table
+from gridcade.serve.messages import Change, Open, encode, pack_table
 from gridcade.serve.place import Place
 from gridcade.study.brackets import read_changes
 from gridcade.training.config import read_recipe, to_dict
@@ -97,13 +97,11 @@ class Lane:
 
     # ---- editing
 
-    def edit(self, request: Edit) -> None:
-        """Draw into the map; see `editing.draw` for the errors."""
-        self._change(editing.draw(self._drawing(), request))
-
-    def change_settings(self, request: Settings) -> None:
-        """Change settings of the world; see `editing.with_settings` for the errors."""
-        self._change(editing.with_settings(self._drawing(), request))
+    def edit(self, request: Change) -> None:
+        """Change the world, which `undo` can take back; see `editing.change` for the errors."""
+        previous = self._drawing()
+        self._enter(editing.change(previous, request))
+        self._undo.append(previous)
 
     def undo(self) -> None:
         """Take back the last change.
@@ -123,13 +121,6 @@ class Lane:
         if not self.place.editable:
             raise InputError(f"{self.place.name} is not drawn in text and cannot be edited")
         return self.place.world
-
-    def _change(self, world: World) -> None:
-        """Enter a changed world, which `undo` can leave."""
-        editing.check(world)
-        previous = self.place.world
-        self._enter(world)
-        self._undo.append(previous)
 
     def _enter(self, world: World) -> None:
         """Go on learning in another drawing of the world; values stay with their cells."""
