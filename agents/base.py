@@ -78,6 +78,24 @@ class StochasticPolicy(Policy, Protocol):
         ...
 
 
+@runtime_checkable
+class ActionValues(Protocol):
+    """A policy that predicts the value of each action."""
+
+    def action_values(self, observations: Observations) -> Floats:
+        """Q(s, a) at observations [n, ...]: [n, actions]."""
+        ...
+
+
+@runtime_checkable
+class StateValues(Protocol):
+    """A policy that predicts the value of a state."""
+
+    def state_values(self, observations: Observations) -> Floats:
+        """V(s) at observations [n, ...]: [n]."""
+        ...
+
+
 class SamplingPolicy(ABC):
     """A policy that predicts by sampling from its `probabilities`.
 

@@ -155,8 +155,13 @@ class DeepAgent(Agent):
 
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Probabilities of the greedy policy, or of the epsilon-greedy one: [n, actions]."""
+        table = greedy(self.action_values(observations))
+        return table if deterministic else with_epsilon(table, self.epsilon)
+
+    def action_values(self, observations: Observations) -> Floats:
+        """Q(s, a) at observations [n, ...]: [n, actions]."""
         values = self.backend.values(self.backend.preprocess(np.asarray(observations)))
-        return greedy(values) if deterministic else with_epsilon(greedy(values), self.epsilon)
+        return values.astype(np.float64)
 
     def epsilon_greedy(self, count: int, values: Callable[[], NDArray[np.float32]]) -> Actions:
         """With probability epsilon a random action, else argmax_a Q(s, a).  [count].

@@ -22,14 +22,14 @@ import gymnasium as gym
 import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.dqn import DQN
-from stable_baselines3.dqn.policies import DQNPolicy
+from torch import Tensor
 
 from gridcade.agents.base import (
     Callback,
     Floats,
     Observation,
+    Observations,
     PolicyState,
     SamplingPolicy,
     SelfTrainedAgent,
@@ -88,7 +88,8 @@ def _agent(model: BaseAlgorithm, config: SB3Config | None, seed: int) -> "SB3Age
                 f"{model.action_space}"
             )
         if not isinstance(model.observation_space, gym.spaces.Dict):
-            return DiscreteSB3Agent(model, config, seed)
+            kind = DQNSB3Agent if isinstance(model, DQN) else ActorCriticSB3Agent
+            return kind(model, config, seed)
     return SB3Agent(model, config, seed)
 
 
@@ -237,37 +238,62 @@ class SB3Agent(SelfTrainedAgent):
 
 
 class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
-    """An agent with Discrete actions, whose action probabilities are known.
-
-    Deterministic: the greedy policy. Otherwise the policy's own distribution; for DQN
-    epsilon-greedy with the present epsilon.
-    """
+    """An agent with Discrete actions, whose action probabilities are known."""
 
     def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
         super().__init__(model, config, seed)
         self._observation_axes = len(model.observation_space.shape or ())
         self._prediction_rng = stream(seed, "prediction")
 
-    def probabilities(self, observations: Array, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]."""
-        policy = self.model.policy
-        policy.set_training_mode(False)
-        inputs, _ = policy.obs_to_tensor(np.asarray(observations))
+    def _inputs(self, observations: Observations) -> Tensor:
+        """Observations [n, ...] as the policy's networks take them, in evaluation mode."""
+        self.model.policy.set_training_mode(False)
+        inputs, _ = self.model.policy.obs_to_tensor(np.asarray(observations))
+        assert isinstance(inputs, Tensor)  # noqa: S101 - observations are not dictionaries
+        return inputs
+
+
+class DQNSB3Agent(DiscreteSB3Agent):
+    """DQN. Deterministic: the greedy policy; otherwise epsilon-greedy with the present epsilon."""
+
+    def action_values(self, observations: Observations) -> Floats:
+        """Q(s, a) at observations [n, ...]: [n, actions]."""
+        policy: Any = self.model.policy
         with torch.no_grad():
-            if isinstance(policy, DQNPolicy):
-                table = greedy(policy.q_net(inputs).cpu().numpy())  # [n, actions]
-                return table if deterministic else with_epsilon(table, self._epsilon)
-            assert isinstance(policy, ActorCriticPolicy)  # noqa: S101 - no others act discretely
-            distribution: Any = policy.get_distribution(inputs).distribution
-            table = distribution.probs.cpu().numpy().astype(np.float64)  # [n, actions]
-        return greedy(table) if deterministic else table / table.sum(axis=1, keepdims=True)
+            values = policy.q_net(self._inputs(observations)).cpu().numpy()
+        return np.asarray(values, dtype=np.float64)
+
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, ...]: [n, actions]."""
+        table = greedy(self.action_values(observations))
+        return table if deterministic else with_epsilon(table, self._epsilon)
 
     @property
     def _epsilon(self) -> float:
-        """DQN's probability of a random action.
+        """The probability of a random action.
 
         The presets' schedules start above 1, so that epsilon is 1 at the first update:
         stable-baselines3 counts from the first step, not from `learning_starts`
         (https://github.com/DLR-RM/stable-baselines3/issues/529).
         """
-        return min(self.model.exploration_rate, 1.0) if isinstance(self.model, DQN) else 0.0
+        model: Any = self.model
+        return min(float(model.exploration_rate), 1.0)
+
+
+class ActorCriticSB3Agent(DiscreteSB3Agent):
+    """A2C or PPO. Deterministic: the most probable action; otherwise the policy's distribution."""
+
+    def state_values(self, observations: Observations) -> Floats:
+        """V(s) at observations [n, ...]: [n]."""
+        policy: Any = self.model.policy
+        with torch.no_grad():
+            values = policy.predict_values(self._inputs(observations)).cpu().numpy()  # [n, 1]
+        return np.asarray(values[:, 0], dtype=np.float64)
+
+    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+        """Action probabilities at observations [n, ...]: [n, actions]."""
+        policy: Any = self.model.policy
+        with torch.no_grad():
+            distribution = policy.get_distribution(self._inputs(observations)).distribution
+            table = distribution.probs.cpu().numpy().astype(np.float64)  # [n, actions]
+        return greedy(table) if deterministic else table / table.sum(axis=1, keepdims=True)

@@ -23,8 +23,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import gridcade
 from gridcade import agents, api
-from gridcade.agents.base import SelfTrainedAgent, StochasticPolicy
+from gridcade.agents.base import ActionValues, SelfTrainedAgent, StateValues, StochasticPolicy
 from gridcade.agents.dqn import DQNConfig
+from gridcade.agents.probabilities import greedy
 from gridcade.agents.sb3 import DiscreteSB3Agent
 from gridcade.envs import registry
 from gridcade.errors import InputError
@@ -399,9 +400,9 @@ def test_probabilities_are_those_of_the_model(name: str, trained: Trained) -> No
     assert isinstance(agent, DiscreteSB3Agent)
     assert isinstance(agent.model.observation_space, gym.spaces.Discrete)
     states = np.arange(agent.model.observation_space.n)
-    greedy = agent.probabilities(states)
+    best = agent.probabilities(states)
     np.testing.assert_array_equal(
-        greedy.argmax(axis=1), agent.model.predict(states, deterministic=True)[0]
+        best.argmax(axis=1), agent.model.predict(states, deterministic=True)[0]
     )
     table = agent.probabilities(states, deterministic=False)
     np.testing.assert_allclose(table.sum(axis=1), 1)
@@ -411,9 +412,30 @@ def test_probabilities_are_those_of_the_model(name: str, trained: Trained) -> No
     if isinstance(agent.model, DQN):
         epsilon = agent.model.exploration_rate
         assert 0.05 <= epsilon < 1
-        np.testing.assert_allclose(table, (1 - epsilon) * greedy + epsilon / 4)
+        np.testing.assert_allclose(table, (1 - epsilon) * best + epsilon / 4)
     else:
         np.testing.assert_allclose(frequencies(agent.model, states, samples), table, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_values_are_those_of_the_model(name: str, trained: Trained) -> None:
+    """DQN has Q(s, a), whose largest values its policy takes; the others have V(s)."""
+    agent = api.load(trained(name, WORLD))
+    assert isinstance(agent, DiscreteSB3Agent)
+    assert isinstance(agent.model.observation_space, gym.spaces.Discrete)
+    states = np.arange(agent.model.observation_space.n)
+    if isinstance(agent.model, DQN):
+        assert isinstance(agent, ActionValues)
+        assert not isinstance(agent, StateValues)
+        values = agent.action_values(states)
+        np.testing.assert_array_equal(greedy(values), agent.probabilities(states))
+        return
+    assert isinstance(agent, StateValues)
+    assert not isinstance(agent, ActionValues)
+    policy: Any = agent.model.policy
+    with torch.no_grad():
+        expected = [policy.predict_values(policy.obs_to_tensor(s)[0]).item() for s in states]
+    np.testing.assert_allclose(agent.state_values(states), expected, rtol=1e-5)
 
 
 def test_an_exact_value_lies_in_the_interval_of_its_estimate(trained: Trained) -> None:

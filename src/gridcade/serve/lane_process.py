@@ -11,7 +11,7 @@ import time
 from multiprocessing.connection import Connection
 
 from gridcade.errors import InputError
-from gridcade.serve.lane import Lane, update_message
+from gridcade.serve.lane import Lane
 from gridcade.serve.messages import (
     Edit,
     Episode,
@@ -120,13 +120,13 @@ class LaneProcess:
         match message:
             case Run():
                 self._running, self._due = True, time.monotonic()
-                self._rate = (time.monotonic(), lane.agent.steps)
+                self._rate = (time.monotonic(), lane.learner.steps)
             case Pause():
                 self._running = False
             case Step() | Episode():
                 self._running = False
                 update = lane.step() if isinstance(message, Step) else lane.finish_episode()
-                self._connection.send_bytes(update_message(update))
+                self._connection.send_bytes(lane.update_message(update))
             case Speed():
                 self._steps_per_second = message.steps_per_second
                 self._due = time.monotonic()
@@ -161,6 +161,7 @@ class LaneProcess:
         if steps <= 0:
             return
         self._lane.advance(steps)
+        self._running = not self._lane.learner.converged
         self._since_picture += steps
         elapsed = max(time.monotonic() - now, 1e-6)
         if steps >= self._fastest * CHUNK / 2:
@@ -193,8 +194,8 @@ class LaneProcess:
         assert self._lane is not None  # noqa: S101 - for the type checker
         since, steps = self._rate
         if now - since >= RATE_WINDOW:
-            self._measured = (self._lane.agent.steps - steps) / (now - since)
-            self._rate = (now, self._lane.agent.steps)
+            self._measured = (self._lane.learner.steps - steps) / (now - since)
+            self._rate = (now, self._lane.learner.steps)
 
 
 def main(connection: Connection) -> None:

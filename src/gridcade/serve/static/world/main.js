@@ -136,6 +136,16 @@ class Page {
     this.view.cursor = this.view.lastCursor = null;
     this.curve.clear();
     this.form.showParametersInForce(parameters);
+    this.showKind(this.form.kindOf(this.state.agent));
+  }
+
+  /** Shows only what the learner has: a planner has no episodes and no visits. */
+  showKind({ unit, walks }) {
+    document.body.classList.toggle("planning", !walks);
+    this.time.setUnit(unit);
+    if (walks || this.state.cells !== "visits") return;
+    this.state.cells = $("cells").value = "learnt";
+    this.writeAddress();
   }
 
   /** Brings the edited map into the address; after the last undo, the map that was opened. */
@@ -147,7 +157,7 @@ class Page {
   setPicture(picture) {
     if (!this.world) return;
     this.view.picture = unpackPicture(picture, this.world.moves.length);
-    if (picture.running && this.view.update) this.setUpdate(null);
+    if (this.view.update && this.view.update.steps !== picture.steps) this.setUpdate(null);
     if (picture.exact) {
       this.exact = picture.exact;
       this.curve.add(picture.exact, this.world.optimum);

@@ -22,13 +22,14 @@ export class Palette {
   }
 
   setWorld(world) {
-    if (world.name !== this.name) this.amounts.goal = world.hasEnd ? world.bestEnd : 1;
+    const isOther = world.name !== this.name;
     this.name = world.name;
+    if (isOther) this.amounts.goal = world.hasEnd ? world.bestEnd : 1;
     const extras = repeatedPortals(world);
-    if (this.kind.length === 1 && !extras.includes(this.kind)) this.kind = "look";
-    if (!world.editable) this.kind = "look";
+    const isGone = !world.editable || (this.kind.length === 1 && !extras.includes(this.kind));
+    if (isGone) this.kind = "look";
     this.showButtons(world, extras);
-    this.apply();
+    if (isOther || isGone) this.apply(); // otherwise the brush may be in the middle of a stroke
   }
 
   /** Chooses no brush. */
@@ -53,7 +54,7 @@ export class Palette {
     const label = make("label");
     label.title = title;
     const input = make("input");
-    Object.assign(input, { type: "radio", name: "brush", value: kind });
+    Object.assign(input, { type: "radio", name: "brush", value: kind, checked: kind === this.kind });
     input.addEventListener("change", () => {
       this.kind = kind;
       this.apply();

@@ -2,7 +2,9 @@
 
 /** Replaces the packed tables of a picture by rows of numbers, [states][actions]. */
 export function unpackPicture(picture, actions) {
-  const [q, visits, policy] = [picture.q, picture.visits, picture.policy].map((text) => unpackRows(text, actions));
+  const [q, policy] = [picture.q, picture.policy].map((text) => unpackRows(text, actions));
+  // Without visits all values are updated alike.
+  const visits = picture.visits ? unpackRows(picture.visits, actions) : q.map((row) => row.map(() => 1));
   return { ...picture, q, visits, policy };
 }
 

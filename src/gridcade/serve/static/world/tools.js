@@ -19,7 +19,6 @@ export class Tools {
   }
 
   setWorld(world) {
-    this.brush?.cancel();
     $("tools").hidden = !world.editable;
     $("undo").disabled = !world.can_undo;
     const shown = { ...world.settings, height: world.height, width: world.width };

@@ -1,0 +1,248 @@
+"""One Atari game that can be saved at any step and restored.
+
+`AtariConsole` plays the games of `AtariGames`, with the same observations, rewards and ends for the
+same seed and actions, bit for bit, on an emulator whose state can be copied. It also returns each
+screen that the emulator draws, of which an observation holds only the last or the last two.
+
+It draws sticky actions itself. The emulator would draw the same ones, but its copied state lacks
+the action that it repeats.
+
+Known errors of ale-py 0.12.1 (its issue 732): after a restore, MiniatureGolf pays no rewards, and
+games that leave a screen unfinished, such as Qbert, may draw the next frame a few cycles late.
+"""
+
+import copy
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.envs.area_resize import resize_area
+from gridcade.envs.atari import (
+    DEFAULT_PROTOCOL,
+    FRAME_SKIP,
+    OBSERVATION_SIZE,
+    STACK,
+    AtariGames,
+    resolve_protocol,
+    rom_name,
+)
+from gridcade.envs.atari_palette import palette
+
+if TYPE_CHECKING:
+    from ale_py import ALEState
+
+Pixels = NDArray[np.uint8]
+
+NOOP = 0  # the action that does nothing, of both action sets
+
+
+class ConsoleStep(NamedTuple):
+    """One step of a game."""
+
+    observation: Pixels  # [4, 84, 84]
+    reward: float  # raw
+    terminated: bool
+    truncated: bool
+    life_lost: bool  # and the game goes on; False if the protocol does not count lives
+    lives: int
+    screens: Pixels  # one a frame, [frames, height, width]: numbers of colors, see `palette`
+
+
+@dataclass(frozen=True, eq=False)
+class ConsoleState:
+    """Everything that a game's future depends on. Its arrays must not be changed.
+
+    It can be pickled.
+    """
+
+    emulator: "ALEState"
+    frames: tuple[Pixels, ...]  # the observation, oldest first, [84, 84] each
+    gray: Pixels  # the last screen, or the maximum of the last two, in gray.  [height, width]
+    screen: Pixels  # the last screen.  [height, width]
+    frame: int  # frames since the start of the game
+    lives: int
+    repeated: int  # the action that a sticky action repeats
+    stream: np.random.RandomState | None  # of the sticky actions
+
+
+class AtariConsole:
+    """One game that can be saved and restored.
+
+    Attributes:
+        protocol: the settings of the protocol.
+        action_names: the name of each action, such as `FIRE`.
+        frame_skip: frames per step; a game can end within a step.
+        time_limit: steps after which a game is truncated.
+        palette: red, green and blue of the numbers in the screens, uint8, [256, 3].
+
+    Args:
+        game: the game's title, such as `Breakout`.
+        protocol: a key of `PROTOCOLS`.
+        actions: `full`, all 18 actions, or `minimal`, the game's own. Default: the protocol's.
+        sticky: probability per frame that the emulator repeats the previous action. Default: the
+            protocol's.
+
+    Raises:
+        InputError: ale-py is not installed, or an argument is invalid.
+    """
+
+    def __init__(
+        self,
+        game: str,
+        protocol: str = DEFAULT_PROTOCOL,
+        actions: str | None = None,
+        sticky: float | None = None,
+    ):
+        self.protocol = resolve_protocol(protocol, actions, sticky)
+        rom = rom_name(game)
+        from ale_py import ALEInterface, LoggerMode, roms
+
+        ALEInterface.setLoggerMode(LoggerMode.Error)
+        self._rom = str(roms.get_rom_path(rom))
+        self._emulator = ALEInterface()
+        self._emulator.setFloat("repeat_action_probability", 0.0)
+        self._emulator.loadROM(self._rom)
+        self._actions = (
+            self._emulator.getLegalActionSet()
+            if self.protocol.full_actions
+            else self._emulator.getMinimalActionSet()
+        )
+        self.action_names = [action.name for action in self._actions]
+        self.frame_skip = self.protocol.frame_skip_by_rom.get(rom, FRAME_SKIP)
+        self.time_limit = self.protocol.max_frames // self.frame_skip
+        self.palette = palette(self._emulator.getScreenDims()[0])
+        # The emulator compares with a number of 32 bits.
+        self._sticky = float(np.float32(self.protocol.sticky))
+        self._games = partial(AtariGames, game, 1, protocol, actions, sticky)
+        self._starts: AtariGames | None = None
+        self._frames: tuple[Pixels, ...]
+        self._gray: Pixels
+        self._screen: Pixels
+        self._stream: np.random.RandomState | None = None
+        self._frame = self._lives = self._repeated = 0
+
+    @property
+    def observation(self) -> Pixels:
+        """The frames of the last four steps, oldest first.  uint8, [4, 84, 84]."""
+        return np.stack(self._frames)
+
+    @property
+    def screen(self) -> Pixels:
+        """The last screen, as numbers of colors.  uint8, [height, width]."""
+        return self._screen
+
+    @property
+    def lives(self) -> int:
+        """Lives that are left."""
+        return self._lives
+
+    def reset(self, seed: int) -> Pixels:
+        """Start a game, the same one as `AtariGames` with this seed.
+
+        Returns:
+            The first observation, uint8, [4, 84, 84].
+        """
+        self._emulator.loadROM(self._rom)  # resets memory that a reset of the game leaves random
+        self._emulator.reset_game()
+        no_ops = self._no_ops(seed)
+        for _ in range(no_ops):
+            self._emulator.act(NOOP)
+        if self._sticky:
+            self._stream = np.random.RandomState(seed)  # seeded as C++'s mt19937
+            self._stream.randint(1 << 32, size=2 * no_ops, dtype=np.uint32)
+        self._gray = self._emulator.getScreenGrayscale()
+        self._screen = self._emulator.getScreen()
+        blank = np.zeros((OBSERVATION_SIZE, OBSERVATION_SIZE), np.uint8)
+        self._frames = (*[blank] * (STACK - 1), self._resized())
+        self._frame, self._repeated = 0, NOOP
+        self._lives = self._emulator.lives()
+        return self.observation
+
+    def step(self, action: int) -> ConsoleStep:
+        """Play one step. After the end of a game, only `reset` and `restore` may follow."""
+        grays, screens, reward, ended = [], [], 0, False
+        counted = 2 if self.protocol.two_frame_max else 1  # last frames that are observed
+        terminated = False
+        for left in reversed(range(self.frame_skip)):
+            reward += self._emulator.act(self._actions[self._played(action)])
+            screens.append(self._emulator.getScreen())
+            self._frame += 1
+            terminated = self._emulator.game_over()
+            ended = terminated or self._frame >= self.protocol.max_frames
+            if ended:  # the emulators of `AtariGames` do not observe the last frame
+                grays.append(self._gray)
+                break
+            if left < counted:
+                grays.append(self._emulator.getScreenGrayscale())
+        self._gray = reduce(np.maximum, grays)
+        self._screen = screens[-1]
+        self._frames = (*self._frames[1:], self._resized())
+        lives = self._emulator.lives()
+        life_lost = lives < self._lives and not terminated and self.protocol.life_loss
+        self._lives = lives
+        truncated = ended and not terminated
+        return ConsoleStep(
+            self.observation,
+            float(reward),
+            terminated,
+            truncated,
+            life_lost,
+            lives,
+            np.stack(screens),
+        )
+
+    def save(self) -> ConsoleState:
+        """Copy the state of the game."""
+        return ConsoleState(
+            self._emulator.cloneState(),
+            self._frames,
+            self._gray,
+            self._screen,
+            self._frame,
+            self._lives,
+            self._repeated,
+            copy.deepcopy(self._stream),
+        )
+
+    def restore(self, state: ConsoleState, seed: int | None = None) -> None:
+        """Return to a saved state, of this console or another one of the same game.
+
+        Args:
+            state: what `save` returned.
+            seed: gives sticky actions fresh draws. Default: the future is that of the saved game.
+        """
+        self._emulator.restoreState(state.emulator)
+        self._frames, self._gray, self._screen = state.frames, state.gray, state.screen
+        self._frame, self._lives, self._repeated = state.frame, state.lives, state.repeated
+        if self._sticky:
+            fresh = None if seed is None else np.random.RandomState(seed)
+            self._stream = fresh or copy.deepcopy(state.stream)
+
+    def _no_ops(self, seed: int) -> int:
+        """The number of no-op frames at the start of the game with a seed.
+
+        ale-py draws it with C++'s uniform_int_distribution, which differs among compilers, so
+        `AtariGames` is asked.
+        """
+        if self.protocol.noop_max == 0:
+            return 0
+        if self._starts is None:
+            self._starts = self._games()
+        _, info = self._starts.reset(seed=[seed])
+        return int(info["episode_frame_number"][0])
+
+    def _played(self, action: int) -> int:
+        """The action of the next frame: the chosen one, or the previous one again."""
+        if self._stream is not None:
+            # The second number is for the other player's action.
+            draw, _ = self._stream.randint(1 << 32, size=2, dtype=np.uint32)
+            if draw / 2**32 < self._sticky:
+                return self._repeated
+            self._repeated = action
+        return action
+
+    def _resized(self) -> Pixels:
+        return resize_area(self._gray, OBSERVATION_SIZE, OBSERVATION_SIZE)
