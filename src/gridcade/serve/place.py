@@ -34,7 +34,8 @@ class Place:
             InputError: the map has a mistake, there is no such world, or it is too large.
         """
         if request.map is not None:
-            place = cls.drawn(request.world, parse_world(request.map, request.world))
+            title = " ".join(request.world.split())  # one line, as in a map file
+            place = cls.drawn(request.world, parse_world(request.map, title))
         else:
             base = request.world.partition("?")[0]
             if base not in world_names():
