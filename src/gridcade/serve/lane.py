@@ -10,7 +10,7 @@ from gridcade.serve import editing
 from gridcade.serve.catalog import value_text
 from gridcade.serve.exact_answer import ExactAnswer
 from gridcade.serve.learners import Update, open_learner
-from gridcade.serve.messages import Edit, Open, Settings, encode, pack_table
+from gridcade.serve.messages import Change, Open, encode, pack_table
 from gridcade.serve.place import Place
 from gridcade.training.config import to_dict
 
@@ -51,13 +51,11 @@ class Lane:
 
     # ---- editing
 
-    def edit(self, request: Edit) -> None:
-        """Draw into the map; see `editing.draw` for the errors."""
-        self._change(editing.draw(self._drawing(), request))
-
-    def change_settings(self, request: Settings) -> None:
-        """Change settings of the world; see `editing.with_settings` for the errors."""
-        self._change(editing.with_settings(self._drawing(), request))
+    def edit(self, request: Change) -> None:
+        """Change the world, which `undo` can take back; see `editing.change` for the errors."""
+        previous = self._drawing()
+        self._enter(editing.change(previous, request))
+        self._undo.append(previous)
 
     def undo(self) -> None:
         """Take back the last change.
@@ -77,13 +75,6 @@ class Lane:
         if not self.place.editable:
             raise InputError(f"{self.place.name} is not drawn in text and cannot be edited")
         return self.place.world
-
-    def _change(self, world: World) -> None:
-        """Enter a changed world, which `undo` can leave."""
-        editing.check(world)
-        previous = self.place.world
-        self._enter(world)
-        self._undo.append(previous)
 
     def _enter(self, world: World) -> None:
         """Go on learning in another drawing of the world; values stay with their cells."""

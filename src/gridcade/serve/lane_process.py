@@ -17,7 +17,9 @@ from gridcade.serve.messages import (
     Episode,
     FromPage,
     Open,
+    Paint,
     Pause,
+    Portal,
     Run,
     Save,
     Settings,
@@ -128,11 +130,8 @@ class LaneProcess:
             case Speed():
                 self._steps_per_second = message.steps_per_second
                 self._due = time.monotonic()
-            case Edit():
+            case Edit() | Paint() | Portal() | Settings():
                 lane.edit(message)
-                self._send_world()
-            case Settings():
-                lane.change_settings(message)
                 self._send_world()
             case Undo():
                 lane.undo()
