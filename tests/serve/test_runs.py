@@ -21,6 +21,7 @@ from gridcade.agents.schedules import Schedule
 from gridcade.cli import main
 from gridcade.envs import registry
 from gridcade.errors import InputError
+from gridcade.serve.policy_list import PolicyList
 from gridcade.serve.run_curves import read_curves, thin_out
 from gridcade.serve.run_details import compare_runs
 from gridcade.serve.run_files import MAX_DEPTH, find_files
@@ -353,4 +354,6 @@ def test_folders_are_searched_to_a_limited_depth(trained: Path, tmp_path: Path) 
     for depth in (MAX_DEPTH, MAX_DEPTH + 1):
         place = Path(*deep.parts[: len(tmp_path.parts) + depth - 1])
         shutil.copytree(trained / "finished", place / f"run{depth}")
-    assert [path.name for path in find_files(tmp_path).runs.values()] == [f"run{MAX_DEPTH}"]
+    [(name, path)] = find_files(tmp_path).runs.items()
+    assert path.name == f"run{MAX_DEPTH}"
+    assert name in PolicyList(tmp_path).read()  # the Arcade plays what the page lists
