@@ -32,6 +32,7 @@ from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
+from gridcade.formatting import format_result, format_term
 from gridcade.seeding import pack, stream, unpack
 
 Floats = NDArray[np.float64]
@@ -312,11 +313,11 @@ class QLearning(Agent):
         names = ("Q(s,a)", "α", "r", "r̄" if differential else "γ", "max Q(s′,b)")
         values = (old, alpha, r, average if differential else discount, next_value)
         terms = dict(zip(names, map(float, values), strict=True))
-        shown = {name: _in_equation(value) for name, value in terms.items()}
+        shown = {name: format_term(value) for name, value in terms.items()}
         template = DIFFERENTIAL_EQUATION if differential else WATKINS_EQUATION
         return UpdateTerms(
             equation=template.format(**{name: name for name in terms}, new="Q(s,a)"),
-            filled=template.format(**shown, new=f"{new:.4g}".replace("-", "−")),
+            filled=template.format(**shown, new=format_result(new)),
             terms=(*terms.items(), ("new Q(s,a)", new)),
             transition=transition,
         )
@@ -395,12 +396,6 @@ class QLearning(Agent):
         self.average_reward[:] = tensors["average_reward"]
         self.steps = int(tensors["steps"][0])
         unpack(self.rng, tensors["agent_stream"])
-
-
-def _in_equation(value: float) -> str:
-    """A number as a term of an equation: negative ones in parentheses."""
-    text = f"{value:.4g}".replace("-", "−")
-    return f"({text})" if value < 0 else text
 
 
 def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:

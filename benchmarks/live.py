@@ -72,10 +72,10 @@ def without_page(world: str, seconds: float) -> float:
     """Steps a second of the same loop in this process."""
     lane = Lane(Open(world=world, agent="q-learning"))
     lane.advance(1_000_000)
-    began, before = time.perf_counter(), lane.agent.steps
+    began, before = time.perf_counter(), lane.learner.steps
     while time.perf_counter() < began + seconds / 2:
         lane.advance(100_000)
-    return (lane.agent.steps - before) / (time.perf_counter() - began)
+    return (lane.learner.steps - before) / (time.perf_counter() - began)
 
 
 def main() -> None:

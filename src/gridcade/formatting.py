@@ -16,3 +16,13 @@ def format_count(count: float) -> str:
         if count >= size:
             return f"{count / size:.1f}{unit}"
     return f"{count:.0f}"
+
+
+def format_result(value: float) -> str:
+    """Format a number for an equation, with four digits and a minus sign: `−0.8132`."""
+    return f"{value:z.4g}".replace("-", "−")
+
+
+def format_term(value: float) -> str:
+    """Format a number within an equation: like `format_result`, negative ones in parentheses."""
+    return f"({format_result(value)})" if value < 0 else format_result(value)

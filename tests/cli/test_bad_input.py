@@ -99,7 +99,7 @@ BAD = {  # words -> parts of the message, separated by |
     "compare random broken.txt": "'broken.txt' is an environment; write: --env broken.txt",
     "serve --port 99999": "port is 99999; it must be from 0 to 65535",
     "serve --host 256.1.1.1": "cannot serve at 256.1.1.1, port 8765",
-    "serve runs": "unexpected argument 'runs'",
+    "serve nowhere": "cannot show the runs in 'nowhere': there is no such directory",
     "compare FourRooms --env Maze": "'FourRooms' is an environment; write: --env FourRooms",
     "solve studied/": "'studied/' is a folder, not a map file",
     "train q-learning Maze --env.sise 9": "argument of Maze 'sise'|did you mean size?",

@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gridcade.agents.base import Tensors
 from gridcade.envs.map_writer import world_text
 from gridcade.envs.maps import MAPS, World, parse_world
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.exact.action_values import action_values, optimal_actions
 from gridcade.serve.lane import Lane
+from gridcade.serve.learners import LEARNERS, PLANNERS
 from gridcade.serve.messages import Edit, Open, Settings
+from gridcade.training.config import to_dict
 
 WINDY = """
 title: Windy
@@ -28,8 +31,8 @@ S..o
 """
 
 
-def lane(text: str = WINDY, **parameters: str) -> Lane:
-    return Lane(Open(world="mine", map=text, agent="q-learning", parameters=parameters))
+def lane(text: str = WINDY, agent: str = "q-learning", **parameters: str) -> Lane:
+    return Lane(Open(world="mine", map=text, agent=agent, parameters=parameters))
 
 
 def edited(lane: Lane, *cells: tuple[int, int, str]) -> None:
@@ -50,34 +53,38 @@ def assert_same(a: World, b: World) -> None:
         assert getattr(a, name) == getattr(b, name), name
 
 
+def assert_equal_tensors(a: Tensors, b: Tensors) -> None:
+    """Bit for bit, but for the paths, which long advances do not follow."""
+    assert set(a) == set(b)
+    for name in set(a) - {"path"}:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
 @pytest.mark.parametrize("criterion", ["discounted", "average-reward"])
 def test_single_steps_are_those_of_training(criterion: str) -> None:
     """Bit for bit, so that a step under the glass does not change what is learnt."""
     one, other = (lane(criterion=criterion) for _ in range(2))
     for _ in range(300):
         update = one.step()
-        s, a = update.transition[:2]
-        assert dict(update.terms)["new Q(s,a)"] == one.agent.q[s, a]
+        assert dict(update.terms)["new Q(s,a)"] == one.learner.q[update.s, update.a]
     other.advance(300)
-    np.testing.assert_array_equal(one.agent.q, other.agent.q)
-    assert (one.loop.state, one.loop.elapsed) == (other.loop.state, other.loop.elapsed)
-    assert one.agent.average_reward == other.agent.average_reward
+    assert_equal_tensors(one.learner.snapshot(), other.learner.snapshot())
 
 
 def test_values_stay_with_their_cells() -> None:
     """A wall removes a state, so the numbers of all later ones change."""
     lane_ = lane()
     lane_.advance(2000)
-    before = dict(zip(lane_.place.world.places(), lane_.agent.q.tolist(), strict=True))
-    steps = lane_.agent.steps
+    before = dict(zip(lane_.place.world.places(), lane_.learner.q.tolist(), strict=True))
+    steps = lane_.learner.steps
     edited(lane_, (0, 1, "#"), (2, 2, "."))
-    after = dict(zip(lane_.place.world.places(), lane_.agent.q.tolist(), strict=True))
+    after = dict(zip(lane_.place.world.places(), lane_.learner.q.tolist(), strict=True))
     assert (0, 1) not in after
-    assert after.pop((2, 2)) == [lane_.config.initial_value] * 4
+    assert after.pop((2, 2)) == [to_dict(lane_.learner.config)["initial_value"]] * 4
     assert after == {place: q for place, q in before.items() if place != (0, 1)}
-    assert lane_.agent.steps == steps
+    assert lane_.learner.steps == steps
     lane_.undo()
-    again = dict(zip(lane_.place.world.places(), lane_.agent.q.tolist(), strict=True))
+    again = dict(zip(lane_.place.world.places(), lane_.learner.q.tolist(), strict=True))
     assert set(again) == set(before)
     assert lane_.place.world == lane().place.world
     with pytest.raises(InputError, match="nothing to undo"):
@@ -95,7 +102,48 @@ def test_the_policy_reroutes_around_a_wall() -> None:
     found = lane_.exact()
     assert found is not None
     assert (found["gap"], found["wrong"]) == (0, 0)
-    assert lane_.agent.probabilities(np.array([0]))[0].tolist() == [0, 0, 1, 0]  # down
+    assert lane_.learner.policy[0].tolist() == [0, 0, 1, 0]  # down
+
+
+@pytest.mark.parametrize("agent", PLANNERS)
+def test_a_planner_stops_at_the_optimum_and_goes_on_after_an_edit(agent: str) -> None:
+    lane_ = lane(agent=agent, discount="0.9")
+    assert lane_.learner.walk is None
+    assert lane_.exact()["gap"] > 0
+    for cells in [], [(0, 1, "#")], [(0, 1, ".")]:
+        if cells:
+            edited(lane_, *cells)
+            assert not lane_.learner.converged
+        update = lane_.step()
+        assert dict(update.terms)["new V(s)"] == lane_.learner.values[update.s]
+        lane_.advance(10_000)
+        assert lane_.learner.converged
+        assert lane_.exact()["gap"] == lane_.exact()["wrong"] == 0
+        assert lane_.exact()["distance"] == pytest.approx(0, abs=1e-8)
+    sweeps = lane_.learner.steps
+    lane_.advance(1)
+    assert lane_.learner.steps == sweeps < 1000
+    with pytest.raises(InputError, match="no episodes"):
+        lane_.finish_episode()
+
+
+@pytest.mark.parametrize("agent", LEARNERS)
+def test_values_of_every_learner_move_with_their_cells(agent: str) -> None:
+    lane_ = lane(agent=agent)
+    lane_.advance(40)
+    policy = dict(zip(lane_.place.world.places(), lane_.learner.policy.tolist(), strict=True))
+    edited(lane_, (0, 1, "#"))
+    moved = dict(zip(lane_.place.world.places(), lane_.learner.policy.tolist(), strict=True))
+    assert moved == {place: row for place, row in policy.items() if place != (0, 1)}
+
+
+def test_an_unknown_learner_or_parameter_is_refused() -> None:
+    with pytest.raises(InputError, match="value-iteration"):
+        lane(agent="value-iteratio")
+    with pytest.raises(InputError, match="unknown field 'discont'"):
+        lane(agent="value-iteration", discont="0.9")
+    with pytest.raises(InputError, match="less than 1"):
+        lane(agent="value-iteration", discount="1")
 
 
 def test_settings_change_the_model() -> None:

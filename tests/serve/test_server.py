@@ -1,5 +1,6 @@
 """The server: what it answers, what it refuses, and what it leaves behind."""
 
+import base64
 import json
 import multiprocessing
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -67,7 +69,9 @@ def test_the_page_may_load_nothing_from_elsewhere(live_server: str) -> None:
     assert status == 200
     lower = {name.lower(): value for name, value in headers.items()}
     assert all(lower[name.lower()] == value for name, value in HEADERS.items())
-    assert "default-src 'self'" in lower["content-security-policy"]
+    policy = lower["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
     assert get(live_server, "/", host="evil.example")[0] == 403
 
 
@@ -141,11 +145,26 @@ def test_one_step_and_one_episode(live_server: str) -> None:
         assert update["filled"].startswith(f"{new} ← ")
         assert "--" not in update["filled"]
         picture = p.receive("picture")
-        assert picture["q"][update["s"]][update["a"]] == terms["new Q(s,a)"]
+        q = np.frombuffer(base64.b64decode(picture["q"]), "<f4").reshape(-1, 4)
+        assert q[update["s"], update["a"]] == pytest.approx(terms["new Q(s,a)"])
         p.send("episode")
         p.receive("update")
         while not p.receive("picture")["episode"]:
             pass
+
+
+def test_a_hidden_page_gets_no_pictures_while_its_learner_goes_on(live_server: str) -> None:
+    with page(live_server) as p:
+        p.send("open", world="CliffWalk", agent="q-learning")
+        p.send("speed", steps_per_second=None)
+        p.send("visible", visible=False)
+        p.send("run")
+        p.send("save")
+        p.receive("map")
+        with pytest.raises(TimeoutError):
+            p.socket.recv(1)
+        p.send("visible", visible=True)
+        assert p.receive("picture")["steps"] > 10_000
 
 
 BAD_MESSAGES = [

@@ -20,7 +20,8 @@ def action_values(model: Model, solution: Solution) -> Floats:
     """
     if solution.bias is None:
         values = np.where(np.isnan(solution.values), -np.inf, solution.values)
-        return backup(model, model.rewards, values, solution.discount or 1.0)
+        discount = 1.0 if solution.discount is None else solution.discount
+        return backup(model, model.rewards, values, discount)
     at_start = float(model.start @ (solution.bias - solution.values)), solution.bias
     next_values = np.where(
         model.terminated, at_start[0], (solution.bias - solution.values)[model.next_states]

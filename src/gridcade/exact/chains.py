@@ -64,6 +64,10 @@ class Chain:
             ends=sum_by_index(states, weights * model.terminated, model.num_states),
         )
 
+    def restricted(self, states: Ints) -> "Chain":
+        """The chain on some states, which it must never leave."""
+        return Chain(self.transitions[states][:, states], self.rewards[states], self.ends[states])
+
     def restarted(self, start: Floats) -> tuple[sparse.csr_array, Floats, Floats]:
         """The chain of successive episodes: transitions, rewards and durations.
 
@@ -203,7 +207,15 @@ def sparse_matrix(weights: Floats, rows: Ints, columns: Ints, size: int) -> spar
 
 
 def expected_totals(transitions: sparse.csr_array, rewards: Floats) -> Floats:
-    """Solve v = r + P v: the expected sum of rewards, where every state is transient.  [states]."""
+    """Solve v = r + P v: the expected sum of rewards, where every state is transient.
+
+    Args:
+        transitions: P, [states, states].
+        rewards: r, [states], or several kinds of rewards, [states, kinds].
+
+    Returns:
+        v, of the shape of `rewards`.
+    """
     return np.asarray(factorize(sparse.eye_array(len(rewards)) - transitions).solve(rewards))
 
 

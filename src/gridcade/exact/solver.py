@@ -108,17 +108,19 @@ def policy_value(
     check_discount(discount)
     if time_limit is not None:
         return _value_within_limit(model, chain, discount, time_limit)
+    # States that the policy does not reach have no influence, but would take most of the time.
+    reached = np.flatnonzero(reachable(chain.transitions, np.flatnonzero(model.start)))
+    chain, start = chain.restricted(reached), model.start[reached]
     discounted = expected_totals(chain.transitions * discount, chain.rewards)
-    gains, _ = gain_and_bias(*chain.restarted(model.start))
+    gains, _ = gain_and_bias(*chain.restarted(start))
     gain = float(gains[-1])  # the last state stands for the start
-    reached = reachable(chain.transitions, np.flatnonzero(model.start))
-    check_gains(gains[:-1][reached], chain.rewards)
+    check_gains(gains, chain.rewards)
     expected_return, length = (
-        (None, None) if model.continuing else _return_and_length(model, chain, gain)
+        (None, None) if model.continuing else _return_and_length(model, chain, start, gain)
     )
     return PolicyValue(
         expected_return=expected_return,
-        discounted_return=float(model.start @ discounted),
+        discounted_return=float(start @ discounted),
         episode_length=length,
         average_reward=gain,
     )
@@ -175,23 +177,32 @@ def tells_states_apart(model: Model, solution: Solution) -> bool:
     return not np.allclose(values, values[:1], rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def _return_and_length(model: Model, chain: Chain, gain: float) -> tuple[float, float]:
-    """Expected return and length of an episode, possibly infinite; see `PolicyValue`."""
-    reached = reachable(chain.transitions, np.flatnonzero(model.start))
+def _return_and_length(
+    model: Model, chain: Chain, start: Floats, gain: float
+) -> tuple[float, float]:
+    """Expected return and length of an episode, possibly infinite; see `PolicyValue`.
+
+    Args:
+        model: the model.
+        chain: the chain of the policy on the states that it reaches.
+        start: distribution of the first state, [states of the chain].
+        gain: average reward of the policy.
+    """
     can_end = reachable(chain.transitions.T.tocsr(), np.flatnonzero(chain.ends))
-    trapped = np.flatnonzero(reached & ~can_end)
+    trapped = np.flatnonzero(~can_end)
     labels, recurrent = communicating_classes(chain.transitions[trapped][:, trapped])
     endless = trapped[recurrent[labels]]  # an episode that enters these states stays in them
-    inside = np.setdiff1d(np.flatnonzero(reached), endless)
+    inside = np.setdiff1d(np.arange(len(start)), endless)
     transitions = chain.transitions[inside][:, inside]
-    lengths = expected_totals(transitions, np.ones(len(inside)))
+    totals = np.stack([np.ones(len(inside)), chain.rewards[inside]], axis=1)
+    lengths, returns = expected_totals(transitions, totals).T
     largest = float(np.abs(model.rewards).max())
     if not ((lengths >= 0) & (lengths <= MAX_LENGTH)).all():
         has_sign = abs(gain) > TOLERANCE * largest
         return (math.copysign(math.inf, gain) if has_sign else math.nan), math.inf
-    total = float(model.start[inside] @ expected_totals(transitions, chain.rewards[inside]))
+    total = float(start[inside] @ returns)
     if not endless.size:
-        return total, float(model.start[inside] @ lengths)
+        return total, float(start[inside] @ lengths)
     scale = float(np.abs(chain.rewards[endless]).max())
     if scale <= ROUNDING * largest:
         return total, math.inf

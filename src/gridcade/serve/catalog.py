@@ -2,20 +2,18 @@
 
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from gridcade import agents
 from gridcade.field_docs import field_docs
+from gridcade.serve.learners import LEARNERS, describe
 from gridcade.serve.messages import encode
 from gridcade.serve.place import world_names
 from gridcade.training.config import to_dict
-
-LEARNERS = ("q-learning",)  # agents that a lane can run
 
 
 def catalog_message() -> bytes:
     """The worlds and learners that the page offers."""
     learners = []
     for name in LEARNERS:
-        kind = agents.find(name)
+        kind = describe(name)
         docs, defaults = field_docs(kind.config), to_dict(kind.config())
         hints = get_type_hints(kind.config)
         parameters = [
@@ -27,7 +25,15 @@ def catalog_message() -> bytes:
             }
             for key, value in defaults.items()
         ]
-        learners.append({"name": name, "about": kind.about, "parameters": parameters})
+        learners.append(
+            {
+                "name": name,
+                "about": kind.about,
+                "parameters": parameters,
+                "unit": kind.unit,
+                "walks": kind.walks,
+            }
+        )
     worlds = [{"name": name, "about": about} for name, about in world_names().items()]
     return encode("catalog", worlds=worlds, agents=learners)
 

@@ -1,34 +1,22 @@
-"""One lane of the live page: a tabular learner in a world, and what the page shows of it."""
+"""One lane of the live page: a learner in a world, and what the page shows of it."""
 
 from collections import deque
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
-from numpy.typing import NDArray
-
-from gridcade import agents
-from gridcade.agents.q_learning import QLearning, QLearningConfig
-from gridcade.agents.tabular_loop import TabularLoop, UpdateTerms
 from gridcade.envs.map_writer import world_text
 from gridcade.envs.maps import World
-from gridcade.errors import InputError, unknown
-from gridcade.exact.solver import Criterion
+from gridcade.errors import InputError
 from gridcade.serve import editing
-from gridcade.serve.catalog import LEARNERS, value_text
+from gridcade.serve.catalog import value_text
 from gridcade.serve.exact_answer import ExactAnswer
-from gridcade.serve.messages import Edit, Open, Settings, encode
+from gridcade.serve.learners import Update, open_learner
+from gridcade.serve.messages import Edit, Open, Settings, encode, pack_table
 from gridcade.serve.place import Place
-from gridcade.study.brackets import read_changes
-from gridcade.training.config import read_recipe, to_dict
+from gridcade.training.config import to_dict
 
-Floats = NDArray[np.float64]
 Table = dict[str, Any]
 
 MAX_UNDO = 100  # edits that can be taken back
-PATH_LENGTH = 200  # states of the present episode that are shown
-LONGEST_EPISODE = 100_000  # steps that `finish_episode` takes at most
-FOLLOWED_STEPS = 20  # so many steps between two pictures are followed one by one, for the path
 
 
 class Lane:
@@ -42,21 +30,8 @@ class Lane:
     """
 
     def __init__(self, request: Open):
-        if request.agent not in LEARNERS:
-            raise unknown("learner", request.agent, LEARNERS)
         self.place = Place.find(request)
-        changes = ",".join(f"{name}={text}" for name, text in request.parameters.items())
-        kind = agents.find(request.agent)
-        table = read_changes(changes, kind, request.agent) if changes else {}
-        states = gym.spaces.Discrete(self.place.model.num_states)
-        config = read_recipe(kind, kind.preset_for(states), overlay=table).hyperparameters
-        assert isinstance(config, QLearningConfig)  # noqa: S101 - for the type checker
-        self.config, self._seed = config, request.seed
-        model = self.place.model
-        self.agent = QLearning(model.num_states, model.num_actions, config, request.seed)
-        self.loop = self._start_loop()
-        self._episodes = 0
-        self._path: deque[int] = deque([self.loop.state], PATH_LENGTH)
+        self.learner = open_learner(request.agent, self.place, request.parameters, request.seed)
         self._undo: deque[World] = deque(maxlen=MAX_UNDO)
         self._solve()
 
@@ -64,36 +39,15 @@ class Lane:
 
     def advance(self, steps: int) -> None:
         """Learn from a number of steps."""
-        if steps > FOLLOWED_STEPS:
-            self._count(self.loop.advance(self.agent.steps + steps))
-            self._path = deque([self.loop.state], PATH_LENGTH)
-            return
-        for _ in range(steps):
-            self._count(self.loop.advance(self.agent.steps + 1))
+        self.learner.advance(steps)
 
-    def step(self) -> UpdateTerms:
-        """Learn from one step, and return the terms of its update."""
-        terms = self.loop.step()
-        self._count({"episodes": float(self.loop.elapsed == 0)})
-        return terms
+    def step(self) -> Update:
+        """Learn from one step, and return its update."""
+        return self.learner.step()
 
-    def finish_episode(self) -> UpdateTerms:
-        """Learn to the end of the episode, and return the terms of the last update."""
-        episodes, end = self._episodes, self.agent.steps + LONGEST_EPISODE
-        terms = self.step()
-        while self._episodes == episodes and self.agent.steps < end:
-            terms = self.step()
-        return terms
-
-    def _count(self, totals: dict[str, float]) -> None:
-        """Count episodes, and follow the path of the present one."""
-        if totals["episodes"]:
-            self._episodes += int(totals["episodes"])
-            self._path.clear()
-        self._path.append(self.loop.state)
-
-    def _start_loop(self) -> TabularLoop:
-        return self.agent.compiled_loop(self.place.model, self.place.time_limit, self._seed)
+    def finish_episode(self) -> Update:
+        """Learn to the end of the episode, and return the last update."""
+        return self.learner.finish_episode()
 
     # ---- editing
 
@@ -133,57 +87,31 @@ class Lane:
 
     def _enter(self, world: World) -> None:
         """Go on learning in another drawing of the world; values stay with their cells."""
-        old_places, old = self.place.world.places(), self.agent
-        stream = self.loop.state_dict()["world_stream"]
-        here = old_places[self.loop.state]
         self.place = Place.drawn(self.place.name, world)
-        places = world.places()
-        rows_of = {place: s for s, place in enumerate(old_places)}
-        self.agent = QLearning(len(places), len(self.place.moves), self.config, self._seed)
-        state = old.state_dict()
-        for name in ("q", "visits"):
-            new = self.agent.state_dict()[name]
-            for s, place in enumerate(places):
-                if place in rows_of:
-                    new[s] = state[name][rows_of[place]]
-            state[name] = new
-        self.agent.load_state_dict(state)
-        self.loop = self._start_loop()
-        stays = here in places and not world.cell(*here).end
-        self.loop.load_state_dict(
-            {
-                "state": np.array([places.index(here) if stays else self.loop.state, 0]),
-                "episode_return": np.zeros(1),
-                "world_stream": stream,
-            }
-        )
-        self._path = deque([self.loop.state], PATH_LENGTH)
+        self.learner = self.learner.moved(self.place)
         self._solve()
 
     # ---- the exact answer
 
     def _solve(self) -> None:
         """Solve the world by the learner's criterion."""
-        average = self.config.criterion == "average-reward"
-        criterion: Criterion = "average-reward" if average else "discounted"
-        self.answer = ExactAnswer(self.place.model, criterion, self.config.discount)
+        learner = self.learner
+        self.answer = ExactAnswer(self.place.model, learner.criterion, learner.discount)
 
     def exact(self) -> Table:
         """The exact values of the greedy policy, and the distance of the learnt values."""
         return {
-            "steps": self.agent.steps,
-            "distance": self.answer.distance(self.agent.values),
-            **self.answer.evaluate(self._greedy_policy()),
+            "steps": self.learner.steps,
+            "distance": self.answer.distance(self.learner.values),
+            **self.answer.evaluate(self.learner.policy),
         }
-
-    def _greedy_policy(self) -> Floats:
-        return self.agent.probabilities(np.arange(self.place.model.num_states))
 
     # ---- messages
 
     def world_message(self) -> bytes:
         """The world, and its exact solution."""
         place, world, answer = self.place, self.place.world, self.answer
+        parameters = to_dict(self.learner.config)
         used = {symbol for row in world.rows for symbol in row} | {"#", ".", "S", "G"}
         return encode(
             "world",
@@ -201,10 +129,10 @@ class Lane:
             },
             places=world.places(),
             moves=place.moves,
-            discount=self.config.discount,
+            discount=self.learner.discount,
             criterion=answer.criterion,
             optimum=answer.optima | {"q": answer.q.tolist()},
-            parameters={key: value_text(value) for key, value in to_dict(self.config).items()},
+            parameters={name: value_text(value) for name, value in parameters.items()},
             values=answer.values.tolist(),
             reachable=answer.reachable.tolist(),
             best=answer.best.tolist(),
@@ -212,33 +140,25 @@ class Lane:
         )
 
     def picture_message(self, running: bool, steps_per_second: float, exact: Table | None) -> bytes:
-        """What the learner knows now."""
+        """What the learner knows now; without an agent that walks, its fields are null."""
+        learner, walk = self.learner, self.learner.walk
+        visits = learner.visits
         return encode(
             "picture",
-            steps=self.agent.steps,
+            steps=learner.steps,
             running=running,
-            state=self.loop.state,
-            path=list(self._path),
-            q=self.agent.q.tolist(),
-            visits=self.agent.visits.tolist(),
-            policy=self._greedy_policy().tolist(),
-            episode=self._episodes,
-            episode_return=self.loop.episode_return,
+            converged=learner.converged,
+            state=walk and walk.state,
+            path=walk and walk.path,
+            q=pack_table(learner.q),
+            visits=None if visits is None else pack_table(visits),
+            policy=pack_table(learner.policy),
+            episode=walk and walk.episode,
+            episode_return=walk and walk.episode_return,
             steps_per_second=steps_per_second,
             exact=exact,
         )
 
-
-def update_message(update: UpdateTerms) -> bytes:
-    """One update under the glass."""
-    s, a, _, s_next, terminated, _ = update.transition
-    return encode(
-        "update",
-        equation=update.equation,
-        filled=update.filled,
-        terms=update.terms,
-        s=int(s),
-        a=int(a),
-        s_next=int(s_next),
-        terminated=bool(terminated),
-    )
+    def update_message(self, update: Update) -> bytes:
+        """One update under the glass."""
+        return encode("update", steps=self.learner.steps, **vars(update))

@@ -11,7 +11,7 @@ import time
 from multiprocessing.connection import Connection
 
 from gridcade.errors import InputError
-from gridcade.serve.lane import Lane, update_message
+from gridcade.serve.lane import Lane
 from gridcade.serve.messages import (
     Edit,
     Episode,
@@ -24,6 +24,7 @@ from gridcade.serve.messages import (
     Speed,
     Step,
     Undo,
+    Visible,
     decode,
     encode,
 )
@@ -57,7 +58,7 @@ class LaneProcess:
         self._due = 0.0  # time of the next step, if the speed is limited
         self._picture_due = 0.0
         self._exact_due = 0.0
-        self._page_ready = True
+        self._page_ready = self._page_visible = True
         self._changed = True  # since the last picture
         self._rate = (time.monotonic(), 0)  # when and at which step the speed was measured last
         self._measured = 0.0  # steps per second
@@ -80,11 +81,15 @@ class LaneProcess:
         if self._running and self._lane:
             if self._steps_per_second:
                 waits.append(self._due - now)
-            elif self._since_picture + 1 <= self._allowance:
+            elif self._allowed_steps() >= 1:
                 waits.append(0.0)
-        if self._changed and self._page_ready and self._lane:
+        if self._changed and self._page_ready and self._page_visible and self._lane:
             waits.append(self._picture_due - now)
         return max(0.0, min(waits)) if waits else None
+
+    def _allowed_steps(self) -> float:
+        """Steps at full speed before the next picture."""
+        return self._allowance - self._since_picture if self._page_visible else math.inf
 
     # ---- messages
 
@@ -104,19 +109,22 @@ class LaneProcess:
             self._rate = (time.monotonic(), 0)
             self._send_world()
             return
+        if isinstance(message, Visible):
+            self._page_visible = message.visible
+            return
         if self._lane is None:
             raise InputError("choose a world first")
         lane = self._lane
         match message:
             case Run():
                 self._running, self._due = True, time.monotonic()
-                self._rate = (time.monotonic(), lane.agent.steps)
+                self._rate = (time.monotonic(), lane.learner.steps)
             case Pause():
                 self._running = False
             case Step() | Episode():
                 self._running = False
                 update = lane.step() if isinstance(message, Step) else lane.finish_episode()
-                self._connection.send_bytes(update_message(update))
+                self._connection.send_bytes(lane.update_message(update))
             case Speed():
                 self._steps_per_second = message.steps_per_second
                 self._due = time.monotonic()
@@ -146,8 +154,7 @@ class LaneProcess:
             return
         now = time.monotonic()
         if self._steps_per_second is None:
-            allowed = self._allowance - self._since_picture
-            steps = int(min(allowed, max(1.0, self._fastest * CHUNK)))
+            steps = int(min(self._allowed_steps(), max(1.0, self._fastest * CHUNK)))
         else:
             steps = int((now - self._due) * self._steps_per_second) + 1 if now >= self._due else 0
             steps = min(steps, max(1, int(self._fastest * CHUNK)))  # a slow machine falls behind
@@ -155,6 +162,7 @@ class LaneProcess:
         if steps <= 0:
             return
         self._lane.advance(steps)
+        self._running = not self._lane.learner.converged
         self._since_picture += steps
         elapsed = max(time.monotonic() - now, 1e-6)
         if steps >= self._fastest * CHUNK / 2:
@@ -164,8 +172,8 @@ class LaneProcess:
     def _send_picture(self) -> None:
         """Send the newest picture, if one is due and the page is ready for it."""
         now = time.monotonic()
-        ready = self._changed and self._page_ready and now >= self._picture_due
-        if self._lane is None or not ready:
+        ready = self._changed and self._page_ready and self._page_visible
+        if self._lane is None or not ready or now < self._picture_due:
             return
         exact = None
         if now >= self._exact_due or not self._running:
@@ -187,8 +195,8 @@ class LaneProcess:
         assert self._lane is not None  # noqa: S101 - for the type checker
         since, steps = self._rate
         if now - since >= RATE_WINDOW:
-            self._measured = (self._lane.agent.steps - steps) / (now - since)
-            self._rate = (now, self._lane.agent.steps)
+            self._measured = (self._lane.learner.steps - steps) / (now - since)
+            self._rate = (now, self._lane.learner.steps)
 
 
 def main(connection: Connection) -> None:

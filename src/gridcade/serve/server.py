@@ -39,9 +39,8 @@ MAX_VIEWERS = 5
 MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
 BURST = 200  # messages
+POLICY = "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'"
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -57,10 +56,16 @@ class Server:
         runs: directory of the run folders that the page shows.
         trust: whether models of stable-baselines3 in that directory may be loaded, which can run
             any code.
+        framed_by: addresses of pages that may show this one in a frame, as the policy
+            `frame-ancestors` takes them.
     """
 
-    def __init__(self, host: str, port: int, runs: Path, trust: bool = False):
+    def __init__(
+        self, host: str, port: int, runs: Path, trust: bool = False, framed_by: str = "'none'"
+    ):
         self.host, self.port, self.runs, self.trust = host, port, runs, trust
+        policy = f"{POLICY}; frame-ancestors {framed_by}"
+        self._headers = HEADERS | {"Content-Security-Policy": policy}
         self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
         self._viewers: Counter[str] = Counter()  # name of a viewer -> its sockets
         self.app = Starlette(
@@ -104,7 +109,7 @@ class Server:
         if not (public or self._has_token(request.query_params.get("token", ""))):
             return PlainTextResponse("the address needs its token", 403)
         response = await call_next(request)
-        response.headers.update(HEADERS)
+        response.headers.update(self._headers)
         return response
 
     def _knows_host(self, header: str) -> bool:

@@ -1,10 +1,8 @@
 """`gridcade serve`."""
 
-import socket
 import threading
 import webbrowser
 from dataclasses import dataclass
-from errno import EACCES, EADDRINUSE
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,10 @@ from tyro.conf import Positional, arg
 
 from gridcade.cli.command import Command
 from gridcade.errors import InputError
+from gridcade.serve.listening import listen
 from gridcade.serve.server import Server
+
+RUNS = Path("runs")
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Serve(Command):
     Ctrl-C stops the server, and all that learns in it.
     """
 
-    runs: Annotated[Positional[Path], arg(metavar="[RUNS]", help_behavior_hint="")] = Path("runs")
+    runs: Annotated[Positional[Path], arg(metavar="[RUNS]", help_behavior_hint="")] = RUNS
     """Directory of the run folders that the page shows. Default: runs."""
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to which the server is bound. 0.0.0.0 serves other machines too; the page's address
@@ -40,18 +41,9 @@ class Serve(Command):
 
     def run(self) -> None:
         """Serve the live page until Ctrl-C."""
-        if not 0 <= self.port <= 65535:
-            raise InputError(f"port is {self.port}; it must be from 0 to 65535")
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        with socket.socket(family) as bound:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                bound.bind((self.host, self.port))
-            except OSError as error:
-                advice = "; try --port 0" if error.errno in (EADDRINUSE, EACCES) else ""
-                raise InputError(
-                    f"cannot serve at {self.host}, port {self.port}: {error.strerror}{advice}"
-                ) from None
+        if self.runs != RUNS and not self.runs.is_dir():
+            raise InputError(f"cannot show the runs in '{self.runs}': there is no such directory")
+        with listen(self.host, self.port) as bound:
             server = Server(self.host, bound.getsockname()[1], self.runs, self.trust)
             print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
             if not self.no_browser:

@@ -13,7 +13,7 @@ const USE_SPACE = "button, summary, a, input[type=checkbox], [type=file]";
 export class TimeControls {
   /** Args: state of the page; send(message); changed(): called after the speed has changed. */
   constructor(state, send, changed) {
-    Object.assign(this, { state, send, changed, running: false });
+    Object.assign(this, { state, send, changed, running: false, unit: "step" });
     $("run").addEventListener("click", () => this.toggle());
     $("step").addEventListener("click", () => this.send({ type: "step" }));
     $("episode").addEventListener("click", () => this.send({ type: "episode" }));
@@ -40,9 +40,18 @@ export class TimeControls {
     return { type: "speed", steps_per_second: steps };
   }
 
+  /** Speaks of steps or sweeps. */
+  setUnit(unit) {
+    this.unit = unit;
+    setText("step", `One ${unit}`);
+    setText("steps-name", capitalized(`${unit}s`));
+    setText("rate-name", capitalized(`${unit}s per second`));
+    this.showSpeed();
+  }
+
   showSpeed() {
     const { speed } = this.state;
-    const text = speed === "max" ? "as fast as possible" : `${formatInteger(Number(speed))} step${speed === "1" ? "" : "s"} per second`;
+    const text = speed === "max" ? "as fast as possible" : `${this.count(Number(speed))} per second`;
     setText("speed-text", text);
     $("speed").setAttribute("aria-valuetext", text);
   }
@@ -54,6 +63,12 @@ export class TimeControls {
     setText("rate", formatInteger(picture.running ? picture.steps_per_second : 0));
     setText("episode-number", formatInteger(picture.episode));
     setText("episode-return", formatNumber(picture.episode_return));
+    setText("converged", picture.converged ? `Converged after ${this.count(picture.steps)}.` : "");
+  }
+
+  /** "1 step", "2,000 sweeps". */
+  count(steps) {
+    return `${formatInteger(steps)} ${this.unit}${steps === 1 ? "" : "s"}`;
   }
 
   /** Space runs and pauses, "." takes one step, unless the key belongs to the focused control. */
@@ -66,6 +81,10 @@ export class TimeControls {
       this.send({ type: "step" });
     }
   }
+}
+
+function capitalized(text) {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 /** The highest offered speed that is not above the one in the address. */

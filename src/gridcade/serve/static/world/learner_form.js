@@ -69,6 +69,11 @@ export class LearnerForm {
     this.open();
   }
 
+  /** The kind of a learner as the catalog describes it: its unit of steps, and whether it walks. */
+  kindOf(agent) {
+    return this.agents.find(({ name }) => name === agent);
+  }
+
   submit(event) {
     event.preventDefault();
     this.state.seed = $("seed").value || "0";
@@ -78,8 +83,7 @@ export class LearnerForm {
   }
 
   showParameters() {
-    const agent = this.agents.find(({ name }) => name === this.state.agent);
-    const fields = (agent?.parameters ?? []).map((parameter) => this.parameterField(parameter));
+    const fields = (this.kindOf(this.state.agent)?.parameters ?? []).map((parameter) => this.parameterField(parameter));
     const hint = make("p", "Changes take effect with “Start over”; an empty field stands for its default.");
     hint.className = "hint";
     $("parameter-fields").replaceChildren(...fields, hint);

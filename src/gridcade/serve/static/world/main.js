@@ -14,6 +14,7 @@ import { DEFAULTS } from "./defaults.js";
 import { LearnerForm } from "./learner_form.js";
 import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
+import { unpackPicture } from "./tables.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
 
@@ -69,7 +70,13 @@ class Page {
 
   setCatalog(catalog) {
     this.form.setCatalog(catalog);
+    this.sendVisibility();
     this.open();
+  }
+
+  /** A hidden page needs no pictures; the learner goes on. */
+  sendVisibility() {
+    this.connection.send({ type: "visible", visible: !document.hidden });
   }
 
   /** Makes a new world and learner from the state of the page. */
@@ -129,6 +136,16 @@ class Page {
     this.view.cursor = this.view.lastCursor = null;
     this.curve.clear();
     this.form.showParametersInForce(parameters);
+    this.showKind(this.form.kindOf(this.state.agent));
+  }
+
+  /** Shows only what the learner has: a planner has no episodes and no visits. */
+  showKind({ unit, walks }) {
+    document.body.classList.toggle("planning", !walks);
+    this.time.setUnit(unit);
+    if (walks || this.state.cells !== "visits") return;
+    this.state.cells = $("cells").value = "learnt";
+    this.writeAddress();
   }
 
   /** Brings the edited map into the address; after the last undo, the map that was opened. */
@@ -139,8 +156,8 @@ class Page {
 
   setPicture(picture) {
     if (!this.world) return;
-    this.view.picture = picture;
-    if (picture.running && this.view.update) this.setUpdate(null);
+    this.view.picture = unpackPicture(picture, this.world.moves.length);
+    if (this.view.update && this.view.update.steps !== picture.steps) this.setUpdate(null);
     if (picture.exact) {
       this.exact = picture.exact;
       this.curve.add(picture.exact, this.world.optimum);
@@ -223,6 +240,7 @@ class Page {
     };
     new ResizeObserver(resize).observe($("stage"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
+    document.addEventListener("visibilitychange", () => this.sendVisibility());
     window.addEventListener("hashchange", () => location.reload());
     document.addEventListener("keydown", (event) => {
       const inField = event.target.matches("input, select");

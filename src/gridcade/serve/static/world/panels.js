@@ -28,7 +28,7 @@ export function showUpdate(update, world) {
   const end = update.terminated ? ", where the episode ends" : "";
   $("update-where").textContent =
     `s = ${placeName(world, update.s)}, a = ${actionName(world.moves[update.a], update.a)}, ` +
-    `s′ = ${placeName(world, update.s_next)}${end}`;
+    `s′ = ${update.next_states.map((s) => placeName(world, s)).join(", ")}${end}`;
   setText("equation", update.equation);
   setText("filled", update.filled);
   $("terms").replaceChildren(...update.terms.map(([name, value]) => definition(name, termText(value))));
@@ -85,8 +85,11 @@ function actionRow(move, a, s, world, picture, exactQ) {
   header.title = isBest ? "optimal action" : "";
   const numbers = [formatNumber(picture.q[s][a])];
   if (exactQ) numbers.push(formatNumber(exactQ[a]));
-  numbers.push(formatNumber(picture.policy[s][a]), formatVisits(picture.visits[s][a]));
+  numbers.push(formatNumber(picture.policy[s][a]));
   row.append(header, ...numbers.map((text) => make("td", text)));
+  const visits = make("td", formatVisits(picture.visits[s][a]));
+  visits.className = "walks";
+  row.append(visits);
   row.classList.toggle("greedy", picture.policy[s][a] > 0);
   return row;
 }

@@ -150,12 +150,12 @@ export function drawAgent(context, view, s) {
   }
 }
 
-/** Marks the cells of one update: s with its action, and the next state. */
+/** Marks the cells of one update: s with its action, and the next states. */
 export function drawUpdate(context, view, update) {
   const line = Math.max(2, view.cell * 0.09);
   outline(context, view, view.world.places[update.s], line, []);
-  if (update.s_next !== update.s) {
-    outline(context, view, view.world.places[update.s_next], line, [view.cell * 0.16, view.cell * 0.12]);
+  for (const s of update.next_states) {
+    if (s !== update.s) outline(context, view, view.world.places[s], line, [view.cell * 0.16, view.cell * 0.12]);
   }
   const [x, y] = view.center(update.s);
   const arrow = new Path2D();

@@ -118,9 +118,9 @@ export class WorldView {
   drawMarks(options) {
     const { context, picture, shown } = this;
     if (options.numbers) marks.drawNumbers(context, this, shown);
-    if (options.path) marks.drawPath(context, this, picture.path);
+    if (options.path && picture.path) marks.drawPath(context, this, picture.path);
     if (this.update) marks.drawUpdate(context, this, this.update);
-    marks.drawAgent(context, this, picture.state);
+    if (picture.state !== null) marks.drawAgent(context, this, picture.state);
   }
 
   drawStroke() {

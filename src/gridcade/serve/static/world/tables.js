@@ -1,0 +1,17 @@
+// The tables of a picture, which arrive packed.
+
+/** Replaces the packed tables of a picture by rows of numbers, [states][actions]. */
+export function unpackPicture(picture, actions) {
+  const [q, policy] = [picture.q, picture.policy].map((text) => unpackRows(text, actions));
+  // Without visits all values are updated alike.
+  const visits = picture.visits ? unpackRows(picture.visits, actions) : q.map((row) => row.map(() => 1));
+  return { ...picture, q, visits, policy };
+}
+
+/** Reads rows of numbers from base64 of little-endian float32. */
+function unpackRows(text, columns) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const numbers = new Float32Array(bytes.buffer); // the machines of today are little-endian
+  return Array.from({ length: numbers.length / columns }, (_, row) =>
+    Array.from(numbers.subarray(row * columns, (row + 1) * columns)));
+}
