@@ -20,6 +20,7 @@ from gridcade.serve.messages import (
     Paint,
     Pause,
     Portal,
+    Predict,
     Run,
     Save,
     Settings,
@@ -30,6 +31,7 @@ from gridcade.serve.messages import (
     decode,
     encode,
 )
+from gridcade.serve.prediction import prediction_message
 
 RECEIVED = b""  # from the server: the last picture has reached the page
 PICTURES_PER_SECOND = 30
@@ -133,6 +135,8 @@ class LaneProcess:
             case Edit() | Paint() | Portal() | Settings():
                 lane.edit(message)
                 self._send_world()
+            case Predict():
+                self._connection.send_bytes(prediction_message(lane.place, message))
             case Undo():
                 lane.undo()
                 self._send_world()

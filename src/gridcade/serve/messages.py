@@ -5,7 +5,7 @@ tables of the types `catalog`, `world`, `picture`, `update`, `map` and `error`: 
 """
 
 import base64
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -106,6 +106,14 @@ class Settings(Message, tag="settings"):
     width: Side | None = None
 
 
+class Predict(Message, tag="predict"):
+    """Ask for the value of a drawn policy."""
+
+    actions: Annotated[list[int | None], Meta(max_length=MAX_CELLS)]  # by state; None: all
+    criterion: Literal["return", "discounted", "average-reward"]
+    discount: Annotated[float, Meta(ge=0, lt=1)] = 0.99
+
+
 class Undo(Message, tag="undo"):
     """Take back the last edit or change of settings."""
 
@@ -115,7 +123,7 @@ class Save(Message, tag="save"):
 
 
 Change = Edit | Paint | Portal | Settings  # of the world
-FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Change | Undo | Save
+FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Change | Predict | Undo | Save
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 
 
