@@ -6,13 +6,13 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from serving import get
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -56,20 +56,11 @@ def page(address: str, viewer: str = "", **options: Any) -> Iterator[Page]:
         yield Page(socket)
 
 
-def get(address: str, path: str, host: str = "") -> tuple[int, dict[str, str], bytes]:
-    parts = urlsplit(address)
-    connection = HTTPConnection(parts.hostname or "", parts.port)
-    connection.request("GET", path, headers={"Host": host or parts.netloc})
-    answer = connection.getresponse()
-    return answer.status, dict(answer.getheaders()), answer.read()
-
-
 def test_the_page_may_load_nothing_from_elsewhere(live_server: str) -> None:
     status, headers, _ = get(live_server, "/")
     assert status == 200
-    lower = {name.lower(): value for name, value in headers.items()}
-    assert all(lower[name.lower()] == value for name, value in HEADERS.items())
-    policy = lower["content-security-policy"]
+    assert all(headers[name.lower()] == value for name, value in HEADERS.items())
+    policy = headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
     assert get(live_server, "/", host="evil.example")[0] == 403

@@ -1,11 +1,11 @@
-"""The messages between the live page and its server, as JSON texts.
+"""The messages between the World page and its server, as JSON texts.
 
 A message from the page is one of the structs below, named by its `type`. The server answers with
 tables of the types `catalog`, `world`, `picture`, `update`, `map` and `error`: see `lane.py`.
 """
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from gridcade.errors import InputError
+
+T = TypeVar("T")
 
 MAX_MESSAGE = 100_000  # bytes of a message from the page
 MAX_CELLS = 10_000  # of an edit
@@ -22,6 +24,7 @@ LARGEST_REWARD = 1e6
 Name = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=50_000)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
+Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Cell = tuple[int, int, Annotated[str, Meta(min_length=1, max_length=1)]]  # row, column, symbol
 Place = tuple[int, int]  # row, column
 Reward = Annotated[float, Meta(ge=-LARGEST_REWARD, le=LARGEST_REWARD)]
@@ -40,7 +43,7 @@ class Open(Message, tag="open"):
     agent: Name
     map: Text | None = None  # the text of a map; then `world` is its title
     parameters: dict[Name, Name] = {}  # hyperparameters by name, as texts
-    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
 
 
 class Run(Message, tag="run"):
@@ -128,7 +131,12 @@ _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 
 
 def decode(text: str | bytes) -> FromPage:
-    """Read a message from the page.
+    """Read a message from the World page; see `decode_by` for the errors."""
+    return decode_by(_decoder, text)
+
+
+def decode_by(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
+    """Read a message from a page.
 
     Raises:
         InputError: it is too long, not JSON, or not one of the messages.
@@ -136,7 +144,7 @@ def decode(text: str | bytes) -> FromPage:
     if len(text) > MAX_MESSAGE:
         raise InputError(f"the message has {len(text)} characters; at most {MAX_MESSAGE} are read")
     try:
-        return _decoder.decode(text)
+        return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise InputError(f"message not understood: {error}") from None
 

@@ -2,7 +2,7 @@
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { readTheme } from "../colors.js";
-import { formatShort } from "../format.js";
+import { padded, plotAxes, remPixels } from "../plot.js";
 
 const MOST_POINTS = 4000; // beyond this number, every second point is dropped
 const MILLISECONDS_BETWEEN_DRAWINGS = 100; // the curve needs fewer pictures than the world
@@ -62,14 +62,8 @@ export class Curve {
 
   plotOptions(width, height) {
     const theme = readTheme();
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const axis = {
-      stroke: theme.muted,
-      grid: { stroke: theme.rule, width: 1 },
-      ticks: { show: false },
-      font: `${Math.round(0.78 * rem)}px system-ui, sans-serif`,
-    };
-    const numbers = (_, ticks) => ticks.map((x) => (x === null ? "" : formatShort(x)));
+    const rem = remPixels();
+    const [xAxis, yAxis] = plotAxes();
     return {
       width,
       height,
@@ -81,8 +75,8 @@ export class Curve {
         y: { range: (_, low, high) => padded(low, high) },
       },
       axes: [
-        { ...axis, values: numbers, space: 4.5 * rem, size: 1.9 * rem, ...(this.logarithmic && { splits: powersOfTen, filter: (_, ticks) => ticks }) },
-        { ...axis, values: numbers, space: 2 * rem, size: 3.4 * rem },
+        { ...xAxis, ...(this.logarithmic && { splits: powersOfTen, filter: (_, ticks) => ticks }) },
+        yAxis,
       ],
       series: [
         {},
@@ -111,10 +105,4 @@ function stepRange(low, high, logarithmic) {
   if (low === null || high === null) return logarithmic ? [1, 10] : [0, 100];
   const first = logarithmic ? Math.max(low, 1) : 0;
   return [first, Math.max(high, first + 1, logarithmic ? 10 : 0)];
-}
-
-function padded(low, high) {
-  if (low === null || high === null) return [0, 1];
-  const margin = 0.08 * (high - low || Math.abs(high) || 1);
-  return [low - margin, high + margin];
 }
