@@ -6,7 +6,7 @@ tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map` an
 """
 
 import base64
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -111,6 +111,14 @@ class Settings(Message, tag="settings"):
     width: Side | None = None
 
 
+class Predict(Message, tag="predict"):
+    """Ask for the value of a drawn policy."""
+
+    actions: Annotated[list[int | None], Meta(max_length=MAX_CELLS)]  # by state; None: all
+    criterion: Literal["return", "discounted", "average-reward"]
+    discount: Annotated[float, Meta(ge=0, lt=1)] = 0.99
+
+
 class Undo(Message, tag="undo"):
     """Take back the last edit or change of settings."""
 
@@ -127,7 +135,9 @@ class Seek(Message, tag="seek"):
 
 
 Change = Edit | Paint | Portal | Settings  # of the world
-FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Seek | Change | Undo | Save
+FromPage = (
+    Open | Run | Pause | Step | Episode | Speed | Visible | Seek | Change | Predict | Undo | Save
+)
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 
 
