@@ -11,6 +11,7 @@ newest weights; the values in a target are those by which the next action was ch
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -124,10 +125,14 @@ class PQN(DeepAgent):
     def __init__(self, spaces: Spaces, config: PQNConfig | None = None, seed: int = 0):
         self.config = config = config or PQNConfig()
         super().__init__(spaces, config, seed, layer_norm=True)
-        rate = config.learning_rate.initial
-        self.optimizer = torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
         self._sums = np.zeros(4)  # losses, updates; max Q, rollouts: since the last metrics
         self._allocated = False
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """RAdam. Made when it is used: PyTorch imports its compiler for it, which takes seconds."""
+        rate = self.config.learning_rate.initial
+        return torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
 
     # ---- the algorithm: act and observe T times, finish_rollout, learn
 

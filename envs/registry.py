@@ -167,6 +167,19 @@ def map_text(name: str) -> str | None:
     return file.read_text(encoding="utf-8") if file else None
 
 
+def draws_pictures(name: str) -> bool:
+    """Whether an environment can draw itself as pictures (rgb_array); False if it is unknown."""
+    try:
+        id_, _ = parse(name)
+        if id_.startswith((ATARI, "gridcade/")):
+            return True
+        entry_point = gym.registry[id_].entry_point
+        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    except (InputError, GymnasiumError, ImportError, AttributeError):
+        return False
+    return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
+
+
 def name_of(env: Env) -> str:
     """The name of an environment: short, with its arguments; of a drawn world, its map file."""
     if env.spec is None:

@@ -1,5 +1,7 @@
 """Numbers formatted for tables and messages."""
 
+from typing import Any
+
 
 def format_number(value: float | None) -> str:
     """Format a number with about four digits: `-13`, `0.04532`, `12,345.6`; None and NaN as `-`."""
@@ -8,6 +10,19 @@ def format_number(value: float | None) -> str:
     if value == 0 or 1e-4 <= abs(value) < 1000:
         return f"{value:z.4g}"  # z: never -0
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
+
+
+def format_value(value: Any) -> str:
+    """Format a value of a config: `yes`, `10,000`, `0.99`, `128, 128`; nothing as `-`."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(format_value, value))
+    if value is None or value == "":
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def format_count(count: float) -> str:

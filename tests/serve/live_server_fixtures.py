@@ -1,16 +1,12 @@
 """A server of the live page on a free port of this machine, and a browser that opens it."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-
-from gridcade.serve.server import Server
+from serving import serving
 
 if TYPE_CHECKING:  # only the tests in a browser need playwright
     from live_page_steps import OpenPage
@@ -30,17 +26,8 @@ ARGUMENTS = (
 @pytest.fixture(scope="module")
 def live_server() -> Iterator[str]:
     """The page's address."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = Server("127.0.0.1", bound.getsockname()[1], Path("runs"))
-        running = server.runner()
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        while not running.started:
-            time.sleep(0.01)
+    with serving(Path("runs")) as server:
         yield server.address
-        running.should_exit = True
-        thread.join(10)
 
 
 @pytest.fixture(scope="module")

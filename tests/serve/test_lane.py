@@ -148,7 +148,7 @@ def test_an_unknown_learner_or_parameter_is_refused() -> None:
 
 def test_settings_change_the_model() -> None:
     lane_ = lane()
-    lane_.change_settings(Settings(slip=0.4, step_reward=-1.0))
+    lane_.edit(Settings(slip=0.4, step_reward=-1.0))
     expected = parse_world(WINDY.replace("slip: 0.1", "slip: 0.4\nstep reward: -1"))
     assert world_text(lane_.place.world) == world_text(parse_world(world_text(expected), "mine"))
     assert lane_.map_text() == world_text(lane_.place.world)
@@ -158,8 +158,8 @@ def test_settings_change_the_model() -> None:
     ("cells", "message"),
     [
         ([(0, 0, ".")], "needs a start"),
-        ([(1, 3, "#")], "'P' leads to 'T'"),
-        ([(9, 0, "#")], "row 9, column 0 lies outside"),
+        ([(1, 3, "#")], "the portal in row 2, column 2 leads there"),
+        ([(9, 0, "#")], "row 10, column 1 lies outside"),
         ([(0, 1, "x")], "unknown symbol 'x'"),
     ],
 )
@@ -172,7 +172,7 @@ def test_an_edit_that_makes_no_world_changes_nothing(
         edited(lane_, *cells)
     assert lane_.place.world == world
     with pytest.raises(InputError, match="slip"):
-        lane_.change_settings(Settings(slip=0.9, stray=0.3))
+        lane_.edit(Settings(slip=0.9, stray=0.3))
 
 
 def test_worlds_that_are_not_drawn_cannot_be_edited() -> None:

@@ -6,13 +6,13 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from serving import get
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -56,20 +56,11 @@ def page(address: str, viewer: str = "", **options: Any) -> Iterator[Page]:
         yield Page(socket)
 
 
-def get(address: str, path: str, host: str = "") -> tuple[int, dict[str, str], bytes]:
-    parts = urlsplit(address)
-    connection = HTTPConnection(parts.hostname or "", parts.port)
-    connection.request("GET", path, headers={"Host": host or parts.netloc})
-    answer = connection.getresponse()
-    return answer.status, dict(answer.getheaders()), answer.read()
-
-
 def test_the_page_may_load_nothing_from_elsewhere(live_server: str) -> None:
     status, headers, _ = get(live_server, "/")
     assert status == 200
-    lower = {name.lower(): value for name, value in headers.items()}
-    assert all(lower[name.lower()] == value for name, value in HEADERS.items())
-    policy = lower["content-security-policy"]
+    assert all(headers[name.lower()] == value for name, value in HEADERS.items())
+    policy = headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
     assert get(live_server, "/", host="evil.example")[0] == 403
@@ -231,3 +222,33 @@ def test_the_sockets_of_one_page_are_one_viewer(live_server: str) -> None:
         assert f"{MAX_SOCKETS} connections" in another.first()["message"]
         assert stack.enter_context(page(live_server, "you")).first()["type"] == "catalog"
     wait_for_no_process()
+
+
+def test_a_lane_returns_to_an_earlier_moment_and_branches_off(live_server: str) -> None:
+    with page(live_server) as p:
+        p.send("open", world="CliffWalk", agent="q-learning")
+        p.receive("world")
+        for _ in range(3):
+            p.send("step")
+        history = p.receive("history")
+        while history["moments"][-1][1] < 3:
+            history = p.receive("history")
+        assert [steps for _, steps in history["moments"]] == [0, 1, 2, 3]
+        p.send("seek", branch=0, moment=history["moments"][1][0])
+        picture = p.receive("picture")
+        while picture["newest"]:
+            picture = p.receive("picture")
+        assert (picture["steps"], picture["branch"]) == (1, 0)
+        p.send("step")
+        while picture["branch"] == 0:
+            picture = p.receive("picture")
+        assert picture["steps"] == 2
+        p.send("seek", branch=7)
+        answer = p.first()
+        while answer["type"] != "error":
+            answer = p.first()
+        assert "no longer kept" in answer["message"]
+        p.send("seek", branch=0)
+        while picture["steps"] != 3:
+            picture = p.receive("picture")
+        assert picture["newest"]

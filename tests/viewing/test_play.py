@@ -12,6 +12,7 @@ import pytest
 from screens import ScriptedScreen, visible
 
 from gridcade.envs import registry
+from gridcade.envs.action_names import action_names
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import optimal_policy
@@ -221,8 +222,7 @@ def test_names_of_directions_are_those_of_the_moves(name: str, state: int, width
     env = registry.make(name)
     moves = {"left": -1, "right": 1, "up": -width, "down": width}
     table: Any = env.unwrapped
-    assert env.spec is not None
-    for action, direction in enumerate(play.ACTION_NAMES[env.spec.name]):
+    for action, direction in enumerate(action_names(env)):
         assert table.P[state][action][0][1] == state + moves[direction]
 
 

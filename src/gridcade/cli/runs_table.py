@@ -1,9 +1,7 @@
 """The table of `gridcade list runs`, which shows how runs of one agent and environment differ."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
@@ -15,11 +13,10 @@ from rich.text import Text
 from gridcade.cli.output import out
 from gridcade.errors import InputError
 from gridcade.formatting import format_number
-from gridcade.training.config import read_toml
 from gridcade.training.run_folder import RUNS, Run
+from gridcade.training.run_summary import RunSummary, summarize
 
 SortKey = Literal["date", "name", "score", "steps"]
-SCORES = ("return_mean", "average_reward_mean")
 # Fields that do not change what is learned, follow from others, or have a column.
 NO_DIFFERENCE = {"format", "agent", "env", "steps", "minutes", "epoch"} | {
     f"evaluation_{name}" for name in ("every", "episodes")
@@ -27,41 +24,20 @@ NO_DIFFERENCE = {"format", "agent", "env", "steps", "minutes", "epoch"} | {
 DIFFERENCES_WIDTH = 30  # columns, unless a name is longer
 
 
-@dataclass(frozen=True)
-class ListedRun:
-    """A run, as far as the table shows it."""
-
-    name: str
-    title: str  # agent and environment
-    config: Mapping[str, Any]  # settings and hyperparameters by name
-    steps: int  # taken
-    trained: datetime  # time of the last checkpoint
-    scores: tuple[float | None, ...]  # of the last evaluation: return, average reward
-
-
-def read_runs() -> list[ListedRun]:
+def read_runs() -> list[RunSummary]:
     """Read the runs under runs/. A line on stderr names each folder that cannot be read."""
     runs = []
     for file in sorted(RUNS.glob("*/config.toml")):
         try:
-            run = Run(file.parent)
-            steps = run.last_checkpoint()
+            runs.append(summarize(Run(file.parent)))
         except InputError as error:
             print(f"gridcade: {error}", file=sys.stderr)
-            continue
-        evaluated = [m for m in run.metrics() if any(m.get(key) is not None for key in SCORES)]
-        scores = tuple(evaluated[-1].get(key) if evaluated else None for key in SCORES)
-        trained = datetime.fromtimestamp(run.checkpoint(steps).stat().st_mtime)
-        hyperparameters = read_toml(file).get("hyperparameters", {})  # without loading the agent
-        fields = vars(run.settings) | hyperparameters
-        title = f"{run.settings.agent} on {run.settings.env}"
-        runs.append(ListedRun(str(run.path), title, fields, steps, trained, scores))
     return runs
 
 
-def print_runs(runs: Iterable[ListedRun], sort: SortKey) -> None:
+def print_runs(runs: Iterable[RunSummary], sort: SortKey) -> None:
     """Print a table with one group per agent and environment; the first run's group comes first."""
-    groups: dict[str, list[ListedRun]] = {}
+    groups: dict[str, list[RunSummary]] = {}
     for run in sorted(sorted(runs, key=lambda run: run.name), key=SORT_KEYS[sort]):
         groups.setdefault(run.title, []).append(run)
     if not groups:
@@ -85,23 +61,28 @@ def print_runs(runs: Iterable[ListedRun], sort: SortKey) -> None:
                 cell,
                 f"{run.trained:%Y-%m-%d}",
                 f"{run.steps:,}",
-                *map(format_number, run.scores),
+                *map(format_number, _means(run)),
             )
     out.print(table)
 
 
-def _by_score(run: ListedRun) -> tuple[float, ...]:
+def _by_score(run: RunSummary) -> tuple[float, ...]:
     """Sort by return, then by average reward, then newest first.
 
     Scores that print alike are equal, so that rounding errors do not order runs. A missing score,
     as of a policy that never ends, ranks last.
     """
-    printed = [format_number(score).replace(",", "") for score in run.scores]
+    printed = [format_number(score).replace(",", "") for score in _means(run)]
     scores = [float("-inf") if text == "-" else float(text) for text in printed]
     return *(-score for score in scores), -run.trained.timestamp()
 
 
-SORT_KEYS: dict[SortKey, Callable[[ListedRun], Any]] = {
+def _means(run: RunSummary) -> list[float | None]:
+    """Return and average reward of the last evaluation."""
+    return [None if score is None else score.mean for score in run.scores.values()]
+
+
+SORT_KEYS: dict[SortKey, Callable[[RunSummary], Any]] = {
     "date": lambda run: -run.trained.timestamp(),
     "name": lambda run: run.name,
     "score": _by_score,
@@ -109,21 +90,21 @@ SORT_KEYS: dict[SortKey, Callable[[ListedRun], Any]] = {
 }
 
 
-def _differences(run: ListedRun, group: list[ListedRun]) -> str:
+def _differences(run: RunSummary, group: list[RunSummary]) -> str:
     """The preset and seed, where those of a group's runs differ, and the differing hyperparameters.
 
     Hyperparameters are compared between runs with the same preset. The seed is left out where the
     run's name has it.
     """
-    same_preset = [other for other in group if other.config["preset"] == run.config["preset"]]
+    same_preset = [other for other in group if other.fields["preset"] == run.fields["preset"]]
     compared = dict.fromkeys(("preset", "seed"), group)
-    compared |= {key: same_preset for key in run.config if key not in compared}
-    if f"s{run.config['seed']}" in run.name.split("-"):
+    compared |= {key: same_preset for key in run.fields if key not in compared}
+    if f"s{run.fields['seed']}" in run.name.split("-"):
         del compared["seed"]
     return ", ".join(
-        f"{key} {_value_text(run.config[key])}"
+        f"{key} {_value_text(run.fields[key])}"
         for key, others in compared.items()
-        if key not in NO_DIFFERENCE and any(o.config.get(key) != run.config[key] for o in others)
+        if key not in NO_DIFFERENCE and any(o.fields.get(key) != run.fields[key] for o in others)
     )
 
 

@@ -22,6 +22,7 @@ from gridcade.report.phrases import (
     with_interval,
 )
 from gridcade.study.comparison import Failure, RunResult
+from gridcade.training.side_by_side import flatten, side_by_side
 
 # Other fields of a run's config are the same for all contenders, or differ by design (seed).
 SHOWN_SETTINGS = (
@@ -31,7 +32,6 @@ SHOWN_SETTINGS = (
     "evaluation_every",
     "evaluation_episodes",
     "init_from",
-    "hyperparameters",
 )
 # stable-baselines3's names -> our names, for hyperparameters with the same meaning and unit.
 SB3_NAMES = {
@@ -204,13 +204,10 @@ def hyperparameter_tables(analyses: Sequence[EnvironmentAnalysis]) -> list[Repor
     tables: dict[tuple[tuple[str, ...], tuple[ReportRow, ...]], list[str]] = {}
     for a in analyses:
         configs = {s.contender: _settings(s.results[0].config) for s in a.scores if s.learns}
-        keys = list(dict.fromkeys(key for config in configs.values() for key in config))
-        rows = []
-        for key in keys:
-            values = [config[key] for config in configs.values() if key in config]
-            differs = any(value != values[0] for value in values)
-            cells = [_format(config[key]) if key in config else "-" for config in configs.values()]
-            rows.append(ReportRow((key, *cells), "differs" if differs else ""))
+        rows = [
+            ReportRow((row.name, *row.cells), "differs" if row.differs else "")
+            for row in side_by_side([*configs.values()])
+        ]
         if rows:
             tables.setdefault((("", *configs), tuple(rows)), []).append(a.env)
     everywhere = len(tables) == 1
@@ -221,36 +218,14 @@ def hyperparameter_tables(analyses: Sequence[EnvironmentAnalysis]) -> list[Repor
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shown settings of a run with dotted names, under our names if it is SB3's."""
-    flat, agent = _flatten(config), str(config.get("agent", ""))
-    if not agent.startswith(SB3):
+    """Return the shown settings that are not empty, under our names if they are SB3's."""
+    shown = {key: value for key, value in config.items() if key in SHOWN_SETTINGS}
+    flat = flatten(shown | config.get("hyperparameters", {}))
+    flat = {key: value for key, value in flat.items() if value not in (None, "")}
+    if not (agent := str(config.get("agent", ""))).startswith(SB3):
         return flat
     names = SB3_NAMES | {"n_steps": SB3_N_STEPS.get(agent, "rollout")}
     return {names.get(key, key): value for key, value in flat.items()}
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted names, without empty ones."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if not prefix and key not in SHOWN_SETTINGS:
-            continue
-        name = f"{prefix}.{key}" if prefix not in ("", "hyperparameters") else key
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, name)
-        elif value not in (None, ""):
-            flat[name] = value
-    return flat
-
-
-def _format(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_format, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def failure_table(failures: Sequence[Failure]) -> ReportTable | None:

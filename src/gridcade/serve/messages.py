@@ -1,11 +1,12 @@
-"""The messages between the live page and its server, as JSON texts.
+"""The messages between the World page and its server, as JSON texts.
 
 A message from the page is one of the structs below, named by its `type`. The server answers with
-tables of the types `catalog`, `world`, `picture`, `update`, `map` and `error`: see `lane.py`.
+tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map` and `error`: see
+`lane.py`.
 """
 
 import base64
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,12 +15,23 @@ from numpy.typing import NDArray
 
 from gridcade.errors import InputError
 
+T = TypeVar("T")
+
 MAX_MESSAGE = 100_000  # bytes of a message from the page
 MAX_CELLS = 10_000  # of an edit
+MAX_SIDE = 70  # rows and columns of an edited world
+STRONGEST_WIND = 9  # cells
+LARGEST_REWARD = 1e6
 Name = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=50_000)]
+Number = Annotated[int, Meta(ge=0, lt=2**53)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
+Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Cell = tuple[int, int, Annotated[str, Meta(min_length=1, max_length=1)]]  # row, column, symbol
+Place = tuple[int, int]  # row, column
+Reward = Annotated[float, Meta(ge=-LARGEST_REWARD, le=LARGEST_REWARD)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+Wind = Annotated[int, Meta(ge=0, le=STRONGEST_WIND)]
 
 
 class Message(Struct, tag_field="type", forbid_unknown_fields=True):
@@ -33,7 +45,7 @@ class Open(Message, tag="open"):
     agent: Name
     map: Text | None = None  # the text of a map; then `world` is its title
     parameters: dict[Name, Name] = {}  # hyperparameters by name, as texts
-    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
 
 
 class Run(Message, tag="run"):
@@ -65,9 +77,27 @@ class Visible(Message, tag="visible"):
 
 
 class Edit(Message, tag="edit"):
-    """Draw into the map."""
+    """Draw symbols of the map's legend."""
 
     cells: Annotated[list[Cell], Meta(max_length=MAX_CELLS)]
+
+
+class Paint(Message, tag="paint"):
+    """Give cells a meaning; the server chooses the symbol."""
+
+    cells: Annotated[list[Place], Meta(max_length=MAX_CELLS)]
+    wall: bool = False
+    start: bool = False
+    end: bool = False
+    reward: Reward = 0.0
+
+
+class Portal(Message, tag="portal"):
+    """Draw a portal that leads to one cell."""
+
+    entrance: Place
+    target: Place
+    reward: Reward = 0.0
 
 
 class Settings(Message, tag="settings"):
@@ -75,7 +105,10 @@ class Settings(Message, tag="settings"):
 
     slip: Probability | None = None
     stray: Probability | None = None
-    step_reward: float | None = None
+    step_reward: Reward | None = None
+    wind: Annotated[list[Wind], Meta(max_length=MAX_SIDE)] | None = None  # by column
+    height: Side | None = None
+    width: Side | None = None
 
 
 class Undo(Message, tag="undo"):
@@ -86,12 +119,25 @@ class Save(Message, tag="save"):
     """Ask for the map as text."""
 
 
-FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Edit | Settings | Undo | Save
+class Seek(Message, tag="seek"):
+    """Pause, and return to a moment of the history."""
+
+    branch: Number
+    moment: Number | None = None  # None: the newest one of the branch
+
+
+Change = Edit | Paint | Portal | Settings  # of the world
+FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Seek | Change | Undo | Save
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 
 
 def decode(text: str | bytes) -> FromPage:
-    """Read a message from the page.
+    """Read a message from the World page; see `decode_by` for the errors."""
+    return decode_by(_decoder, text)
+
+
+def decode_by(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
+    """Read a message from a page.
 
     Raises:
         InputError: it is too long, not JSON, or not one of the messages.
@@ -99,7 +145,7 @@ def decode(text: str | bytes) -> FromPage:
     if len(text) > MAX_MESSAGE:
         raise InputError(f"the message has {len(text)} characters; at most {MAX_MESSAGE} are read")
     try:
-        return _decoder.decode(text)
+        return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise InputError(f"message not understood: {error}") from None
 

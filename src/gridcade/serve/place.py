@@ -34,15 +34,13 @@ class Place:
             InputError: the map has a mistake, there is no such world, or it is too large.
         """
         if request.map is not None:
-            place = cls.drawn(request.world, parse_world(request.map, request.world))
+            title = " ".join(request.world.split())  # one line, as in a map file
+            place = cls.drawn(request.world, parse_world(request.map, title))
         else:
             base = request.world.partition("?")[0]
             if base not in world_names():
                 raise unknown("world", base, world_names())
-            for argument, value in registry.parse(request.world)[1].items():
-                limit = LARGEST_ARGUMENTS.get(argument, math.inf)
-                if isinstance(value, int | float) and value > limit:
-                    raise InputError(f"{argument} is {value}; the live page shows up to {limit:g}")
+            check_size(request.world)
             env = registry.make(request.world).unwrapped
             assert isinstance(env, TabularEnv)  # noqa: S101 - for the type checker
             editable = isinstance(env, GridWorld)
@@ -65,6 +63,14 @@ class Place:
         if self.model.continuing:
             return None
         return self.world.time_limit or STEPS_PER_CELL * self.model.num_states
+
+
+def check_size(name: str) -> None:
+    """Raise InputError if an argument in a world's name would make it too large to show."""
+    for argument, value in registry.parse(name)[1].items():
+        limit = LARGEST_ARGUMENTS.get(argument, math.inf)
+        if isinstance(value, int | float) and value > limit:
+            raise InputError(f"{argument} is {value}; the live page shows up to {limit:g}")
 
 
 @cache

@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from socket import gethostname
@@ -27,13 +28,14 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gridcade.serve import lane_process
+from gridcade.serve import arcade_process, lane_process
 from gridcade.serve.catalog import catalog_message
 from gridcade.serve.messages import MAX_MESSAGE, encode
+from gridcade.serve.runs_api import runs_routes
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PAGES = {"/": "world"}  # path -> folder in STATIC
+PAGES = {"/": "world", "/arcade": "arcade", "/runs": "runs"}  # path -> folder in STATIC
 MAX_VIEWERS = 5
 MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
@@ -53,12 +55,22 @@ class Server:
         host: address to which the server is bound.
         port: port to which it is bound.
         runs: directory of the run folders that the page shows.
+        trust: whether models of stable-baselines3 in that directory may be loaded, which can run
+            any code.
         framed_by: addresses of pages that may show this one in a frame, as the policy
             `frame-ancestors` takes them.
     """
 
-    def __init__(self, host: str, port: int, runs: Path, framed_by: str = "'none'"):
-        self.host, self.port, self.runs = host, port, runs
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        runs: Path,
+        *,
+        trust: bool = False,
+        framed_by: str = "'none'",
+    ):
+        self.host, self.port, self.runs, self.trust = host, port, runs, trust
         policy = f"{POLICY}; frame-ancestors {framed_by}"
         self._headers = HEADERS | {"Content-Security-Policy": policy}
         self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
@@ -66,7 +78,9 @@ class Server:
         self.app = Starlette(
             routes=[
                 *(Route(path, page(folder)) for path, folder in PAGES.items()),
+                *runs_routes(runs),
                 WebSocketRoute("/live", self._live),
+                WebSocketRoute("/arcade/live", self._arcade_live),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
             middleware=[Middleware(BaseHTTPMiddleware, dispatch=self._guard)],
@@ -103,7 +117,8 @@ class Server:
         if not (public or self._has_token(request.query_params.get("token", ""))):
             return PlainTextResponse("the address needs its token", 403)
         response = await call_next(request)
-        response.headers.update(self._headers)
+        for name, value in self._headers.items():
+            response.headers.setdefault(name, value)
         return response
 
     def _knows_host(self, header: str) -> bool:
@@ -119,6 +134,11 @@ class Server:
     async def _live(self, socket: WebSocket) -> None:
         """Serve a lane of the World page."""
         await self._serve(socket, lane_process.main, catalog_message)
+
+    async def _arcade_live(self, socket: WebSocket) -> None:
+        """Serve a session of the Arcade page."""
+        main = partial(arcade_process.main, runs=self.runs, trust=self.trust)
+        await self._serve(socket, main, lambda: encode("starting"))
 
     async def _serve(
         self,

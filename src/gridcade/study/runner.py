@@ -181,7 +181,7 @@ def open_session(session: StudySession) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(out / ".lock", wait=False))
+            stack.enter_context(locked(out / ".lock", wait=0))
             write_text(out / STUDY_FILE, tomli_w.dumps(session.study.as_dict()))
             for earlier in out.glob(".session-*"):
                 earlier.unlink()

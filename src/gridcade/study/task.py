@@ -120,7 +120,7 @@ def run_task(task: Task, session: StudySession) -> None:
     except OSError:
         return  # Without a folder the error cannot be reported; other tasks continue.
     # A worker of an earlier session, or on a lost node, may still be running this task: wait.
-    with chdir(session.cwd), locked(folder / ".lock", wait=True), suppress(OSError):
+    with chdir(session.cwd), locked(folder / ".lock", wait=None), suppress(OSError):
         if session.marker.exists() and not is_finished(task, session):
             _attempt(task, session, _Heartbeat(folder, session, _initial_state(task, session)))
 

@@ -15,6 +15,7 @@ from gridcade.agents.schedules import Schedule
 from gridcade.aliases import hint, synonyms
 from gridcade.errors import InputError
 from gridcade.seeding import check_seed
+from gridcade.training.side_by_side import flatten
 
 T = TypeVar("T")
 Table = dict[str, Any]  # of a TOML file
@@ -355,17 +356,7 @@ def to_dict(value: Any) -> Table:
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """The fields in which two configs differ: `name: old -> new`, one line each."""
-
-    def flat(value: Mapping[str, Any], prefix: str = "") -> Table:
-        items: Table = {}
-        for key, entry in value.items():
-            if isinstance(entry, Mapping):
-                items |= flat(entry, f"{prefix}{key}.")
-            else:
-                items[prefix + key] = entry
-        return items
-
-    a, b = flat(to_dict(old)), flat(to_dict(new))
+    a, b = flatten(to_dict(old)), flatten(to_dict(new))
     return [
         f"{key}: {a.get(key, 'none')} -> {b.get(key, 'none')}"
         for key in sorted({*a, *b})

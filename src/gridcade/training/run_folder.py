@@ -52,6 +52,7 @@ BLOCK = 1 << 24  # bytes written at once
 PROVENANCE = "provenance.json"
 RUNS = Path("runs")  # the folder of run folders
 KEPT_CHECKPOINTS = 3  # the last ones; the best one is kept besides
+LOCK_PATIENCE = 0.2  # seconds; `Run.training` holds the lock for less
 
 
 class LoopState(TypedDict):
@@ -183,12 +184,26 @@ class Run(Printed):
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(locked(self.path / ".lock", wait=False))
+                stack.enter_context(locked(self.path / ".lock", wait=LOCK_PATIENCE))
             except BlockingIOError:
                 raise InputError(f"another process is training in '{self.path}'") from None
             except OSError as error:
                 raise WriteError(f"cannot write in '{self.path}': {error.strerror}") from None
             yield
+
+    @property
+    def training(self) -> bool:
+        """Whether a process trains in this folder now. This tries its lock for a moment."""
+        file = self.path / ".lock"
+        if not file.is_file():
+            return False
+        try:
+            with locked(file, wait=0):
+                return False
+        except BlockingIOError:
+            return True
+        except OSError:  # no permission to train in it
+            return False
 
     def rewrite_config(self, config: RunConfig) -> None:
         """Write another config, with another budget."""
@@ -384,18 +399,18 @@ def _reserve(file: BinaryIO, size: int) -> None:
 
 
 @contextmanager
-def locked(file: Path, wait: bool) -> Iterator[None]:
+def locked(file: Path, wait: float | None) -> Iterator[None]:
     """Hold the lock of a file.
 
     Args:
         file: the lock file; it is created.
-        wait: for another process that holds the lock.
+        wait: seconds to wait for another process that holds the lock; None: until it ends.
 
     Raises:
-        BlockingIOError: another process holds it, and `wait` is false.
+        BlockingIOError: another process holds it still.
         OSError: the file cannot be written.
     """
-    lock = filelock.FileLock(file, timeout=-1 if wait else 0)
+    lock = filelock.FileLock(file, timeout=-1 if wait is None else wait)
     try:
         lock.acquire()
     except filelock.Timeout:

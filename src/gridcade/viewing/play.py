@@ -2,10 +2,11 @@
 
 from collections import deque
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import gymnasium as gym
 
+from gridcade.envs.action_names import action_names
 from gridcade.envs.registry import known_model
 from gridcade.envs.rendering import ARROWS
 from gridcade.envs.tabular import TabularEnv
@@ -26,26 +27,6 @@ LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
 MAX_ACTIONS = 10  # one digit per action
 REDRAW_INTERVAL = 1.0  # seconds, while no key is pressed: the terminal's size may change
 CONTINUING_STEPS = 200  # steps that are scored, of a task that never ends
-
-
-# Names of the actions 0, 1, ... of Gymnasium's environments, from the pages "Action Space" of its
-# documentation: https://gymnasium.farama.org/environments/toy_text/ and .../classic_control/.
-ACTION_NAMES = {
-    "FrozenLake": ("left", "down", "right", "up"),
-    "CliffWalking": ("up", "right", "down", "left"),
-    "Taxi": ("south", "north", "east", "west", "pick up", "drop off"),
-    "CartPole": ("left", "right"),
-    "MountainCar": ("left", "none", "right"),
-}
-
-
-@runtime_checkable
-class NamesActions(Protocol):
-    """An environment that names its actions, as Gymnasium's Atari games do."""
-
-    def get_action_meanings(self) -> list[str]:
-        """Return the name of each action."""
-        ...
 
 
 class TerminalDisplay(TransparentWrapper):
@@ -205,10 +186,7 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
     if count > MAX_ACTIONS:
         raise InputError(f"cannot play with {count} actions; the digits stand for {MAX_ACTIONS}")
     bindings = {str(action): action for action in range(count)}
-    names = ACTION_NAMES.get(env.spec.name if env.spec else "", ())
-    if isinstance(world, NamesActions):
-        names = tuple(name.lower() for name in world.get_action_meanings())
-    if len(names) == count:
+    if names := action_names(env):
         keys = ", ".join(f"{action} {name}" for action, name in enumerate(names))
         return bindings, f"q ends the game; press {keys}"
     return bindings, f"press 0 to {count - 1} to choose the action; q ends the game"

@@ -36,12 +36,15 @@ class Serve(Command):
     no_browser: Annotated[bool, arg(help_behavior_hint="")] = False
     """Only print the page's address, and open no browser."""
 
+    trust: Annotated[bool, arg(help_behavior_hint="")] = False
+    """Also offer models of stable-baselines3 (*.zip) in RUNS. Loading one can run any code."""
+
     def run(self) -> None:
         """Serve the live page until Ctrl-C."""
         if self.runs != RUNS and not self.runs.is_dir():
             raise InputError(f"cannot show the runs in '{self.runs}': there is no such directory")
         with listen(self.host, self.port) as bound:
-            server = Server(self.host, bound.getsockname()[1], self.runs)
+            server = Server(self.host, bound.getsockname()[1], self.runs, trust=self.trust)
             print(f"live page: {server.address}   (Ctrl-C stops it)", flush=True)
             if not self.no_browser:
                 threading.Timer(1.0, webbrowser.open, [server.address]).start()

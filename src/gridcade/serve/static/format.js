@@ -22,6 +22,27 @@ export function formatShort(x) {
   return formatNumber(Number((x / size).toPrecision(3))) + unit;
 }
 
+/** Formats bytes: 1,394,342 becomes 1.4 MB. */
+export function formatBytes(n) {
+  const units = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]];
+  const [unit, size] = units.find(([, size]) => n >= size) ?? ["B", 1];
+  return `${Number((n / size).toPrecision(2)).toLocaleString("en-US")} ${unit}`;
+}
+
+/** Formats a duration: "40 s", "12 min", "3.4 h". */
+export function formatDuration(seconds) {
+  const [unit, size] = [["h", 3600], ["min", 60]].find(([, size]) => seconds >= 2 * size) ?? ["s", 1];
+  return `${formatNumber(Number((seconds / size).toPrecision(2)))} ${unit}`;
+}
+
+/** Formats a time in ISO 8601 as date and time of this browser's time zone; "" becomes a dash. */
+export function formatTime(text) {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) return "–";
+  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 16).replace("T", " ");
+}
+
 const ARROWS = { "-1,0": "↑", "0,1": "→", "1,0": "↓", "0,-1": "←" };
 const DIRECTIONS = { "-1,0": "up", "0,1": "right", "1,0": "down", "0,-1": "left" };
 

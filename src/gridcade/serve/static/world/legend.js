@@ -13,9 +13,10 @@ export function showScale(cells, shown) {
 }
 
 /** Shows the symbols that are drawn in this world. */
-export function showSymbols({ rows, legend, bestEnd }) {
+export function showSymbols({ rows, legend, bestEnd, settings }) {
   const cells = [...new Set(rows.join(""))].map((symbol) => legend[symbol]);
   const isBad = (cell) => (cell.end ? cell.reward < bestEnd : cell.reward < 0);
+  const isFloor = (cell) => !cell.wall && !cell.end && !cell.to;
   const entries = [
     ["agent", "agent", true],
     ["blank", "not visited", true],
@@ -23,10 +24,12 @@ export function showSymbols({ rows, legend, bestEnd }) {
     ["goal", "goal", cells.some((cell) => cell.end && !isBad(cell))],
     ["pit", "bad end or penalty", cells.some(isBad)],
     ["portal", "portal", cells.some((cell) => cell.to && !isBad(cell))],
+    ["reward", "reward on each visit", cells.some((cell) => isFloor(cell) && cell.reward > 0)],
+    ["wind", "wind", settings.wind.some((strength) => strength > 0)],
   ];
   $("symbols").replaceChildren(...entries.filter(([, , isDrawn]) => isDrawn).map(([kind, text]) => {
     const item = make("li", text);
-    item.className = kind;
+    item.className = `icon ${kind}`;
     return item;
   }));
 }

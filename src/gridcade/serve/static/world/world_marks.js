@@ -178,6 +178,34 @@ export function outline(context, view, [row, column], width, dash) {
   context.setLineDash([]);
 }
 
+/** Marks a jump from one cell to others: a portal and its targets. */
+export function drawJump(context, view, from, ...targets) {
+  const { cell, theme } = view;
+  const width = Math.max(1.5, cell * 0.06);
+  const center = ([row, column]) => [(column + 0.5) * cell, (row + 0.5) * cell];
+  context.beginPath();
+  for (const target of targets) {
+    context.moveTo(...center(from));
+    context.lineTo(...center(target));
+  }
+  context.setLineDash([cell * 0.16, cell * 0.12]);
+  strokeTwice(context, theme.portal, width);
+  context.setLineDash([]);
+  for (const [row, column] of [from, ...targets]) {
+    context.beginPath();
+    context.rect(column * cell + width, row * cell + width, cell - 2 * width, cell - 2 * width);
+    strokeTwice(context, theme.portal, width);
+  }
+}
+
+/** Tints a column. */
+export function fillColumn(context, { world, cell, theme }, column) {
+  context.globalAlpha = 0.35;
+  context.fillStyle = theme.wind;
+  context.fillRect(column * cell, 0, cell, world.height * cell);
+  context.globalAlpha = 1;
+}
+
 /** Strokes the present path with a white border, so that it is visible on every color. */
 function strokeTwice(context, color, width) {
   context.strokeStyle = "rgba(255, 255, 255, 0.85)";

@@ -9,12 +9,25 @@ export function drawTiles(world, cell, theme) {
   context.fillStyle = theme.floor;
   context.fillRect(0, 0, canvas.width, canvas.height);
   forEachCell(world, (meaning, row, column) => {
-    const [x, y] = [column * cell, row * cell];
     if (meaning.wall) drawWall(context, world, row, column, cell, theme);
-    else if (meaning.end) drawEnd(context, world, meaning, x, y, cell, theme);
-    else if (meaning.to) drawPortal(context, meaning, x, y, cell, theme);
+    else drawGround(context, world, meaning, column * cell, row * cell, cell, theme);
   });
   return canvas;
+}
+
+function drawGround(context, world, meaning, x, y, cell, theme) {
+  if (meaning.end) drawEnd(context, world, meaning, x, y, cell, theme);
+  else if (meaning.to) drawPortal(context, meaning, x, y, cell, theme);
+}
+
+/** Draws one cell over what is there, before the world itself has changed. */
+export function drawCell(context, { world, cell, theme }, meaning, row, column) {
+  const [x, y] = [column * cell, row * cell];
+  context.fillStyle = meaning.wall ? theme.wall : theme.floor;
+  context.fillRect(x, y, cell, cell);
+  if (meaning.wall) return;
+  drawGround(context, world, meaning, x, y, cell, theme);
+  drawOver(context, meaning, x, y, cell, theme);
 }
 
 /** Creates a canvas with the grid lines, starts, rewards and wind. */
@@ -24,11 +37,15 @@ export function drawSymbols(world, cell, theme) {
   forEachCell(world, (meaning, row, column) => {
     const [x, y] = [column * cell, row * cell];
     if (meaning.wall) return;
-    if (meaning.start) drawStart(context, x, y, cell, theme);
-    if (showsReward(meaning, cell)) drawPill(context, signed(meaning.reward), x, y, cell, theme);
+    drawOver(context, meaning, x, y, cell, theme);
     if (world.settings.wind?.[column] > 0) drawWind(context, world.settings.wind[column], x, y, cell, theme);
   });
   return canvas;
+}
+
+function drawOver(context, meaning, x, y, cell, theme) {
+  if (meaning.start) drawStart(context, x, y, cell, theme);
+  if (showsReward(meaning, cell)) drawPill(context, signed(meaning.reward), x, y, cell, theme);
 }
 
 function newLayer(world, cell) {

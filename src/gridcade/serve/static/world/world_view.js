@@ -20,6 +20,7 @@ export function prepareWorld(message) {
     height: message.rows.length,
     width: message.rows[0].length,
     isEnd: cells.map((cell) => cell.end),
+    hasEnd: ends.length > 0,
     bestEnd: Math.max(0, ...ends.map((cell) => cell.reward)),
     stateAt: new Map(message.places.map((place, s) => [String(place), s])),
     longestMove: 1.1 + (strongestWind && strongestWind + 0.5), // in cells
@@ -35,14 +36,13 @@ export class WorldView {
     this.world = this.picture = this.update = this.shown = null;
     this.cursor = null; // [row, column] of the cell under the pointer, or chosen by keys
     this.lastCursor = null; // what the cell panel shows, also after the pointer has left
-    this.stroke = new Map(); // "row,column" -> symbol, drawn but not yet sent
+    this.preview = null; // draws into a context what a brush has not sent yet
     this.theme = readTheme();
   }
 
   setWorld(world) {
     this.world = world;
     this.picture = this.update = null;
-    this.stroke.clear();
     this.resize();
   }
 
@@ -91,6 +91,16 @@ export class WorldView {
     return inside ? [row, column] : null;
   }
 
+  /** Offset of a pointer event from the center of its cell, [down, right], in cells. */
+  offsetAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const fraction = (x, size, count) => ((x / size) * count) % 1;
+    return [
+      fraction(event.clientY - box.top, box.height, this.world.height) - 0.5,
+      fraction(event.clientX - box.left, box.width, this.world.width) - 0.5,
+    ];
+  }
+
   draw(options) {
     const { context, world, picture } = this;
     if (!world) return;
@@ -98,8 +108,16 @@ export class WorldView {
     if (picture) this.drawCells(options);
     context.drawImage(this.symbols, 0, 0);
     if (picture) this.drawMarks(options);
-    this.drawStroke();
-    if (this.cursor) marks.outline(context, this, this.cursor, Math.max(1, this.cell * 0.04), []);
+    this.preview?.(context);
+    if (this.cursor) this.drawCursor();
+  }
+
+  /** Outlines the chosen cell, and shows where a portal leads. */
+  drawCursor() {
+    const { context, world, cursor } = this;
+    const { to } = world.legend[world.rows[cursor[0]][cursor[1]]];
+    if (to) marks.drawJump(context, this, cursor, ...world.places.filter(([row, column]) => world.rows[row][column] === to));
+    marks.outline(context, this, cursor, Math.max(1, this.cell * 0.04), []);
   }
 
   /** Draws what all cells show: colors or triangles, arrows, outlines. */
@@ -121,15 +139,5 @@ export class WorldView {
     if (options.path && picture.path) marks.drawPath(context, this, picture.path);
     if (this.update) marks.drawUpdate(context, this, this.update);
     if (picture.state !== null) marks.drawAgent(context, this, picture.state);
-  }
-
-  drawStroke() {
-    const { context, cell, theme } = this;
-    for (const [place, symbol] of this.stroke) {
-      const [row, column] = place.split(",").map(Number);
-      context.fillStyle = this.world.legend[symbol]?.wall ? theme.wall : theme.floor;
-      context.fillRect(column * cell, row * cell, cell, cell);
-      marks.outline(context, this, [row, column], Math.max(1, cell * 0.05), []);
-    }
   }
 }

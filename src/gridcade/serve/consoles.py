@@ -1,0 +1,158 @@
+"""Consoles of the Arcade page: environments that show their screens, step by step."""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.envs import registry
+from gridcade.envs.atari import STACK, AtariGame
+from gridcade.envs.atari_console import AtariConsole
+from gridcade.envs.types import Env
+from gridcade.recording.frames import DEFAULT_FPS, render_picture
+
+Screens = NDArray[np.uint8]  # [frames, height, width] of palette indices, or [..., 3] of RGB
+FRAMES_PER_SECOND = 60  # of an Atari console
+LONGEST_GAME = 10_000  # steps of an environment without a time limit
+
+
+class Outcome(NamedTuple):
+    """What one step led to."""
+
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    life_lost: bool = False
+
+
+class Console(ABC):
+    """An environment in which a game can be played, and continued from any step of it.
+
+    Attributes:
+        frames_per_step: screens that a step shows.
+        steps_per_second: at native speed.
+        time_limit: steps of a game, at most.
+        palette: red, green and blue of the numbers in the screens, [256, 3]; None: screens are RGB.
+        stack: frames of an observation; 0: observations are no stacks of frames.
+        saves: whether states can be saved. Otherwise `reset` and the actions lead to a step.
+    """
+
+    frames_per_step: int = 1
+    steps_per_second: float
+    time_limit: int
+    palette: NDArray[np.uint8] | None = None
+    stack: int = 0
+    saves: bool = False
+
+    @property
+    def lives(self) -> int | None:
+        """Lives that are left; None: the environment counts none."""
+        return None
+
+    @abstractmethod
+    def reset(self, seed: int) -> Any:
+        """Start a game; returns the first observation."""
+
+    @abstractmethod
+    def step(self, action: Any) -> Outcome:
+        """Take one step."""
+
+    @abstractmethod
+    def screens(self) -> Screens:
+        """The screens of the last step; after a reset or a restore, the last one."""
+
+    def save(self) -> Any:
+        """The state of the game."""
+        raise NotImplementedError
+
+    def restore(self, state: Any) -> Any:
+        """Restore what `save` returned; returns the observation."""
+        raise NotImplementedError
+
+
+class GymConsole(Console):
+    """Any environment that draws itself as rgb_array. Its state cannot be saved.
+
+    Args:
+        env: an environment with render_mode="rgb_array".
+    """
+
+    def __init__(self, env: Env):
+        self._env = env
+        self.steps_per_second = float(env.metadata.get("render_fps") or DEFAULT_FPS)
+        self.time_limit = registry.time_limit(env) or LONGEST_GAME
+
+    def reset(self, seed: int) -> Any:
+        """Start a game; returns the first observation."""
+        return self._env.reset(seed=seed)[0]
+
+    def step(self, action: Any) -> Outcome:
+        """Take one step."""
+        observation, reward, terminated, truncated, _ = self._env.step(action)
+        return Outcome(observation, float(reward), bool(terminated), bool(truncated))
+
+    def screens(self) -> Screens:
+        """The present picture.  [1, height, width, 3]."""
+        return render_picture(self._env)[None]
+
+
+class GameConsole(Console):
+    """An Atari game, whose state can be saved.
+
+    Args:
+        emulator: plays it.
+    """
+
+    saves = True
+    stack = STACK
+
+    def __init__(self, emulator: AtariConsole):
+        self.emulator = emulator
+        self._screens: Screens
+        self.frames_per_step = emulator.frame_skip
+        self.steps_per_second = FRAMES_PER_SECOND / emulator.frame_skip
+        self.time_limit = emulator.time_limit
+        self.palette = emulator.palette
+
+    @property
+    def lives(self) -> int | None:
+        """Lives that are left."""
+        return self.emulator.lives
+
+    def reset(self, seed: int) -> Any:
+        """Start a game; returns the first observation."""
+        observation = self.emulator.reset(seed)
+        self._screens = self.emulator.screen[None]
+        return observation
+
+    def step(self, action: Any) -> Outcome:
+        """Take one step."""
+        step = self.emulator.step(action)
+        self._screens = step.screens
+        return Outcome(*step[:5])
+
+    def screens(self) -> Screens:
+        """The screens of the last step's frames; after a reset or a restore, the last one."""
+        return self._screens
+
+    def save(self) -> Any:
+        """The state of the game."""
+        return self.emulator.save()
+
+    def restore(self, state: Any) -> Any:
+        """Restore what `save` returned; returns the observation."""
+        self.emulator.restore(state)
+        self._screens = self.emulator.screen[None]
+        return self.emulator.observation
+
+
+def find_console(env: Env) -> Console:
+    """Find the console for an environment with render_mode="rgb_array"."""
+    world = env.unwrapped
+    if not isinstance(world, AtariGame):
+        return GymConsole(env)
+    assert env.spec is not None  # noqa: S101 - for the type checker
+    title = registry.atari_title(env.spec.id)
+    return GameConsole(AtariConsole(title, **env.spec.kwargs))

@@ -1,0 +1,99 @@
+// The bars of the actions: what the policy expects of each, or how probable each is.
+
+import { $, make, setText } from "../dom.js";
+import { formatNumber } from "../format.js";
+
+const KEY_SIGNS = { ArrowUp: "↑", ArrowRight: "→", ArrowDown: "↓", ArrowLeft: "←", Space: "Space" };
+const TITLES = { q: "Action values", probabilities: "Action probabilities", none: "Actions" };
+const HINTS = {
+  q: "Expected discounted return after each action, as the policy predicts it.",
+  probabilities: "How probable the policy makes each action.",
+  none: "This policy has no values or probabilities for its actions.",
+};
+
+export class ActionBars {
+  /** Args: press(action), release(): of a person who plays; tryAction(action). */
+  constructor({ press, release, tryAction }) {
+    Object.assign(this, { press, release, tryAction, rows: [] });
+  }
+
+  setGame({ actions, keys, per_action: kind }) {
+    this.kind = kind;
+    setText("actions-title", TITLES[kind]);
+    setText("actions-hint", HINTS[kind]);
+    setText("measure", kind === "q" ? "Q(s, a)" : "Probability");
+    $("zoom-field").hidden = kind !== "q";
+    $("actions").hidden = !actions.length;
+    [this.low, this.high] = kind === "q" ? [Infinity, -Infinity] : [0, 1];
+    this.rows = actions.map((name, action) => this.makeRow(name, keys[action], action));
+    $("actions").tBodies[0].replaceChildren(...this.rows.map(({ row }) => row));
+  }
+
+  makeRow(name, keys, action) {
+    const row = make("tr");
+    const header = make("th", name);
+    header.scope = "row";
+    const signs = keys.map((key) => KEY_SIGNS[key] ?? key.replace("Digit", ""));
+    const hint = make("kbd", signs.join(" "));
+    hint.className = "key";
+    if (signs.length) header.append(" ", hint);
+    const marks = make("span");
+    marks.className = "action-marks";
+    header.append(marks);
+    const bar = make("div");
+    bar.className = "bar";
+    const number = make("span");
+    const cell = make("td");
+    cell.append(bar, number);
+    const button = make("button", "What if");
+    button.type = "button";
+    button.addEventListener("click", () => !this.person && this.tryAction(action));
+    button.addEventListener("pointerdown", () => this.person && this.press(action));
+    for (const end of ["pointerup", "pointerleave", "pointercancel"]) {
+      button.addEventListener(end, () => this.person && this.release());
+    }
+    const last = make("td");
+    last.append(button);
+    row.append(header, cell, last);
+    return { row, bar, number, marks, button, name };
+  }
+
+  /** Shows a picture; zoom: whether the bars range over this step's values only. */
+  show(picture, zoom) {
+    this.person = picture.person;
+    const values = picture.per_action;
+    const best = values && Math.max(...values);
+    const [low, high] = values ? this.range(values, zoom) : [0, 1];
+    this.rows.forEach(({ row, bar, number, marks, button, name }, action) => {
+      const isGreedy = values !== null && values[action] === best;
+      const isTaken = action === (picture.taken ?? picture.action);
+      row.classList.toggle("greedy", isGreedy);
+      row.classList.toggle("taken", isTaken);
+      const text = [isGreedy && "greedy", isTaken && "taken"].filter(Boolean).join(", ");
+      if (marks.textContent !== text) marks.textContent = text;
+      number.textContent = values ? formatValue(values[action]) : "";
+      bar.style.setProperty("--share", values ? (values[action] - low) / (high - low || 1) : 0);
+      const label = picture.person ? "Hold" : "What if";
+      if (button.textContent !== label) {
+        button.textContent = label;
+        button.setAttribute("aria-label", `${label}: ${name}`);
+      }
+      button.disabled = !picture.person && (picture.playing || picture.end !== "");
+    });
+  }
+
+  /** The ends of the bars: those of the values of this game, or of this step. */
+  range(values, zoom) {
+    if (this.kind !== "q") return [0, 1];
+    this.low = Math.min(this.low, 0, ...values);
+    this.high = Math.max(this.high, ...values);
+    if (!zoom) return [this.low, this.high];
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    return [least - 0.1 * (most - least), most];
+  }
+}
+
+/** Numbers of a bar change fast: they keep their width. */
+function formatValue(x) {
+  return Math.abs(x) < 1000 ? x.toFixed(3).replace("-", "−") : formatNumber(x);
+}
