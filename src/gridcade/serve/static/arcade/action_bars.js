@@ -79,7 +79,7 @@ export class ActionBars {
         button.textContent = label;
         button.setAttribute("aria-label", `${label}: ${name}`);
       }
-      button.disabled = !picture.person && (picture.playing || picture.end !== "");
+      button.disabled = !picture.person && (picture.playing || picture.goal !== null || picture.end !== "");
     });
   }
 
