@@ -20,6 +20,7 @@ from gridcade.serve.messages import (
     Paint,
     Pause,
     Portal,
+    Redraw,
     Run,
     Save,
     Seek,
@@ -133,7 +134,7 @@ class LaneProcess:
             case Speed():
                 self._steps_per_second = message.steps_per_second
                 self._due = time.monotonic()
-            case Edit() | Paint() | Portal() | Settings():
+            case Edit() | Paint() | Portal() | Settings() | Redraw():
                 lane.edit(message)
                 self._send_world()
             case Seek():

@@ -126,7 +126,13 @@ class Seek(Message, tag="seek"):
     moment: Number | None = None  # None: the newest one of the branch
 
 
-Change = Edit | Paint | Portal | Settings  # of the world
+class Redraw(Message, tag="redraw"):
+    """Replace the map by another one."""
+
+    map: Text
+
+
+Change = Edit | Paint | Portal | Settings | Redraw  # of the world
 FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Seek | Change | Undo | Save
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 

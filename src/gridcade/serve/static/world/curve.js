@@ -15,6 +15,11 @@ export class Curve {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
   }
 
+  showLanes(lanes) {
+    this.lanes = lanes;
+    this.create();
+  }
+
   show({ measure, logarithmic }) {
     [this.measure, this.logarithmic] = [measure, logarithmic];
     this.create();
