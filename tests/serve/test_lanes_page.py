@@ -1,4 +1,4 @@
-"""The live page in a browser: planners, time that runs backwards, and two lanes."""
+"""The live page in a browser: planners, time that runs backwards, two lanes, and their seeds."""
 
 import pytest
 
@@ -114,3 +114,25 @@ def test_two_learners_beside_each_other_share_world_and_time(open_page: OpenPage
     expect(other_gap).to_have_count(0)
     press(page, "Second lane")
     expect(other_gap).not_to_have_text("–", timeout=FIRST_PICTURE)
+
+
+@pytest.mark.slow
+def test_seeds_say_whether_two_lanes_differ(open_page: OpenPage) -> None:
+    page = open_page(world="DynaMaze", agent2="q-learning", parameters2="step_size=0.00001")
+    expect(number(page, "Gap, second lane")).not_to_have_text("–", timeout=FIRST_PICTURE)
+    for lane in ("", "-2"):
+        page.locator(f"#seeds{lane}").click()
+        done = page.locator(f"#seeds-text{lane}")
+        expect(done).to_contain_text("30 seeds, to 100,000 steps", timeout=120 * SECONDS)
+    sentence = page.get_by_role("status", name="Comparison of the lanes")
+    expect(sentence).to_contain_text("At 100,000 steps, the mean discounted return of lane 1")
+    expect(sentence).to_contain_text("is significant")
+    page.get_by_role("combobox", name="Measure").select_option("average_reward")
+    expect(sentence).to_contain_text("the mean average reward of lane 1")
+
+    page.get_by_role("spinbutton", name="Slip").fill("0.1")
+    page.keyboard.press("Enter")
+    expect(sentence).to_be_hidden()
+    expect(page.locator("#seeds-text")).to_contain_text("in the background")
+    page.locator("#agent").select_option("value-iteration")
+    expect(page.locator("#seeds")).to_be_disabled()

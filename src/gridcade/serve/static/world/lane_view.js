@@ -4,6 +4,7 @@ import { drawScale } from "../colors.js";
 import { Connection } from "../connection.js";
 import { $ } from "../dom.js";
 import { CurvePoints } from "./curve_points.js";
+import { LaneSeeds } from "./lane_seeds.js";
 import { showScale } from "./legend.js";
 import { showCell, showExact, showFacts, showUpdate } from "./panels.js";
 import { unpackPicture } from "./tables.js";
@@ -18,6 +19,7 @@ export class LaneView {
     this.isNew = false; // an `open` was sent, its `world` has not arrived
     this.view = new WorldView($(`canvas${suffix}`), $(`stage${suffix}`));
     this.points = new CurvePoints();
+    this.seeds = new LaneSeeds(suffix, (message) => this.send(message), () => page.handleSeeds());
     drawScale($(`scale${suffix}`));
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe($(`stage${suffix}`));
@@ -49,7 +51,9 @@ export class LaneView {
       picture: () => this.setPicture(message),
       history: () => this.setHistory(message),
       update: () => this.setUpdate(message),
-      map: () => this.page.setMap(message.text),
+      seeds: () => this.seeds.set(message),
+      comparison: () => this.page.showComparison(message.text),
+      map: () => this.page.maps.receive(message.text, this.opened.world),
       error: () => this.page.showError(this, message.message),
     };
     handlers[message.type]?.();
@@ -65,6 +69,7 @@ export class LaneView {
     this.isNew = false;
     this.world = world;
     this.exact = null;
+    this.seeds.set(null); // they learnt in another world
     if (isNew) {
       this.opened = this.requested;
       this.view.cursor = this.view.lastCursor = null;
@@ -114,6 +119,7 @@ export class LaneView {
   /** Shows the learner's name, and only what it has: a planner has no episodes and no visits. */
   setKind(kind, name) {
     this.kind = kind;
+    this.seeds.setKind(kind);
     for (const part of this.parts) {
       part.classList.toggle("planning", !kind.walks);
       part.querySelectorAll(".lane-name").forEach((element) => (element.textContent = name));

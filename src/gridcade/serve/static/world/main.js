@@ -3,7 +3,6 @@
 
 import { readAddress, writeAddress } from "../address.js";
 import { $, setText } from "../dom.js";
-import { download } from "../files.js";
 import { formatNumber } from "../format.js";
 import { connectNavigation } from "../navigation.js";
 import { learnerName } from "./agent_choice.js";
@@ -11,9 +10,11 @@ import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
 import { DEFAULTS } from "./defaults.js";
 import { copyParts, firstParts } from "./lane_parts.js";
+import { compareSeeds } from "./lane_seeds.js";
 import { isSameWorld, LaneView } from "./lane_view.js";
 import { LearnerForm, readParameters } from "./learner_form.js";
 import { showSymbols } from "./legend.js";
+import { MapKeeper } from "./map_keeper.js";
 import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
 
@@ -28,7 +29,6 @@ class Page {
   constructor(state) {
     this.state = state;
     this.opened = null; // the part of the state from which the present learner was made
-    this.mapRequests = []; // uses of the maps that the server will send, in order
     this.waiting = null; // a message that waits until the second lane has followed the first one
     this.frame = null;
     this.second = null;
@@ -41,10 +41,11 @@ class Page {
     this.time = new TimeControls(state, (message) => this.control(message), () => this.writeAddress());
     this.slider = new TimeSlider((branch, moment, steps) => this.seek(branch, moment, steps));
     this.first = new LaneView(firstParts(), "", this);
+    this.maps = new MapKeeper(this.first, { keep: (text) => this.keepMap(text), follow: (text) => this.follow(text) });
     this.tools = new Tools(this.first.view, (message) => this.change(message), () => this.redraw());
     this.showLanes();
     connectOptions(state, (name) => this.applyOption(name));
-    connectFiles((name, map) => this.openMap(name, map), () => this.requestMap("file"));
+    connectFiles((name, map) => this.openMap(name, map), () => this.maps.request("file"));
     this.listenToWindow();
     this.applyOption("large");
     connectNavigation(() => state.large);
@@ -100,14 +101,13 @@ class Page {
     if (!this.state.agent2) this.removeSecond();
     this.form.showAgents();
     this.form.showChoices();
-    if (this.opened) this.rememberEdit(this.first.world.can_undo);
+    if (this.opened) this.maps.rememberEdit(this.first.world.can_undo);
     else if (refused !== JSON.stringify(learnerOf(DEFAULTS))) this.sendOpen();
   }
 
   /** Forgets what belongs to the previous learner of the first lane. */
   beginLearner() {
-    this.openedMap = this.state.map;
-    this.mapRequests = [];
+    this.maps.begin(this.state.map);
     this.opened = learnerOf(this.state);
     this.form.first.showParametersInForce(this.first.world.parameters, this.state.parameters);
     this.first.setKind(this.form.first.kind, `1 · ${learnerName(this.state.agent, this.state.parameters)}`);
@@ -150,6 +150,7 @@ class Page {
     this.second?.close();
     this.second = this.waiting = null;
     this.showLanes();
+    this.showComparison("");
   }
 
   /** Returns to the learner before a refused `open` of the second lane, or closes the lane. */
@@ -164,7 +165,7 @@ class Page {
 
   showLanes() {
     document.body.classList.toggle("two-lanes", Boolean(this.second));
-    this.curve.showLanes(this.lanes.map((lane) => lane.points));
+    this.curve.showLanes(this.lanes);
     this.showKinds();
     this.lanes.forEach((lane) => lane.resize());
   }
@@ -190,7 +191,7 @@ class Page {
     $("error").hidden = true;
     if (this.isFollowed || ["pause", "speed"].includes(message.type)) return this.sendAll(message);
     this.waiting = message;
-    return this.requestMap("follow");
+    return this.maps.request("follow");
   }
 
   sendAll(message) {
@@ -224,7 +225,7 @@ class Page {
       if (isNew) this.beginSecond();
     } else {
       if (isNew) this.beginLearner();
-      else this.rememberEdit(lane.world.can_undo);
+      else this.maps.rememberEdit(lane.world.can_undo);
       this.showWorld(lane.world);
     }
     if (isNew) this.showKinds();
@@ -246,28 +247,19 @@ class Page {
     this.curve.showMark(this.slider.mark);
   }
 
-  // ---- map files
-
-  /** Brings the edited map into the address; after the last undo, the map that was opened. */
-  rememberEdit(canUndo) {
-    if (!canUndo) this.keepMap(this.openedMap);
-    if (canUndo || this.second) this.requestMap(canUndo ? "address" : "follow");
+  /** Draws the bands, and asks whether the lanes differ as soon as both have all their seeds. */
+  handleSeeds() {
+    this.curve.requestDrawing();
+    this.showComparison("");
+    if (this.second) compareSeeds(this.first, this.second, $("measure").value);
   }
 
-  /** Asks for the map as text: for a "file", for the page's "address", or for the second lane to "follow". */
-  requestMap(use) {
-    if (use !== "file" && !this.first.world?.editable) return;
-    this.mapRequests.push(use);
-    this.first.send({ type: "save" });
+  showComparison(text) {
+    setText("comparison", text);
+    $("comparison").hidden = !text;
   }
 
-  setMap(text) {
-    const use = this.mapRequests.shift();
-    if (use === "file") return download(`${this.state.world.replace(/\W+/g, "-")}.txt`, text);
-    if (this.first.isNew) return undefined; // it is the map of the previous world
-    if (use === "address") this.keepMap(text);
-    return this.follow(text);
-  }
+  // ---- one world for both lanes
 
   keepMap(text) {
     this.state.map = text;
@@ -296,6 +288,7 @@ class Page {
     $("measure").value = this.state.measure || (criterion === "average-reward" ? "average_reward" : "discounted_return");
     $("measure").querySelector("[value=discounted_return]").textContent = `discounted return (γ = ${formatNumber(discount)})`;
     this.curve.show({ measure: $("measure").value, logarithmic: this.state.log });
+    this.handleSeeds();
   }
 
   applyOption(name) {
