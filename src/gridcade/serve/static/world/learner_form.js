@@ -18,9 +18,14 @@ export class LearnerForm {
     document.addEventListener("pointerdown", (event) => this.closeParameters(event));
   }
 
-  setCatalog({ worlds, agents }) {
+  setCatalog({ worlds, puzzles, agents }) {
     this.agents = agents;
+    this.puzzles = puzzles.map(({ name }) => name);
     fillSelect($("world"), worlds, this.state.world.split("?")[0]);
+    const group = make("optgroup");
+    group.label = "Puzzles";
+    group.append(...puzzles.map(({ name, title }) => new Option(title, name)));
+    $("world").append(group);
     fillSelect($("agent"), agents, this.state.agent);
     // A name that this server does not know stays in the address until the server refuses it.
     $("seed").value = this.state.seed;
@@ -58,6 +63,7 @@ export class LearnerForm {
     const arguments_ = ["size", "seed", "loops"].map((key) => `${key}=${$(`maze-${key}`).value || 0}`);
     this.state.world = name === MAZE ? `${MAZE}?${arguments_.join("&")}` : name;
     this.state.map = "";
+    if (this.puzzles.includes(name)) this.state.predict = true;
     this.showChoices();
     this.open();
   }

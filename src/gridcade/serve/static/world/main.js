@@ -14,6 +14,7 @@ import { DEFAULTS } from "./defaults.js";
 import { LearnerForm } from "./learner_form.js";
 import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
+import { Prediction } from "./prediction.js";
 import { unpackPicture } from "./tables.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
@@ -34,8 +35,9 @@ class Page {
     this.view = new WorldView($("canvas"), $("stage"));
     this.curve = new Curve($("curve"));
     this.form = new LearnerForm(state, () => this.open());
-    this.time = new TimeControls(state, (message) => this.send(message), () => this.writeAddress());
+    this.time = new TimeControls(state, (message) => this.sendToLearner(message), () => this.writeAddress());
     this.tools = new Tools(this.view, (message) => this.send(message), () => this.redraw());
+    this.prediction = new Prediction(this.view, this.tools, state, (message) => this.send(message), () => this.changed());
     connectOptions(state, (name) => this.applyOption(name));
     connectFiles((name, map) => this.openMap(name, map), () => this.requestMap("file"));
     this.listenToWindow();
@@ -56,8 +58,14 @@ class Page {
     this.connection.send(message);
   }
 
+  /** Time stands still while a person predicts. */
+  sendToLearner(message) {
+    if (!this.prediction.active) this.send(message);
+  }
+
   receive(message) {
     const handlers = {
+      prediction: () => this.prediction.setResult(message),
       catalog: () => this.setCatalog(message),
       world: () => this.setWorld(message),
       picture: () => this.setPicture(message),
@@ -70,6 +78,7 @@ class Page {
 
   setCatalog(catalog) {
     this.form.setCatalog(catalog);
+    this.prediction.setCatalog(catalog);
     this.sendVisibility();
     this.open();
   }
@@ -117,6 +126,7 @@ class Page {
     this.exact = null;
     this.view.setWorld(world);
     this.tools.setWorld(world);
+    this.prediction.setWorld(world);
     setText("world-title", world.title || world.name);
     setText("world-about", world.about);
     $("save-map").disabled = !world.editable;
@@ -213,6 +223,11 @@ class Page {
     this.redraw();
   }
 
+  changed() {
+    this.writeAddress();
+    this.redraw();
+  }
+
   /** Draws once before the next repaint of the screen, however many messages arrive until then. */
   redraw() {
     this.frame ??= requestAnimationFrame(() => {
@@ -228,7 +243,7 @@ class Page {
     if (view.picture) this.time.setPicture(view.picture);
     showExact(this.exact, world.optimum, $("measure").value);
     showCell(view.lastCursor, world, view.picture);
-    showScale(this.state.cells, view.shown);
+    showScale(this.prediction.active ? "optimal" : this.state.cells, view.shown);
   }
 
   // ---- the window, errors
