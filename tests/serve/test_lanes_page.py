@@ -1,11 +1,11 @@
-"""The live page in a browser: planners."""
+"""The live page in a browser: planners, and time that runs backwards."""
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import OpenPage, needs_chromium, number, press, value
-from playwright.sync_api import expect
+from live_page_steps import SECONDS, OpenPage, needs_chromium, number, press, value
+from playwright.sync_api import Page, expect
 
 pytest_plugins = ("live_server_fixtures",)
 pytestmark = needs_chromium
@@ -29,3 +29,46 @@ def test_a_planner_sweeps_until_nothing_changes(open_page: OpenPage) -> None:
     page.get_by_role("combobox", name="Agent").select_option("q-learning")
     expect(page.get_by_role("button", name="One episode")).to_be_visible()
     expect(page.get_by_role("button", name="One step")).to_be_visible()
+
+
+def go_back(page: Page) -> str:
+    """Move the slider of time to an earlier moment; the steps there."""
+    slider = page.get_by_role("slider", name="Time", exact=True)
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    text = slider.get_attribute("aria-valuetext") or ""
+    steps = text.removeprefix("step ")
+    expect(page.locator("#steps")).to_have_text(steps)
+    return steps
+
+
+def test_going_on_from_an_earlier_moment_makes_a_branch(open_page: OpenPage) -> None:
+    page = open_page(world="CliffWalk", speed="100")
+    branch = page.get_by_role("combobox", name="Branch")
+    expect(branch).to_be_hidden()
+    press(page, "Run")
+    expect(number(page, "Policy now")).not_to_have_text("−100", timeout=10 * SECONDS)
+    page.wait_for_timeout(500)
+    press(page, "Pause")
+    expect(page.get_by_role("button", name="Run")).to_be_visible()
+    newest = page.locator("#steps").text_content() or ""
+    optimum = number(page, "Optimum").text_content() or ""
+
+    past = go_back(page)
+    assert int(past) < int(newest)
+    expect(page.get_by_text(f"step {past}", exact=True)).to_be_visible()
+    page.get_by_role("spinbutton", name="Slip").fill("0.3")
+    page.keyboard.press("Enter")
+    expect(number(page, "Optimum")).not_to_have_text(optimum)
+    expect(branch).to_be_visible()
+    expect(branch.locator("option")).to_have_count(2)
+    expect(branch.locator("option:checked")).to_contain_text(f"from step {past}")
+
+    branch.focus()
+    branch.select_option(index=0)
+    expect(page.locator("#steps")).to_have_text(newest)
+    expect(number(page, "Optimum")).to_have_text(optimum)
+    expect(page.get_by_role("spinbutton", name="Slip")).to_have_value("0")
+    press(page, "Start over")
+    expect(branch).to_be_hidden()

@@ -138,11 +138,15 @@ def test_settings_that_differ_are_marked_and_the_address_brings_them_back(
         "aria-sort", "ascending"
     )
 
+    page.get_by_role("button", name="Hide long-sighted").click()
+    expect(page.get_by_role("checkbox", name="long-sighted")).not_to_be_checked()
+    page.get_by_role("checkbox", name="long-sighted").check()
+
     page.reload()
     expect(page.get_by_role("rowheader", name="discount (differs)")).to_be_visible()
     expect(page.get_by_role("rowheader", name="epsilon.final")).to_be_hidden()
     expect(page.get_by_role("img")).to_have_attribute(
-        "aria-label", re.compile("average reward: long-sighted .* minutes; short, sighted .*")
+        "aria-label", re.compile("average reward: short, sighted .* minutes; long-sighted .*")
     )
 
 

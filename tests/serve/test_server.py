@@ -222,3 +222,33 @@ def test_the_sockets_of_one_page_are_one_viewer(live_server: str) -> None:
         assert f"{MAX_SOCKETS} connections" in another.first()["message"]
         assert stack.enter_context(page(live_server, "you")).first()["type"] == "catalog"
     wait_for_no_process()
+
+
+def test_a_lane_returns_to_an_earlier_moment_and_branches_off(live_server: str) -> None:
+    with page(live_server) as p:
+        p.send("open", world="CliffWalk", agent="q-learning")
+        p.receive("world")
+        for _ in range(3):
+            p.send("step")
+        history = p.receive("history")
+        while history["moments"][-1][1] < 3:
+            history = p.receive("history")
+        assert [steps for _, steps in history["moments"]] == [0, 1, 2, 3]
+        p.send("seek", branch=0, moment=history["moments"][1][0])
+        picture = p.receive("picture")
+        while picture["newest"]:
+            picture = p.receive("picture")
+        assert (picture["steps"], picture["branch"]) == (1, 0)
+        p.send("step")
+        while picture["branch"] == 0:
+            picture = p.receive("picture")
+        assert picture["steps"] == 2
+        p.send("seek", branch=7)
+        answer = p.first()
+        while answer["type"] != "error":
+            answer = p.first()
+        assert "no longer kept" in answer["message"]
+        p.send("seek", branch=0)
+        while picture["steps"] != 3:
+            picture = p.receive("picture")
+        assert picture["newest"]

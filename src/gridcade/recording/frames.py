@@ -56,7 +56,7 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
         steps, episode_return, end = 0, 0.0, ""
         yield Frame(render_picture(env), agent_place(env), episode + 1, steps, episode_return, end)
         while not end:
-            action = actor.act(_batch_of_one(env, observation), np.array([steps == 0]), rngs)[0]
+            action = actor.act(batch_of_one(env, observation), np.array([steps == 0]), rngs)[0]
             observation, reward, terminated, truncated, _ = env.step(action)
             steps += 1
             episode_return += float(reward)
@@ -153,7 +153,7 @@ def overlay_pictures(
             yield picture
 
 
-def _batch_of_one(env: Env, observation: Any) -> Any:
+def batch_of_one(env: Env, observation: Any) -> Any:
     """Add a batch dimension to an observation."""
     space = env.observation_space
     empty: Any = create_empty_array(space, 1)

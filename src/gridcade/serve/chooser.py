@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from gridcade.agents.base import ActionValues, StateValues, StochasticPolicy
 from gridcade.agents.probabilities import greedy, sample_actions, with_epsilon
 from gridcade.envs.types import Array, Env
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
+from gridcade.recording.frames import batch_of_one
 
 Floats = NDArray[np.float64]
 Kind = Literal["q", "probabilities", "none"]
@@ -35,7 +35,7 @@ class Chooser:
 
     def __init__(self, actor: EvaluatedPolicy, env: Env):
         self._actor, self._policy = actor, actor.policy
-        self._space = env.observation_space
+        self._env = env
         self.kind: Kind = "none"
         if isinstance(self._policy, ActionValues):
             self.kind = "q"
@@ -50,7 +50,7 @@ class Chooser:
             rng: the random stream of the episode.
             start: whether the observation is the first of an episode.
         """
-        batch: Any = concatenate(self._space, [observation], create_empty_array(self._space, 1))
+        batch = batch_of_one(self._env, observation)
         per_action, value = self._read(batch)
         if per_action is None:
             action = self._actor.act(batch, np.array([start]), [rng])[0]

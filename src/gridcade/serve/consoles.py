@@ -1,6 +1,7 @@
 """Consoles of the Arcade page: environments that show their screens, step by step."""
 
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from gridcade.envs import registry
 from gridcade.envs.atari import STACK, AtariGame
 from gridcade.envs.atari_console import AtariConsole
-from gridcade.envs.types import Array, Env
+from gridcade.envs.types import Env
 from gridcade.recording.frames import DEFAULT_FPS, render_picture
 
 Screens = NDArray[np.uint8]  # [frames, height, width] of palette indices, or [..., 3] of RGB
@@ -26,50 +27,57 @@ class Outcome(NamedTuple):
     life_lost: bool = False
 
 
-class Console(Protocol):
-    """An environment in which a game can be played, and continued from a step of it."""
+class Console(ABC):
+    """An environment in which a game can be played, and continued from any step of it.
 
-    frames_per_step: int
-    steps_per_second: float  # at native speed
-    time_limit: int  # steps
-    palette: NDArray[np.uint8] | None  # [256, 3]; None: screens are RGB
-    stack: int  # frames of an observation; 0: observations are no stacks of frames
-    saves: bool  # whether its state can be saved
-    lives: int | None  # at present; None: the environment counts none
+    Attributes:
+        frames_per_step: screens that a step shows.
+        steps_per_second: at native speed.
+        time_limit: steps of a game, at most.
+        palette: red, green and blue of the numbers in the screens, [256, 3]; None: screens are RGB.
+        stack: frames of an observation; 0: observations are no stacks of frames.
+        saves: whether states can be saved. Otherwise `reset` and the actions lead to a step.
+    """
 
+    frames_per_step: int = 1
+    steps_per_second: float
+    time_limit: int
+    palette: NDArray[np.uint8] | None = None
+    stack: int = 0
+    saves: bool = False
+
+    @property
+    def lives(self) -> int | None:
+        """Lives that are left; None: the environment counts none."""
+        return None
+
+    @abstractmethod
     def reset(self, seed: int) -> Any:
         """Start a game; returns the first observation."""
-        ...
 
+    @abstractmethod
     def step(self, action: Any) -> Outcome:
         """Take one step."""
-        ...
 
+    @abstractmethod
     def screens(self) -> Screens:
-        """The screens since the last step; after a reset, the first one."""
-        ...
+        """The screens of the last step; after a reset or a restore, the last one."""
 
     def save(self) -> Any:
-        """The state of the game; None if it cannot be saved: then `reset` and the actions lead to it."""
-        ...
+        """The state of the game."""
+        raise NotImplementedError
 
     def restore(self, state: Any) -> Any:
         """Restore what `save` returned; returns the observation."""
-        ...
+        raise NotImplementedError
 
 
-class GymConsole:
+class GymConsole(Console):
     """Any environment that draws itself as rgb_array. Its state cannot be saved.
 
     Args:
         env: an environment with render_mode="rgb_array".
     """
-
-    palette = None
-    stack = 0
-    saves = False
-    lives = None
-    frames_per_step = 1
 
     def __init__(self, env: Env):
         self._env = env
@@ -89,61 +97,55 @@ class GymConsole:
         """The present picture.  [1, height, width, 3]."""
         return render_picture(self._env)[None]
 
-    def save(self) -> None:
-        """Return None: the state of any environment cannot be saved."""
 
-    def restore(self, state: Array) -> Any:
-        """Never called, as `save` returns no state."""
-        raise NotImplementedError
-
-
-class GameConsole:
+class GameConsole(Console):
     """An Atari game, whose state can be saved.
 
     Args:
-        console: plays it.
+        emulator: plays it.
     """
 
     saves = True
     stack = STACK
 
-    def __init__(self, console: AtariConsole):
-        self._console = console
+    def __init__(self, emulator: AtariConsole):
+        self.emulator = emulator
         self._screens: Screens
-        self.frames_per_step = console.frame_skip
-        self.steps_per_second = FRAMES_PER_SECOND / console.frame_skip
-        self.time_limit = console.time_limit
-        self.palette: NDArray[np.uint8] | None = console.palette
+        self.frames_per_step = emulator.frame_skip
+        self.steps_per_second = FRAMES_PER_SECOND / emulator.frame_skip
+        self.time_limit = emulator.time_limit
+        self.palette = emulator.palette
 
     @property
     def lives(self) -> int | None:
         """Lives that are left."""
-        return self._console.lives
+        return self.emulator.lives
 
     def reset(self, seed: int) -> Any:
         """Start a game; returns the first observation."""
-        observation = self._console.reset(seed)
-        self._screens = self._console.screen[None]
+        observation = self.emulator.reset(seed)
+        self._screens = self.emulator.screen[None]
         return observation
 
     def step(self, action: Any) -> Outcome:
         """Take one step."""
-        *outcome, _, self._screens = self._console.step(action)
-        return Outcome(*outcome)
+        step = self.emulator.step(action)
+        self._screens = step.screens
+        return Outcome(*step[:5])
 
     def screens(self) -> Screens:
-        """The screens of the last step's frames; after a reset or restore, the last one."""
+        """The screens of the last step's frames; after a reset or a restore, the last one."""
         return self._screens
 
     def save(self) -> Any:
         """The state of the game."""
-        return self._console.save()
+        return self.emulator.save()
 
     def restore(self, state: Any) -> Any:
         """Restore what `save` returned; returns the observation."""
-        self._console.restore(state)
-        self._screens = self._console.screen[None]
-        return self._console.observation
+        self.emulator.restore(state)
+        self._screens = self.emulator.screen[None]
+        return self.emulator.observation
 
 
 def find_console(env: Env) -> Console:

@@ -158,10 +158,9 @@ class Game:
         )
 
     def _save(self) -> None:
-        if self.step % SAVE_EVERY == 0 and self.step not in self.line.states:
-            state = self._console.save()
-            if state is not None:
-                self.line.states[self.step] = state
+        due = self.step % SAVE_EVERY == 0 and self.step not in self.line.states
+        if due and self._console.saves:
+            self.line.states[self.step] = self._console.save()
 
     def _saved_before(self, step: int) -> int:
         """The last saved step before a step, from which all its screens follow. 0: the start."""

@@ -1,15 +1,19 @@
 """One lane of the live page: a learner in a world, and what the page shows of it."""
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
+from gridcade.agents.base import Tensors
 from gridcade.envs.map_writer import world_text
 from gridcade.envs.maps import World
 from gridcade.errors import InputError
 from gridcade.serve import editing
 from gridcade.serve.catalog import value_text
 from gridcade.serve.exact_answer import ExactAnswer
-from gridcade.serve.learners import Update, open_learner
+from gridcade.serve.history import History
+from gridcade.serve.learner import Update
+from gridcade.serve.learners import open_learner
 from gridcade.serve.messages import Change, Open, encode, pack_table
 from gridcade.serve.place import Place
 from gridcade.training.config import to_dict
@@ -17,6 +21,16 @@ from gridcade.training.config import to_dict
 Table = dict[str, Any]
 
 MAX_UNDO = 100  # edits that can be taken back
+MAX_SOLVED = 8  # worlds that are kept solved, for returns to them
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that the future of a lane depends on."""
+
+    world: World
+    learner: Tensors
+    undo: tuple[World, ...]
 
 
 class Lane:
@@ -33,7 +47,10 @@ class Lane:
         self.place = Place.find(request)
         self.learner = open_learner(request.agent, self.place, request.parameters, request.seed)
         self._undo: deque[World] = deque(maxlen=MAX_UNDO)
-        self._solve()
+        self._solved: deque[tuple[Place, ExactAnswer]] = deque(maxlen=MAX_SOLVED)
+        self.answer = self._solve(self.place)
+        self.history: History[Snapshot] = History()
+        self.record(edited=True)
 
     # ---- learning
 
@@ -49,13 +66,43 @@ class Lane:
         """Learn to the end of the episode, and return the last update."""
         return self.learner.finish_episode()
 
+    # ---- time
+
+    def record(self, edited: bool = False) -> None:
+        """Add the present to the history, unless it is the moment that was recorded last."""
+        learner, history = self.learner, self.history
+        if not edited and history.present.steps == learner.steps:
+            return
+        tensors = learner.snapshot()
+        snapshot = Snapshot(self.place.world, tensors, tuple(self._undo))
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        history.record(learner.steps, snapshot, size, edited)
+
+    def go_to(self, branch: int, moment: int | None) -> bool:
+        """Return to a moment; None: the newest one of the branch. Whether the world is another.
+
+        Raises:
+            InputError: the branch is no longer kept.
+        """
+        self.record()
+        snapshot = self.history.go_to(branch, moment)
+        changed = snapshot.world is not self.place.world
+        if changed:
+            self._enter(snapshot.world)
+        self.learner.restore(snapshot.learner)
+        self._undo = deque(snapshot.undo, MAX_UNDO)
+        return changed
+
     # ---- editing
 
     def edit(self, request: Change) -> None:
         """Change the world, which `undo` can take back; see `editing.change` for the errors."""
         previous = self._drawing()
-        self._enter(editing.change(previous, request))
+        changed = editing.change(previous, request)
+        self.record()
+        self._enter(changed)
         self._undo.append(previous)
+        self.record(edited=True)
 
     def undo(self) -> None:
         """Take back the last change.
@@ -65,7 +112,9 @@ class Lane:
         """
         if not self._undo:
             raise InputError("there is nothing to undo")
+        self.record()
         self._enter(self._undo.pop())
+        self.record(edited=True)
 
     def map_text(self) -> str:
         """The world as a map file; InputError if it is not drawn in text."""
@@ -78,16 +127,18 @@ class Lane:
 
     def _enter(self, world: World) -> None:
         """Go on learning in another drawing of the world; values stay with their cells."""
-        self.place = Place.drawn(self.place.name, world)
+        known = next((known for known in self._solved if known[0].world is world), None)
+        self.place = known[0] if known else Place.drawn(self.place.name, world)
         self.learner = self.learner.moved(self.place)
-        self._solve()
+        self.answer = known[1] if known else self._solve(self.place)
 
     # ---- the exact answer
 
-    def _solve(self) -> None:
-        """Solve the world by the learner's criterion."""
-        learner = self.learner
-        self.answer = ExactAnswer(self.place.model, learner.criterion, learner.discount)
+    def _solve(self, place: Place) -> ExactAnswer:
+        """Solve a world by the learner's criterion."""
+        answer = ExactAnswer(place.model, self.learner.criterion, self.learner.discount)
+        self._solved.append((place, answer))
+        return answer
 
     def exact(self) -> Table:
         """The exact values of the greedy policy, and the distance of the learnt values."""
@@ -139,6 +190,8 @@ class Lane:
             steps=learner.steps,
             running=running,
             converged=learner.converged,
+            branch=self.history.branch,
+            newest=self.history.is_newest,
             state=walk and walk.state,
             path=walk and walk.path,
             q=pack_table(learner.q),
@@ -148,6 +201,20 @@ class Lane:
             episode_return=walk and walk.episode_return,
             steps_per_second=steps_per_second,
             exact=exact,
+        )
+
+    def history_message(self) -> bytes:
+        """The branches, and the moments of the present one."""
+        history = self.history
+        return encode(
+            "history",
+            branch=history.branch,
+            moment=history.present.number,
+            moments=[(m.number, m.steps) for m in history.moments],
+            branches=[
+                {"branch": number, "parent": b.parent, "fork": b.fork, "steps": b.moments[-1].steps}
+                for number, b in history.branches.items()
+            ],
         )
 
     def update_message(self, update: Update) -> bytes:

@@ -23,6 +23,7 @@ from gridcade.serve.messages import (
     Predict,
     Run,
     Save,
+    Seek,
     Settings,
     Speed,
     Step,
@@ -37,9 +38,10 @@ RECEIVED = b""  # from the server: the last picture has reached the page
 PICTURES_PER_SECOND = 30
 CHUNK = 0.01  # seconds of learning between two looks at the pipe
 EXACT_SHARE = 0.2  # of the time, at most, that exact values take
+SECONDS_BETWEEN_HISTORIES = 0.5  # while the learner runs
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 FIRST_STEPS_PER_SECOND = 100_000.0  # a first guess of the speed of learning
-# The first seconds at full speed are slowed down, so that one sees them.
+# The first seconds at full speed, and those after a return, are slowed down, so that one sees them.
 FIRST_ALLOWANCE = 5.0  # steps before the next picture
 GROWTH = 1.15  # of the allowance with each picture
 
@@ -61,7 +63,7 @@ class LaneProcess:
         self._since_picture = 0  # steps
         self._due = 0.0  # time of the next step, if the speed is limited
         self._picture_due = 0.0
-        self._exact_due = 0.0
+        self._exact_due = self._history_due = 0.0
         self._page_ready = self._page_visible = True
         self._changed = True  # since the last picture
         self._rate = (time.monotonic(), 0)  # when and at which step the speed was measured last
@@ -128,6 +130,7 @@ class LaneProcess:
             case Step() | Episode():
                 self._running = False
                 update = lane.step() if isinstance(message, Step) else lane.finish_episode()
+                lane.record()
                 self._connection.send_bytes(lane.update_message(update))
             case Speed():
                 self._steps_per_second = message.steps_per_second
@@ -137,6 +140,11 @@ class LaneProcess:
                 self._send_world()
             case Predict():
                 self._connection.send_bytes(prediction_message(lane.place, message))
+            case Seek():
+                self._running = False
+                if lane.go_to(message.branch, message.moment):
+                    self._send_world()
+                self._allowance = max(FIRST_ALLOWANCE, (GROWTH - 1) * lane.learner.steps)
             case Undo():
                 lane.undo()
                 self._send_world()
@@ -185,6 +193,7 @@ class LaneProcess:
             self._exact_due = now + took / EXACT_SHARE
         self._measure_rate(now)
         speed = self._measured if self._running else 0.0
+        self._send_history(now)
         self._page_ready = self._changed = False
         if self._running and self._steps_per_second is None:
             # A page that shows few pictures still gets all the speed.
@@ -193,6 +202,16 @@ class LaneProcess:
         self._since_picture = 0
         self._picture_due = max(self._picture_due, now - CHUNK) + 1 / PICTURES_PER_SECOND
         self._connection.send_bytes(self._lane.picture_message(self._running, speed, exact))
+
+    def _send_history(self, now: float) -> None:
+        """Record the present, and send the history if the page must know of it already."""
+        assert self._lane is not None  # noqa: S101 - for the type checker
+        history = self._lane.history
+        branch = history.branch
+        self._lane.record()
+        if now >= self._history_due or not self._running or history.branch != branch:
+            self._connection.send_bytes(self._lane.history_message())
+            self._history_due = now + SECONDS_BETWEEN_HISTORIES
 
     def _measure_rate(self, now: float) -> None:
         assert self._lane is not None  # noqa: S101 - for the type checker

@@ -1,7 +1,8 @@
 """The messages between the World page and its server, as JSON texts.
 
 A message from the page is one of the structs below, named by its `type`. The server answers with
-tables of the types `catalog`, `world`, `picture`, `update`, `map` and `error`: see `lane.py`.
+tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map` and `error`: see
+`lane.py`.
 """
 
 import base64
@@ -23,6 +24,7 @@ STRONGEST_WIND = 9  # cells
 LARGEST_REWARD = 1e6
 Name = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=50_000)]
+Number = Annotated[int, Meta(ge=0, lt=2**53)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Cell = tuple[int, int, Annotated[str, Meta(min_length=1, max_length=1)]]  # row, column, symbol
@@ -125,8 +127,17 @@ class Save(Message, tag="save"):
     """Ask for the map as text."""
 
 
+class Seek(Message, tag="seek"):
+    """Pause, and return to a moment of the history."""
+
+    branch: Number
+    moment: Number | None = None  # None: the newest one of the branch
+
+
 Change = Edit | Paint | Portal | Settings  # of the world
-FromPage = Open | Run | Pause | Step | Episode | Speed | Visible | Change | Predict | Undo | Save
+FromPage = (
+    Open | Run | Pause | Step | Episode | Speed | Visible | Seek | Change | Predict | Undo | Save
+)
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 
 

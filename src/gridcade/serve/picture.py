@@ -1,4 +1,4 @@
-"""A picture of the Arcade page in bytes: screens, the network's frames, and the numbers beside them.
+"""Pictures of the Arcade page in bytes: screens, what the network sees, and numbers.
 
 4 bytes   length of the header, big-endian
 header    JSON: see `arcade.md` in docs/live.md

@@ -13,6 +13,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import MNIH2013_GAMES, PROTOCOLS, known_games
 from gridcade.errors import InputError, unknown
 from gridcade.serve.place import check_size, world_names
+from gridcade.serve.run_files import find_files
 from gridcade.training.config import read_settings
 from gridcade.training.run_folder import Run
 
@@ -56,12 +57,11 @@ class PolicyList:
         }
         policies |= {name: ListedPolicy(name, "built in") for name in contenders.BUILT_IN}
         root = self._runs.resolve()
-        for file in sorted(self._runs.glob("*/config.toml")):
-            name = file.parent.name
-            if name in policies or not file.resolve().is_relative_to(root):
+        for name, folder in find_files(self._runs).runs.items():
+            if name in policies:
                 continue
             try:
-                run = Run(file.parent)
+                run = Run(folder)
             except InputError:
                 continue
             if run.checkpoints():

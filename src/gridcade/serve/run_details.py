@@ -18,7 +18,7 @@ from gridcade.training.side_by_side import SettingRow, side_by_side
 
 MAX_COMPARED = 8  # runs
 MAX_EVALUATIONS = 20  # of a run; the newest ones
-SESSION_FIELDS = ("command", "started", "seed")  # of provenance; they always differ
+SESSION_FIELDS = ("command", "started", "seed", "libraries")  # that are not compared as they are
 
 
 class SavedEstimate(Struct):
@@ -103,7 +103,9 @@ def compare_runs(runs: Sequence[tuple[str, Run]]) -> RunComparison:
         ],
         settings=side_by_side([_without(asdict(r.settings), "format") for _, r in runs]),
         hyperparameters=side_by_side([c.get("hyperparameters", {}) for c in configs]),
-        provenance=side_by_side([_without(session, *SESSION_FIELDS) for session in last]),
+        provenance=side_by_side(
+            [_without(s, *SESSION_FIELDS) | dict(s.get("libraries", {})) for s in last]
+        ),
     )
 
 

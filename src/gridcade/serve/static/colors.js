@@ -22,7 +22,7 @@ export function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const names = [
     "paper", "ink", "muted", "rule", "wall", "wall-edge", "floor", "grid", "accent", "best",
-    "agent", "warn", "faint", "goal", "pit", "portal", "wind",
+    "second", "agent", "warn", "faint", "goal", "pit", "portal", "wind",
   ];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }

@@ -9,9 +9,9 @@ const COLUMNS = 4; // of each run, besides x: training, mean, low, high
 const FEW_POINTS = 40; // up to this number, evaluations are drawn as points too
 
 export class Chart {
-  /** Args: element of the plot; legend: a list; place: shows where the cursor is. */
-  constructor(element, legend, place) {
-    Object.assign(this, { element, legend, place, runs: [], unit: "", plot: null });
+  /** Args: element of the plot; legend: a list; place: shows where the cursor is; hide(name of a run). */
+  constructor(element, legend, place, hide) {
+    Object.assign(this, { element, legend, place, hide, runs: [], unit: "", plot: null });
     new ResizeObserver(() => this.create()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
   }
@@ -82,7 +82,11 @@ export class Chart {
         const swatch = make("span");
         swatch.className = `swatch run-${run.color}`;
         this.values[i].className = "value";
-        item.append(swatch, make("span", run.name), this.values[i]);
+        const button = make("button", "×");
+        button.type = "button";
+        button.setAttribute("aria-label", `Hide ${run.name}`);
+        button.addEventListener("click", () => this.hide(run.name));
+        item.append(swatch, make("span", run.name), this.values[i], button);
         return item;
       }),
     );

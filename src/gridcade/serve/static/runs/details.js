@@ -117,7 +117,8 @@ function numberCell(text, ...more) {
 }
 
 function wideCell(text, columns) {
-  const cell = make("td", text);
+  const cell = make("td");
+  cell.append(make("span", text)); // it stays in view where the table scrolls
   cell.colSpan = columns;
   cell.className = "wide";
   return cell;

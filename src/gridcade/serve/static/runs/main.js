@@ -27,7 +27,7 @@ class Page {
     this.commands = new Map(); // name of a run -> the command that trains it again, or an error
     this.shownTable = ""; // as text
     this.curves = new Curves();
-    this.chart = new Chart($("chart"), $("legend"), $("place"));
+    this.chart = new Chart($("chart"), $("legend"), $("place"), (name) => this.choose(name, false));
     this.table = new RunsTable((name, isChosen) => this.choose(name, isChosen), (key) => this.sort(key));
     this.connectControls();
     connectNavigation(() => state.large);
@@ -188,7 +188,7 @@ class Page {
 
   drawCommands() {
     const boxes = (this.comparison?.runs ?? []).flatMap((run, color) => {
-      const command = this.commands.get(run.name);
+      const command = this.commands.get(run.name); // undefined until it arrives
       const isStopped = this.runs.some(({ name, state }) => name === run.name && state === "stopped");
       const title = make("h3", run.name);
       const swatch = make("span");
@@ -196,7 +196,7 @@ class Page {
       title.prepend(swatch);
       return [
         title,
-        command === "" ? make("p", "The command is not known.") : commandBox(command ?? "…", `train ${run.name} again`),
+        command ? commandBox(command, `train ${run.name} again`) : make("p", command === undefined ? "…" : "The command is not known."),
         ...(isStopped ? [make("p", "It was stopped before the end. This command goes on:"), commandBox(run.resume, `resume ${run.name}`)] : []),
       ];
     });

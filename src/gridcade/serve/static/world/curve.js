@@ -1,37 +1,18 @@
-// The curve of the exact value of the greedy policy, under the line of the optimum.
+// The curves of the exact values of the greedy policies, under the lines of the optima.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { readTheme } from "../colors.js";
 import { padded, plotAxes, remPixels } from "../plot.js";
 
-const MOST_POINTS = 4000; // beyond this number, every second point is dropped
 const MILLISECONDS_BETWEEN_DRAWINGS = 100; // the curve needs fewer pictures than the world
-export const MEASURES = ["average_reward", "expected_return", "discounted_return"];
 
 export class Curve {
-  constructor(element) {
-    this.element = element;
-    this.measure = "average_reward";
-    this.logarithmic = false;
-    this.points = []; // {steps, exact, optimum}
-    this.timer = null;
+  /** Args: element to draw in; lanes: the CurvePoints of each lane. */
+  constructor(element, lanes) {
+    Object.assign(this, { element, lanes, measure: "average_reward", logarithmic: false, timer: null });
+    this.mark = null; // steps at which a line shows a moment of the past
     new ResizeObserver(() => this.create()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
-  }
-
-  clear() {
-    this.points = [];
-    this.requestDrawing();
-  }
-
-  /** Adds the values of a policy, {measure: value}, and the optimum of the world it was in. */
-  add(exact, optimum) {
-    const point = { steps: exact.steps, exact, optimum };
-    // Of points with the same values, the first and the last are enough to draw their line.
-    if (sameValues(point, this.points.at(-1)) && sameValues(point, this.points.at(-2))) this.points.pop();
-    this.points.push(point);
-    if (this.points.length > MOST_POINTS) this.points = this.points.filter((_, i) => i % 2 === 0);
-    this.requestDrawing();
   }
 
   show({ measure, logarithmic }) {
@@ -39,28 +20,62 @@ export class Curve {
     this.create();
   }
 
+  showMark(steps) {
+    if (steps === this.mark) return;
+    this.mark = steps;
+    this.requestDrawing();
+  }
+
   requestDrawing() {
     this.timer ??= setTimeout(() => {
       this.timer = null;
-      this.plot?.setData(this.data());
+      const lines = this.lines();
+      if (lines.length !== this.plot?.series.length - 1) this.create();
+      else this.plot.setData(this.data(lines));
     }, MILLISECONDS_BETWEEN_DRAWINGS);
   }
 
-  /** Columns of steps, values and optima. */
-  data() {
-    const steps = this.points.map((point) => (this.logarithmic ? Math.max(point.steps, 1) : point.steps));
-    const values = this.points.map((point) => point.exact[this.measure] ?? null);
-    const optima = this.points.map((point) => point.optimum[this.measure] ?? null);
-    return [steps, values, optima];
+  /** The lines of all lanes, from the lowest layer: {points, value(point), style}. */
+  lines() {
+    const theme = readTheme();
+    const line = (points, value, style) => ({ points, value, style: { points: { show: false }, spanGaps: true, ...style } });
+    const exact = ({ exact: values }) => values[this.measure] ?? null;
+    const best = ({ optimum }) => optimum[this.measure] ?? null;
+    // An edit of the world moves the optimum at once, so its line has steps.
+    const dashed = { stroke: theme.best, width: 2, dash: [6, 4], paths: uPlot.paths.stepped({ align: 1 }) };
+    return [
+      ...this.lanes.flatMap((lane) => lane.others.map((points) => line(points, exact, { stroke: theme.faint, width: 1.5 }))),
+      ...this.lanes.map((lane) => line(lane.present, best, dashed)),
+      ...this.lanes.map((lane, i) => line(lane.present, exact, { stroke: [theme.accent, theme.second][i], width: 2 })),
+    ];
+  }
+
+  /** Columns of steps and of the values of each line. */
+  data(lines) {
+    const steps = (point) => (this.logarithmic ? Math.max(point.steps, 1) : point.steps);
+    return uPlot.join(lines.map(({ points, value }) => [points.map(steps), points.map(value)]));
   }
 
   create() {
     const { clientWidth: width, clientHeight: height } = this.element;
     this.plot?.destroy();
-    this.plot = width && height ? new uPlot(this.plotOptions(width, height), this.data(), this.element) : null;
+    this.plot = null;
+    if (!width || !height) return;
+    const lines = this.lines();
+    this.plot = new uPlot(this.plotOptions(width, height, lines), this.data(lines), this.element);
   }
 
-  plotOptions(width, height) {
+  /** Draws a line at the moment of the past that is shown. */
+  drawMark(plot) {
+    if (this.mark === null) return;
+    const { left, top, width, height } = plot.bbox;
+    const x = plot.valToPos(this.logarithmic ? Math.max(this.mark, 1) : this.mark, "x", true);
+    if (x < left || x > left + width) return;
+    plot.ctx.fillStyle = readTheme().agent;
+    plot.ctx.fillRect(x - 1, top, 2, height);
+  }
+
+  plotOptions(width, height, lines) {
     const theme = readTheme();
     const rem = remPixels();
     const [xAxis, yAxis] = plotAxes();
@@ -78,19 +93,10 @@ export class Curve {
         { ...xAxis, ...(this.logarithmic && { splits: powersOfTen, filter: (_, ticks) => ticks }) },
         yAxis,
       ],
-      series: [
-        {},
-        { stroke: theme.accent, width: 2, points: { show: false } },
-        // An edit of the world moves the optimum at once, so its line has steps.
-        { stroke: theme.best, width: 2, dash: [6, 4], points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) },
-      ],
+      series: [{}, ...lines.map(({ style }) => style)],
+      hooks: { draw: [(plot) => this.drawMark(plot)] },
     };
   }
-}
-
-function sameValues(point, other) {
-  return other !== undefined && point.optimum === other.optimum &&
-    MEASURES.every((measure) => point.exact[measure] === other.exact[measure]);
 }
 
 /** Ticks of a logarithmic axis: at most seven powers of ten. */

@@ -10,12 +10,14 @@ import { formatNumber } from "../format.js";
 import { connectNavigation } from "../navigation.js";
 import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
+import { CurvePoints } from "./curve_points.js";
 import { DEFAULTS } from "./defaults.js";
 import { LearnerForm } from "./learner_form.js";
 import { showScale, showSymbols } from "./legend.js";
 import { showCell, showExact, showUpdate } from "./panels.js";
 import { Prediction } from "./prediction.js";
 import { unpackPicture } from "./tables.js";
+import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
 import { prepareWorld, WorldView } from "./world_view.js";
 
@@ -33,9 +35,11 @@ class Page {
     this.mapRequests = []; // uses of the maps that the server will send, in order
     this.frame = null;
     this.view = new WorldView($("canvas"), $("stage"));
-    this.curve = new Curve($("curve"));
+    this.points = new CurvePoints();
+    this.curve = new Curve($("curve"), [this.points]);
     this.form = new LearnerForm(state, () => this.open());
     this.time = new TimeControls(state, (message) => this.sendToLearner(message), () => this.writeAddress());
+    this.slider = new TimeSlider((branch, moment) => this.send({ type: "seek", branch, moment }));
     this.tools = new Tools(this.view, (message) => this.send(message), () => this.redraw());
     this.prediction = new Prediction(this.view, this.tools, state, (message) => this.send(message), () => this.changed());
     connectOptions(state, (name) => this.applyOption(name));
@@ -69,6 +73,7 @@ class Page {
       catalog: () => this.setCatalog(message),
       world: () => this.setWorld(message),
       picture: () => this.setPicture(message),
+      history: () => this.setHistory(message),
       update: () => this.setUpdate(message),
       map: () => this.setMap(message.text),
       error: () => this.showError(message.message),
@@ -144,7 +149,7 @@ class Page {
     this.mapRequests = [];
     this.opened = learnerOf(this.state);
     this.view.cursor = this.view.lastCursor = null;
-    this.curve.clear();
+    this.points.clear();
     this.form.showParametersInForce(parameters);
     this.showKind(this.form.kindOf(this.state.agent));
   }
@@ -153,6 +158,7 @@ class Page {
   showKind({ unit, walks }) {
     document.body.classList.toggle("planning", !walks);
     this.time.setUnit(unit);
+    this.slider.setUnit(unit);
     if (walks || this.state.cells !== "visits") return;
     this.state.cells = $("cells").value = "learnt";
     this.writeAddress();
@@ -170,9 +176,17 @@ class Page {
     if (this.view.update && this.view.update.steps !== picture.steps) this.setUpdate(null);
     if (picture.exact) {
       this.exact = picture.exact;
-      this.curve.add(picture.exact, this.world.optimum);
+      if (picture.newest) this.points.add(picture.exact, this.world.optimum);
+      this.curve.requestDrawing();
     }
     this.redraw();
+  }
+
+  setHistory(history) {
+    if (!this.world) return;
+    this.slider.setHistory(history);
+    this.points.setHistory(history);
+    this.curve.showMark(this.slider.mark);
   }
 
   setUpdate(update) {
