@@ -22,6 +22,7 @@ from gridcade.serve.messages import (
     Paint,
     Pause,
     Portal,
+    Predict,
     Redraw,
     Run,
     Save,
@@ -35,6 +36,7 @@ from gridcade.serve.messages import (
     decode,
     encode,
 )
+from gridcade.serve.prediction import prediction_message
 
 RECEIVED = b""  # from the server: the last picture has reached the page
 PICTURES_PER_SECOND = 30
@@ -153,6 +155,8 @@ class LaneProcess:
                 if lane.go_to(message.branch, message.moment):
                     self._send_world()
                 self._allowance = max(FIRST_ALLOWANCE, (GROWTH - 1) * lane.learner.steps)
+            case Predict():
+                self._connection.send_bytes(prediction_message(lane.place, message))
             case Undo():
                 lane.undo()
                 self._send_world()

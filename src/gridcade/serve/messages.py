@@ -112,6 +112,14 @@ class Settings(Message, tag="settings"):
     width: Side | None = None
 
 
+class Predict(Message, tag="predict"):
+    """Ask for the value of a drawn policy."""
+
+    actions: Annotated[list[int | None], Meta(max_length=MAX_CELLS)]  # by state; None: all
+    criterion: Literal["return", "discounted", "average-reward"]
+    discount: Annotated[float, Meta(ge=0, lt=1)] = 0.99
+
+
 class Undo(Message, tag="undo"):
     """Take back the last edit or change of settings."""
 
@@ -160,6 +168,7 @@ FromPage = (
     | Seeds
     | Compare
     | Change
+    | Predict
     | Undo
     | Save
 )
