@@ -89,8 +89,8 @@ def test_a_policy_that_never_ends_is_worth_minus_infinity_and_says_where() -> No
     assert details["Steps of an episode"] == "∞"
     assert found["endless"] == [0, 1]
     assert found["wrong"] == [1]  # state 2 is not reached
-    assert "circles" in found["sentences"][1]
-    assert "row 1, column 2: ← loses 2 against →" in found["sentences"][2]
+    assert "circles" in found["sentences"][0]
+    assert "row 1, column 2: ← loses 2 against →" in found["sentences"][1]
 
 
 @pytest.mark.parametrize(

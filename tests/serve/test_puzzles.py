@@ -15,7 +15,7 @@ from gridcade.serve.place import Place
 from gridcade.serve.prediction import prediction_message
 from gridcade.serve.puzzles import Puzzle, puzzles
 
-VALUES = {  # by hand; those of worlds that slip agree with a million simulated steps
+VALUES = {  # by hand; those of worlds that slip agree with simulations of half a million steps
     "short-cut": (-14.960, -23.834),
     "near-or-far": (0.7 / (1 - 0.7**2), 5 * 0.7**5 / (1 - 0.7**6)),
     "near-or-far-again": (5 / 6, 1 / 2),

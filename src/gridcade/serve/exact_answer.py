@@ -36,7 +36,8 @@ class ExactAnswer:
     """
 
     def __init__(self, model: Model, criterion: solver.Criterion, discount: float):
-        self._model, self.criterion = model, criterion
+        self._model = model
+        self.criterion: solver.Criterion = criterion
         self._discount = min(discount, LARGEST_DISCOUNT)
         self._solution = solver.solve(model, criterion, self._discount)
         self.q = action_values(model, self._solution)

@@ -21,11 +21,6 @@ Bools = NDArray[np.bool_]
 Table = dict[str, Any]
 
 ARROWS: dict[tuple[int, ...], str] = dict(zip(FOUR_MOVES, "↑→↓←", strict=True))
-VALUE_SENTENCES = {
-    "average-reward": "Your policy earns {value} per step in the long run, the best one {optimum}.",
-    "return": "Your policy earns {value} per episode, the best one {optimum}.",
-    "discounted": "Your policy is worth {value} from the start, the best one {optimum}.",
-}
 
 
 class Mistakes(NamedTuple):
@@ -56,13 +51,14 @@ def prediction_message(place: Place, request: Predict) -> bytes:
     value = solver.policy_value(place.model, policy, discount)
     mistakes = find_mistakes(place, policy, answer)
     reached, optimum = value.by(request.criterion), answer.value
-    gap = 0.0 if _equal(reached, optimum) else optimum - reached
+    equal = math.isclose(reached, optimum, rel_tol=1e-9, abs_tol=1e-12)
+    gap = 0.0 if equal else optimum - reached
     return encode(
         "prediction",
         criterion=request.criterion,
         facts=[(name, _shown(x)) for name, x in _facts(reached, optimum, gap)],
         details=[(name, _shown(x)) for name, x in _details(value, discount)],
-        sentences=_sentences(place, request, answer, mistakes, reached),
+        sentences=_sentences(place, request, answer, mistakes, optimal=gap == 0),
         lesson=_lesson(place, request),
         wrong=mistakes.states,
         losses=mistakes.losses[mistakes.states].tolist(),
@@ -125,21 +121,20 @@ def _details(value: solver.PolicyValue, discount: float) -> list[tuple[str, floa
 
 
 def _sentences(
-    place: Place, request: Predict, answer: ExactAnswer, mistakes: Mistakes, value: float
+    place: Place, request: Predict, answer: ExactAnswer, mistakes: Mistakes, *, optimal: bool
 ) -> list[str]:
-    """What the policy is worth, whether it ends, and where it goes wrong."""
-    optimum = answer.value
-    sentence = VALUE_SENTENCES[request.criterion]
-    if _equal(value, optimum):
-        sentence = "Your policy is optimal: no other one is worth more than {value}."
-    sentences = [sentence.format(value=_shown(value), optimum=_shown(optimum))]
+    """Whether the policy is optimal, whether it ends, and where it goes wrong."""
+    sentences = ["Your policy is optimal: no other one is worth more."] if optimal else []
     if mistakes.endless.any():
         where = _name(place, int(np.flatnonzero(mistakes.endless)[0]))
         sentences.append(f"It can get into circles, for example at {where}, and then never ends.")
     if mistakes.states:
         count, of = len(mistakes.states), int(mistakes.reached.sum())
         loss = _loss(place, request, answer, mistakes)
-        sentences.append(f"It goes wrong in {count} of the {of} cells that it reaches. {loss}")
+        sentences.append(
+            f"It goes wrong in {count} of the {of} cells that it reaches; they show what one such "
+            f"step loses. {loss}"
+        )
     return sentences
 
 
@@ -176,7 +171,3 @@ def _shown(value: float) -> str:
     if math.isnan(value):
         return "undefined"
     return format_result(value).replace("inf", "∞")
-
-
-def _equal(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)

@@ -18,4 +18,7 @@ export const DEFAULTS = {
   path: true,
   log: true,
   large: false,
+  predict: false, // whether the person draws a policy
+  criterion: "", // of the prediction; "": that of the puzzle or the learner
+  discount: "", // the same
 };

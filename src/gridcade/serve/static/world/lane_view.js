@@ -52,6 +52,7 @@ export class LaneView {
       history: () => this.setHistory(message),
       update: () => this.setUpdate(message),
       seeds: () => this.seeds.set(message),
+      prediction: () => this.page.prediction.setResult(message),
       comparison: () => this.page.showComparison(message.text),
       map: () => this.page.maps.receive(message.text, this.opened.world),
       error: () => this.page.showError(this, message.message),
@@ -138,7 +139,7 @@ export class LaneView {
     if (this.picture) showFacts(this.picture, this.kind, suffix);
     showExact(this.exact, world.optimum, measure, suffix);
     showCell(view.lastCursor, world, view.picture, suffix);
-    showScale(options.cells, view.shown, suffix);
+    showScale(view.prediction ? "optimal" : options.cells, view.shown, suffix);
   }
 
   /** Ends the lane's process, and removes its parts from the page. */

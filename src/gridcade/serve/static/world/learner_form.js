@@ -1,6 +1,6 @@
 // The forms that choose a world, a seed, and the learners of both lanes.
 
-import { $ } from "../dom.js";
+import { $, make } from "../dom.js";
 import { AgentChoice, fillSelect } from "./agent_choice.js";
 
 const MAZE = "Maze";
@@ -34,10 +34,15 @@ export class LearnerForm {
     });
   }
 
-  setCatalog({ worlds, agents }) {
+  setCatalog({ worlds, puzzles, agents }) {
     this.first.setCatalog(agents);
     this.second.setCatalog(agents);
+    this.puzzles = puzzles.map(({ name }) => name);
     fillSelect($("world"), worlds);
+    const group = make("optgroup");
+    group.label = "Puzzles";
+    group.append(...puzzles.map(({ name, title }) => new Option(title, name)));
+    $("world").append(group);
     // A name that this server does not know stays in the address until the server refuses it.
     $("seed").value = this.state.seed;
     this.readMazeFields();
@@ -81,6 +86,7 @@ export class LearnerForm {
     const arguments_ = MAZE_FIELDS.map((key) => `${key}=${$(`maze-${key}`).value || 0}`);
     this.state.world = name === MAZE ? `${MAZE}?${arguments_.join("&")}` : name;
     this.state.map = "";
+    if (this.puzzles.includes(name)) this.state.predict = true;
     this.showChoices();
     this.open();
   }

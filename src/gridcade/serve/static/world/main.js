@@ -15,6 +15,7 @@ import { isSameWorld, LaneView } from "./lane_view.js";
 import { LearnerForm, readParameters } from "./learner_form.js";
 import { showSymbols } from "./legend.js";
 import { MapKeeper } from "./map_keeper.js";
+import { Prediction } from "./prediction.js";
 import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
 
@@ -43,6 +44,11 @@ class Page {
     this.first = new LaneView(firstParts(), "", this);
     this.maps = new MapKeeper(this.first, { keep: (text) => this.keepMap(text), follow: (text) => this.follow(text) });
     this.tools = new Tools(this.first.view, (message) => this.change(message), () => this.redraw());
+    this.prediction = new Prediction(this.first.view, this.tools, state, {
+      pause: () => this.sendAll({ type: "pause" }),
+      send: (message) => this.first.send(message),
+      changed: () => this.changed(),
+    });
     this.showLanes();
     connectOptions(state, (name) => this.applyOption(name));
     connectFiles((name, map) => this.openMap(name, map), () => this.maps.request("file"));
@@ -65,6 +71,7 @@ class Page {
     $("error").hidden = true; // an earlier try may have found no room
     if (lane === this.second) return this.openLane(lane);
     this.form.setCatalog(catalog);
+    this.prediction.setCatalog(catalog);
     if (this.state.agent2 && !this.second) this.addSecond();
     return this.sendOpen();
   }
@@ -186,9 +193,10 @@ class Page {
 
   // ---- what the person does
 
-  /** Runs, pauses or steps all lanes, in the same world. */
+  /** Runs, pauses or steps all lanes, in the same world. Time stands still while a person predicts. */
   control(message) {
     $("error").hidden = true;
+    if (this.prediction.active) return undefined;
     if (this.isFollowed || ["pause", "speed"].includes(message.type)) return this.sendAll(message);
     this.waiting = message;
     return this.maps.request("follow");
@@ -234,6 +242,7 @@ class Page {
 
   showWorld(world) {
     this.tools.setWorld(world);
+    this.prediction.setWorld(world);
     setText("world-title", world.title || world.name);
     setText("world-about", world.about);
     $("save-map").disabled = !world.editable;
@@ -295,6 +304,11 @@ class Page {
     document.documentElement.classList.toggle("large", this.state.large);
     if (name === "large") this.lanes.forEach((lane) => lane.resize());
     if (this.first.world && (name === "measure" || name === "log")) this.chooseMeasure();
+    this.writeAddress();
+    this.redraw();
+  }
+
+  changed() {
     this.writeAddress();
     this.redraw();
   }
