@@ -5,7 +5,8 @@ same seed and actions, bit for bit, on an emulator whose state can be copied. It
 screen that the emulator draws, of which an observation holds only the last or the last two.
 
 It draws sticky actions itself. The emulator would draw the same ones, but its copied state lacks
-the action that it repeats.
+the action that it repeats. Berzerk and DoubleDunk choose their mode by actions before a game begins
+that draw, too, so with sticky actions they draw others than `AtariGames` with the same seed.
 
 ale-py 0.12.1 restores some things wrongly (its pull request 732 mends them): the score in
 MiniatureGolf, and where a game leaves a screen unfinished, pixels of the next frames. Random play

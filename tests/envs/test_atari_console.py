@@ -72,7 +72,8 @@ def test_other_games_are_equal_too(game: str, protocol: str, sticky: float | Non
 @pytest.mark.slow
 @pytest.mark.parametrize("game", known_games())
 def test_every_game_is_equal(game: str) -> None:
-    check_equal_games(game, "machado2018", 0, 300)
+    draws_before = game in ("Berzerk", "DoubleDunk")  # see the console's module
+    check_equal_games(game, "machado2018", 0, 300, sticky=0 if draws_before else None)
 
 
 @pytest.mark.parametrize("protocol", ["mnih2013", "nature2015"])

@@ -68,6 +68,16 @@ class PolicyValue:
     episode_length: float | None  # steps
     average_reward: float  # per step
 
+    def by(self, criterion: Criterion) -> float:
+        """The value by a criterion; nan if there is none."""
+        values = {
+            "return": self.expected_return,
+            "discounted": self.discounted_return,
+            "average-reward": self.average_reward,
+        }
+        value = values[criterion]
+        return math.nan if value is None else value
+
 
 @dataclass(frozen=True)
 class Solution:

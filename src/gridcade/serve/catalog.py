@@ -6,6 +6,7 @@ from gridcade.field_docs import field_docs
 from gridcade.serve.learners import LEARNERS, describe
 from gridcade.serve.messages import encode
 from gridcade.serve.place import world_names
+from gridcade.serve.puzzles import puzzles
 from gridcade.training.config import to_dict
 
 
@@ -32,10 +33,21 @@ def catalog_message() -> bytes:
                 "parameters": parameters,
                 "unit": kind.unit,
                 "walks": kind.walks,
+                "is_random": kind.is_random,
             }
         )
     worlds = [{"name": name, "about": about} for name, about in world_names().items()]
-    return encode("catalog", worlds=worlds, agents=learners)
+    questions = [
+        {
+            "name": puzzle.name,
+            "title": puzzle.world.title,
+            "about": puzzle.world.about,
+            "criterion": puzzle.criterion,
+            "discount": puzzle.discount,
+        }
+        for puzzle in puzzles().values()
+    ]
+    return encode("catalog", worlds=worlds, puzzles=questions, agents=learners)
 
 
 def value_text(value: Any) -> str:

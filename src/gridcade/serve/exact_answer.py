@@ -36,7 +36,8 @@ class ExactAnswer:
     """
 
     def __init__(self, model: Model, criterion: solver.Criterion, discount: float):
-        self._model, self.criterion = model, criterion
+        self._model = model
+        self.criterion: solver.Criterion = criterion
         self._discount = min(discount, LARGEST_DISCOUNT)
         self._solution = solver.solve(model, criterion, self._discount)
         self.q = action_values(model, self._solution)
@@ -67,14 +68,10 @@ class ExactAnswer:
         return None
 
     @cached_property
-    def _best_value(self) -> float:
+    def value(self) -> float:
         """The value of the optimal policy, computed as that of other policies."""
         policy = self._solution.policy
-        return self._measure(solver.policy_value(self._model, policy, self._discount))
-
-    def _measure(self, value: solver.PolicyValue) -> float:
-        discounted = self.criterion == "discounted"
-        return value.discounted_return if discounted else value.average_reward
+        return solver.policy_value(self._model, policy, self._discount).by(self.criterion)
 
     def distance(self, values: Floats) -> float | None:
         """The largest error of state values in reachable states, [states].
@@ -95,12 +92,12 @@ class ExactAnswer:
     def _evaluate(self, policy: Floats) -> Table:
         value = solver.policy_value(self._model, policy, self._discount)
         wrong = ((policy > 0) & ~self.best).any(axis=1) & self.reachable
-        reached = self._measure(value)
-        equal = math.isclose(self._best_value, reached, rel_tol=1e-9, abs_tol=1e-12)
+        reached = value.by(self.criterion)
+        equal = math.isclose(self.value, reached, rel_tol=1e-9, abs_tol=1e-12)
         return {
             "average_reward": value.average_reward,
             "expected_return": value.expected_return,
             "discounted_return": value.discounted_return,
-            "gap": 0.0 if equal else self._best_value - reached,
+            "gap": 0.0 if equal else self.value - reached,
             "wrong": int(wrong.sum()),
         }

@@ -11,6 +11,7 @@ from gridcade.envs.rendering import Moves
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError, unknown
 from gridcade.serve.messages import Open
+from gridcade.serve.puzzles import puzzles
 
 MAX_STATES = 5_000
 LARGEST_ARGUMENTS = {"size": 35, "length": 1_000}  # of shipped worlds, to bound the time to draw
@@ -36,6 +37,8 @@ class Place:
         if request.map is not None:
             title = " ".join(request.world.split())  # one line, as in a map file
             place = cls.drawn(request.world, parse_world(request.map, title))
+        elif request.world in puzzles():
+            place = cls.drawn(request.world, puzzles()[request.world].world)
         else:
             base = request.world.partition("?")[0]
             if base not in world_names():

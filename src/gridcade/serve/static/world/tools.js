@@ -125,7 +125,7 @@ export class Tools {
   }
 
   undo() {
-    if (!$("undo").disabled) this.send({ type: "undo" });
+    if (!$("undo").disabled && $("undo").checkVisibility()) this.send({ type: "undo" });
   }
 }
 

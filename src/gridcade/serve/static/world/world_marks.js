@@ -169,12 +169,12 @@ export function drawUpdate(context, view, update) {
 }
 
 /** Outlines one cell. */
-export function outline(context, view, [row, column], width, dash) {
+export function outline(context, view, [row, column], width, dash, color = view.theme.agent) {
   const { cell } = view;
   context.beginPath();
   context.rect(column * cell + width / 2, row * cell + width / 2, cell - width, cell - width);
   context.setLineDash(dash);
-  strokeTwice(context, view.theme.agent, width);
+  strokeTwice(context, color, width);
   context.setLineDash([]);
 }
 

@@ -3,6 +3,7 @@
 
 import { CellPixels } from "./cell_pixels.js";
 import { readTheme } from "../colors.js";
+import { drawMistakes, drawPredictedCells } from "./prediction_marks.js";
 import { showsTriangles, shownValues } from "./shown_values.js";
 import { drawSymbols, drawTiles } from "./world_tiles.js";
 import * as marks from "./world_marks.js";
@@ -36,6 +37,7 @@ export class WorldView {
     this.world = this.picture = this.update = this.shown = null;
     this.cursor = null; // [row, column] of the cell under the pointer, or chosen by keys
     this.lastCursor = null; // what the cell panel shows, also after the pointer has left
+    this.prediction = null; // what the Predict mode draws instead of the learner's knowledge
     this.preview = null; // draws into a context what a brush has not sent yet
     this.theme = readTheme();
   }
@@ -102,11 +104,14 @@ export class WorldView {
   }
 
   draw(options) {
-    const { context, world, picture } = this;
+    const { context, world, prediction } = this;
     if (!world) return;
+    const picture = prediction ? null : this.picture;
     context.drawImage(this.tiles, 0, 0);
+    if (prediction) drawPredictedCells(this, prediction);
     if (picture) this.drawCells(options);
     context.drawImage(this.symbols, 0, 0);
+    if (prediction) drawMistakes(this, prediction);
     if (picture) this.drawMarks(options);
     this.preview?.(context);
     if (this.cursor) this.drawCursor();
