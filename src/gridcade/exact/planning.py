@@ -167,7 +167,7 @@ def _sum_with_numbers(
     order = np.argsort(-weights, kind="stable")
     order = order[weights[order] > 0]
     parts = []
-    for p, i in zip(weights[order], outcomes[order], strict=True):
+    for p, i in zip(weights[order].tolist(), outcomes[order].tolist(), strict=True):
         next_value = 0.0 if model.terminated[i] else values[model.next_states[i]]
         numbers = (format_term(x) for x in (p, model.rewards[i], discount, next_value))
         parts.append("{} · [{} + {} · {}]".format(*numbers))
