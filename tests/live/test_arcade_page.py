@@ -89,6 +89,7 @@ def what_is_shown(page: Page) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.slow
 def test_breakout_is_watched_paused_scrubbed_and_comes_back_on_reload(
     open_arcade: OpenArcade,
 ) -> None:
@@ -132,11 +133,11 @@ def test_breakout_is_watched_paused_scrubbed_and_comes_back_on_reload(
 
 
 def test_a_person_takes_over_and_hands_back(open_arcade: OpenArcade) -> None:
-    page = open_arcade(step="40")
+    page = open_arcade(policy="random", env="Breakout", step="40")
     expect(fact(page, "Step")).to_have_text("40")
     press(page, "Take over")
+    page.keyboard.down("ArrowRight")  # at once
     expect(page.get_by_role("button", name="Hand back")).to_be_visible()
-    page.keyboard.down("ArrowRight")
     expect(page.locator("tr.taken")).to_contain_text("right")
     wait_for_step(page, 50)
     page.keyboard.up("ArrowRight")
@@ -223,7 +224,7 @@ def test_nothing_is_wider_than_the_window(open_arcade: OpenArcade, large: str) -
 
 
 def test_every_control_has_a_name(open_arcade: OpenArcade) -> None:
-    page = open_arcade(step="1")
+    page = open_arcade(policy="random", env="Breakout", step="1")
     for role in ("button", "checkbox", "combobox", "slider", "spinbutton", "textbox"):
         for control in page.get_by_role(role).all():
             assert re.match(r"- '?\w+ \"", control.aria_snapshot()), control.evaluate("e => e.id")

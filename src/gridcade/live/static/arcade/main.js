@@ -34,8 +34,8 @@ class Page {
     this.reading = Promise.resolve(); // pictures are unpacked one after the other
     const send = (message) => this.send(message);
     this.form = new PolicyForm(state, () => this.open());
-    this.time = new TimeControls(state, send, () => this.writeAddress());
     this.person = new Person(send, () => this.time.toggle());
+    this.time = new TimeControls(state, send, () => this.writeAddress(), () => this.person.wantsKeys);
     this.screen = new Screen($("screen"), (picture) => this.setPicture(picture));
     this.curve = new ValueCurve($("curve"), (step) => this.time.seek(step));
     this.bars = new ActionBars({

@@ -9,6 +9,7 @@ export class Person {
   /** Args: send(message); toggle(): plays or pauses. */
   constructor(send, toggle) {
     Object.assign(this, { send, toggle, plays: false, held: new Set(), sent: null, keys: [] });
+    this.wantsKeys = false; // from the click on, until a picture shows that the policy plays again
     $("take").addEventListener("click", () => this.take(!this.plays));
     document.addEventListener("keydown", (event) => this.handleKey(event, true));
     document.addEventListener("keyup", (event) => this.handleKey(event, false));
@@ -27,6 +28,9 @@ export class Person {
   }
 
   take(person) {
+    this.wantsKeys = person;
+    this.held.clear();
+    this.sent = null;
     this.send({ type: "take", person });
     if (person) {
       document.activeElement?.blur(); // its keys are the game's now
@@ -36,16 +40,15 @@ export class Person {
 
   setPlays(plays) {
     if (plays === this.plays) return;
-    this.plays = plays;
-    this.held.clear();
-    this.sent = null;
+    this.plays = this.wantsKeys = plays;
+    if (!plays) this.held.clear();
     setText("take", plays ? "Hand back" : "Take over");
     $("take").setAttribute("aria-pressed", plays);
     document.documentElement.classList.toggle("person", plays);
   }
 
   handleKey(event, isDown) {
-    if (!this.plays || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!this.wantsKeys || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("input:not([type=checkbox]), select")) return;
     const key = event.code.replace("Numpad", "Digit");
     if (isDown && event.code === HAND_BACK) this.take(false);
@@ -75,6 +78,6 @@ export class Person {
 
   releaseAll() {
     this.held.clear();
-    if (this.plays) this.hold(null);
+    if (this.wantsKeys) this.hold(null);
   }
 }

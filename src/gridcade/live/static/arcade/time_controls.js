@@ -12,9 +12,12 @@ const TEXT_FIELDS = "input:not([type=checkbox], [type=range]), select";
 const USE_SPACE = "button, a, input[type=checkbox]";
 
 export class TimeControls {
-  /** Args: state of the page; send(message); changed(): called after the speed has changed. */
-  constructor(state, send, changed) {
-    Object.assign(this, { state, send, changed, picture: null, seekTimer: null, wanted: null });
+  /**
+   * Args: state of the page; send(message); changed(): called after the speed has changed;
+   * keysAreTaken(): whether a person plays with the keys.
+   */
+  constructor(state, send, changed, keysAreTaken) {
+    Object.assign(this, { state, send, changed, keysAreTaken, picture: null, seekTimer: null, wanted: null });
     $("play").addEventListener("click", () => this.toggle());
     $("step").addEventListener("click", () => this.send({ type: "step" }));
     $("back").addEventListener("click", () => this.send({ type: "back" }));
@@ -88,7 +91,7 @@ export class TimeControls {
   /** Space plays and pauses, "." takes one step, arrows go back and forth, unless a control uses the key. */
   handleKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.picture) return;
-    if (event.target.matches(TEXT_FIELDS) || this.picture.person) return;
+    if (event.target.matches(TEXT_FIELDS) || this.keysAreTaken()) return;
     const offset = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (event.key === " " && !event.target.matches(USE_SPACE)) {
       event.preventDefault(); // the page must not scroll
