@@ -1,5 +1,7 @@
 // Files for the person.
 
+import { readTheme } from "./colors.js";
+
 /** Hands a text to the person as a file. */
 export function download(name, text, type = "text/plain") {
   hand(name, new Blob([text], { type }));
@@ -16,12 +18,12 @@ function csvCell(value) {
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Hands a canvas to the person as a PNG file, on an opaque background. */
-export function downloadPng(name, canvas, background) {
+/** Hands a canvas to the person as a PNG file, on the color of the page's paper. */
+export function downloadPng(name, canvas) {
   const copy = document.createElement("canvas");
   [copy.width, copy.height] = [canvas.width, canvas.height];
   const context = copy.getContext("2d");
-  context.fillStyle = background;
+  context.fillStyle = readTheme().paper;
   context.fillRect(0, 0, copy.width, copy.height);
   context.drawImage(canvas, 0, 0);
   copy.toBlob((blob) => hand(name, blob), "image/png");

@@ -2,13 +2,16 @@
 // and sends what the person does. gridcade/serve/messages.py describes the messages.
 
 import { readAddress, writeAddress } from "../address.js";
+import { connectBeginning } from "../beginning.js";
 import { $, setText } from "../dom.js";
 import { formatNumber } from "../format.js";
 import { connectNavigation } from "../navigation.js";
+import { Tour } from "../tour.js";
 import { learnerName } from "./agent_choice.js";
 import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
 import { DEFAULTS } from "./defaults.js";
+import { connectWorldExports } from "./exports.js";
 import { firstParts } from "./lane_parts.js";
 import { compareSeeds } from "./lane_seeds.js";
 import { isSameWorld, LaneView } from "./lane_view.js";
@@ -19,6 +22,7 @@ import { Prediction } from "./prediction.js";
 import { SecondLane } from "./second_lane.js";
 import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
+import { TOUR } from "./tour_steps.js";
 
 /** The parts of the page's state that make the world and the learners. */
 const LEARNER_FIELDS = ["world", "map", "agent", "parameters", "agent2", "parameters2", "seed"];
@@ -56,6 +60,9 @@ class Page {
     this.listenToWindow();
     this.applyOption("large");
     connectNavigation(() => state.large);
+    connectBeginning($("beginning"));
+    connectWorldExports(this);
+    this.tour = new Tour("World", TOUR, $("tour"));
   }
 
   /** The second lane, or null. */
@@ -199,6 +206,7 @@ class Page {
   }
 
   showWorld(world) {
+    this.tour.startOnFirstVisit();
     this.tools.setWorld(world);
     this.prediction.setWorld(world);
     setText("world-title", world.title || world.name);
