@@ -12,13 +12,14 @@ import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
 import { DEFAULTS } from "./defaults.js";
 import { connectWorldExports } from "./exports.js";
-import { copyParts, firstParts } from "./lane_parts.js";
+import { firstParts } from "./lane_parts.js";
 import { compareSeeds } from "./lane_seeds.js";
 import { isSameWorld, LaneView } from "./lane_view.js";
 import { LearnerForm, readParameters } from "./learner_form.js";
 import { showSymbols } from "./legend.js";
 import { MapKeeper } from "./map_keeper.js";
 import { Prediction } from "./prediction.js";
+import { SecondLane } from "./second_lane.js";
 import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
 import { TOUR } from "./tour_steps.js";
@@ -36,12 +37,12 @@ class Page {
     this.opened = null; // the part of the state from which the present learner was made
     this.waiting = null; // a message that waits until the second lane has followed the first one
     this.frame = null;
-    this.second = null;
+    this.secondLane = new SecondLane(this);
     this.curve = new Curve($("curve"), []);
     this.form = new LearnerForm(state, {
       open: () => this.open(),
-      openSecond: () => this.openSecond(),
-      closeSecond: () => this.closeSecond(),
+      openSecond: () => this.secondLane.open(),
+      closeSecond: () => this.secondLane.close(),
     });
     this.time = new TimeControls(state, (message) => this.control(message), () => this.writeAddress());
     this.slider = new TimeSlider((branch, moment, steps) => this.seek(branch, moment, steps));
@@ -64,6 +65,11 @@ class Page {
     this.tour = new Tour("World", TOUR, $("tour"));
   }
 
+  /** The second lane, or null. */
+  get second() {
+    return this.secondLane.view;
+  }
+
   get lanes() {
     return this.second ? [this.first, this.second] : [this.first];
   }
@@ -79,7 +85,7 @@ class Page {
     if (lane === this.second) return this.openLane(lane);
     this.form.setCatalog(catalog);
     this.prediction.setCatalog(catalog);
-    if (this.state.agent2 && !this.second) this.addSecond();
+    if (this.state.agent2 && !this.second) this.secondLane.add();
     return this.sendOpen();
   }
 
@@ -112,7 +118,7 @@ class Page {
     const refused = JSON.stringify(learnerOf(this.state));
     this.first.isNew = false;
     Object.assign(this.state, this.opened ?? learnerOf(DEFAULTS));
-    if (!this.state.agent2) this.removeSecond();
+    if (!this.state.agent2) this.secondLane.remove();
     this.form.showAgents();
     this.form.showChoices();
     if (this.opened) this.maps.rememberEdit(this.first.world.can_undo);
@@ -127,55 +133,7 @@ class Page {
     this.first.setKind(this.form.first.kind, `1 · ${learnerName(this.state.agent, this.state.parameters)}`);
   }
 
-  // ---- the second lane
-
-  /** Opens a new learner in the second lane. */
-  openSecond() {
-    $("error").hidden = true;
-    if (this.second) this.openLane(this.second);
-    else this.addSecond(); // its learner is opened as soon as its socket is there
-    this.writeAddress();
-  }
-
-  addSecond() {
-    this.second = new LaneView(copyParts("-2", "second lane"), "-2", this);
-    const canvas = $("canvas-2"); // the second world follows the first one; it is only looked at
-    canvas.setAttribute("role", "img");
-    canvas.removeAttribute("tabindex");
-    canvas.addEventListener("pointermove", (event) => this.tools.setCursor(this.second.view.cellAt(event)));
-    canvas.addEventListener("pointerleave", () => this.tools.setCursor(null));
-    this.showLanes();
-  }
-
-  beginSecond() {
-    const changed = readParameters(this.state.parameters2);
-    this.form.second.showParametersInForce(this.second.world.parameters, changed);
-    this.second.setKind(this.form.second.kind, `2 · ${learnerName(this.state.agent2, changed)}`);
-    if (this.opened) Object.assign(this.opened, { agent2: this.state.agent2, parameters2: this.state.parameters2 });
-  }
-
-  closeSecond() {
-    this.removeSecond();
-    if (this.opened) Object.assign(this.opened, { agent2: "", parameters2: "" });
-    this.writeAddress();
-  }
-
-  removeSecond() {
-    this.second?.close();
-    this.second = this.waiting = null;
-    this.showLanes();
-    this.showComparison("");
-  }
-
-  /** Returns to the learner before a refused `open` of the second lane, or closes the lane. */
-  revertSecond() {
-    const before = this.opened?.agent2 && this.second.world ? this.opened : { agent2: "", parameters2: "" };
-    this.second.isNew = false;
-    Object.assign(this.state, { agent2: before.agent2, parameters2: before.parameters2 });
-    if (!before.agent2) this.closeSecond();
-    this.form.showAgents();
-    this.writeAddress();
-  }
+  // ---- both lanes
 
   showLanes() {
     document.body.classList.toggle("two-lanes", Boolean(this.second));
@@ -237,7 +195,7 @@ class Page {
   handleWorld(lane, isNew) {
     if (isNew) lane.send(this.time.speedMessage());
     if (lane === this.second) {
-      if (isNew) this.beginSecond();
+      if (isNew) this.secondLane.begin();
     } else {
       if (isNew) this.beginLearner();
       else this.maps.rememberEdit(lane.world.can_undo);
@@ -330,12 +288,7 @@ class Page {
   }
 
   draw() {
-    if (this.second) {
-      const { cursor, lastCursor } = this.first.view;
-      const isInside = (place) => place && place[0] < this.second.world?.height && place[1] < this.second.world?.width;
-      this.second.view.cursor = isInside(cursor) ? cursor : null;
-      this.second.view.lastCursor = isInside(lastCursor) ? lastCursor : null;
-    }
+    if (this.second) this.secondLane.copyCursor(this.first.view);
     this.lanes.forEach((lane) => lane.draw(this.state, $("measure").value));
     this.time.setRunning(this.lanes.some((lane) => lane.picture?.running));
   }
@@ -359,7 +312,7 @@ class Page {
 
   showError(lane, text) {
     if (lane === this.first && lane.isNew) this.revertOpen();
-    else if (lane.isNew) this.revertSecond();
+    else if (lane.isNew) this.secondLane.revert();
     setText("error", text);
     $("error").hidden = false;
     this.redraw();
