@@ -1,9 +1,11 @@
 """The live page: pictures a second, the server's share of a core, and the speed of learning.
 
     python benchmarks/live.py [--world FourRooms] [--minutes 1] [--rounds 3]
+    python benchmarks/live.py --arcade breakout [--minutes 1] [--rounds 3]
 
 A client reads and discards, as a browser would take the other core. Rounds with the page open
-alternate with rounds of the same loop without a page. Prints the median and the range.
+alternate with rounds of the same loop without a page. With --arcade, a policy plays at native speed
+instead. Prints the median and the range.
 """
 
 import argparse
@@ -22,7 +24,10 @@ from websockets.typing import Origin
 
 from gridcade.serve.lane import Lane
 from gridcade.serve.messages import Open
+from gridcade.serve.picture import unpack
 from gridcade.serve.server import Server
+
+Line = tuple[str, list[float], Callable[[float], str]]  # name, one value a round, and their form
 
 
 def start_server() -> str:
@@ -78,21 +83,73 @@ def without_page(world: str, seconds: float) -> float:
     return (lane.learner.steps - before) / (time.perf_counter() - began)
 
 
+def playing(address: str, policy: str, seconds: float) -> tuple[float, float, float, float]:
+    """Let a policy play at native speed on the Arcade page.
+
+    Returns:
+        Seconds to the first picture; then screens a second, and the shares of a core that server
+        and client, and the process with emulator and network take, of the second half of the time.
+    """
+    began = time.perf_counter()
+    with connect(f"ws://{address}/arcade/live", origin=Origin(f"http://{address}")) as page:
+        page.send(json.dumps({"type": "open", "policy": policy}))
+        screens, to_first, middle = 0, 0.0, began + seconds / 2
+        before = (0.0, 0.0)
+        while time.perf_counter() < began + seconds:
+            message = page.recv()
+            if not isinstance(message, bytes):
+                continue
+            if not to_first:
+                to_first = time.perf_counter() - began
+                page.send('{"type":"play"}')
+            if time.perf_counter() >= middle:
+                if not screens:
+                    before, middle = processor_times(), time.perf_counter()
+                screens += unpack(message)[0]["screens"][0]
+        took = time.perf_counter() - middle
+        ours, theirs = (b - a for a, b in zip(before, processor_times(), strict=True))
+    return to_first, screens / took, ours / took, theirs / took
+
+
+def processor_times() -> tuple[float, float]:
+    """Seconds of processor time of this process, and of its children that run now (on Linux)."""
+    theirs = 0.0
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        theirs += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(os.times()[:2]), theirs
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="FourRooms")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--arcade", metavar="POLICY", help="a policy that plays")
     options = parser.parse_args()
     address, seconds = start_server(), 60 * options.minutes
+    title = f"{options.rounds} rounds of {options.minutes:g} minutes"
+    if options.arcade:
+        games = [playing(address, options.arcade, seconds) for _ in range(options.rounds)]
+        to_first, screens, ours, theirs = (list(column) for column in zip(*games, strict=True))
+        print_medians(
+            f"{options.arcade}, {title}",
+            [
+                ("seconds to the first picture", to_first, "{:.2f}".format),
+                ("screens a second", screens, "{:.1f}".format),
+                ("share of a core, server and client", ours, "{:.1%}".format),
+                ("share of a core, emulator and network", theirs, "{:.1%}".format),
+            ],
+        )
+        return
     rounds = [
         (*with_page(address, options.world, seconds), without_page(options.world, seconds))
         for _ in range(options.rounds)
     ]
     columns = list(zip(*rounds, strict=True))
     ratios = [open_ / alone for open_, alone in zip(columns[3], columns[4], strict=True)]
-    show: list[tuple[str, list[float], Callable[[float], str]]] = [
+    show: list[Line] = [
         ("seconds to the first picture", list(columns[0]), "{:.2f}".format),
         ("pictures a second", list(columns[1]), "{:.1f}".format),
         ("share of a core, server and client", list(columns[2]), "{:.1%}".format),
@@ -100,10 +157,15 @@ def main() -> None:
         ("steps a second, no page", list(columns[4]), "{:,.0f}".format),
         ("ratio", ratios, "{:.2f}".format),
     ]
-    print(f"{options.world}, {options.rounds} rounds of {options.minutes:g} minutes")
-    for name, values, form in show:
+    print_medians(f"{options.world}, {title}", show)
+
+
+def print_medians(title: str, lines: list[Line]) -> None:
+    """Print the median and the range of measurements."""
+    print(title)
+    for name, values, form in lines:
         median = form(statistics.median(values))
-        print(f"{name:36} {median}  ({form(min(values))} to {form(max(values))})")
+        print(f"{name:38} {median}  ({form(min(values))} to {form(max(values))})")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ MNIH2013_GAMES = (
 EPISODES_PER_SEED = 64
 EMULATORS_PER_THREAD = 8
 ACTION_SETS = ("minimal", "full")
+NEEDS_TWO = {"combat", "joust", "maze_craze", "warlords"}  # ale-py would end the process
 EMULATOR_NICENESS = 5  # with 19, emulators would get hardly any time beside another program
 INSTALL = "Atari games require ale-py; install it: pip install 'gridcade[atari]'"
 
@@ -148,7 +149,7 @@ def _rom_names() -> list[str]:
         from ale_py import roms
     except ImportError:
         raise InputError(INSTALL) from None
-    return sorted(roms.get_all_rom_ids())
+    return sorted({*roms.get_all_rom_ids()} - NEEDS_TWO)
 
 
 class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], Array]):

@@ -5,13 +5,14 @@ same seed and actions, bit for bit, on an emulator whose state can be copied. It
 screen that the emulator draws, of which an observation holds only the last or the last two.
 
 It draws sticky actions itself. The emulator would draw the same ones, but its copied state lacks
-the action that it repeats.
+the action that it repeats. Berzerk and DoubleDunk choose their mode by actions before a game begins
+that draw, too, so with sticky actions they draw others than `AtariGames` with the same seed.
 
-Known errors of ale-py 0.12.1 (its issue 732): after a restore, MiniatureGolf pays no rewards, and
-games that leave a screen unfinished, such as Qbert, may draw the next frame a few cycles late.
+ale-py 0.12.1 restores some things wrongly (its pull request 732 mends them): the score in
+MiniatureGolf, and where a game leaves a screen unfinished, pixels of the next frames. Random play
+showed such pixels in YarsRevenge and TicTacToe3D, and in no other game.
 """
 
-import copy
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,7 +66,7 @@ class ConsoleState:
     frame: int  # frames since the start of the game
     lives: int
     repeated: int  # the action that a sticky action repeats
-    stream: np.random.RandomState | None  # of the sticky actions
+    repeats: NDArray[np.bool_]  # frames in which a sticky action repeats it.  [max_frames]
 
 
 class AtariConsole:
@@ -114,14 +115,12 @@ class AtariConsole:
         self.frame_skip = self.protocol.frame_skip_by_rom.get(rom, FRAME_SKIP)
         self.time_limit = self.protocol.max_frames // self.frame_skip
         self.palette = palette(self._emulator.getScreenDims()[0])
-        # The emulator compares with a number of 32 bits.
-        self._sticky = float(np.float32(self.protocol.sticky))
         self._games = partial(AtariGames, game, 1, protocol, actions, sticky)
         self._starts: AtariGames | None = None
         self._frames: tuple[Pixels, ...]
         self._gray: Pixels
         self._screen: Pixels
-        self._stream: np.random.RandomState | None = None
+        self._repeats: NDArray[np.bool_]
         self._frame = self._lives = self._repeated = 0
 
     @property
@@ -150,9 +149,7 @@ class AtariConsole:
         no_ops = self._no_ops(seed)
         for _ in range(no_ops):
             self._emulator.act(NOOP)
-        if self._sticky:
-            self._stream = np.random.RandomState(seed)  # seeded as C++'s mt19937
-            self._stream.randint(1 << 32, size=2 * no_ops, dtype=np.uint32)
+        self._repeats = self._draw_repeats(seed, no_ops)
         self._gray = self._emulator.getScreenGrayscale()
         self._screen = self._emulator.getScreen()
         blank = np.zeros((OBSERVATION_SIZE, OBSERVATION_SIZE), np.uint8)
@@ -204,7 +201,7 @@ class AtariConsole:
             self._frame,
             self._lives,
             self._repeated,
-            copy.deepcopy(self._stream),
+            self._repeats,
         )
 
     def restore(self, state: ConsoleState, seed: int | None = None) -> None:
@@ -217,9 +214,7 @@ class AtariConsole:
         self._emulator.restoreState(state.emulator)
         self._frames, self._gray, self._screen = state.frames, state.gray, state.screen
         self._frame, self._lives, self._repeated = state.frame, state.lives, state.repeated
-        if self._sticky:
-            fresh = None if seed is None else np.random.RandomState(seed)
-            self._stream = fresh or copy.deepcopy(state.stream)
+        self._repeats = state.repeats if seed is None else self._draw_repeats(seed)
 
     def _no_ops(self, seed: int) -> int:
         """The number of no-op frames at the start of the game with a seed.
@@ -232,17 +227,24 @@ class AtariConsole:
         if self._starts is None:
             self._starts = self._games()
         _, info = self._starts.reset(seed=[seed])
-        return int(info["episode_frame_number"][0])
+        # Some games begin with frames of their own.
+        return int(info["episode_frame_number"][0]) - self._emulator.getEpisodeFrameNumber()
+
+    def _draw_repeats(self, seed: int, no_ops: int = 0) -> NDArray[np.bool_]:
+        """Draw the frames in which a sticky action repeats the previous one, after the no-ops.
+
+        The emulator draws two numbers a frame: the second is for another player's action. NumPy's
+        RandomState is seeded as C++'s mt19937.
+        """
+        count = no_ops + self.protocol.max_frames
+        draws = np.random.RandomState(seed).randint(1 << 32, size=(count, 2), dtype=np.uint32)
+        return draws[no_ops:, 0] / 2**32 < np.float32(self.protocol.sticky)
 
     def _played(self, action: int) -> int:
         """The action of the next frame: the chosen one, or the previous one again."""
-        if self._stream is not None:
-            # The second number is for the other player's action.
-            draw, _ = self._stream.randint(1 << 32, size=2, dtype=np.uint32)
-            if draw / 2**32 < self._sticky:
-                return self._repeated
+        if not self._repeats[self._frame]:
             self._repeated = action
-        return action
+        return self._repeated
 
     def _resized(self) -> Pixels:
         return resize_area(self._gray, OBSERVATION_SIZE, OBSERVATION_SIZE)

@@ -42,6 +42,7 @@ class Contender:
     name: str
     env: str | Env
     run: Run | None = None  # the policy's run folder
+    trained_env: str | None = None  # the environment in which it was trained; None: unknown
 
     @property
     def env_name(self) -> str:
@@ -126,7 +127,8 @@ def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | N
         env = registry.with_actions_of(env, trained_env)
     name = str(policy.path if isinstance(policy, Run) else policy)
     single = make(env) if isinstance(env, str) else env
-    return Contender(_load_agent(name, config, tensors, single), name, env, run)
+    agent = _load_agent(name, config, tensors, single)
+    return Contender(agent, name, env, run, trained_env)
 
 
 def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> BaseAgent:

@@ -277,6 +277,17 @@ def test_render_returns_the_screen_of_the_current_observation() -> None:
         observation, *_ = game.step(action)
 
 
+def test_games_for_two_players_are_unknown() -> None:
+    """The emulator would end the process."""
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    for rom in ale_py.roms.get_all_rom_ids():
+        path = str(ale_py.roms.get_rom_path(rom))
+        supported = ale_py.ALEInterface.isSupportedROM(path) is not None
+        assert supported == (rom.title().replace("_", "") in atari.known_games())
+    with pytest.raises(InputError, match="unknown game 'Combat'"):
+        AtariGame("Combat")
+
+
 def test_invalid_arguments_and_a_missing_library_are_input_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -190,6 +190,32 @@ def test_a_paused_game_costs_nothing() -> None:
         assert page.header()["step"] == 8
 
 
+def test_another_action_is_tried_while_the_game_stays_where_it_is() -> None:
+    with process() as page:
+        page.send("open", policy="breakout", step=70, epsilon=0)
+        before = page.header(lambda h: h["goal"] is None)
+        page.send("what_if", action=3, epsilon=0.1)
+        assert page.message("progress")["running"] == 16
+        page.send("what_if", action=2)  # cancels the other one
+        result = page.message("what_if")
+        assert (result["action"], result["step"], result["epsilon"]) == (2, 70, 0)
+        assert len(result["returns"]) == len(result["scores"]) == 1
+        assert result["expected_return"] is None
+        assert result["predicted"] == before["per_action"][2]
+        page.send("step")
+        after = page.header(lambda h: h["step"] == 71)
+        page.send("seek", step=70)
+        again = page.header(lambda h: h["step"] == 70)
+        different = {"screens", "taken", "last", "first", "values", "rewards", "lives_lost"}
+        assert all(again[name] == before[name] for name in again.keys() - different)
+        page.send("fork", action=2)
+        page.send("pause")
+        forked = page.header(lambda h: h["departed"] and not h["playing"])
+        assert forked["step"] > 70
+        page.send("back")
+        assert page.header(lambda h: not h["departed"])["last"] == after["last"]
+
+
 ERRORS = [
     ({"type": "play"}, "choose a policy first"),
     ({"type": "open", "policy": "brekout"}, "did you mean breakout?"),

@@ -13,7 +13,7 @@ from gridcade.exact import solver
 from gridcade.exact.action_values import action_values, optimal_actions
 from gridcade.serve.lane import Lane
 from gridcade.serve.learners import LEARNERS, PLANNERS
-from gridcade.serve.messages import Edit, Open, Settings
+from gridcade.serve.messages import Edit, Open, Redraw, Settings
 from gridcade.training.config import to_dict
 
 WINDY = """
@@ -103,6 +103,23 @@ def test_the_policy_reroutes_around_a_wall() -> None:
     assert found is not None
     assert (found["gap"], found["wrong"]) == (0, 0)
     assert lane_.learner.policy[0].tolist() == [0, 0, 1, 0]  # down
+
+
+def test_a_lane_follows_the_drawing_of_another_one() -> None:
+    """Its map, and nothing else: values stay with their cells."""
+    one, other = lane(), lane(epsilon="0.5")
+    for lane_ in (one, other):
+        lane_.advance(1000)
+    edited(one, (0, 1, "#"))
+    one.edit(Settings(slip=1 / 3))
+    q = dict(zip(other.place.world.places(), other.learner.q.tolist(), strict=True))
+    other.edit(Redraw(map=one.map_text()))
+    assert_same(other.place.world, one.place.world)
+    assert other.answer.optima == one.answer.optima
+    after = dict(zip(other.place.world.places(), other.learner.q.tolist(), strict=True))
+    assert after == {place: row for place, row in q.items() if place != (0, 1)}
+    with pytest.raises(InputError, match="column 2"):
+        other.edit(Redraw(map="S?G"))
 
 
 @pytest.mark.parametrize("agent", PLANNERS)

@@ -1,10 +1,10 @@
-"""The live page in a browser: planners, and time that runs backwards."""
+"""The live page in a browser: planners, time that runs backwards, two lanes, and their seeds."""
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import SECONDS, OpenPage, needs_chromium, number, press, value
+from live_page_steps import FIRST_PICTURE, SECONDS, OpenPage, needs_chromium, number, press, value
 from playwright.sync_api import Page, expect
 
 pytest_plugins = ("live_server_fixtures",)
@@ -72,3 +72,67 @@ def test_going_on_from_an_earlier_moment_makes_a_branch(open_page: OpenPage) -> 
     expect(page.get_by_role("spinbutton", name="Slip")).to_have_value("0")
     press(page, "Start over")
     expect(branch).to_be_hidden()
+
+
+def test_two_learners_beside_each_other_share_world_and_time(open_page: OpenPage) -> None:
+    page = open_page(world="DynaMaze", speed="50")
+    press(page, "Second lane")
+    second = page.get_by_role("combobox", name="Second agent")
+    expect(second).to_have_value("value-iteration")
+    gap, other_gap = number(page, "Gap"), number(page, "Gap, second lane")
+    expect(other_gap).not_to_have_text("–", timeout=FIRST_PICTURE)
+    press(page, "One step")
+    expect(page.get_by_text("V(s) ← maxₐ")).to_be_visible()
+    expect(page.get_by_text("Q(s,a) ← Q(s,a) + α")).to_be_visible()
+
+    press(page, "Run")
+    expect(other_gap).to_have_text("0", timeout=20 * SECONDS)
+    expect(page.get_by_label("Convergence, second lane")).to_contain_text("sweeps")
+    press(page, "Pause")
+    assert gap.text_content() != "0"
+
+    optimum = number(page, "Optimum, second lane")
+    before = optimum.text_content() or ""
+    page.get_by_role("spinbutton", name="Slip").fill("0.3")
+    page.keyboard.press("Enter")
+    expect(optimum).not_to_have_text(before)
+    expect(optimum).to_have_text(number(page, "Optimum").text_content() or "")
+    press(page, "Undo")
+    expect(optimum).to_have_text(before)
+
+    slider = page.get_by_role("slider", name="Time", exact=True)
+    slider.focus()
+    page.keyboard.press("Home")
+    for steps in ("#steps", "#steps-2"):
+        expect(page.locator(steps)).to_have_text("0")
+
+    page.reload()
+    expect(other_gap).not_to_have_text("–", timeout=FIRST_PICTURE)
+    expect(second).to_have_value("value-iteration")
+    press(page, "Close second lane")
+    expect(second).to_be_hidden()
+    expect(other_gap).to_have_count(0)
+    press(page, "Second lane")
+    expect(other_gap).not_to_have_text("–", timeout=FIRST_PICTURE)
+
+
+@pytest.mark.slow
+def test_seeds_say_whether_two_lanes_differ(open_page: OpenPage) -> None:
+    page = open_page(world="DynaMaze", agent2="q-learning", parameters2="step_size=0.00001")
+    expect(number(page, "Gap, second lane")).not_to_have_text("–", timeout=FIRST_PICTURE)
+    for lane in ("", "-2"):
+        page.locator(f"#seeds{lane}").click()
+        done = page.locator(f"#seeds-text{lane}")
+        expect(done).to_contain_text("30 seeds, to 100,000 steps", timeout=120 * SECONDS)
+    sentence = page.get_by_role("status", name="Comparison of the lanes")
+    expect(sentence).to_contain_text("At 100,000 steps, the mean discounted return of lane 1")
+    expect(sentence).to_contain_text("is significant")
+    page.get_by_role("combobox", name="Measure").select_option("average_reward")
+    expect(sentence).to_contain_text("the mean average reward of lane 1")
+
+    page.get_by_role("spinbutton", name="Slip").fill("0.1")
+    page.keyboard.press("Enter")
+    expect(sentence).to_be_hidden()
+    expect(page.locator("#seeds-text")).to_contain_text("in the background")
+    page.locator("#agent").select_option("value-iteration")
+    expect(page.locator("#seeds")).to_be_disabled()

@@ -42,7 +42,7 @@ class Arcade:
 
     def __init__(self, request: Open, policies: PolicyList):
         contender = policies.find(request.policy, request.checkpoint, request.env)
-        self.request, self._contender = request, contender
+        self.request, self.contender = request, contender
         assert isinstance(contender.env, str)  # noqa: S101 - for the type checker
         self.env = make_env(contender.env)
         self.actor = EvaluatedPolicy(
@@ -74,7 +74,7 @@ class Arcade:
 
     def message(self) -> bytes:
         """What the page must know of the policy and its environment."""
-        listed, console = self._contender, self.console
+        console = self.console
         space, names = self.env.action_space, action_names(self.env)
         count = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
         names = names or tuple(f"action {i}" for i in range(count))
@@ -83,7 +83,7 @@ class Arcade:
             "game",
             policy=self.request.policy,
             checkpoint=self.request.checkpoint,
-            env=listed.env_name,
+            env=self.contender.env_name,
             protocol=self._protocol(),
             about=self._about(),
             rewind=self._rewind(),
@@ -96,6 +96,7 @@ class Arcade:
             steps_per_second=console.steps_per_second,
             time_limit=console.time_limit,
             epsilon=self.actor.epsilon,
+            what_if=console.saves and self._chooser.kind != "none",
         )
 
     def _protocol(self) -> str:
@@ -112,9 +113,9 @@ class Arcade:
         if console.frames_per_step > 1:
             parts.append(f"{console.frames_per_step} frames a step")
         parts.append(f"at most {console.time_limit:,} steps")
-        parts.append("greedy actions" if actor.deterministic else "sampled actions")
-        if actor.epsilon:
-            parts.append(f"{actor.epsilon:.3g} of the actions random")
+        if self.contender.trained_env:  # of other policies, only one kind of action exists
+            parts.append("greedy actions" if actor.deterministic else "sampled actions")
+        parts += [f"epsilon {actor.epsilon:g}"] if actor.epsilon else []
         notes = self.env.unwrapped.notes if isinstance(self.env.unwrapped, AtariGame) else []
         return "; ".join([*parts, *notes])
 

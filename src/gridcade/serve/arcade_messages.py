@@ -75,6 +75,13 @@ class Hold(Message, tag="hold"):
     action: Index | None
 
 
+class WhatIf(Message, tag="what_if"):
+    """Pause, and try an action in continuations; any other message cancels them."""
+
+    action: Index
+    epsilon: Probability | None = None  # after the action; None: that of the game
+
+
 class Fork(Message, tag="fork"):
     """Take this action at the present step, whatever the policy chose, and play on."""
 
@@ -85,7 +92,9 @@ class Back(Message, tag="back"):
     """Go back to where the game departed from the policy's own."""
 
 
-FromArcade = Open | List | Play | Pause | Step | Speed | Seek | Game | Take | Hold | Fork | Back
+FromArcade = (
+    Open | List | Play | Pause | Step | Speed | Seek | Game | Take | Hold | WhatIf | Fork | Back
+)
 _decoder: msgspec.json.Decoder[FromArcade] = msgspec.json.Decoder(FromArcade)
 
 

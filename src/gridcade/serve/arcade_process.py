@@ -30,6 +30,7 @@ from gridcade.serve.arcade_messages import (
     Speed,
     Step,
     Take,
+    WhatIf,
     decode,
 )
 from gridcade.serve.consoles import Screens
@@ -37,6 +38,7 @@ from gridcade.serve.lane_process import RECEIVED
 from gridcade.serve.messages import encode
 from gridcade.serve.picture import picture
 from gridcade.serve.policy_list import PolicyList
+from gridcade.serve.trial import Trial
 
 END_PAUSE = 1.0  # seconds between two games
 CHUNK = 0.05  # seconds of play between two looks at the pipe, on the way to a step
@@ -58,6 +60,7 @@ class ArcadeProcess:
         self._held: int | None = None  # action whose keys the person holds
         self._pressed: int | None = None  # action whose keys were pressed since the last step
         self._goal: int | None = None  # step to which the game goes on as fast as possible
+        self._trial: Trial | None = None  # that runs
         self._speed = 1.0  # times native speed
         self._due = 0.0  # time of the next steps
         self._screens: Screens | None = None  # of the next picture; None: the console's
@@ -82,6 +85,8 @@ class ArcadeProcess:
         """Seconds until there is something to do; None: only a message changes anything."""
         if self._arcade is None:
             return None
+        if self._trial is not None and self._page_ready:
+            return 0.0
         if self._goal is not None or (self._changed and self._page_ready):
             return 0.0
         if not self._playing or self._waits_for_key():
@@ -100,6 +105,9 @@ class ArcadeProcess:
             self._connection.send_bytes(encode("error", message=str(error)))
 
     def _obey(self, message: FromArcade) -> None:
+        if self._trial is not None:
+            self._trial.close()
+            self._trial = None
         if isinstance(message, Open):
             self._open(message)
             return
@@ -137,7 +145,10 @@ class ArcadeProcess:
                     arcade.check_action(message.action)
                     self._pressed = message.action
                 self._held = message.action
-                return  # it shows with the next step
+                return  # the next step shows it
+            case WhatIf():
+                self._playing, self._goal = False, None
+                self._trial = Trial(arcade, message.action, message.epsilon)
             case Fork():
                 arcade.check_action(message.action)
                 self._person, self._goal = False, None
@@ -194,6 +205,9 @@ class ArcadeProcess:
         """Take the steps that are due."""
         if self._arcade is None:
             return
+        if self._trial is not None:
+            self._try(self._trial)
+            return
         if self._goal is not None:
             self._approach(self._goal)
             return
@@ -235,6 +249,20 @@ class ArcadeProcess:
             self._goal = None
         self._changed, self._screens = True, None
 
+    def _try(self, trial: Trial) -> None:
+        """Go on with the continuations of a what-if, if the page is ready for their picture."""
+        if not self._page_ready or self._changed:
+            return
+        try:
+            message = trial.advance()
+        except InputError as error:
+            message = encode("error", message=str(error))
+        if trial.done:
+            self._trial = None
+        else:
+            self._page_ready = False
+        self._connection.send_bytes(message)
+
     def _measure(self, now: float) -> None:
         """Measure the speed at which the game is played."""
         assert self._arcade is not None  # noqa: S101 - for the type checker
@@ -250,6 +278,7 @@ class ArcadeProcess:
         state = {
             "playing": self._playing,
             "person": self._person,
+            "held": self._arcade.idle_action if self._held is None else self._held,
             "goal": self._goal,
             "speed": self._speed,
             "measured": self._measured if self._playing else 0.0,

@@ -33,6 +33,7 @@ def catalog_message() -> bytes:
                 "parameters": parameters,
                 "unit": kind.unit,
                 "walks": kind.walks,
+                "is_random": kind.is_random,
             }
         )
     worlds = [{"name": name, "about": about} for name, about in world_names().items()]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from gridcade.envs.map_writer import world_text
 from gridcade.envs.maps import STEPS_PER_CELL, Cell, Place, World, parse_world
 from gridcade.errors import InputError, unknown
-from gridcade.serve.messages import Change, Edit, Paint, Portal, Settings
+from gridcade.serve.messages import Change, Edit, Paint, Portal, Redraw, Settings
 
 # What a new meaning can be drawn with. "S" and "G" are left to starts and goals.
 NEW_SYMBOLS = "".join(s for s in string.ascii_letters + string.digits if s not in "SG")
@@ -32,6 +32,8 @@ def change(world: World, request: Change) -> World:
             changed = _connect(world, request)
         case Settings():
             changed = _with_settings(world, request)
+        case Redraw():
+            changed = parse_world(request.map, world.title)
     if not changed.has_end:
         changed = replace(changed, time_limit=None)
     elif not world.has_end:

@@ -10,12 +10,13 @@ from gridcade.envs.maps import World
 from gridcade.errors import InputError
 from gridcade.serve import editing
 from gridcade.serve.catalog import value_text
-from gridcade.serve.exact_answer import ExactAnswer
+from gridcade.serve.exact_answer import LARGEST_DISCOUNT, ExactAnswer
 from gridcade.serve.history import History
 from gridcade.serve.learner import Update
 from gridcade.serve.learners import open_learner
 from gridcade.serve.messages import Change, Open, encode, pack_table
 from gridcade.serve.place import Place
+from gridcade.serve.seeds import SeedRuns
 from gridcade.training.config import to_dict
 
 Table = dict[str, Any]
@@ -44,6 +45,7 @@ class Lane:
     """
 
     def __init__(self, request: Open):
+        self._request = request
         self.place = Place.find(request)
         self.learner = open_learner(request.agent, self.place, request.parameters, request.seed)
         self._undo: deque[World] = deque(maxlen=MAX_UNDO)
@@ -92,6 +94,25 @@ class Lane:
         self.learner.restore(snapshot.learner)
         self._undo = deque(snapshot.undo, MAX_UNDO)
         return changed
+
+    # ---- other seeds
+
+    def run_seeds(self) -> SeedRuns:
+        """Let learners with other seeds learn in the present world, from the beginning.
+
+        Raises:
+            InputError: nothing is random.
+        """
+        if not self.learner.is_random:
+            raise InputError("nothing is random in planning, so all seeds are alike")
+        place, agent, parameters = self.place, self._request.agent, self._request.parameters
+        return SeedRuns(
+            lambda seed: open_learner(agent, place, parameters, seed),
+            place.model,
+            min(self.learner.discount, LARGEST_DISCOUNT),
+            self.answer.optima,
+            self.learner.steps,
+        )
 
     # ---- editing
 

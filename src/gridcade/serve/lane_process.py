@@ -12,7 +12,9 @@ from multiprocessing.connection import Connection
 
 from gridcade.errors import InputError
 from gridcade.serve.lane import Lane
+from gridcade.serve.lane_seeds import LaneSeeds
 from gridcade.serve.messages import (
+    Compare,
     Edit,
     Episode,
     FromPage,
@@ -21,8 +23,10 @@ from gridcade.serve.messages import (
     Pause,
     Portal,
     Predict,
+    Redraw,
     Run,
     Save,
+    Seeds,
     Seek,
     Settings,
     Speed,
@@ -38,6 +42,7 @@ RECEIVED = b""  # from the server: the last picture has reached the page
 PICTURES_PER_SECOND = 30
 CHUNK = 0.01  # seconds of learning between two looks at the pipe
 EXACT_SHARE = 0.2  # of the time, at most, that exact values take
+SECONDS_BETWEEN_NEWS = 0.1  # of other seeds
 SECONDS_BETWEEN_HISTORIES = 0.5  # while the learner runs
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 FIRST_STEPS_PER_SECOND = 100_000.0  # a first guess of the speed of learning
@@ -55,6 +60,7 @@ class LaneProcess:
 
     def __init__(self, connection: Connection):
         self._connection = connection
+        self._seeds = LaneSeeds()
         self._lane: Lane | None = None
         self._running = False
         self._steps_per_second: float | None = 10.0  # None: as fast as possible
@@ -77,8 +83,12 @@ class LaneProcess:
                     self._receive(self._connection.recv_bytes())
                 self._learn()
                 self._send_picture()
+                if news := self._seeds.news():
+                    self._connection.send_bytes(news)
         except (EOFError, OSError):
             return
+        finally:
+            self._seeds.drop()  # a thread in compiled code would outlive the interpreter
 
     def _wait(self) -> float | None:
         """Seconds until there is something to do; None: only a message changes anything."""
@@ -91,6 +101,8 @@ class LaneProcess:
                 waits.append(0.0)
         if self._changed and self._page_ready and self._page_visible and self._lane:
             waits.append(self._picture_due - now)
+        if self._seeds.has_news:
+            waits.append(SECONDS_BETWEEN_NEWS)
         return max(0.0, min(waits)) if waits else None
 
     def _allowed_steps(self) -> float:
@@ -135,25 +147,32 @@ class LaneProcess:
             case Speed():
                 self._steps_per_second = message.steps_per_second
                 self._due = time.monotonic()
-            case Edit() | Paint() | Portal() | Settings():
+            case Edit() | Paint() | Portal() | Settings() | Redraw():
                 lane.edit(message)
                 self._send_world()
-            case Predict():
-                self._connection.send_bytes(prediction_message(lane.place, message))
             case Seek():
                 self._running = False
                 if lane.go_to(message.branch, message.moment):
                     self._send_world()
                 self._allowance = max(FIRST_ALLOWANCE, (GROWTH - 1) * lane.learner.steps)
+            case Predict():
+                self._connection.send_bytes(prediction_message(lane.place, message))
             case Undo():
                 lane.undo()
                 self._send_world()
+            case Seeds():
+                self._seeds.stop()
+                if message.run:
+                    self._seeds.start(lane)
+            case Compare():
+                self._connection.send_bytes(self._seeds.comparison_message(message))
             case Save():
                 self._connection.send_bytes(encode("map", text=lane.map_text()))
         self._changed, self._picture_due = True, 0.0
 
     def _send_world(self) -> None:
         assert self._lane is not None  # noqa: S101 - for the type checker
+        self._seeds.drop()  # they were those of another world or learner
         self._connection.send_bytes(self._lane.world_message())
         self._changed, self._picture_due, self._exact_due = True, 0.0, 0.0
 

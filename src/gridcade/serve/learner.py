@@ -55,6 +55,7 @@ class Learner(ABC):
     criterion: Criterion = "discounted"
     discount: float
     converged = False
+    is_random: ClassVar[bool] = True  # whether another seed gives another learner
 
     @property
     @abstractmethod

@@ -42,14 +42,17 @@ class LearnerKind(NamedTuple):
     config: type[AgentConfig]
     unit: str  # what a step is
     walks: bool  # whether an agent walks; if not, there are no episodes and no visits
+    is_random: bool  # whether another seed gives another learner
 
 
 def describe(name: str) -> LearnerKind:
     """Describe one of LEARNERS."""
     if name in PLANNERS:
-        return LearnerKind(PLANNERS[name].about, PlanningConfig, Planner.unit, walks=False)
+        return LearnerKind(
+            PLANNERS[name].about, PlanningConfig, Planner.unit, False, Planner.is_random
+        )
     kind = agents.find(name)
-    return LearnerKind(kind.about, kind.config, TabularLearner.unit, walks=True)
+    return LearnerKind(kind.about, kind.config, TabularLearner.unit, True, TabularLearner.is_random)
 
 
 def open_learner(name: str, place: Place, parameters: dict[str, str], seed: int) -> Learner:

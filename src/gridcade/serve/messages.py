@@ -1,8 +1,8 @@
 """The messages between the World page and its server, as JSON texts.
 
 A message from the page is one of the structs below, named by its `type`. The server answers with
-tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map` and `error`: see
-`lane.py`.
+tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map`, `seeds`,
+`comparison` and `error`: see `lane.py` and `seeds.py`.
 """
 
 import base64
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 MAX_MESSAGE = 100_000  # bytes of a message from the page
 MAX_CELLS = 10_000  # of an edit
+MAX_SEEDS = 100  # of a comparison
 MAX_SIDE = 70  # rows and columns of an edited world
 STRONGEST_WIND = 9  # cells
 LARGEST_REWARD = 1e6
@@ -134,9 +135,42 @@ class Seek(Message, tag="seek"):
     moment: Number | None = None  # None: the newest one of the branch
 
 
-Change = Edit | Paint | Portal | Settings  # of the world
+class Redraw(Message, tag="redraw"):
+    """Replace the map by another one."""
+
+    map: Text
+
+
+class Seeds(Message, tag="seeds"):
+    """Let learners with other seeds learn in the background, or stop them."""
+
+    run: bool
+
+
+class Compare(Message, tag="compare"):
+    """Compare the seeds of this lane with those of another one."""
+
+    steps: Number
+    measure: Literal["average_reward", "expected_return", "discounted_return"]
+    scores: Annotated[list[float | None], Meta(max_length=MAX_SEEDS)]  # of the other lane
+
+
+Change = Edit | Paint | Portal | Settings | Redraw  # of the world
 FromPage = (
-    Open | Run | Pause | Step | Episode | Speed | Visible | Seek | Change | Predict | Undo | Save
+    Open
+    | Run
+    | Pause
+    | Step
+    | Episode
+    | Speed
+    | Visible
+    | Seek
+    | Seeds
+    | Compare
+    | Change
+    | Predict
+    | Undo
+    | Save
 )
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
 

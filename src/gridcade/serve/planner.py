@@ -29,6 +29,7 @@ class Planner(Learner):
     """A planner, whose steps are sweeps over all states."""
 
     unit = "sweep"
+    is_random = False
 
     def __init__(self, kind: PlannerKind, place: Place, config: PlanningConfig):
         self._kind, self._place = kind, place

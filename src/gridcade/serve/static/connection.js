@@ -4,7 +4,9 @@ const FIRST_DELAY = 1000; // milliseconds
 const LONGEST_DELAY = 30000;
 // The server counts the sockets of one page as one viewer.
 const VIEWER = crypto.getRandomValues(new Uint32Array(4)).join("-");
-const REFUSED = [4403, 4429]; // close codes of this server: not permitted, too many viewers
+// Close codes of this server.
+const NOT_PERMITTED = 4403;
+const NO_ROOM = 4429; // too many viewers, or sockets of this page
 
 export class Connection {
   /**
@@ -40,13 +42,21 @@ export class Connection {
   }
 
   handleClose(event) {
-    if (REFUSED.includes(event.code)) {
-      return this.report(event.reason || "The server refused the connection. Reload the page to try again.");
+    if (this.isClosed) return undefined;
+    if (event.code === NOT_PERMITTED) {
+      return this.report("The server refused the connection. Reload the page to try again.");
     }
-    this.report("No connection to the server. Trying again; this page will start over.");
+    const noRoom = event.code === NO_ROOM;
+    this.report(noRoom ? "The server has no room now. Trying again." : "No connection to the server. Trying again; this page will start over.");
     setTimeout(() => this.connect(), this.delay);
     this.delay = Math.min(2 * this.delay, LONGEST_DELAY);
     return undefined;
+  }
+
+  /** Closes the socket for good. */
+  close() {
+    this.isClosed = true;
+    this.socket.close();
   }
 
   send(message) {

@@ -15,6 +15,11 @@ export function formatInteger(n) {
   return Math.round(n).toLocaleString("en-US").replace("-", "−");
 }
 
+/** Counts with the name of what is counted: "1 step", "2,000 sweeps". */
+export function countOf(n, unit) {
+  return `${formatInteger(n)} ${unit}${n === 1 ? "" : "s"}`;
+}
+
 /** Formats a number in few characters: 1,200,000 becomes 1.2M. */
 export function formatShort(x) {
   const units = [["G", 1e9], ["M", 1e6], ["k", 1e3]];

@@ -17,8 +17,9 @@ export class ActionBars {
     Object.assign(this, { press, release, tryAction, rows: [] });
   }
 
-  setGame({ actions, keys, per_action: kind }) {
+  setGame({ actions, keys, per_action: kind, what_if: whatIf }) {
     this.kind = kind;
+    this.label = whatIf ? "What if" : "Try";
     setText("actions-title", TITLES[kind]);
     setText("actions-hint", HINTS[kind]);
     setText("measure", kind === "q" ? "Q(s, a)" : "Probability");
@@ -45,7 +46,7 @@ export class ActionBars {
     const number = make("span");
     const cell = make("td");
     cell.append(bar, number);
-    const button = make("button", "What if");
+    const button = make("button");
     button.type = "button";
     button.addEventListener("click", () => !this.person && this.tryAction(action));
     button.addEventListener("pointerdown", () => this.person && this.press(action));
@@ -66,19 +67,19 @@ export class ActionBars {
     const [low, high] = values ? this.range(values, zoom) : [0, 1];
     this.rows.forEach(({ row, bar, number, marks, button, name }, action) => {
       const isGreedy = values !== null && values[action] === best;
-      const isTaken = action === (picture.taken ?? picture.action);
+      const isTaken = action === (picture.person ? picture.held : picture.taken ?? picture.action);
       row.classList.toggle("greedy", isGreedy);
       row.classList.toggle("taken", isTaken);
-      const text = [isGreedy && "greedy", isTaken && "taken"].filter(Boolean).join(", ");
+      const text = [isGreedy && "greedy", isTaken && takenText(picture)].filter(Boolean).join(", ");
       if (marks.textContent !== text) marks.textContent = text;
       number.textContent = values ? formatValue(values[action]) : "";
       bar.style.setProperty("--share", values ? (values[action] - low) / (high - low || 1) : 0);
-      const label = picture.person ? "Hold" : "What if";
+      const label = picture.person ? "Hold" : this.label;
       if (button.textContent !== label) {
         button.textContent = label;
         button.setAttribute("aria-label", `${label}: ${name}`);
       }
-      button.disabled = !picture.person && (picture.playing || picture.end !== "");
+      button.disabled = !picture.person && (picture.playing || picture.goal !== null || picture.end !== "");
     });
   }
 
@@ -91,6 +92,12 @@ export class ActionBars {
     const [least, most] = [Math.min(...values), Math.max(...values)];
     return [least - 0.1 * (most - least), most];
   }
+}
+
+/** How the marked action came to be taken, or will be. */
+function takenText({ person, taken }) {
+  if (person) return "yours";
+  return taken === null ? "chosen" : "taken";
 }
 
 /** Numbers of a bar change fast: they keep their width. */

@@ -14,6 +14,7 @@ import { PolicyForm } from "./policy_form.js";
 import { Screen } from "./screen.js";
 import { TimeControls } from "./time_controls.js";
 import { ValueCurve } from "./value_curve.js";
+import { WhatIf } from "./what_if.js";
 
 const CHECKBOXES = ["zoom", "large"];
 const AGES = ["3 steps ago", "2 steps ago", "1 step ago", "now"]; // of the frames of an observation
@@ -35,8 +36,9 @@ class Page {
     this.bars = new ActionBars({
       press: (action) => this.person.hold(action),
       release: () => this.person.hold(null),
-      tryAction: (action) => this.send({ type: "fork", action }),
+      tryAction: (action) => this.tryAction(action),
     });
+    this.whatIf = new WhatIf(send);
     this.connectCheckboxes();
     this.listenToWindow();
     connectNavigation(() => state.large);
@@ -60,6 +62,7 @@ class Page {
       starting: () => this.report("Loading…"),
       policies: () => this.setPolicies(message),
       game: () => this.setGame(message),
+      what_if: () => this.whatIf.setResult(message),
       error: () => this.showError(message.message),
     };
     // In the order in which the server sent them, also after pictures that are still unpacked.
@@ -67,7 +70,17 @@ class Page {
   }
 
   receiveBytes(buffer) {
-    this.reading = this.reading.then(async () => this.screen.add(await readPicture(buffer)));
+    this.reading = this.reading.then(async () => {
+      const picture = await readPicture(buffer);
+      if (picture.type === "progress") this.whatIf.setProgress(picture);
+      else this.screen.add(picture);
+    });
+  }
+
+  /** Tries an action in continuations; where a game cannot be saved, it is taken and played on. */
+  tryAction(action) {
+    if (this.game.what_if) this.whatIf.start(action);
+    else this.send({ type: "fork", action });
   }
 
   setPolicies(message) {
@@ -119,6 +132,7 @@ class Page {
     this.person.setGame(message);
     this.screen.setGame(message);
     this.bars.setGame(message);
+    this.whatIf.setGame(message, this.screen.table);
     this.picture = null;
     setText("game-title", `${message.policy}${message.checkpoint === null ? "" : ` at ${formatInteger(message.checkpoint)} steps`} plays ${message.env}`);
     setText("game-about", message.about);
@@ -140,6 +154,7 @@ class Page {
     this.time.setPicture(picture);
     this.person.setPicture(picture);
     this.bars.show(picture, this.state.zoom);
+    this.whatIf.setPicture(picture);
     $("value-row").hidden = !hasValues;
     setText("value", formatNumber(picture.value));
     $("observation-row").hidden = !picture.observation;
@@ -217,6 +232,7 @@ class Page {
 
   showError(text) {
     if (this.isOpening) this.revertOpen();
+    this.whatIf.finish();
     setText("error", text);
     $("error").hidden = false;
   }

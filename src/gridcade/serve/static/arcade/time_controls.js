@@ -74,7 +74,7 @@ export class TimeControls {
     $("back").hidden = !picture.departed;
     setText("score", formatNumber(picture.score));
     setText("reward", formatNumber(picture.reward));
-    $("lives-fact").hidden = picture.lives === null;
+    $("lives-fact").hidden = $("lost-mark").hidden = picture.lives === null;
     setText("lives", formatNumber(picture.lives));
     setText("step-number", formatInteger(picture.step));
     setText("frame", formatInteger(picture.frame));

@@ -1,7 +1,7 @@
 // The controls of time, of what is shown, and of map files; and the keys.
 
 import { $, setText } from "../dom.js";
-import { formatInteger, formatNumber } from "../format.js";
+import { countOf } from "../format.js";
 import { DEFAULTS } from "./defaults.js";
 
 const SPEEDS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "10000", "100000", "max"];
@@ -44,31 +44,19 @@ export class TimeControls {
   setUnit(unit) {
     this.unit = unit;
     setText("step", `One ${unit}`);
-    setText("steps-name", capitalized(`${unit}s`));
-    setText("rate-name", capitalized(`${unit}s per second`));
     this.showSpeed();
   }
 
   showSpeed() {
     const { speed } = this.state;
-    const text = speed === "max" ? "as fast as possible" : `${this.count(Number(speed))} per second`;
+    const text = speed === "max" ? "as fast as possible" : `${countOf(Number(speed), this.unit)} per second`;
     setText("speed-text", text);
     $("speed").setAttribute("aria-valuetext", text);
   }
 
-  setPicture(picture) {
-    this.running = picture.running;
-    setText("run", picture.running ? "Pause" : "Run");
-    setText("steps", formatInteger(picture.steps));
-    setText("rate", formatInteger(picture.running ? picture.steps_per_second : 0));
-    setText("episode-number", formatInteger(picture.episode));
-    setText("episode-return", formatNumber(picture.episode_return));
-    setText("converged", picture.converged ? `Converged after ${this.count(picture.steps)}.` : "");
-  }
-
-  /** "1 step", "2,000 sweeps". */
-  count(steps) {
-    return `${formatInteger(steps)} ${this.unit}${steps === 1 ? "" : "s"}`;
+  setRunning(running) {
+    this.running = running;
+    setText("run", running ? "Pause" : "Run");
   }
 
   /** Space runs and pauses, "." takes one step, unless the key belongs to the focused control. */
@@ -81,10 +69,6 @@ export class TimeControls {
       this.send({ type: "step" });
     }
   }
-}
-
-function capitalized(text) {
-  return text[0].toUpperCase() + text.slice(1);
 }
 
 /** The highest offered speed that is not above the one in the address. */

@@ -7,12 +7,17 @@ import { padded, plotAxes, remPixels } from "../plot.js";
 const MILLISECONDS_BETWEEN_DRAWINGS = 100; // the curve needs fewer pictures than the world
 
 export class Curve {
-  /** Args: element to draw in; lanes: the CurvePoints of each lane. */
+  /** Args: element to draw in; lanes: of each its `points` (CurvePoints) and `seeds` (LaneSeeds). */
   constructor(element, lanes) {
     Object.assign(this, { element, lanes, measure: "average_reward", logarithmic: false, timer: null });
     this.mark = null; // steps at which a line shows a moment of the past
     new ResizeObserver(() => this.create()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
+  }
+
+  showLanes(lanes) {
+    this.lanes = lanes;
+    this.create();
   }
 
   show({ measure, logarithmic }) {
@@ -30,7 +35,7 @@ export class Curve {
     this.timer ??= setTimeout(() => {
       this.timer = null;
       const lines = this.lines();
-      if (lines.length !== this.plot?.series.length - 1) this.create();
+      if (lines.length !== this.plot?.series.length - 1 || String(bandsOf(lines)) !== this.bandKey) this.create();
       else this.plot.setData(this.data(lines));
     }, MILLISECONDS_BETWEEN_DRAWINGS);
   }
@@ -43,10 +48,22 @@ export class Curve {
     const best = ({ optimum }) => optimum[this.measure] ?? null;
     // An edit of the world moves the optimum at once, so its line has steps.
     const dashed = { stroke: theme.best, width: 2, dash: [6, 4], paths: uPlot.paths.stepped({ align: 1 }) };
+    const colors = [theme.accent, theme.second];
     return [
-      ...this.lanes.flatMap((lane) => lane.others.map((points) => line(points, exact, { stroke: theme.faint, width: 1.5 }))),
-      ...this.lanes.map((lane) => line(lane.present, best, dashed)),
-      ...this.lanes.map((lane, i) => line(lane.present, exact, { stroke: [theme.accent, theme.second][i], width: 2 })),
+      ...this.lanes.flatMap(({ seeds }, i) => this.bandLines(seeds.band(this.measure), colors[i], line)),
+      ...this.lanes.flatMap(({ points }) => points.others.map((others) => line(others, exact, { stroke: theme.faint, width: 1.5 }))),
+      ...this.lanes.map(({ points }) => line(points.present, best, dashed)),
+      ...this.lanes.map(({ points }, i) => line(points.present, exact, { stroke: colors[i], width: 2 })),
+    ];
+  }
+
+  /** The limits and the mean of a lane's seeds; the limits enclose a band. */
+  bandLines(band, color, line) {
+    if (!band.length) return [];
+    return [
+      { ...line(band, ({ high }) => high, { stroke: "transparent" }), bandColor: translucent(color) },
+      line(band, ({ low }) => low, { stroke: "transparent" }),
+      line(band, ({ mean }) => mean, { stroke: color, width: 1, dash: [2, 3] }),
     ];
   }
 
@@ -62,6 +79,7 @@ export class Curve {
     this.plot = null;
     if (!width || !height) return;
     const lines = this.lines();
+    this.bandKey = String(bandsOf(lines));
     this.plot = new uPlot(this.plotOptions(width, height, lines), this.data(lines), this.element);
   }
 
@@ -94,9 +112,19 @@ export class Curve {
         yAxis,
       ],
       series: [{}, ...lines.map(({ style }) => style)],
+      bands: bandsOf(lines).map((high) => ({ series: [high, high + 1], fill: lines[high - 1].bandColor })),
       hooks: { draw: [(plot) => this.drawMark(plot)] },
     };
   }
+}
+
+/** The series that are upper limits of bands; their lower limits follow. */
+function bandsOf(lines) {
+  return lines.flatMap(({ bandColor }, i) => (bandColor ? [i + 1] : []));
+}
+
+function translucent(color) {
+  return `color-mix(in srgb, ${color} 22%, transparent)`;
 }
 
 /** Ticks of a logarithmic axis: at most seven powers of ten. */

@@ -5,6 +5,8 @@ export const DEFAULTS = {
   map: "", // text of an edited or opened map; "": the registered world
   agent: "q-learning",
   parameters: {}, // {name: text}: those that differ from their defaults
+  agent2: "", // of the second lane; "": there is none
+  parameters2: "", // of the second lane: "name=text,name=text"
   seed: "0",
   speed: "200", // steps per second; "max": as fast as possible
   cells: "learnt",

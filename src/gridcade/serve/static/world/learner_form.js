@@ -1,40 +1,64 @@
-// The form that chooses a world, an agent, its parameters and a seed.
+// The forms that choose a world, a seed, and the learners of both lanes.
 
 import { $, make } from "../dom.js";
+import { AgentChoice, fillSelect } from "./agent_choice.js";
 
 const MAZE = "Maze";
+const MAZE_FIELDS = ["size", "seed", "loops"];
 
 export class LearnerForm {
-  /** Args: state of the page; open(): called to make a new learner from the state. */
-  constructor(state, open) {
+  /**
+   * Args: state of the page; open(): makes new learners from the state; openSecond(): makes a new
+   * learner in the second lane; closeSecond().
+   */
+  constructor(state, { open, openSecond, closeSecond }) {
     Object.assign(this, { state, open });
+    this.first = new AgentChoice("", () => this.chooseAgent());
+    this.second = new AgentChoice("-2", () => {
+      this.readSecond();
+      openSecond();
+    });
     $("world").addEventListener("change", () => this.chooseWorld());
-    $("agent").addEventListener("change", () => this.chooseAgent());
-    $("learner").addEventListener("submit", (event) => this.submit(event));
-    for (const id of ["maze-size", "maze-seed", "maze-loops"]) {
-      $(id).addEventListener("change", () => this.chooseWorld());
-    }
-    $("learner").addEventListener("keydown", (event) => this.closeParameters(event));
-    document.addEventListener("pointerdown", (event) => this.closeParameters(event));
+    for (const form of [$("learner"), $("learner-2")]) form.addEventListener("submit", (event) => this.submit(event));
+    for (const key of MAZE_FIELDS) $(`maze-${key}`).addEventListener("change", () => this.chooseWorld());
+    $("second-lane").addEventListener("click", () => {
+      this.state.agent2 = this.first.agents.find(({ name }) => name !== this.state.agent).name;
+      this.state.parameters2 = "";
+      this.showAgents();
+      openSecond();
+    });
+    $("close-second").addEventListener("click", () => {
+      this.state.agent2 = this.state.parameters2 = "";
+      this.showAgents();
+      closeSecond();
+    });
   }
 
   setCatalog({ worlds, puzzles, agents }) {
-    this.agents = agents;
+    this.first.setCatalog(agents);
+    this.second.setCatalog(agents);
+    fillSelect($("world"), worlds);
     this.puzzles = puzzles.map(({ name }) => name);
-    fillSelect($("world"), worlds, this.state.world.split("?")[0]);
     const group = make("optgroup");
     group.label = "Puzzles";
     group.append(...puzzles.map(({ name, title }) => new Option(title, name)));
     $("world").append(group);
-    fillSelect($("agent"), agents, this.state.agent);
     // A name that this server does not know stays in the address until the server refuses it.
     $("seed").value = this.state.seed;
     this.readMazeFields();
-    this.showParameters();
+    this.showAgents();
     this.showChoices();
   }
 
-  /** Shows the chosen world and agent; offers "… (edited)" while the world is not a registered one. */
+  /** Shows the agents and parameters of the state. */
+  showAgents() {
+    this.first.show(this.state.agent, this.state.parameters);
+    this.second.show(this.state.agent2, readParameters(this.state.parameters2));
+    $("learner-2").hidden = !this.state.agent2;
+    $("second-lane").hidden = Boolean(this.state.agent2);
+  }
+
+  /** Shows the chosen world; offers "… (edited)" while the world is not a registered one. */
   showChoices() {
     $("world").querySelector("option[data-edited]")?.remove();
     if (this.state.map) {
@@ -44,7 +68,6 @@ export class LearnerForm {
     } else {
       $("world").value = this.state.world.split("?")[0];
     }
-    $("agent").value = this.state.agent;
     $("maze").hidden = $("world").value !== MAZE;
   }
 
@@ -52,7 +75,7 @@ export class LearnerForm {
     const [name, query] = this.state.world.split("?");
     if (name !== MAZE) return;
     const fields = new URLSearchParams(query);
-    for (const key of ["size", "seed", "loops"]) {
+    for (const key of MAZE_FIELDS) {
       if (fields.has(key)) $(`maze-${key}`).value = fields.get(key);
     }
   }
@@ -60,7 +83,7 @@ export class LearnerForm {
   chooseWorld() {
     const name = $("world").value;
     if (!name) return; // the edited world, which is already shown
-    const arguments_ = ["size", "seed", "loops"].map((key) => `${key}=${$(`maze-${key}`).value || 0}`);
+    const arguments_ = MAZE_FIELDS.map((key) => `${key}=${$(`maze-${key}`).value || 0}`);
     this.state.world = name === MAZE ? `${MAZE}?${arguments_.join("&")}` : name;
     this.state.map = "";
     if (this.puzzles.includes(name)) this.state.predict = true;
@@ -69,68 +92,31 @@ export class LearnerForm {
   }
 
   chooseAgent() {
-    this.state.agent = $("agent").value;
+    this.state.agent = this.first.agent;
     this.state.parameters = {};
-    this.showParameters();
     this.open();
   }
 
-  /** The kind of a learner as the catalog describes it: its unit of steps, and whether it walks. */
-  kindOf(agent) {
-    return this.agents.find(({ name }) => name === agent);
+  readSecond() {
+    this.state.agent2 = this.second.agent;
+    this.state.parameters2 = writeParameters(this.second.parameters);
   }
 
   submit(event) {
     event.preventDefault();
     this.state.seed = $("seed").value || "0";
-    this.state.parameters = this.readParameters();
-    $("parameters").open = false;
+    this.state.parameters = this.first.parameters;
+    if (this.state.agent2) this.readSecond();
+    this.first.details.open = this.second.details.open = false;
     this.open();
-  }
-
-  showParameters() {
-    const fields = (this.kindOf(this.state.agent)?.parameters ?? []).map((parameter) => this.parameterField(parameter));
-    const hint = make("p", "Changes take effect with “Start over”; an empty field stands for its default.");
-    hint.className = "hint";
-    $("parameter-fields").replaceChildren(...fields, hint);
-  }
-
-  parameterField({ name, default: default_, help, choices }) {
-    const label = make("label");
-    const input = make(choices ? "select" : "input");
-    if (choices) input.append(...choices.map((choice) => new Option(choice)));
-    input.name = name;
-    input.dataset.default = default_;
-    input.value = this.state.parameters[name] ?? default_;
-    label.append(make("span", name.replaceAll("_", " ")), input, make("small", help));
-    return label;
-  }
-
-  /** Shows the parameters in force, {name: text}: an agent's preset depends on the world. */
-  showParametersInForce(parameters) {
-    for (const input of $("parameter-fields").querySelectorAll("input, select")) {
-      if (!(input.name in parameters)) continue;
-      input.value = parameters[input.name];
-      if (!(input.name in this.state.parameters)) input.dataset.default = input.value;
-    }
-  }
-
-  readParameters() {
-    const inputs = $("parameter-fields").querySelectorAll("input, select");
-    const changed = [...inputs].filter((input) => !["", input.dataset.default].includes(input.value.trim()));
-    return Object.fromEntries(changed.map((input) => [input.name, input.value.trim()]));
-  }
-
-  closeParameters(event) {
-    const outside = event.type === "pointerdown" && !$("parameters").contains(event.target);
-    if (outside || event.key === "Escape") $("parameters").open = false;
   }
 }
 
-function fillSelect(select, entries, chosen) {
-  select.replaceChildren(...entries.map(({ name, about }) => {
-    const option = new Option(name, name, false, name === chosen);
-    option.title = about;
-    return option;
-  }));
+/** Reads parameters as the address holds those of the second lane: "step_size=0.5,discount=0.9". */
+export function readParameters(text) {
+  return Object.fromEntries(text.split(",").filter(Boolean).map((part) => part.split("=")));
+}
+
+function writeParameters(parameters) {
+  return Object.entries(parameters).map((pair) => pair.join("=")).join(",");
 }

@@ -5,11 +5,11 @@ import { formatNumber } from "../format.js";
 
 const TITLES = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
 
-/** Shows what the colors of the cells mean; shown: the result of shownValues, or null. */
-export function showScale(cells, shown) {
-  setText("scale-title", TITLES[cells]);
-  setText("scale-low", formatNumber(shown?.low));
-  setText("scale-high", formatNumber(shown?.high));
+/** Shows what the colors of the cells mean; shown: the result of shownValues, or null; suffix of the ids. */
+export function showScale(cells, shown, suffix = "") {
+  setText(`scale-title${suffix}`, TITLES[cells]);
+  setText(`scale-low${suffix}`, formatNumber(shown?.low));
+  setText(`scale-high${suffix}`, formatNumber(shown?.high));
 }
 
 /** Shows the symbols that are drawn in this world. */

@@ -2,118 +2,95 @@
 // and sends what the person does. gridcade/serve/messages.py describes the messages.
 
 import { readAddress, writeAddress } from "../address.js";
-import { drawScale } from "../colors.js";
-import { Connection } from "../connection.js";
 import { $, setText } from "../dom.js";
-import { download } from "../files.js";
 import { formatNumber } from "../format.js";
 import { connectNavigation } from "../navigation.js";
+import { learnerName } from "./agent_choice.js";
 import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
-import { CurvePoints } from "./curve_points.js";
 import { DEFAULTS } from "./defaults.js";
-import { LearnerForm } from "./learner_form.js";
-import { showScale, showSymbols } from "./legend.js";
-import { showCell, showExact, showUpdate } from "./panels.js";
+import { copyParts, firstParts } from "./lane_parts.js";
+import { compareSeeds } from "./lane_seeds.js";
+import { isSameWorld, LaneView } from "./lane_view.js";
+import { LearnerForm, readParameters } from "./learner_form.js";
+import { showSymbols } from "./legend.js";
+import { MapKeeper } from "./map_keeper.js";
 import { Prediction } from "./prediction.js";
-import { unpackPicture } from "./tables.js";
 import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
-import { prepareWorld, WorldView } from "./world_view.js";
 
-/** The part of the page's state that makes a world and a learner. */
-function learnerOf({ world, map, agent, parameters, seed }) {
-  return { world, map, agent, parameters, seed };
+/** The parts of the page's state that make the world and the learners. */
+const LEARNER_FIELDS = ["world", "map", "agent", "parameters", "agent2", "parameters2", "seed"];
+
+function learnerOf(state) {
+  return Object.fromEntries(LEARNER_FIELDS.map((name) => [name, state[name]]));
 }
 
 class Page {
   constructor(state) {
     this.state = state;
-    this.opened = null; // the request of the present learner
-    this.exact = null; // the newest exact values of the greedy policy
-    this.isNewLearner = false; // an `open` was sent, its `world` has not arrived
-    this.mapRequests = []; // uses of the maps that the server will send, in order
+    this.opened = null; // the part of the state from which the present learner was made
+    this.waiting = null; // a message that waits until the second lane has followed the first one
     this.frame = null;
-    this.view = new WorldView($("canvas"), $("stage"));
-    this.points = new CurvePoints();
-    this.curve = new Curve($("curve"), [this.points]);
-    this.form = new LearnerForm(state, () => this.open());
-    this.time = new TimeControls(state, (message) => this.sendToLearner(message), () => this.writeAddress());
-    this.slider = new TimeSlider((branch, moment) => this.send({ type: "seek", branch, moment }));
-    this.tools = new Tools(this.view, (message) => this.send(message), () => this.redraw());
-    this.prediction = new Prediction(this.view, this.tools, state, (message) => this.send(message), () => this.changed());
+    this.second = null;
+    this.curve = new Curve($("curve"), []);
+    this.form = new LearnerForm(state, {
+      open: () => this.open(),
+      openSecond: () => this.openSecond(),
+      closeSecond: () => this.closeSecond(),
+    });
+    this.time = new TimeControls(state, (message) => this.control(message), () => this.writeAddress());
+    this.slider = new TimeSlider((branch, moment, steps) => this.seek(branch, moment, steps));
+    this.first = new LaneView(firstParts(), "", this);
+    this.maps = new MapKeeper(this.first, { keep: (text) => this.keepMap(text), follow: (text) => this.follow(text) });
+    this.tools = new Tools(this.first.view, (message) => this.change(message), () => this.redraw());
+    this.prediction = new Prediction(this.first.view, this.tools, state, {
+      pause: () => this.control({ type: "pause" }),
+      ask: (message) => this.first.send(message),
+      changed: () => this.changed(),
+    });
+    this.showLanes();
     connectOptions(state, (name) => this.applyOption(name));
-    connectFiles((name, map) => this.openMap(name, map), () => this.requestMap("file"));
+    connectFiles((name, map) => this.openMap(name, map), () => this.maps.request("file"));
     this.listenToWindow();
     this.applyOption("large");
-    drawScale($("scale"));
     connectNavigation(() => state.large);
-    this.connection = new Connection("live", (message) => this.receive(message), (text) => this.report(text));
+  }
+
+  get lanes() {
+    return this.second ? [this.first, this.second] : [this.first];
   }
 
   writeAddress() {
     writeAddress(this.state, DEFAULTS);
   }
 
-  // ---- messages
+  // ---- new learners
 
-  send(message) {
-    $("error").hidden = true;
-    this.connection.send(message);
-  }
-
-  /** Time stands still while a person predicts. */
-  sendToLearner(message) {
-    if (!this.prediction.active) this.send(message);
-  }
-
-  receive(message) {
-    const handlers = {
-      prediction: () => this.prediction.setResult(message),
-      catalog: () => this.setCatalog(message),
-      world: () => this.setWorld(message),
-      picture: () => this.setPicture(message),
-      history: () => this.setHistory(message),
-      update: () => this.setUpdate(message),
-      map: () => this.setMap(message.text),
-      error: () => this.showError(message.message),
-    };
-    handlers[message.type]?.();
-  }
-
-  setCatalog(catalog) {
+  handleCatalog(lane, catalog) {
+    $("error").hidden = true; // an earlier try may have found no room
+    if (lane === this.second) return this.openLane(lane);
     this.form.setCatalog(catalog);
     this.prediction.setCatalog(catalog);
-    this.sendVisibility();
-    this.open();
+    if (this.state.agent2 && !this.second) this.addSecond();
+    return this.sendOpen();
   }
 
-  /** A hidden page needs no pictures; the learner goes on. */
-  sendVisibility() {
-    this.connection.send({ type: "visible", visible: !document.hidden });
-  }
-
-  /** Makes a new world and learner from the state of the page. */
+  /** Makes a new world and learners from the state of the page. */
   open() {
     $("error").hidden = true;
     this.sendOpen();
   }
 
   sendOpen() {
-    const { map, seed, ...names } = learnerOf(this.state);
-    this.isNewLearner = true;
-    this.connection.send({ type: "open", ...names, map: map || null, seed: Number(seed) });
+    this.lanes.forEach((lane) => this.openLane(lane));
     this.writeAddress();
   }
 
-  /** Returns to the learner before a refused `open`; on a first visit, to the default one. */
-  revertOpen() {
-    const refused = JSON.stringify(learnerOf(this.state));
-    this.isNewLearner = false;
-    Object.assign(this.state, this.opened ?? learnerOf(DEFAULTS));
-    this.form.showChoices();
-    if (this.opened) this.rememberEdit(this.world.can_undo);
-    else if (refused !== JSON.stringify(learnerOf(DEFAULTS))) this.sendOpen();
+  openLane(lane) {
+    const { world, map, seed, agent, parameters, agent2, parameters2 } = this.state;
+    const learner = lane === this.first ? { agent, parameters } : { agent: agent2, parameters: readParameters(parameters2) };
+    lane.open({ world, map: map || null, seed: Number(seed), ...learner });
   }
 
   openMap(name, map) {
@@ -123,40 +100,90 @@ class Page {
     this.open();
   }
 
-  setWorld(message) {
-    const world = prepareWorld(message);
-    if (this.isNewLearner) this.beginLearner(message.parameters ?? {});
-    else this.rememberEdit(message.can_undo);
-    this.world = world;
-    this.exact = null;
-    this.view.setWorld(world);
-    this.tools.setWorld(world);
-    this.prediction.setWorld(world);
-    setText("world-title", world.title || world.name);
-    setText("world-about", world.about);
-    $("save-map").disabled = !world.editable;
-    this.chooseMeasure();
-    showSymbols(world);
-    showUpdate(null, world);
-    this.redraw();
+  /** Returns to the learner before a refused `open`; on a first visit, to the default one. */
+  revertOpen() {
+    const refused = JSON.stringify(learnerOf(this.state));
+    this.first.isNew = false;
+    Object.assign(this.state, this.opened ?? learnerOf(DEFAULTS));
+    if (!this.state.agent2) this.removeSecond();
+    this.form.showAgents();
+    this.form.showChoices();
+    if (this.opened) this.maps.rememberEdit(this.first.world.can_undo);
+    else if (refused !== JSON.stringify(learnerOf(DEFAULTS))) this.sendOpen();
   }
 
-  /** Sets the speed of a new learner, and forgets what belongs to the previous one. */
-  beginLearner(parameters) {
-    this.isNewLearner = false;
-    this.connection.send(this.time.speedMessage());
-    this.openedMap = this.state.map;
-    this.mapRequests = [];
+  /** Forgets what belongs to the previous learner of the first lane. */
+  beginLearner() {
+    this.maps.begin(this.state.map);
     this.opened = learnerOf(this.state);
-    this.view.cursor = this.view.lastCursor = null;
-    this.points.clear();
-    this.form.showParametersInForce(parameters);
-    this.showKind(this.form.kindOf(this.state.agent));
+    this.form.first.showParametersInForce(this.first.world.parameters, this.state.parameters);
+    this.first.setKind(this.form.first.kind, `1 · ${learnerName(this.state.agent, this.state.parameters)}`);
   }
 
-  /** Shows only what the learner has: a planner has no episodes and no visits. */
-  showKind({ unit, walks }) {
+  // ---- the second lane
+
+  /** Opens a new learner in the second lane. */
+  openSecond() {
+    $("error").hidden = true;
+    if (this.second) this.openLane(this.second);
+    else this.addSecond(); // its learner is opened as soon as its socket is there
+    this.writeAddress();
+  }
+
+  addSecond() {
+    this.second = new LaneView(copyParts("-2", "second lane"), "-2", this);
+    const canvas = $("canvas-2"); // the second world follows the first one; it is only looked at
+    canvas.setAttribute("role", "img");
+    canvas.removeAttribute("tabindex");
+    canvas.addEventListener("pointermove", (event) => this.tools.setCursor(this.second.view.cellAt(event)));
+    canvas.addEventListener("pointerleave", () => this.tools.setCursor(null));
+    this.showLanes();
+  }
+
+  beginSecond() {
+    const changed = readParameters(this.state.parameters2);
+    this.form.second.showParametersInForce(this.second.world.parameters, changed);
+    this.second.setKind(this.form.second.kind, `2 · ${learnerName(this.state.agent2, changed)}`);
+    if (this.opened) Object.assign(this.opened, { agent2: this.state.agent2, parameters2: this.state.parameters2 });
+  }
+
+  closeSecond() {
+    this.removeSecond();
+    if (this.opened) Object.assign(this.opened, { agent2: "", parameters2: "" });
+    this.writeAddress();
+  }
+
+  removeSecond() {
+    this.second?.close();
+    this.second = this.waiting = null;
+    this.showLanes();
+    this.showComparison("");
+  }
+
+  /** Returns to the learner before a refused `open` of the second lane, or closes the lane. */
+  revertSecond() {
+    const before = this.opened?.agent2 && this.second.world ? this.opened : { agent2: "", parameters2: "" };
+    this.second.isNew = false;
+    Object.assign(this.state, { agent2: before.agent2, parameters2: before.parameters2 });
+    if (!before.agent2) this.closeSecond();
+    this.form.showAgents();
+    this.writeAddress();
+  }
+
+  showLanes() {
+    document.body.classList.toggle("two-lanes", Boolean(this.second));
+    this.curve.showLanes(this.lanes);
+    this.showKinds();
+    this.lanes.forEach((lane) => lane.resize());
+  }
+
+  /** Speaks of steps or sweeps, and shows only what some learner has. */
+  showKinds() {
+    const kinds = this.lanes.map((lane) => lane.kind).filter(Boolean);
+    if (!kinds.length) return;
+    const walks = kinds.some((kind) => kind.walks);
     document.body.classList.toggle("planning", !walks);
+    const unit = kinds.every((kind) => kind.unit === kinds[0].unit) ? kinds[0].unit : "step";
     this.time.setUnit(unit);
     this.slider.setUnit(unit);
     if (walks || this.state.cells !== "visits") return;
@@ -164,53 +191,84 @@ class Page {
     this.writeAddress();
   }
 
-  /** Brings the edited map into the address; after the last undo, the map that was opened. */
-  rememberEdit(canUndo) {
-    if (canUndo) return this.requestMap("address");
-    return this.keepMap(this.openedMap);
+  // ---- what the person does
+
+  /** Runs, pauses or steps all lanes, in the same world; none while a person predicts. */
+  control(message) {
+    if (this.prediction.active && message.type !== "pause") return undefined;
+    $("error").hidden = true;
+    if (this.isFollowed || ["pause", "speed"].includes(message.type)) return this.sendAll(message);
+    this.waiting = message;
+    return this.maps.request("follow");
   }
 
-  setPicture(picture) {
-    if (!this.world) return;
-    this.view.picture = unpackPicture(picture, this.world.moves.length);
-    if (this.view.update && this.view.update.steps !== picture.steps) this.setUpdate(null);
-    if (picture.exact) {
-      this.exact = picture.exact;
-      if (picture.newest) this.points.add(picture.exact, this.world.optimum);
-      this.curve.requestDrawing();
+  sendAll(message) {
+    const lanes = message.type === "episode" ? this.lanes.filter((lane) => lane.kind?.walks) : this.lanes;
+    lanes.forEach((lane) => lane.send(message));
+  }
+
+  /** Changes the world of the first lane, which the second one will follow. */
+  change(message) {
+    $("error").hidden = true;
+    this.isChanging = true;
+    this.first.send(message);
+  }
+
+  /** Returns to a moment of the first lane, and of the second one to the nearest. */
+  seek(branch, moment, steps) {
+    $("error").hidden = true;
+    this.isChanging = false;
+    this.first.send({ type: "seek", branch, moment });
+    if (steps !== null) this.second?.seekSteps(steps);
+    else if (this.second?.history?.branches.some((other) => other.branch === branch)) {
+      this.second.send({ type: "seek", branch, moment });
     }
+  }
+
+  // ---- what arrives
+
+  handleWorld(lane, isNew) {
+    if (isNew) lane.send(this.time.speedMessage());
+    if (lane === this.second) {
+      if (isNew) this.beginSecond();
+    } else {
+      if (isNew) this.beginLearner();
+      else this.maps.rememberEdit(lane.world.can_undo);
+      this.showWorld(lane.world);
+    }
+    if (isNew) this.showKinds();
     this.redraw();
   }
 
-  setHistory(history) {
-    if (!this.world) return;
-    this.slider.setHistory(history);
-    this.points.setHistory(history);
+  showWorld(world) {
+    this.tools.setWorld(world);
+    this.prediction.setWorld(world);
+    setText("world-title", world.title || world.name);
+    setText("world-about", world.about);
+    $("save-map").disabled = !world.editable;
+    this.chooseMeasure();
+    showSymbols(world);
+  }
+
+  handleHistory(lane) {
+    if (lane !== this.first) return;
+    this.slider.setHistory(lane.history);
     this.curve.showMark(this.slider.mark);
   }
 
-  setUpdate(update) {
-    this.view.update = update;
-    showUpdate(update, this.world);
-    this.redraw();
+  /** Draws the bands, and asks whether the lanes differ as soon as both have all their seeds. */
+  handleSeeds() {
+    this.curve.requestDrawing();
+    this.showComparison("");
+    if (this.second) compareSeeds(this.first, this.second, $("measure").value);
   }
 
-  // ---- map files
-
-  /** Asks for the map as text, for a "file" or for the page's "address". */
-  requestMap(use) {
-    if (use === "address" && !this.world?.editable) return;
-    this.mapRequests.push(use);
-    this.connection.send({ type: "save" });
+  showComparison(text) {
+    setText("comparison", text);
+    $("comparison").hidden = !text;
   }
 
-  setMap(text) {
-    if (this.mapRequests.shift() === "file") {
-      download(`${this.state.world.replace(/\W+/g, "-")}.txt`, text);
-      return;
-    }
-    if (!this.isNewLearner) this.keepMap(text); // otherwise it is the map of the previous world
-  }
+  // ---- one world for both lanes
 
   keepMap(text) {
     this.state.map = text;
@@ -218,21 +276,34 @@ class Page {
     this.writeAddress();
   }
 
+  /** Whether both lanes are in the same world. */
+  get isFollowed() {
+    return !this.second?.world || isSameWorld(this.first.world, this.second.world);
+  }
+
+  /** Brings the second lane into the world of the first one, after a change or before going on. */
+  follow(map) {
+    if (!this.isFollowed && (this.isChanging || this.waiting)) this.second.send({ type: "redraw", map });
+    this.isChanging = false;
+    if (this.waiting) this.sendAll(this.waiting);
+    this.waiting = null;
+  }
+
   // ---- what is shown
 
   /** Shows the measure of the learner's criterion, unless the person has chosen another one. */
   chooseMeasure() {
-    const own = this.world.criterion === "average-reward" ? "average_reward" : "discounted_return";
-    $("measure").value = this.state.measure || own;
-    $("measure").querySelector("[value=discounted_return]").textContent =
-      `discounted return (γ = ${formatNumber(this.world.discount)})`;
+    const { criterion, discount } = this.first.world;
+    $("measure").value = this.state.measure || (criterion === "average-reward" ? "average_reward" : "discounted_return");
+    $("measure").querySelector("[value=discounted_return]").textContent = `discounted return (γ = ${formatNumber(discount)})`;
     this.curve.show({ measure: $("measure").value, logarithmic: this.state.log });
+    this.handleSeeds();
   }
 
   applyOption(name) {
     document.documentElement.classList.toggle("large", this.state.large);
-    if (name === "large") this.view.resize();
-    if (this.world && (name === "measure" || name === "log")) this.chooseMeasure();
+    if (name === "large") this.lanes.forEach((lane) => lane.resize());
+    if (this.first.world && (name === "measure" || name === "log")) this.chooseMeasure();
     this.writeAddress();
     this.redraw();
   }
@@ -251,25 +322,21 @@ class Page {
   }
 
   draw() {
-    const { world, view } = this;
-    if (!world) return;
-    view.draw(this.state);
-    if (view.picture) this.time.setPicture(view.picture);
-    showExact(this.exact, world.optimum, $("measure").value);
-    showCell(view.lastCursor, world, view.picture);
-    showScale(this.prediction.active ? "optimal" : this.state.cells, view.shown);
+    if (this.second) {
+      const { cursor, lastCursor } = this.first.view;
+      const isInside = (place) => place && place[0] < this.second.world?.height && place[1] < this.second.world?.width;
+      this.second.view.cursor = isInside(cursor) ? cursor : null;
+      this.second.view.lastCursor = isInside(lastCursor) ? lastCursor : null;
+    }
+    this.lanes.forEach((lane) => lane.draw(this.state, $("measure").value));
+    this.time.setRunning(this.lanes.some((lane) => lane.picture?.running));
   }
 
   // ---- the window, errors
 
   listenToWindow() {
-    const resize = () => {
-      this.view.resize();
-      this.redraw();
-    };
-    new ResizeObserver(resize).observe($("stage"));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
-    document.addEventListener("visibilitychange", () => this.sendVisibility());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.lanes.forEach((lane) => lane.resize()));
+    document.addEventListener("visibilitychange", () => this.lanes.forEach((lane) => lane.sendVisibility()));
     window.addEventListener("hashchange", () => location.reload());
     document.addEventListener("keydown", (event) => {
       const inField = event.target.matches("input, select");
@@ -282,8 +349,9 @@ class Page {
     $("status").hidden = !text;
   }
 
-  showError(text) {
-    if (this.isNewLearner) this.revertOpen();
+  showError(lane, text) {
+    if (lane === this.first && lane.isNew) this.revertOpen();
+    else if (lane.isNew) this.revertSecond();
     setText("error", text);
     $("error").hidden = false;
     this.redraw();

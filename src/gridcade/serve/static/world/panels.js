@@ -1,17 +1,31 @@
 // The panels beside the world: the exact value, one update, and the cell under the pointer.
 
 import { $, make, setText } from "../dom.js";
-import { actionName, cellName, formatInteger, formatNumber, formatShort } from "../format.js";
+import { actionName, cellName, countOf, formatInteger, formatNumber, formatShort } from "../format.js";
+
+// Each lane has its own parts; those of the second have ids with a suffix.
+
+/** Shows how far a learner is: its steps, its speed, its episodes. */
+export function showFacts(picture, { unit }, suffix) {
+  const units = `${unit[0].toUpperCase()}${unit.slice(1)}s`;
+  setText(`steps-name${suffix}`, units);
+  setText(`rate-name${suffix}`, `${units} per second`);
+  setText(`steps${suffix}`, formatInteger(picture.steps));
+  setText(`rate${suffix}`, formatInteger(picture.running ? picture.steps_per_second : 0));
+  setText(`episode-number${suffix}`, formatInteger(picture.episode));
+  setText(`episode-return${suffix}`, formatNumber(picture.episode_return));
+  setText(`converged${suffix}`, picture.converged ? `Converged after ${countOf(picture.steps, unit)}.` : "");
+}
 
 /** Shows the exact value of the greedy policy beside the optimum, by one measure. */
-export function showExact(exact, optimum, measure) {
+export function showExact(exact, optimum, measure, suffix) {
   const [value, best] = [exact?.[measure], optimum[measure]];
-  setText("policy-now", formatNumber(value));
-  setText("optimum", formatNumber(best));
-  setText("gap", formatNumber(gapOf(value, best)));
-  setText("wrong-states", formatNumber(exact?.wrong));
-  setText("distance", formatNumber(exact?.distance));
-  setText("exact-steps", exact ? formatInteger(exact.steps) : "–");
+  setText(`policy-now${suffix}`, formatNumber(value));
+  setText(`optimum${suffix}`, formatNumber(best));
+  setText(`gap${suffix}`, formatNumber(gapOf(value, best)));
+  setText(`wrong-states${suffix}`, formatNumber(exact?.wrong));
+  setText(`distance${suffix}`, formatNumber(exact?.distance));
+  setText(`exact-steps${suffix}`, exact ? formatInteger(exact.steps) : "–");
 }
 
 /** The optimum minus the value; 0 where they differ by rounding errors only. */
@@ -21,17 +35,17 @@ function gapOf(value, best) {
 }
 
 /** Shows one update: the agent's equation, the same with numbers, and its terms. */
-export function showUpdate(update, world) {
-  $("update").hidden = !update;
-  $("update-hint").hidden = Boolean(update);
+export function showUpdate(update, world, suffix) {
+  $(`update${suffix}`).hidden = !update;
+  if (!suffix) $("update-hint").hidden = Boolean(update);
   if (!update) return;
   const end = update.terminated ? ", where the episode ends" : "";
-  $("update-where").textContent =
+  $(`update-where${suffix}`).textContent =
     `s = ${placeName(world, update.s)}, a = ${actionName(world.moves[update.a], update.a)}, ` +
     `s′ = ${update.next_states.map((s) => placeName(world, s)).join(", ")}${end}`;
-  setText("equation", update.equation);
-  setText("filled", update.filled);
-  $("terms").replaceChildren(...update.terms.map(([name, value]) => definition(name, termText(value))));
+  setText(`equation${suffix}`, update.equation);
+  setText(`filled${suffix}`, update.filled);
+  $(`terms${suffix}`).replaceChildren(...update.terms.map(([name, value]) => definition(name, termText(value))));
 }
 
 function termText(value) {
@@ -50,18 +64,21 @@ function placeName(world, s) {
 }
 
 /** Shows what the agent knows of a cell, beside the exact values. */
-export function showCell(place, world, picture) {
+export function showCell(place, world, picture, suffix) {
   const s = place && world ? world.stateAt.get(String(place)) : undefined;
-  setText("cell-title", place && world ? cellTitle(place, world) : "Cell");
-  $("cell-hint").hidden = Boolean(place);
-  $("cell").hidden = s === undefined || !picture || world.isEnd[s];
-  if ($("cell").hidden) return;
+  if (!suffix) {
+    setText("cell-title", place && world ? cellTitle(place, world) : "Cell");
+    $("cell-hint").hidden = Boolean(place);
+  }
+  const cell = $(`cell${suffix}`);
+  cell.hidden = s === undefined || !picture || world.isEnd[s];
+  if (cell.hidden) return;
   const exactQ = world.optimum.q?.[s];
-  $("exact-q").hidden = !exactQ;
-  $("cell-actions").replaceChildren(
+  $(`exact-q${suffix}`).hidden = !exactQ;
+  $(`cell-actions${suffix}`).replaceChildren(
     ...world.moves.map((move, a) => actionRow(move, a, s, world, picture, exactQ)));
-  setText("cell-value", formatNumber(Math.max(...picture.q[s])));
-  setText("cell-optimal", formatNumber(world.values?.[s]));
+  setText(`cell-value${suffix}`, formatNumber(Math.max(...picture.q[s])));
+  setText(`cell-optimal${suffix}`, formatNumber(world.values?.[s]));
 }
 
 function cellTitle([row, column], world) {

@@ -12,10 +12,11 @@ const LABELS = {
 
 export class Prediction {
   /**
-   * Args: view; tools; state of the page; send(message); changed(): writes the address and redraws.
+   * Args: view; tools; state of the page; pause(): stops learning; ask(message): of the server;
+   * changed(): writes the address and redraws.
    */
-  constructor(view, tools, state, send, changed) {
-    Object.assign(this, { view, tools, state, send, changed });
+  constructor(view, tools, state, { pause, ask, changed }) {
+    Object.assign(this, { view, tools, state, pause, ask, changed });
     this.arrows = new Map(); // "row,column" -> action
     this.result = null; // the server's answer, while the arrows are those that it judged
     this.puzzles = new Map();
@@ -47,7 +48,7 @@ export class Prediction {
 
   /** Begins or ends the mode; its arrows are kept. */
   toggle(predict) {
-    if (predict && !this.state.predict) this.send({ type: "pause" });
+    if (predict && !this.state.predict) this.pause();
     this.state.predict = predict;
     document.body.classList.toggle("predicting", predict);
     setText("predict", predict ? "Let the agent learn" : "Predict first");
@@ -108,7 +109,7 @@ export class Prediction {
 
   judge() {
     const discount = Number($("discount").value);
-    this.send({ type: "predict", actions: this.actions(), criterion: $("criterion").value, discount });
+    this.ask({ type: "predict", actions: this.actions(), criterion: $("criterion").value, discount });
   }
 
   /** Forgets the answer, which does not hold for changed arrows. */

@@ -7,11 +7,14 @@ const MILLISECONDS_BETWEEN_SEEKS = 50;
 const MILLISECONDS_OF_DRAGGING = 300; // after an input, the slider stays where the person has put it
 
 export class TimeSlider {
-  /** Args: seek(branch, moment): returns to a moment by its number; null: the newest of the branch. */
+  /**
+   * Args: seek(branch, moment, steps): returns to a moment by its number, where there were so many
+   * steps; null: the newest one of the branch.
+   */
   constructor(seek) {
     Object.assign(this, { seek, history: null, unit: "step", timer: null, touched: -Infinity });
     $("time").addEventListener("input", () => this.handleInput());
-    $("branch").addEventListener("change", () => this.seek(Number($("branch").value), null));
+    $("branch").addEventListener("change", () => this.seek(Number($("branch").value), null, null));
     $("time").disabled = true;
   }
 
@@ -49,7 +52,7 @@ export class TimeSlider {
     this.showTime();
     this.timer ??= setTimeout(() => {
       this.timer = null;
-      this.seek(this.history.branch, this.chosen[0]);
+      this.seek(this.history.branch, ...this.chosen);
     }, MILLISECONDS_BETWEEN_SEEKS);
   }
 
