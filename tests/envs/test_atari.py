@@ -9,6 +9,7 @@ import ale_py
 import gymnasium as gym
 import numpy as np
 import pytest
+from ale_py import roms
 from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
 
 from gridcade.envs import atari, registry
@@ -280,8 +281,8 @@ def test_render_returns_the_screen_of_the_current_observation() -> None:
 def test_games_for_two_players_are_unknown() -> None:
     """The emulator would end the process."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-    for rom in ale_py.roms.get_all_rom_ids():
-        path = str(ale_py.roms.get_rom_path(rom))
+    for rom in roms.get_all_rom_ids():
+        path = str(roms.get_rom_path(rom))
         supported = ale_py.ALEInterface.isSupportedROM(path) is not None
         assert supported == (rom.title().replace("_", "") in atari.known_games())
     with pytest.raises(InputError, match="unknown game 'Combat'"):

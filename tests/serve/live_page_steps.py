@@ -10,6 +10,11 @@ CHROMIUM = Path("/usr/bin/chromium")
 SECONDS = 1000.0  # in the milliseconds of Playwright
 FIRST_PICTURE = 30 * SECONDS  # a lane's process compiles, or loads what was compiled
 
+# Without it, a browser's first visit begins with the tour.
+SKIP_TOURS = (
+    "['World', 'Arcade'].forEach((p) => localStorage.setItem('gridcade tour seen: ' + p, '1'))"
+)
+
 OpenPage = Callable[..., Page]  # with the state in the page's address
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"requires {CHROMIUM}")
 

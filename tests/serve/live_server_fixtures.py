@@ -44,10 +44,11 @@ def browser() -> Iterator["Browser"]:
 @pytest.fixture
 def open_page(browser: "Browser", live_server: str) -> Iterator["OpenPage"]:
     """Opens the page with a state in its address; afterwards the console has no errors."""
-    from live_page_steps import FIRST_PICTURE, SECONDS
+    from live_page_steps import FIRST_PICTURE, SECONDS, SKIP_TOURS
     from playwright.sync_api import expect
 
     context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.add_init_script(SKIP_TOURS)
     context.set_default_timeout(10 * SECONDS)
     errors: list[str] = []
 

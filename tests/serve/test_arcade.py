@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from gridcade import api
+from gridcade.agents.base import StateValues
 from gridcade.recording.frames import make_rgb_env, play_frames
 from gridcade.serve.arcade import Arcade, keys_of
 from gridcade.serve.arcade_messages import Open
 from gridcade.serve.arcade_process import ArcadeProcess
+from gridcade.serve.game import Moment
 from gridcade.serve.lane_process import RECEIVED
 from gridcade.serve.picture import unpack
 from gridcade.serve.policy_list import PolicyList
@@ -53,6 +55,12 @@ def play(session: Arcade, steps: int) -> list[tuple[Any, ...]]:
         session.game.advance()
         seen.append(look(session))
     return seen
+
+
+def played(session: Arcade) -> list[Moment]:
+    """The moments of a whole game."""
+    play(session, session.console.time_limit)
+    return session.game.line.moments
 
 
 GAMES = [
@@ -271,6 +279,21 @@ def test_the_checkpoints_of_a_run_play_the_same_game(runs: Path) -> None:
     assert len(set(screens)) == 1
     q = [look(session)[2] for session in sessions]
     assert q[1] == q[2] != q[0]
+
+
+def test_an_actor_critic_shows_its_probabilities_and_its_value(runs: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    options = {"n_steps": 64, "batch_size": 64}
+    ppo = runs / "ppo"
+    api.train("sb3-ppo", "CartPole-v1", steps=64, hyperparameters=options, out=ppo)
+    session = Arcade(Open(policy="ppo", sample=True), PolicyList(runs))
+    choice, agent = session.game.moment.choice, session.actor.policy
+    assert isinstance(agent, StateValues)
+    assert choice.value == agent.state_values(session.game.observation[None])[0]
+    assert choice.per_action is not None
+    assert choice.per_action.sum() == pytest.approx(1)
+    actions = {moment.choice.action for moment in played(session)}
+    assert actions == {0, 1}
 
 
 def test_models_of_stable_baselines3_need_trust(runs: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import FIRST_PICTURE, SECONDS, needs_chromium, press
+from live_page_steps import FIRST_PICTURE, SECONDS, SKIP_TOURS, needs_chromium, press
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving import serving
 
@@ -39,6 +39,7 @@ def address(runs: Path) -> Iterator[str]:
 def open_arcade(browser: Browser, address: str) -> Iterator[OpenArcade]:
     """Opens the page with a state in its address; afterwards the console has no errors."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.add_init_script(SKIP_TOURS)
     context.set_default_timeout(10 * SECONDS)
     errors: list[str] = []
 

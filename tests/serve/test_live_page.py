@@ -176,12 +176,13 @@ def test_an_unknown_world_in_the_address_is_refused_and_the_default_one_is_shown
 
 @pytest.mark.slow
 @pytest.mark.parametrize("large", ["0", "1"])
-def test_nothing_is_wider_than_the_window(open_page: OpenPage, large: str) -> None:
-    page = open_page(world="CliffWalk", large=large, wrong="1", numbers="1")
+@pytest.mark.parametrize("agent2", ["", "value-iteration"])
+def test_nothing_is_wider_than_the_window(open_page: OpenPage, agent2: str, large: str) -> None:
+    page = open_page(world="CliffWalk", large=large, wrong="1", numbers="1", agent2=agent2)
     press(page, "One step")
-    expect(page.get_by_label("Equation with numbers")).to_be_visible()
+    expect(page.get_by_label("Equation with numbers").first).to_be_visible()
     page.get_by_role("application").press("ArrowUp")
-    expect(page.get_by_role("table")).to_be_visible()
+    expect(page.get_by_role("table").first).to_be_visible()
     for width in (1400, 1000, 400):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -94,16 +94,16 @@ def plain_loop(
     """One continuation, played alone: the return as learned, and the score."""
     console.restore(state, seed)
     rng = episode_stream(seed)
-    lives, rewards, over = [state.lives], [], False
+    lives, rewards, observation, over = [state.lives], [], np.stack(state.frames), False
     actions = len(console.action_names)
     for _ in range(learned.horizon(console.time_limit)):
         step = console.step(action)
         rewards.append(step.reward)
         lives.append(step.lives)
-        over = step.terminated
+        observation, over = step.observation, step.terminated
         if over or step.truncated:
             break
-        best = int(policy.action_values(step.observation[None]).argmax())
+        best = int(policy.action_values(observation[None]).argmax())
         shares = np.full(actions, epsilon / actions)
         shares[best] += 1 - epsilon
         action = int(np.searchsorted(shares.cumsum(), rng.random(), side="right"))
@@ -112,7 +112,7 @@ def plain_loop(
     counted = np.clip(rewards, -1, 1) if learned.clipped else np.array(rewards)
     total = sum(learned.discount**k * reward for k, reward in enumerate(counted[:end]))
     if end == len(rewards) and not over and not (learned.to_lost_life and end - 1 in lost):
-        total += learned.discount**end * policy.action_values(step.observation[None]).max()
+        total += learned.discount**end * policy.action_values(observation[None]).max()
     return float(total), sum(rewards)
 
 

@@ -124,7 +124,7 @@ class Arcade:
         if self.console.saves:
             return (
                 f"Going back restores the emulator, which is saved every {SAVE_EVERY} steps, and "
-                "repeats the actions since. A game is kept until the next one starts."
+                "repeats the actions since. A game takes about 10 MB, until the next one starts."
             )
         return "Going back starts the game again from its seed, and repeats its actions."
 

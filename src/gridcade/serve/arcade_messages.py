@@ -29,10 +29,6 @@ class Open(Message, tag="open"):
     sample: bool = False  # sample from the policy's probabilities; else act greedily
 
 
-class List(Message, tag="list"):
-    """Ask for the policies again; answered by `policies`."""
-
-
 class Play(Message, tag="play"):
     """Play until `pause`."""
 
@@ -92,9 +88,7 @@ class Back(Message, tag="back"):
     """Go back to where the game departed from the policy's own."""
 
 
-FromArcade = (
-    Open | List | Play | Pause | Step | Speed | Seek | Game | Take | Hold | WhatIf | Fork | Back
-)
+FromArcade = Open | Play | Pause | Step | Speed | Seek | Game | Take | Hold | WhatIf | Fork | Back
 _decoder: msgspec.json.Decoder[FromArcade] = msgspec.json.Decoder(FromArcade)
 
 

@@ -22,7 +22,6 @@ from gridcade.serve.arcade_messages import (
     FromArcade,
     Game,
     Hold,
-    List,
     Open,
     Pause,
     Play,
@@ -110,9 +109,6 @@ class ArcadeProcess:
             self._trial = None
         if isinstance(message, Open):
             self._open(message)
-            return
-        if isinstance(message, List):
-            self._connection.send_bytes(encode("policies", **self._policies.message()))
             return
         if self._arcade is None:
             raise InputError("choose a policy first")

@@ -14,3 +14,13 @@ export function make(tag, text = "") {
   element.textContent = text;
   return element;
 }
+
+/** Closes an open menu (a `details` element) at Escape, and when the person points elsewhere. */
+export function closeWhenLeft(details) {
+  details.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") details.open = false;
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (!details.contains(event.target)) details.open = false;
+  });
+}

@@ -2,10 +2,14 @@
 // person does. gridcade/serve/arcade_messages.py describes the messages.
 
 import { readAddress, writeAddress } from "../address.js";
+import { connectBeginning } from "../beginning.js";
 import { Connection } from "../connection.js";
 import { $, make, setText } from "../dom.js";
+import { connectExports } from "../exports.js";
+import { downloadPng } from "../files.js";
 import { formatInteger, formatNumber } from "../format.js";
 import { connectNavigation } from "../navigation.js";
+import { Tour } from "../tour.js";
 import { ActionBars } from "./action_bars.js";
 import { DEFAULTS } from "./defaults.js";
 import { Person } from "./person.js";
@@ -13,6 +17,7 @@ import { drawImage, readPicture } from "./picture.js";
 import { PolicyForm } from "./policy_form.js";
 import { Screen } from "./screen.js";
 import { TimeControls } from "./time_controls.js";
+import { TOUR } from "./tour_steps.js";
 import { ValueCurve } from "./value_curve.js";
 import { WhatIf } from "./what_if.js";
 
@@ -42,6 +47,14 @@ class Page {
     this.connectCheckboxes();
     this.listenToWindow();
     connectNavigation(() => state.large);
+    connectBeginning($("beginning"));
+    const exports = {
+      "game-csv": () => this.curve.exportCsv(),
+      "screen-png": () => downloadPng("screen.png", $("screen")),
+      "curve-png": () => downloadPng("values.png", this.curve.plot.ctx.canvas),
+    };
+    connectExports(exports, () => this.picture);
+    this.tour = new Tour("Arcade", TOUR, $("tour"));
     this.connection = new Connection(
       "arcade/live", (message) => this.receive(message), (text) => this.report(text), (bytes) => this.receiveBytes(bytes));
   }
@@ -127,6 +140,7 @@ class Page {
     this.isOpening = false;
     this.report("");
     this.game = message;
+    this.tour.startOnFirstVisit();
     this.opened = { ...this.state };
     this.form.setGame(message);
     this.person.setGame(message);

@@ -2,6 +2,7 @@
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { readTheme } from "../colors.js";
+import { downloadCsv } from "../files.js";
 import { formatShort } from "../format.js";
 
 const MILLISECONDS_BETWEEN_DRAWINGS = 66;
@@ -50,6 +51,12 @@ export class ValueCurve {
     if (this.kind === "value") return [steps, this.values.slice()];
     let score = 0;
     return [steps, this.rewards.map((reward) => (score += reward))];
+  }
+
+  /** Hands the game to the person: a row for each step. */
+  exportCsv() {
+    const rows = this.values.map((value, step) => [step, value, this.rewards[step], Number(this.lost.has(step))]);
+    downloadCsv("game.csv", ["step", "value", "reward", "life_lost"], rows);
   }
 
   create() {

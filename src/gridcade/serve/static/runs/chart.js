@@ -2,6 +2,7 @@
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { make } from "../dom.js";
+import { downloadCsv } from "../files.js";
 import { formatNumber, formatShort } from "../format.js";
 import { padded, plotAxes, remPixels } from "../plot.js";
 
@@ -31,6 +32,13 @@ export class Chart {
     this.showValues(null);
     const last = runs.map(({ name, columns: [x] }, i) => `${name} ${this.values[i].textContent} at ${formatShort(x.at(-1) ?? 0)} ${unit}`);
     this.element.setAttribute("aria-label", `Learning curves, ${title}: ${last.join("; ")}`);
+  }
+
+  /** Hands the curves to the person: a row for each run and point. */
+  exportCsv() {
+    const rows = this.runs.flatMap(({ name, columns: [x, ...columns] }) =>
+      x.map((at, i) => [name, at, ...columns.map((column) => column[i])]));
+    downloadCsv("curves.csv", ["run", this.unit, "training", "mean", "low", "high"], rows);
   }
 
   create() {

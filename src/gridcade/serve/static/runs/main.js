@@ -2,6 +2,8 @@
 
 import { readAddress, writeAddress } from "../address.js";
 import { $, make, setText } from "../dom.js";
+import { connectExports } from "../exports.js";
+import { downloadPng } from "../files.js";
 import { connectNavigation } from "../navigation.js";
 import { Chart } from "./chart.js";
 import { commandBox } from "./command.js";
@@ -31,6 +33,11 @@ class Page {
     this.table = new RunsTable((name, isChosen) => this.choose(name, isChosen), (key) => this.sort(key));
     this.connectControls();
     connectNavigation(() => state.large);
+    const exports = {
+      "curves-csv": () => this.chart.exportCsv(),
+      "curves-png": () => downloadPng("curves.png", this.chart.plot.ctx.canvas),
+    };
+    connectExports(exports, () => this.chart.plot);
     this.applyOption("large");
     document.addEventListener("visibilitychange", () => this.poll());
     window.addEventListener("hashchange", () => location.reload());

@@ -1,6 +1,6 @@
 // The choice of an agent and its parameters.
 
-import { $, make } from "../dom.js";
+import { $, closeWhenLeft, make } from "../dom.js";
 
 export class AgentChoice {
   /** Args: suffix of the ids; choose(): called after another agent was chosen. */
@@ -13,8 +13,7 @@ export class AgentChoice {
       this.showParameters({});
       choose();
     });
-    this.details.addEventListener("keydown", (event) => this.closeParameters(event));
-    document.addEventListener("pointerdown", (event) => this.closeParameters(event));
+    closeWhenLeft(this.details);
   }
 
   setCatalog(agents) {
@@ -61,11 +60,6 @@ export class AgentChoice {
 
   get inputs() {
     return [...this.fields.querySelectorAll("input, select")];
-  }
-
-  closeParameters(event) {
-    const outside = event.type === "pointerdown" && !this.details.contains(event.target);
-    if (outside || event.key === "Escape") this.details.open = false;
   }
 }
 

@@ -15,6 +15,11 @@ export class Curve {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
   }
 
+  /** The canvas on which the curve is drawn. */
+  get canvas() {
+    return this.plot.ctx.canvas;
+  }
+
   showLanes(lanes) {
     this.lanes = lanes;
     this.create();

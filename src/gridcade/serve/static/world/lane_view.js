@@ -52,9 +52,9 @@ export class LaneView {
       history: () => this.setHistory(message),
       update: () => this.setUpdate(message),
       seeds: () => this.seeds.set(message),
+      prediction: () => this.page.prediction.setResult(message),
       comparison: () => this.page.showComparison(message.text),
       map: () => this.page.maps.receive(message.text, this.opened.world),
-      prediction: () => this.page.prediction.setResult(message),
       error: () => this.page.showError(this, message.message),
     };
     handlers[message.type]?.();

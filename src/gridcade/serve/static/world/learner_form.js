@@ -37,8 +37,8 @@ export class LearnerForm {
   setCatalog({ worlds, puzzles, agents }) {
     this.first.setCatalog(agents);
     this.second.setCatalog(agents);
-    fillSelect($("world"), worlds);
     this.puzzles = puzzles.map(({ name }) => name);
+    fillSelect($("world"), worlds);
     const group = make("optgroup");
     group.label = "Puzzles";
     group.append(...puzzles.map(({ name, title }) => new Option(title, name)));

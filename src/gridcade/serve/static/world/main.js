@@ -2,13 +2,16 @@
 // and sends what the person does. gridcade/serve/messages.py describes the messages.
 
 import { readAddress, writeAddress } from "../address.js";
+import { connectBeginning } from "../beginning.js";
 import { $, setText } from "../dom.js";
 import { formatNumber } from "../format.js";
 import { connectNavigation } from "../navigation.js";
+import { Tour } from "../tour.js";
 import { learnerName } from "./agent_choice.js";
 import { connectFiles, connectOptions, TimeControls } from "./controls.js";
 import { Curve } from "./curve.js";
 import { DEFAULTS } from "./defaults.js";
+import { connectWorldExports } from "./exports.js";
 import { copyParts, firstParts } from "./lane_parts.js";
 import { compareSeeds } from "./lane_seeds.js";
 import { isSameWorld, LaneView } from "./lane_view.js";
@@ -18,6 +21,7 @@ import { MapKeeper } from "./map_keeper.js";
 import { Prediction } from "./prediction.js";
 import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
+import { TOUR } from "./tour_steps.js";
 
 /** The parts of the page's state that make the world and the learners. */
 const LEARNER_FIELDS = ["world", "map", "agent", "parameters", "agent2", "parameters2", "seed"];
@@ -45,8 +49,8 @@ class Page {
     this.maps = new MapKeeper(this.first, { keep: (text) => this.keepMap(text), follow: (text) => this.follow(text) });
     this.tools = new Tools(this.first.view, (message) => this.change(message), () => this.redraw());
     this.prediction = new Prediction(this.first.view, this.tools, state, {
-      pause: () => this.control({ type: "pause" }),
-      ask: (message) => this.first.send(message),
+      pause: () => this.sendAll({ type: "pause" }),
+      send: (message) => this.first.send(message),
       changed: () => this.changed(),
     });
     this.showLanes();
@@ -55,6 +59,9 @@ class Page {
     this.listenToWindow();
     this.applyOption("large");
     connectNavigation(() => state.large);
+    connectBeginning($("beginning"));
+    connectWorldExports(this);
+    this.tour = new Tour("World", TOUR, $("tour"));
   }
 
   get lanes() {
@@ -193,10 +200,10 @@ class Page {
 
   // ---- what the person does
 
-  /** Runs, pauses or steps all lanes, in the same world; none while a person predicts. */
+  /** Runs, pauses or steps all lanes, in the same world. Time stands still while a person predicts. */
   control(message) {
-    if (this.prediction.active && message.type !== "pause") return undefined;
     $("error").hidden = true;
+    if (this.prediction.active) return undefined;
     if (this.isFollowed || ["pause", "speed"].includes(message.type)) return this.sendAll(message);
     this.waiting = message;
     return this.maps.request("follow");
@@ -241,6 +248,7 @@ class Page {
   }
 
   showWorld(world) {
+    this.tour.startOnFirstVisit();
     this.tools.setWorld(world);
     this.prediction.setWorld(world);
     setText("world-title", world.title || world.name);

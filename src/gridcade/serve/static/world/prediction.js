@@ -12,11 +12,11 @@ const LABELS = {
 
 export class Prediction {
   /**
-   * Args: view; tools; state of the page; pause(): stops learning; ask(message): of the server;
-   * changed(): writes the address and redraws.
+   * Args: view; tools; state of the page; pause(): stops all learners; send(message); changed():
+   * writes the address and redraws.
    */
-  constructor(view, tools, state, { pause, ask, changed }) {
-    Object.assign(this, { view, tools, state, pause, ask, changed });
+  constructor(view, tools, state, { pause, send, changed }) {
+    Object.assign(this, { view, tools, state, pause, send, changed });
     this.arrows = new Map(); // "row,column" -> action
     this.result = null; // the server's answer, while the arrows are those that it judged
     this.puzzles = new Map();
@@ -109,7 +109,7 @@ export class Prediction {
 
   judge() {
     const discount = Number($("discount").value);
-    this.ask({ type: "predict", actions: this.actions(), criterion: $("criterion").value, discount });
+    this.send({ type: "predict", actions: this.actions(), criterion: $("criterion").value, discount });
   }
 
   /** Forgets the answer, which does not hold for changed arrows. */
