@@ -167,9 +167,10 @@ def _sum_with_numbers(
     order = np.argsort(-weights, kind="stable")
     order = order[weights[order] > 0]
     parts = []
-    for p, i in zip(weights[order], outcomes[order], strict=True):
+    for p, i in zip(weights[order].tolist(), outcomes[order].tolist(), strict=True):
         next_value = 0.0 if model.terminated[i] else float(values[model.next_states[i]])
-        numbers = (format_term(float(x)) for x in (p, model.rewards[i], discount, next_value))
+        reward = float(model.rewards[i])
+        numbers = (format_term(x) for x in (p, reward, discount, next_value))
         parts.append("{} · [{} + {} · {}]".format(*numbers))
     if len(parts) > SHOWN_OUTCOMES:
         parts[SHOWN_OUTCOMES:] = ["…"]
