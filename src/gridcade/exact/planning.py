@@ -169,7 +169,8 @@ def _sum_with_numbers(
     parts = []
     for p, i in zip(weights[order], outcomes[order], strict=True):
         next_value = 0.0 if model.terminated[i] else float(values[model.next_states[i]])
-        numbers = (format_term(x) for x in (p, model.rewards[i], discount, next_value))
+        terms = (p, float(model.rewards[i]), discount, next_value)
+        numbers = (format_term(x) for x in terms)
         parts.append("{} · [{} + {} · {}]".format(*numbers))
     if len(parts) > SHOWN_OUTCOMES:
         parts[SHOWN_OUTCOMES:] = ["…"]
