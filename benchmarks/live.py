@@ -22,10 +22,10 @@ from pathlib import Path
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from gridcade.serve.lane import Lane
-from gridcade.serve.messages import Open
-from gridcade.serve.picture import unpack
-from gridcade.serve.server import Server
+from gridcade.live.arcade.picture import unpack
+from gridcade.live.server import Server
+from gridcade.live.world.lane import Lane
+from gridcade.live.world.messages import Open
 
 Line = tuple[str, list[float], Callable[[float], str]]  # name, one value a round, and their form
 

@@ -22,14 +22,14 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "study": {"training"},
     "report": {"study"},
     "viewing": {"recording"},
-    "serve": {"study"},
+    "live": {"study"},
     "cli": {"api"},
 }
 # Modules beside the packages: tasks of a study find policies, and the Python API is on top.
 MODULES = {
     "contenders": {"training"},
     "study": {"contenders"},
-    "api": {"report", "viewing", "serve"},
+    "api": {"report", "viewing", "live"},
 }
 PRINTS = {"cli", "viewing"}
 

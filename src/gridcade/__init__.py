@@ -28,11 +28,23 @@ if TYPE_CHECKING:
     from gridcade.api import make as make
     from gridcade.api import play as play
     from gridcade.api import resume as resume
+    from gridcade.api import serve as serve
     from gridcade.api import solve as solve
     from gridcade.api import train as train
     from gridcade.api import watch as watch
 
-__all__ = ["compare", "evaluate", "load", "make", "play", "resume", "solve", "train", "watch"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "load",
+    "make",
+    "play",
+    "resume",
+    "serve",
+    "solve",
+    "train",
+    "watch",
+]
 
 try:
     __version__ = version("gridcade")

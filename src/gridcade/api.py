@@ -28,6 +28,7 @@ from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
 
 if TYPE_CHECKING:  # the functions below load these when they are called, because that takes long
+    from gridcade.live.background import LivePage
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import TaskStatus
     from gridcade.study.workers import Backend
@@ -46,6 +47,7 @@ __all__ = [
     "play",
     "resume",
     "save_evaluation",
+    "serve",
     "solve",
     "train",
     "watch",
@@ -270,6 +272,25 @@ def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -
     from gridcade.viewing.play import play
 
     return play(env, episodes, seed, confidence)
+
+
+def serve(runs: str | Path = "runs", *, port: int = 0, height: int = 900) -> "LivePage":
+    """Serve the live page in the background. A notebook shows it in a frame.
+
+    Args:
+        runs: directory of the run folders that the page shows.
+        port: port; 0: any that is free.
+        height: height of the frame in a notebook, in pixels.
+
+    Returns:
+        The page, with its `address`; `stop()` ends it.
+
+    Raises:
+        InputError: the port cannot be used.
+    """
+    from gridcade.live.background import LivePage
+
+    return LivePage(Path(runs), port, height)
 
 
 def _contender_name(contender: object) -> str:

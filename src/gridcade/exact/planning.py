@@ -169,8 +169,7 @@ def _sum_with_numbers(
     parts = []
     for p, i in zip(weights[order], outcomes[order], strict=True):
         next_value = 0.0 if model.terminated[i] else float(values[model.next_states[i]])
-        terms = (p, float(model.rewards[i]), discount, next_value)
-        numbers = (format_term(x) for x in terms)
+        numbers = (format_term(float(x)) for x in (p, model.rewards[i], discount, next_value))
         parts.append("{} · [{} + {} · {}]".format(*numbers))
     if len(parts) > SHOWN_OUTCOMES:
         parts[SHOWN_OUTCOMES:] = ["…"]

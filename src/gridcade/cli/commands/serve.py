@@ -10,8 +10,8 @@ from tyro.conf import Positional, arg
 
 from gridcade.cli.command import Command
 from gridcade.errors import InputError
-from gridcade.serve.listening import listen
-from gridcade.serve.server import Server
+from gridcade.live.listening import listen
+from gridcade.live.server import Server
 
 RUNS = Path("runs")
 

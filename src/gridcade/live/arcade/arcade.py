@@ -1,0 +1,162 @@
+"""The session of the Arcade page: a policy, its environment, and the game that is played."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from gridcade.envs import registry
+from gridcade.envs.action_names import action_names
+from gridcade.envs.atari import DEFAULT_PROTOCOL, AtariGame
+from gridcade.envs.types import Env
+from gridcade.errors import InputError
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
+from gridcade.live.arcade.chooser import Chooser
+from gridcade.live.arcade.consoles import find_console
+from gridcade.live.arcade.game import SAVE_EVERY, Game
+from gridcade.live.arcade.messages import Open
+from gridcade.live.arcade.policy_list import PolicyList
+from gridcade.live.messages import encode
+from gridcade.recording.frames import make_rgb_env
+from gridcade.seeding import episode_seed
+
+KEYS = {"up": "ArrowUp", "right": "ArrowRight", "down": "ArrowDown", "left": "ArrowLeft"}
+KEYS |= {"north": "ArrowUp", "east": "ArrowRight", "south": "ArrowDown", "west": "ArrowLeft"}
+KEYS |= {"fire": "Space"}
+NO_KEYS = ("noop", "none")  # names of the action that is taken while no key is held
+MAX_DIGITS = 10  # actions that have digits as keys
+
+
+class Arcade:
+    """A policy that plays games in an environment.
+
+    Args:
+        request: names both, and the game.
+        policies: in which they are looked up.
+
+    Raises:
+        InputError: the request names something that does not exist, or they do not fit.
+    """
+
+    def __init__(self, request: Open, policies: PolicyList):
+        contender = policies.find(request.policy, request.checkpoint, request.env)
+        self.request, self.contender = request, contender
+        assert isinstance(contender.env, str)  # noqa: S101 - for the type checker
+        self.env = make_env(contender.env)
+        self.actor = EvaluatedPolicy(
+            contender.policy, self.env, request.epsilon, not request.sample
+        )
+        self.console = find_console(self.env)
+        self._chooser = Chooser(self.actor, self.env)
+        self.start_game(request.game)
+
+    def start_game(self, number: int) -> None:
+        """Start a game; its seed is the one that `gridcade watch` uses for this number."""
+        self.number = number
+        seed = episode_seed(self.request.seed, "watching", 0, number)
+        self.game = Game(self.console, self._chooser, seed)
+
+    @property
+    def idle_action(self) -> int | None:
+        """The action while no key is held; None: then the game waits for a key."""
+        names = action_names(self.env)
+        return next((i for i, name in enumerate(names) if name in NO_KEYS), None)
+
+    def check_action(self, action: int) -> None:
+        """Raise InputError if there is no such action."""
+        space = self.env.action_space
+        if not isinstance(space, gym.spaces.Discrete):
+            raise InputError(f"only the policy can choose actions of {space}; they have no keys")
+        if action >= space.n:
+            raise InputError(f"there is no action {action}; they are 0 to {space.n - 1}")
+
+    def message(self) -> bytes:
+        """What the page must know of the policy and its environment."""
+        console = self.console
+        space, names = self.env.action_space, action_names(self.env)
+        count = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
+        names = names or tuple(f"action {i}" for i in range(count))
+        palette = console.palette
+        return encode(
+            "game",
+            policy=self.request.policy,
+            checkpoint=self.request.checkpoint,
+            env=self.contender.env_name,
+            protocol=self._protocol(),
+            about=self._about(),
+            rewind=self._rewind(),
+            actions=names,
+            keys=keys_of(names),
+            idle=self.idle_action,
+            per_action=self._chooser.kind,
+            palette=None if palette is None else palette.tolist(),
+            frames_per_step=console.frames_per_step,
+            steps_per_second=console.steps_per_second,
+            time_limit=console.time_limit,
+            epsilon=self.actor.epsilon,
+            what_if=console.saves and self._chooser.kind != "none",
+        )
+
+    def _protocol(self) -> str:
+        """The protocol of an Atari game; empty for other environments."""
+        if not isinstance(self.env.unwrapped, AtariGame):
+            return ""
+        arguments = self.env.spec.kwargs if self.env.spec else {}
+        return str(arguments.get("protocol", DEFAULT_PROTOCOL))
+
+    def _about(self) -> str:
+        """What the page says of the policy and the game, in one line."""
+        console, actor = self.console, self.actor
+        parts = [f"{console.steps_per_second:g} steps a second"]
+        if console.frames_per_step > 1:
+            parts.append(f"{console.frames_per_step} frames a step")
+        parts.append(f"at most {console.time_limit:,} steps")
+        if self.contender.trained_env:  # of other policies, only one kind of action exists
+            parts.append("greedy actions" if actor.deterministic else "sampled actions")
+        parts += [f"epsilon {actor.epsilon:g}"] if actor.epsilon else []
+        notes = self.env.unwrapped.notes if isinstance(self.env.unwrapped, AtariGame) else []
+        return "; ".join([*parts, *notes])
+
+    def _rewind(self) -> str:
+        """How the page goes back in a game."""
+        if self.console.saves:
+            return (
+                f"Going back restores the emulator, which is saved every {SAVE_EVERY} steps, and "
+                "repeats the actions since. A game takes about 10 MB, until the next one starts."
+            )
+        return "Going back starts the game again from its seed, and repeats its actions."
+
+
+def make_env(name: str) -> Env:
+    """Make an environment that draws itself; a game is drawn by its console instead."""
+    is_game = registry.atari_title(registry.parse(name)[0])
+    return registry.make(name) if is_game else make_rgb_env(name)
+
+
+def keys_of(names: Sequence[str]) -> list[list[str]]:
+    """The keys of each action: arrows and space by its name, or a digit.
+
+    Keys are named as in `KeyboardEvent.code`, without the side of the keyboard.
+    """
+    keys = [_named_keys(name) for name in names]
+    for i, (found, name) in enumerate(zip(keys, names, strict=True)):
+        if not found and name not in NO_KEYS and len(names) <= MAX_DIGITS:
+            found.append(f"Digit{i}")
+    return keys
+
+
+def _named_keys(name: str) -> list[str]:
+    """`upfire` -> [ArrowUp, Space]; an empty list for other names than directions and fire."""
+    word = "|".join(KEYS)
+    is_move = re.fullmatch(f"({word})+", name)
+    return [KEYS[part] for part in re.findall(word, name)] if is_move else []
+
+
+def observation_text(observation: Any) -> str:
+    """An observation of few numbers as text; an empty string for others."""
+    numbers = np.atleast_1d(observation) if not isinstance(observation, dict) else np.empty(0)
+    if not 0 < numbers.size <= 16:
+        return ""
+    return ", ".join(f"{x:.4g}" for x in numbers.ravel().tolist())

@@ -1,0 +1,1 @@
+"""The Runs page: `api` answers requests with tables of the run folders in a `directory`."""

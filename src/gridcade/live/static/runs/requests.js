@@ -1,0 +1,31 @@
+// Requests to the server: see gridcade/live/runs/api.py.
+
+/** Address of a path on the server, with parameters, and the server's token if the page has one. */
+export function addressOf(path, parameters = {}) {
+  const address = new URL(path, location.href);
+  address.search = location.search;
+  for (const [name, value] of Object.entries(parameters)) {
+    [value].flat().forEach((each) => address.searchParams.append(name, each));
+  }
+  address.hash = "";
+  return address.href;
+}
+
+/** Address of a report or a video. */
+export function fileAddress(name) {
+  return addressOf(`runs/file/${name.split("/").map(encodeURIComponent).join("/")}`);
+}
+
+/** Asks for a table. Throws an Error with one line of text where the server refuses or is away. */
+export async function getTable(name, parameters = {}) {
+  let response;
+  try {
+    response = await fetch(addressOf(`runs/${name}`, parameters));
+  } catch {
+    throw new Error("No connection to the server. Trying again.");
+  }
+  const isTable = response.headers.get("content-type")?.startsWith("application/json");
+  const table = isTable ? await response.json() : { error: await response.text() };
+  if (!response.ok) throw new Error(table.error);
+  return table;
+}

@@ -1,0 +1,87 @@
+"""A world of the live page: registered, or drawn by the viewer."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+from gridcade.envs import registry
+from gridcade.envs.gridworld import GridWorld, grid_model
+from gridcade.envs.maps import FOUR_MOVES, STEPS_PER_CELL, World, parse_world
+from gridcade.envs.rendering import Moves
+from gridcade.envs.tabular import Model, TabularEnv
+from gridcade.errors import InputError, unknown
+from gridcade.live.world.messages import Open
+from gridcade.live.world.puzzles import puzzles
+
+MAX_STATES = 5_000
+LARGEST_ARGUMENTS = {"size": 35, "length": 1_000}  # of shipped worlds, to bound the time to draw
+
+
+@dataclass(frozen=True)
+class Place:
+    """A world with its model, as a lane needs it."""
+
+    name: str
+    world: World
+    model: Model
+    moves: Moves
+    editable: bool  # whether it is drawn in text
+
+    @classmethod
+    def find(cls, request: Open) -> "Place":
+        """Read the map of a request, or find a shipped world by its name.
+
+        Raises:
+            InputError: the map has a mistake, there is no such world, or it is too large.
+        """
+        if request.map is not None:
+            title = " ".join(request.world.split())  # one line, as in a map file
+            place = cls.drawn(request.world, parse_world(request.map, title))
+        elif request.world in puzzles():
+            place = cls.drawn(request.world, puzzles()[request.world].world)
+        else:
+            base = request.world.partition("?")[0]
+            if base not in world_names():
+                raise unknown("world", base, world_names())
+            check_size(request.world)
+            env = registry.make(request.world).unwrapped
+            assert isinstance(env, TabularEnv)  # noqa: S101 - for the type checker
+            editable = isinstance(env, GridWorld)
+            place = cls(request.world, env.world, env.model, env.moves, editable)
+        if place.model.num_states > MAX_STATES:
+            raise InputError(
+                f"{request.world} has {place.model.num_states:,} states; the live page shows up to "
+                f"{MAX_STATES:,}"
+            )
+        return place
+
+    @classmethod
+    def drawn(cls, name: str, world: World) -> "Place":
+        """A world that is drawn in text."""
+        return cls(name, world, grid_model(world), FOUR_MOVES, editable=True)
+
+    @property
+    def time_limit(self) -> int | None:
+        """Steps after which an episode is truncated; None: no limit."""
+        if self.model.continuing:
+            return None
+        return self.world.time_limit or STEPS_PER_CELL * self.model.num_states
+
+
+def check_size(name: str) -> None:
+    """Raise InputError if an argument in a world's name would make it too large to show."""
+    for argument, value in registry.parse(name)[1].items():
+        limit = LARGEST_ARGUMENTS.get(argument, math.inf)
+        if isinstance(value, int | float) and value > limit:
+            raise InputError(f"{argument} is {value}; the live page shows up to {limit:g}")
+
+
+@cache
+def world_names() -> dict[str, str]:
+    """The worlds that the page offers, with their descriptions."""
+    names = {}
+    for spec in registry.our_worlds():
+        env = registry.make(spec.id).unwrapped
+        if isinstance(env, TabularEnv):
+            names[spec.name] = env.world.about
+    return names
