@@ -1,6 +1,6 @@
 """The process of an Arcade page: it plays, obeys the page, and sends pictures.
 
-It talks to the server as `lane_process` does. The game's time goes on as the speed says, however
+The game's time goes on as the speed says, however
 few pictures the page takes: the next picture is sent when the last one has been received, and it
 is the newest. At most 60 screens a second are sent of a game of Atari: at native speed all, faster
 every second, fourth, ... one. Where the processor is too slow for a speed, the game is slower.
@@ -20,7 +20,6 @@ from gridcade.live.arcade.messages import (
     SPEEDS,
     Back,
     Fork,
-    FromArcade,
     Game,
     Hold,
     Open,
@@ -36,14 +35,15 @@ from gridcade.live.arcade.messages import (
 from gridcade.live.arcade.picture import picture
 from gridcade.live.arcade.policy_list import PolicyList
 from gridcade.live.arcade.trial import Trial
-from gridcade.live.messages import RECEIVED, encode
+from gridcade.live.messages import encode
+from gridcade.live.session_process import SessionProcess
 
 END_PAUSE = 1.0  # seconds between two games
 CHUNK = 0.05  # seconds of play between two looks at the pipe, on the way to a step
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 
 
-class ArcadeProcess:
+class ArcadeProcess(SessionProcess):
     """Runs one session.
 
     Args:
@@ -52,7 +52,8 @@ class ArcadeProcess:
     """
 
     def __init__(self, connection: Connection, policies: PolicyList):
-        self._connection, self._policies = connection, policies
+        super().__init__(connection)
+        self._policies = policies
         self._arcade: Arcade | None = None
         self._playing = self._person = False
         self._held: int | None = None  # action whose keys the person holds
@@ -63,24 +64,17 @@ class ArcadeProcess:
         self._due = 0.0  # time of the next steps
         self._screens: Screens | None = None  # of the next picture; None: the console's
         self._changed = False  # since the last picture
-        self._page_ready = True
         self._steps = 0  # since the speed was measured last
         self._measured_at, self._measured = 0.0, 0.0  # time; times native speed
 
-    def run(self) -> None:
-        """Play and answer until the server closes the pipe."""
-        try:
-            self._connection.send_bytes(encode("policies", **self._policies.message()))
-            while True:
-                while self._connection.poll(self._wait()):
-                    self._receive(self._connection.recv_bytes())
-                self._advance()
-                self._send_picture()
-        except (EOFError, OSError):
-            return
+    def _begin(self) -> None:
+        self._connection.send_bytes(encode("policies", **self._policies.message()))
+
+    def _go_on(self) -> None:
+        self._advance()
+        self._send_picture()
 
     def _wait(self) -> float | None:
-        """Seconds until there is something to do; None: only a message changes anything."""
         if self._arcade is None:
             return None
         if self._trial is not None and self._page_ready:
@@ -93,16 +87,8 @@ class ArcadeProcess:
 
     # ---- messages
 
-    def _receive(self, text: bytes) -> None:
-        if text == RECEIVED:
-            self._page_ready = True
-            return
-        try:
-            self._obey(decode(text))
-        except InputError as error:
-            self._connection.send_bytes(encode("error", message=str(error)))
-
-    def _obey(self, message: FromArcade) -> None:
+    def _obey(self, text: bytes) -> None:
+        message = decode(text)
         if self._trial is not None:
             self._trial.close()
             self._trial = None

@@ -1,24 +1,18 @@
-"""The process of a lane: it learns, obeys the page, and sends pictures.
-
-The server and this process talk over a pipe. The page's messages go in as they came; what comes out
-are messages for the page. A picture is sent only after the last one has arrived (`RECEIVED`), so a
-slow page gets fewer pictures, always the newest. The process ends when the server's end of the pipe
-is closed, however the server ends.
-"""
+"""The process of a lane: it learns, obeys the page, and sends pictures."""
 
 import math
 import time
 from multiprocessing.connection import Connection
 
 from gridcade.errors import InputError
-from gridcade.live.messages import RECEIVED, encode
+from gridcade.live.messages import encode
+from gridcade.live.session_process import SessionProcess
 from gridcade.live.world.lane import Lane
 from gridcade.live.world.lane_seeds import LaneSeeds
 from gridcade.live.world.messages import (
     Compare,
     Edit,
     Episode,
-    FromPage,
     Open,
     Paint,
     Pause,
@@ -50,7 +44,7 @@ FIRST_ALLOWANCE = 5.0  # steps before the next picture
 GROWTH = 1.15  # of the allowance with each picture
 
 
-class LaneProcess:
+class LaneProcess(SessionProcess):
     """Runs one lane.
 
     Args:
@@ -58,7 +52,7 @@ class LaneProcess:
     """
 
     def __init__(self, connection: Connection):
-        self._connection = connection
+        super().__init__(connection)
         self._seeds = LaneSeeds()
         self._lane: Lane | None = None
         self._running = False
@@ -69,28 +63,21 @@ class LaneProcess:
         self._due = 0.0  # time of the next step, if the speed is limited
         self._picture_due = 0.0
         self._exact_due = self._history_due = 0.0
-        self._page_ready = self._page_visible = True
+        self._page_visible = True
         self._changed = True  # since the last picture
         self._rate = (time.monotonic(), 0)  # when and at which step the speed was measured last
         self._measured = 0.0  # steps per second
 
-    def run(self) -> None:
-        """Learn and answer until the server closes the pipe."""
-        try:
-            while True:
-                while self._connection.poll(self._wait()):
-                    self._receive(self._connection.recv_bytes())
-                self._learn()
-                self._send_picture()
-                if news := self._seeds.news():
-                    self._connection.send_bytes(news)
-        except (EOFError, OSError):
-            return
-        finally:
-            self._seeds.drop()  # a thread in compiled code would outlive the interpreter
+    def _go_on(self) -> None:
+        self._learn()
+        self._send_picture()
+        if news := self._seeds.news():
+            self._connection.send_bytes(news)
+
+    def _end(self) -> None:
+        self._seeds.drop()  # a thread in compiled code would outlive the interpreter
 
     def _wait(self) -> float | None:
-        """Seconds until there is something to do; None: only a message changes anything."""
         now = time.monotonic()
         waits = []
         if self._running and self._lane:
@@ -110,16 +97,8 @@ class LaneProcess:
 
     # ---- messages
 
-    def _receive(self, text: bytes) -> None:
-        if text == RECEIVED:
-            self._page_ready = True
-            return
-        try:
-            self._obey(decode(text))
-        except InputError as error:
-            self._connection.send_bytes(encode("error", message=str(error)))
-
-    def _obey(self, message: FromPage) -> None:
+    def _obey(self, text: bytes) -> None:
+        message = decode(text)
         if isinstance(message, Open):
             self._lane, self._running = Lane(message), False
             self._allowance, self._since_picture = FIRST_ALLOWANCE, 0

@@ -3,7 +3,7 @@
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { readTheme } from "../colors.js";
 import { downloadCsv } from "../files.js";
-import { formatShort } from "../format.js";
+import { padded, plotAxes, remPixels } from "../plot.js";
 
 const MILLISECONDS_BETWEEN_DRAWINGS = 66;
 const LEAST_STEPS = 100; // of the axis
@@ -73,28 +73,17 @@ export class ValueCurve {
 
   plotOptions(width, height) {
     const theme = readTheme();
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const axis = {
-      stroke: theme.muted,
-      grid: { stroke: theme.rule, width: 1 },
-      ticks: { show: false },
-      font: `${Math.round(0.78 * rem)}px system-ui, sans-serif`,
-      values: (_, ticks) => ticks.map((x) => (x === null ? "" : formatShort(x))),
-    };
     return {
       width,
       height,
       legend: { show: false },
       cursor: { show: false },
-      padding: [8, 1.2 * rem, 0, 0],
+      padding: [8, 1.2 * remPixels(), 0, 0],
       scales: {
         x: { time: false, range: (_, low, high) => [0, Math.max(high ?? 0, LEAST_STEPS)] },
         y: { range: (_, low, high) => padded(low, high) },
       },
-      axes: [
-        { ...axis, space: 4.5 * rem, size: 1.9 * rem },
-        { ...axis, space: 2 * rem, size: 3.4 * rem },
-      ],
+      axes: plotAxes(),
       series: [{}, { stroke: theme.accent, width: 1.5, points: { show: false } }],
       hooks: { draw: [(plot) => this.drawMarks(plot, theme)] },
     };
@@ -118,10 +107,4 @@ export class ValueCurve {
     line(this.step, bbox.top, theme.agent, 2 * ratio);
     context.restore();
   }
-}
-
-function padded(low, high) {
-  if (low === null || high === null) return [0, 1];
-  const margin = 0.08 * (high - low || Math.abs(high) || 1);
-  return [low - margin, high + margin];
 }
