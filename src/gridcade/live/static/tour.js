@@ -46,7 +46,7 @@ export class Tour {
     buttons.append(next);
     this.dialog.replaceChildren(heading, make("p", text), buttons);
     if (!this.dialog.open) this.dialog.show(); // not modal: the page can be used meanwhile
-    this.target.scrollIntoView({ block: "center" });
+    this.target.scrollIntoView({ block: "nearest" });
     this.place();
     next.focus({ preventScroll: true });
   }
