@@ -1,5 +1,6 @@
 """A lane: edits keep values with their cells, and steps are those of training."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -216,3 +217,27 @@ def test_optimal_actions_keep_the_optimal_value(criterion: solver.Criterion) -> 
         axis=1
     )
     assert (margin < 0).all()
+
+
+def test_a_world_with_too_many_states_is_refused_however_it_comes() -> None:
+    side = "." * 80
+    large = f"map:\nS{side[1:]}\n" + f"{side}\n" * 79 + f"{side[1:]}G"
+    with pytest.raises(InputError, match="mine has 6,480 states; the live page shows up to 5,000"):
+        lane(large)
+    lane_ = lane()
+    world = lane_.place.world
+    with pytest.raises(InputError, match="6,480 states"):
+        lane_.edit(Redraw(map=large))
+    assert lane_.place.world is world
+    lane_.advance(100)
+
+
+def test_a_discount_of_1_is_shown_as_the_one_of_the_exact_values() -> None:
+    lane_ = lane(discount="1")
+    message = json.loads(lane_.world_message())
+    assert message["discount"] == 0.9999
+    assert lane_.exact()["distance"] is None
+    model = lane_.place.model
+    assert message["optimum"]["discounted_return"] == pytest.approx(
+        solver.solve(model, "discounted", 0.9999).value
+    )

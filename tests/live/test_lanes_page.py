@@ -116,6 +116,28 @@ def test_two_learners_beside_each_other_share_world_and_time(open_page: OpenPage
     expect(other_gap).not_to_have_text("–", timeout=FIRST_PICTURE)
 
 
+def test_a_mistake_in_the_form_of_one_lane_leaves_the_other_alone(open_page: OpenPage) -> None:
+    page = open_page(world="CliffWalk", agent2="q-learning", speed="1000")
+    expect(number(page, "Optimum, second lane")).not_to_have_text("–", timeout=FIRST_PICTURE)
+    press(page, "Run")
+    page.wait_for_timeout(1500)
+    press(page, "Pause")
+    expect(page.get_by_role("button", name="Run")).to_be_visible()
+    steps = [page.locator(f"#steps{suffix}").text_content() or "" for suffix in ("", "-2")]
+    assert all(int(text.replace(",", "")) > 100 for text in steps)
+
+    for suffix, lane in (("", ""), ("-2", "Second lane: ")):
+        page.locator(f"#parameters{suffix} summary").click()
+        discount = page.locator(f"#parameters{suffix} [name=discount]")
+        discount.fill("0,5")
+        discount.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text(f"{lane}")
+        expect(page.get_by_role("alert")).to_contain_text("discount")
+        page.wait_for_timeout(300)
+        for other, text in zip(("", "-2"), steps, strict=True):
+            expect(page.locator(f"#steps{other}")).to_have_text(text)
+
+
 @pytest.mark.slow
 def test_seeds_say_whether_two_lanes_differ(open_page: OpenPage) -> None:
     page = open_page(world="DynaMaze", agent2="q-learning", parameters2="step_size=0.00001")

@@ -29,7 +29,7 @@ from gridcade.live.runs.directory import RunsDirectory
 from gridcade.live.server import Server
 from gridcade.training import sessions
 from gridcade.training.config import resolve_config
-from gridcade.training.run_folder import Run
+from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.train_command import train_command
 
 EPOCHS = 4
@@ -137,6 +137,19 @@ def test_a_damaged_run_is_named_and_hides_no_other(copied: Path) -> None:
     assert {bad.name for bad in table.unreadable} == {"config", "loop", "provenance"}
     assert all("\n" not in bad.reason for bad in table.unreadable)
     assert table.studies == []
+
+
+def test_a_damaged_provenance_leaves_the_other_runs_comparable(copied: Path) -> None:
+    names = sorted(RunsDirectory(copied).table().runs, key=lambda run: run.name)[:2]
+    runs = [(run.name, Run(copied / run.name)) for run in names]
+    file = runs[0][1].path / PROVENANCE
+    provenance = json.loads(file.read_text())
+    provenance["sessions"][-1]["libraries"] = 5
+    file.write_text(json.dumps(provenance))
+    compared = compare_runs(runs)
+    assert len(compared.runs) == 2
+    file.write_text('{"sessions": [{"libraries": null}, 3]}')
+    assert len(compare_runs(runs).runs) == 2
 
 
 def test_a_directory_that_does_not_exist_is_empty(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_the_page_may_load_nothing_from_elsewhere(live_server: str) -> None:
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
     assert get(live_server, "/", host="evil.example")[0] == 403
+    assert get(live_server, "/", host="[")[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_no_file_outside_the_page_is_sent(live_server: str, path: str) -> None:
 
 
 def test_another_page_cannot_use_the_socket(live_server: str) -> None:
-    for origin in ("http://evil.example", None):
+    for origin in ("http://evil.example", "http://[", None):
         with (
             pytest.raises((InvalidStatus, ConnectionClosed)),
             page(live_server, origin=origin) as p,
@@ -167,6 +168,7 @@ BAD_MESSAGES = [
     ('{"type": "open", "world": "os:system", "agent": "q-learning"}', "unknown world"),
     ('{"type": "open", "world": "Maze?size=2000", "agent": "q-learning"}', "shows up to 35"),
     ('{"type": "run"}', "choose a world first"),
+    ('{"type": "speed", "steps_per_second": 1e-320}', "message not understood"),
     ('{"type": "speed", "steps_per_second": -1}', "message not understood"),
 ]
 

@@ -124,7 +124,7 @@ class Server:
 
     def _knows_host(self, header: str) -> bool:
         """Whether a Host header names this server; any name will do where a token is required."""
-        name = urlsplit(f"//{header}").hostname or ""
+        name = _hostname(f"//{header}")
         return name in LOOPBACK or bool(self.token)
 
     def _has_token(self, token: str) -> bool:
@@ -148,7 +148,7 @@ class Server:
         first_message: Callable[[], bytes],
     ) -> None:
         """Serve one socket: a process runs `main`, and this coroutine carries its messages."""
-        origin = urlsplit(socket.headers.get("origin", "")).netloc
+        origin = socket.headers.get("origin", "").partition("://")[2]
         host = socket.headers.get("host", "")
         permitted = self._knows_host(host) and self._has_token(socket.query_params.get("token", ""))
         if origin != host or not permitted:
@@ -177,6 +177,13 @@ class Server:
         if viewer not in self._viewers and len(self._viewers) >= MAX_VIEWERS:
             return f"{MAX_VIEWERS} viewers are here already; try again when one has left"
         return ""
+
+
+def _hostname(address: str) -> str:
+    """The name of the machine in an address; "" if it is malformed."""
+    with suppress(ValueError):
+        return urlsplit(address).hostname or ""
+    return ""
 
 
 def page(folder: str) -> Callable[[Request], Response]:

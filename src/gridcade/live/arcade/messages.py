@@ -2,7 +2,7 @@
 
 A message is one of the structs below, named by its `type`. The server answers with tables of the
 types `policies`, `game`, `what_if` and `error`, and with pictures in bytes: see
-`arcade_process.py` and `picture.py`.
+`process.py` and `picture.py`.
 """
 
 from typing import Annotated

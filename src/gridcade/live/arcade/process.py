@@ -151,7 +151,7 @@ class ArcadeProcess(SessionProcess):
     def _play(self) -> None:
         self._playing, self._goal = True, None
         self._due = self._measured_at = time.monotonic()
-        self._steps = 0
+        self._steps, self._measured = 0, 0.0
 
     def _seek(self, step: int) -> None:
         """Show a step of the game; if it was not played yet, play on to it."""
@@ -262,7 +262,7 @@ class ArcadeProcess(SessionProcess):
             "held": self._arcade.idle_action if self._held is None else self._held,
             "goal": self._goal,
             "speed": self._speed,
-            "measured": self._measured if self._playing else 0.0,
+            "measured": self._measured if self._playing and not self._waits_for_key() else 0.0,
         }
         self._page_ready = self._changed = False
         self._connection.send_bytes(picture(self._arcade, screens, **state))

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from gridcade.errors import InputError
+from gridcade.live.runs.unreadable import UNREADABLE
 
 if TYPE_CHECKING:  # loaded when the page is opened, because that takes long
     from gridcade.live.runs.directory import RunsDirectory
@@ -83,8 +84,11 @@ def _endpoint(function: Callable[[Request], object]) -> Callable[[Request], Resp
     def endpoint(request: Request) -> Response:
         try:
             return _json(function(request))
-        except (InputError, OSError) as error:
+        except InputError as error:
             return _json({"error": str(error)}, NOT_FOUND)
+        except UNREADABLE as error:
+            text = f"a file of a run cannot be read: {type(error).__name__}: {error}"
+            return _json({"error": text}, NOT_FOUND)
 
     return endpoint
 

@@ -104,13 +104,18 @@ def compare_runs(runs: Sequence[tuple[str, Run]]) -> RunComparison:
         settings=side_by_side([_without(asdict(r.settings), "format") for _, r in runs]),
         hyperparameters=side_by_side([c.get("hyperparameters", {}) for c in configs]),
         provenance=side_by_side(
-            [_without(s, *SESSION_FIELDS) | dict(s.get("libraries", {})) for s in last]
+            [_without(s, *SESSION_FIELDS) | _table(s.get("libraries")) for s in last]
         ),
     )
 
 
 def _without(table: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in table.items() if name not in names}
+
+
+def _table(value: object) -> dict[str, Any]:
+    """A table of a file; empty if the file has something else there."""
+    return value if isinstance(value, dict) else {}
 
 
 def _sessions(run: Run) -> list[dict[str, Any]]:

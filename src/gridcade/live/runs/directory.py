@@ -13,6 +13,7 @@ from msgspec import Struct
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.live.run_files import REPORT, Found, find_files
+from gridcade.live.runs.unreadable import UNREADABLE
 from gridcade.study.plan import read_sessions
 from gridcade.study.runner import STUDY_FILE
 from gridcade.study.study import read_study
@@ -29,7 +30,6 @@ from gridcade.training.run_summary import (
 )
 
 MAX_AGE = 1.0  # seconds for which the folders that were found are not looked for again
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)  # damaged files
 
 
 class Removal(Struct):

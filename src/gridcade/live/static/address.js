@@ -1,16 +1,27 @@
 // The state of the page in its address (after the #), so that reload and sharing bring it back.
 
+const TABLES = { parameters: "p", parameters2: "p2" }; // name -> what its entries begin with
+
+/** The table and the key of an entry in the address, such as "p.discount"; [] if it is none. */
+function tableEntry(name) {
+  const [prefix, ...rest] = name.split(".");
+  const table = Object.keys(TABLES).find((each) => TABLES[each] === prefix && rest.length);
+  return table ? [table, rest.join(".")] : [];
+}
+
 /**
  * Reads the state from the address. Unknown names and damaged maps are ignored.
  *
- * Args: defaults: {name: text or boolean}, the page's state without an address. Two names are
- * special: `parameters` is a table of texts, and `map` a long text, which the address holds packed.
+ * Args: defaults: {name: text or boolean}, the page's state without an address. A few names are
+ * special: those of TABLES are tables of texts, and `map` is a long text, which the address holds
+ * packed.
  */
 export async function readAddress(defaults) {
   const fields = new URLSearchParams(location.hash.slice(1));
   const state = structuredClone(defaults);
   for (const [name, text] of fields) {
-    if (name.startsWith("p.") && state.parameters) state.parameters[name.slice(2)] = text;
+    const [table, key] = tableEntry(name);
+    if (table in defaults) state[table][key] = text;
     else if (name === "map" && "map" in defaults) state.map = await inflate(text).catch(() => "");
     else if (typeof defaults[name] === "boolean") state[name] = text === "1";
     else if (typeof defaults[name] === "string") state[name] = text;
@@ -25,7 +36,7 @@ export async function writeAddress(state, defaults) {
   const write = ++newestWrite;
   const fields = new URLSearchParams();
   for (const [name, value] of Object.entries(state)) {
-    if (name === "parameters") Object.entries(value).forEach(([key, text]) => fields.set(`p.${key}`, text));
+    if (name in TABLES) Object.entries(value).forEach(([key, text]) => fields.set(`${TABLES[name]}.${key}`, text));
     else if (name === "map") value && fields.set("map", await deflate(value));
     else if (value !== defaults[name]) fields.set(name, typeof value === "boolean" ? String(Number(value)) : value);
   }

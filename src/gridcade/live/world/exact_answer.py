@@ -28,6 +28,7 @@ class ExactAnswer:
         q: exact optimal action values.  [states, actions].
         best: whether an action is optimal.  [states, actions].
         reachable: whether a state can be reached from a start.  [states].
+        discount: discount factor of the exact values: `discount`, but at most LARGEST_DISCOUNT.
 
     Args:
         model: the model of the world.
@@ -38,8 +39,9 @@ class ExactAnswer:
     def __init__(self, model: Model, criterion: solver.Criterion, discount: float):
         self._model = model
         self.criterion: solver.Criterion = criterion
-        self._discount = min(discount, LARGEST_DISCOUNT)
-        self._solution = solver.solve(model, criterion, self._discount)
+        self.discount = min(discount, LARGEST_DISCOUNT)
+        self._has_discount = self.discount == discount
+        self._solution = solver.solve(model, criterion, self.discount)
         self.q = action_values(model, self._solution)
         self.best = optimal_actions(self.q)
         self.reachable = reachable_states(model)
@@ -64,21 +66,22 @@ class ExactAnswer:
         if criterion == self.criterion:
             return self._solution.value
         with suppress(InputError):
-            return solver.solve(self._model, criterion, self._discount).value
+            return solver.solve(self._model, criterion, self.discount).value
         return None
 
     @cached_property
     def value(self) -> float:
         """The value of the optimal policy, computed as that of other policies."""
         policy = self._solution.policy
-        return solver.policy_value(self._model, policy, self._discount).by(self.criterion)
+        return solver.policy_value(self._model, policy, self.discount).by(self.criterion)
 
     def distance(self, values: Floats) -> float | None:
         """The largest error of state values in reachable states, [states].
 
-        None if the criterion is the average reward, whose values are defined up to a constant.
+        None if the criterion is the average reward, whose values are defined up to a constant, or
+        if the learner's discount exceeds LARGEST_DISCOUNT.
         """
-        if self.criterion != "discounted":
+        if self.criterion != "discounted" or not self._has_discount:
             return None
         errors = np.abs(values - self._solution.values)[self.reachable]
         return float(errors.max(initial=0.0))
@@ -90,7 +93,7 @@ class ExactAnswer:
         return self._known[1]
 
     def _evaluate(self, policy: Floats) -> Table:
-        value = solver.policy_value(self._model, policy, self._discount)
+        value = solver.policy_value(self._model, policy, self.discount)
         wrong = ((policy > 0) & ~self.best).any(axis=1) & self.reachable
         reached = value.by(self.criterion)
         equal = math.isclose(self.value, reached, rel_tol=1e-9, abs_tol=1e-12)

@@ -193,7 +193,7 @@ class Lane:
             },
             places=world.places(),
             moves=place.moves,
-            discount=self.learner.discount,
+            discount=answer.discount,
             criterion=answer.criterion,
             optimum=answer.optima | {"q": answer.q.tolist()},
             parameters={name: value_text(value) for name, value in parameters.items()},

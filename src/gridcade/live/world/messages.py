@@ -2,7 +2,7 @@
 
 A message from the page is one of the structs below, named by its `type`. The server answers with
 tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map`, `seeds`,
-`comparison`, `prediction` and `error`: see `lane.py`, `seeds.py` and `prediction.py`.
+`comparison`, `prediction` and `error`: see `lane.py`, `lane_seeds.py` and `prediction.py`.
 """
 
 from typing import Annotated, Literal
@@ -61,7 +61,7 @@ class Episode(Message, tag="episode"):
 class Speed(Message, tag="speed"):
     """Set the speed."""
 
-    steps_per_second: Annotated[float, Meta(gt=0)] | None  # None: as fast as possible
+    steps_per_second: Annotated[float, Meta(ge=0.01, le=1e9)] | None  # None: as fast as possible
 
 
 class Visible(Message, tag="visible"):

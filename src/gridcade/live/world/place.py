@@ -48,16 +48,17 @@ class Place:
             assert isinstance(env, TabularEnv)  # noqa: S101 - for the type checker
             editable = isinstance(env, GridWorld)
             place = cls(request.world, env.world, env.model, env.moves, editable)
-        if place.model.num_states > MAX_STATES:
-            raise InputError(
-                f"{request.world} has {place.model.num_states:,} states; the live page shows up to "
-                f"{MAX_STATES:,}"
-            )
+            check_states(request.world, place.model.num_states)
         return place
 
     @classmethod
     def drawn(cls, name: str, world: World) -> "Place":
-        """A world that is drawn in text."""
+        """A world that is drawn in text.
+
+        Raises:
+            InputError: it has too many states.
+        """
+        check_states(name, len(world.places()))
         return cls(name, world, grid_model(world), FOUR_MOVES, editable=True)
 
     @property
@@ -85,3 +86,11 @@ def world_names() -> dict[str, str]:
         if isinstance(env, TabularEnv):
             names[spec.name] = env.world.about
     return names
+
+
+def check_states(name: str, num_states: int) -> None:
+    """Raise InputError if a world has more states than the page shows."""
+    if num_states > MAX_STATES:
+        raise InputError(
+            f"{name} has {num_states:,} states; the live page shows up to {MAX_STATES:,}"
+        )

@@ -64,9 +64,10 @@ export class ActionBars {
     this.person = picture.person;
     const values = picture.per_action;
     const best = values && Math.max(...values);
+    const isTie = values !== null && values.every((value) => value === best); // as of a random policy
     const [low, high] = values ? this.range(values, zoom) : [0, 1];
     this.rows.forEach(({ row, bar, number, marks, button, name }, action) => {
-      const isGreedy = values !== null && values[action] === best;
+      const isGreedy = values !== null && values[action] === best && !isTie;
       const isTaken = action === (picture.person ? picture.held : picture.taken ?? picture.action);
       row.classList.toggle("greedy", isGreedy);
       row.classList.toggle("taken", isTaken);

@@ -6,7 +6,7 @@ export const DEFAULTS = {
   agent: "q-learning",
   parameters: {}, // {name: text}: those that differ from their defaults
   agent2: "", // of the second lane; "": there is none
-  parameters2: "", // of the second lane: "name=text,name=text"
+  parameters2: {}, // of the second lane
   seed: "0",
   speed: "200", // steps per second; "max": as fast as possible
   cells: "learnt",

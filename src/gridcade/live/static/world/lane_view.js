@@ -17,6 +17,7 @@ export class LaneView {
     this.world = this.picture = this.exact = this.history = this.kind = null;
     this.opened = null; // the request of the present learner
     this.isNew = false; // an `open` was sent, its `world` has not arrived
+    this.isReady = false; // the server has greeted this lane
     this.view = new WorldView($(`canvas${suffix}`), $(`stage${suffix}`));
     this.points = new CurvePoints();
     this.seeds = new LaneSeeds(suffix, (message) => this.send(message), () => page.handleSeeds());
@@ -61,6 +62,7 @@ export class LaneView {
   }
 
   setCatalog(catalog) {
+    this.isReady = true;
     this.sendVisibility();
     this.page.handleCatalog(this, catalog);
   }

@@ -19,16 +19,22 @@ export class LearnerForm {
       openSecond();
     });
     $("world").addEventListener("change", () => this.chooseWorld());
-    for (const form of [$("learner"), $("learner-2")]) form.addEventListener("submit", (event) => this.submit(event));
+    $("learner").addEventListener("submit", (event) => this.submit(event));
+    $("learner-2").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.second.details.open = false;
+      this.readSecond();
+      openSecond();
+    });
     for (const key of MAZE_FIELDS) $(`maze-${key}`).addEventListener("change", () => this.chooseWorld());
     $("second-lane").addEventListener("click", () => {
       this.state.agent2 = this.first.agents.find(({ name }) => name !== this.state.agent).name;
-      this.state.parameters2 = "";
+      this.state.parameters2 = {};
       this.showAgents();
       openSecond();
     });
     $("close-second").addEventListener("click", () => {
-      this.state.agent2 = this.state.parameters2 = "";
+      Object.assign(this.state, { agent2: "", parameters2: {} });
       this.showAgents();
       closeSecond();
     });
@@ -53,7 +59,7 @@ export class LearnerForm {
   /** Shows the agents and parameters of the state. */
   showAgents() {
     this.first.show(this.state.agent, this.state.parameters);
-    this.second.show(this.state.agent2, readParameters(this.state.parameters2));
+    this.second.show(this.state.agent2, this.state.parameters2);
     $("learner-2").hidden = !this.state.agent2;
     $("second-lane").hidden = Boolean(this.state.agent2);
   }
@@ -99,7 +105,7 @@ export class LearnerForm {
 
   readSecond() {
     this.state.agent2 = this.second.agent;
-    this.state.parameters2 = writeParameters(this.second.parameters);
+    this.state.parameters2 = this.second.parameters;
   }
 
   submit(event) {
@@ -107,16 +113,7 @@ export class LearnerForm {
     this.state.seed = $("seed").value || "0";
     this.state.parameters = this.first.parameters;
     if (this.state.agent2) this.readSecond();
-    this.first.details.open = this.second.details.open = false;
+    this.first.details.open = false;
     this.open();
   }
-}
-
-/** Reads parameters as the address holds those of the second lane: "step_size=0.5,discount=0.9". */
-export function readParameters(text) {
-  return Object.fromEntries(text.split(",").filter(Boolean).map((part) => part.split("=")));
-}
-
-function writeParameters(parameters) {
-  return Object.entries(parameters).map((pair) => pair.join("=")).join(",");
 }

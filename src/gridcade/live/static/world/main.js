@@ -1,5 +1,5 @@
 // The World page. The server learns, evaluates and solves; this page draws the numbers that arrive
-// and sends what the person does. gridcade/live/messages.py describes the messages.
+// and sends what the person does. gridcade/live/world/messages.py describes the messages.
 
 import { readAddress, writeAddress } from "../address.js";
 import { connectBeginning } from "../beginning.js";
@@ -15,7 +15,7 @@ import { connectWorldExports } from "./exports.js";
 import { firstParts } from "./lane_parts.js";
 import { compareSeeds } from "./lane_seeds.js";
 import { isSameWorld, LaneView } from "./lane_view.js";
-import { LearnerForm, readParameters } from "./learner_form.js";
+import { LearnerForm } from "./learner_form.js";
 import { showSymbols } from "./legend.js";
 import { MapKeeper } from "./map_keeper.js";
 import { Prediction } from "./prediction.js";
@@ -82,7 +82,7 @@ class Page {
 
   handleCatalog(lane, catalog) {
     $("error").hidden = true; // an earlier try may have found no room
-    if (lane === this.second) return this.openLane(lane);
+    if (lane === this.second) return this.openSecond();
     this.form.setCatalog(catalog);
     this.prediction.setCatalog(catalog);
     if (this.state.agent2 && !this.second) this.secondLane.add();
@@ -96,13 +96,19 @@ class Page {
   }
 
   sendOpen() {
-    this.lanes.forEach((lane) => this.openLane(lane));
+    this.waiting = null;
+    this.openLane(this.first); // the second one is opened when this one was
     this.writeAddress();
+  }
+
+  /** Makes a new learner in the second lane, once there is one in the first. */
+  openSecond() {
+    if (this.second?.isReady && this.opened && !this.first.isNew) this.openLane(this.second);
   }
 
   openLane(lane) {
     const { world, map, seed, agent, parameters, agent2, parameters2 } = this.state;
-    const learner = lane === this.first ? { agent, parameters } : { agent: agent2, parameters: readParameters(parameters2) };
+    const learner = lane === this.first ? { agent, parameters } : { agent: agent2, parameters: parameters2 };
     lane.open({ world, map: map || null, seed: Number(seed), ...learner });
   }
 
@@ -200,6 +206,7 @@ class Page {
       if (isNew) this.beginLearner();
       else this.maps.rememberEdit(lane.world.can_undo);
       this.showWorld(lane.world);
+      if (isNew) this.openSecond();
     }
     if (isNew) this.showKinds();
     this.redraw();
@@ -313,7 +320,7 @@ class Page {
   showError(lane, text) {
     if (lane === this.first && lane.isNew) this.revertOpen();
     else if (lane.isNew) this.secondLane.revert();
-    setText("error", text);
+    setText("error", lane === this.first ? text : `Second lane: ${text}`);
     $("error").hidden = false;
     this.redraw();
   }

@@ -4,9 +4,8 @@ import { $ } from "../dom.js";
 import { learnerName } from "./agent_choice.js";
 import { copyParts } from "./lane_parts.js";
 import { LaneView } from "./lane_view.js";
-import { readParameters } from "./learner_form.js";
 
-const NONE = { agent2: "", parameters2: "" };
+const NONE = { agent2: "", parameters2: {} };
 
 export class SecondLane {
   /** Args: page, whose state names the learner of this lane. */
@@ -37,9 +36,8 @@ export class SecondLane {
   begin() {
     const { form, state, opened } = this.page;
     const { agent2, parameters2 } = state;
-    const changed = readParameters(parameters2);
-    form.second.showParametersInForce(this.view.world.parameters, changed);
-    this.view.setKind(form.second.kind, `2 · ${learnerName(agent2, changed)}`);
+    form.second.showParametersInForce(this.view.world.parameters, parameters2);
+    this.view.setKind(form.second.kind, `2 · ${learnerName(agent2, parameters2)}`);
     if (opened) Object.assign(opened, { agent2, parameters2 });
   }
 

@@ -1,0 +1,3 @@
+"""What reading a damaged run folder can raise."""
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
