@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from socket import gethostname
 from time import monotonic
@@ -41,6 +42,7 @@ MAX_VIEWERS = 5
 MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
 BURST = 200  # messages
+LONGEST_END = 5.0  # seconds that a process may take to end
 POLICY = "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -226,9 +228,16 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.to_thread(process.join, 5)
-            if process.is_alive():
-                process.kill()
+            await self._join(process)
+
+    async def _join(self, process: BaseProcess) -> None:
+        """Wait for the end of the process, without a thread: when Python ends, none can start."""
+        end = monotonic() + LONGEST_END
+        while process.is_alive() and monotonic() < end:
+            await asyncio.sleep(0.02)
+        if process.is_alive():
+            process.kill()
+        process.join()
 
     async def _from_page(self, process: Connection) -> None:
         """Hand the page's messages to the process, but not more than a person sends."""
