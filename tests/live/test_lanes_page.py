@@ -140,7 +140,7 @@ def test_a_mistake_in_the_form_of_one_lane_leaves_the_other_alone(open_page: Ope
 
 @pytest.mark.slow
 def test_seeds_say_whether_two_lanes_differ(open_page: OpenPage) -> None:
-    page = open_page(world="DynaMaze", agent2="q-learning", parameters2="step_size=0.00001")
+    page = open_page(world="DynaMaze", agent2="q-learning", **{"p2.step_size": "0.00001"})
     expect(number(page, "Gap, second lane")).not_to_have_text("–", timeout=FIRST_PICTURE)
     for lane in ("", "-2"):
         page.locator(f"#seeds{lane}").click()
