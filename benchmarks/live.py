@@ -12,9 +12,7 @@ import argparse
 import json
 import multiprocessing
 import os
-import socket
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,23 +21,12 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from gridcade.live.arcade.picture import unpack
-from gridcade.live.server import Server
+from gridcade.live.background import LivePage
 from gridcade.live.world.lane import Lane
 from gridcade.live.world.messages import Open
+from gridcade.training.run_folder import RUNS
 
 Line = tuple[str, list[float], Callable[[float], str]]  # name, one value a round, and their form
-
-
-def start_server() -> str:
-    """Start a server on a thread, and return its host and port."""
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    server = Server("127.0.0.1", bound.getsockname()[1], Path("runs"))
-    running = server.runner()
-    threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True).start()
-    while not running.started:
-        time.sleep(0.01)
-    return server.address.removeprefix("http://").removesuffix("/")
 
 
 def with_page(address: str, world: str, seconds: float) -> tuple[float, float, float, float]:
@@ -128,7 +115,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arcade", metavar="POLICY", help="a policy that plays")
     options = parser.parse_args()
-    address, seconds = start_server(), 60 * options.minutes
+    page, seconds = LivePage(RUNS, 0, 900), 60 * options.minutes
+    address = page.address.removeprefix("http://").removesuffix("/")
     title = f"{options.rounds} rounds of {options.minutes:g} minutes"
     if options.arcade:
         games = [playing(address, options.arcade, seconds) for _ in range(options.rounds)]

@@ -23,7 +23,7 @@ from gridcade.exact import solver
 from gridcade.exact.values import policy_table, solution_note
 from gridcade.formatting import format_number
 from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
-from gridcade.training.run_folder import Run, write_text
+from gridcade.training.run_folder import RUNS, Run, write_text
 from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
 
@@ -274,7 +274,7 @@ def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -
     return play(env, episodes, seed, confidence)
 
 
-def serve(runs: str | Path = "runs", *, port: int = 0, height: int = 900) -> "LivePage":
+def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "LivePage":
     """Serve the live page in the background. A notebook shows it in a frame.
 
     Args:

@@ -228,3 +228,13 @@ def test_every_control_has_a_name(open_arcade: OpenArcade) -> None:
     for role in ("button", "checkbox", "combobox", "slider", "spinbutton", "textbox"):
         for control in page.get_by_role(role).all():
             assert re.match(r"- '?\w+ \"", control.aria_snapshot()), control.evaluate("e => e.id")
+
+
+def test_space_opens_the_menu_that_has_the_focus(open_arcade: OpenArcade) -> None:
+    page = open_arcade(policy="random", env="FourRooms")
+    press(page, "Pause")
+    menu = page.locator("#export summary")
+    menu.focus()
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Screen (PNG)")).to_be_visible()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()

@@ -9,6 +9,7 @@ import pytest
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.live.world import seeds
+from gridcade.live.world.exact_answer import MEASURES
 from gridcade.live.world.lane import Lane
 from gridcade.live.world.lane_seeds import LaneSeeds
 from gridcade.live.world.learners import open_learner
@@ -122,7 +123,7 @@ def test_each_distinct_policy_is_evaluated_once(monkeypatch: pytest.MonkeyPatch)
         lambda seed: open_learner("q-learning", place, {}, seed),
         place.model,
         0.99,
-        dict.fromkeys(seeds.MEASURES),
+        dict.fromkeys(MEASURES),
         0,
     )
     runs.join()

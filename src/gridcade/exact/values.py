@@ -212,8 +212,11 @@ def exact_values(
     return exact, notes
 
 
-def _gap(optimal: float | None, value: float | None) -> float | None:
-    """The optimum minus a value, 0 if they differ by rounding errors only; None if undefined."""
-    if optimal is None or value is None:
-        return None
+def gap_between(optimal: float, value: float) -> float:
+    """The optimum minus a value; 0 if they differ by rounding errors only."""
     return 0.0 if math.isclose(optimal, value, rel_tol=1e-9, abs_tol=1e-12) else optimal - value
+
+
+def _gap(optimal: float | None, value: float | None) -> float | None:
+    """See `gap_between`; None if one of them is undefined."""
+    return None if optimal is None or value is None else gap_between(optimal, value)

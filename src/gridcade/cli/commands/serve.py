@@ -12,8 +12,7 @@ from gridcade.cli.command import Command
 from gridcade.errors import InputError
 from gridcade.live.listening import listen
 from gridcade.live.server import Server
-
-RUNS = Path("runs")
+from gridcade.training.run_folder import RUNS
 
 
 @dataclass

@@ -49,6 +49,9 @@ class Arcade:
             contender.policy, self.env, request.epsilon, not request.sample
         )
         self.console = find_console(self.env)
+        self._names = action_names(self.env)
+        # The action while no key is held; None: then the game waits for a key.
+        self.idle_action = next((i for i, name in enumerate(self._names) if name in NO_KEYS), None)
         self._chooser = Chooser(self.actor, self.env)
         self.start_game(request.game)
 
@@ -57,12 +60,6 @@ class Arcade:
         self.number = number
         seed = episode_seed(self.request.seed, "watching", 0, number)
         self.game = Game(self.console, self._chooser, seed)
-
-    @property
-    def idle_action(self) -> int | None:
-        """The action while no key is held; None: then the game waits for a key."""
-        names = action_names(self.env)
-        return next((i for i, name in enumerate(names) if name in NO_KEYS), None)
 
     def check_action(self, action: int) -> None:
         """Raise InputError if there is no such action."""
@@ -75,9 +72,9 @@ class Arcade:
     def message(self) -> bytes:
         """What the page must know of the policy and its environment."""
         console = self.console
-        space, names = self.env.action_space, action_names(self.env)
+        space = self.env.action_space
         count = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
-        names = names or tuple(f"action {i}" for i in range(count))
+        names = self._names or tuple(f"action {i}" for i in range(count))
         palette = console.palette
         return encode(
             "game",

@@ -1,9 +1,9 @@
 """The process of an Arcade page: it plays, obeys the page, and sends pictures.
 
-The game's time goes on as the speed says, however
-few pictures the page takes: the next picture is sent when the last one has been received, and it
-is the newest. At most 60 screens a second are sent of a game of Atari: at native speed all, faster
-every second, fourth, ... one. Where the processor is too slow for a speed, the game is slower.
+The game's time goes on as the speed says, however few pictures the page takes: the next picture is
+sent when the last one has been received, and it is the newest. At most 60 screens a second are sent
+of a game of Atari: at native speed all, faster every second, fourth, ... one. Where the processor
+is too slow for a speed, the game is slower.
 """
 
 import os

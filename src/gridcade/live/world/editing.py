@@ -5,13 +5,13 @@ page draws leads to one cell, which then has a symbol of its own.
 """
 
 import string
-from collections.abc import Iterable
 from dataclasses import replace
 
 from gridcade.envs.map_writer import world_text
 from gridcade.envs.maps import STEPS_PER_CELL, Cell, Place, World, parse_world
 from gridcade.errors import InputError, unknown
 from gridcade.live.world.messages import Change, Edit, Paint, Portal, Redraw, Settings
+from gridcade.live.world.place import cell_name
 
 # What a new meaning can be drawn with. "S" and "G" are left to starts and goals.
 NEW_SYMBOLS = "".join(s for s in string.ascii_letters + string.digits if s not in "SG")
@@ -74,7 +74,7 @@ class Sketch:
         """
         row, column = place
         if not (0 <= row < self.world.height and 0 <= column < self.world.width):
-            raise InputError(f"row {row + 1}, column {column + 1} lies outside the world")
+            raise InputError(f"{cell_name(place)} lies outside the world")
         return self.rows[row][column]
 
     def draw(self, place: Place, symbol: str) -> None:
@@ -146,12 +146,13 @@ def _connect(world: World, request: Portal) -> World:
         raise InputError("a portal must lead to another cell")
     if meaning.wall or meaning.to:
         kind = "wall" if meaning.wall else "portal"
-        raise InputError(f"{_name(target)} is a {kind}; a portal must lead to an open cell")
+        raise InputError(f"{cell_name(target)} is a {kind}; a portal must lead to an open cell")
     if sketch.symbol_at(entrance) in sketch.targets:
-        raise InputError(f"a portal leads to {_name(entrance)}, so it cannot be a portal itself")
+        name = cell_name(entrance)
+        raise InputError(f"a portal leads to {name}, so it cannot be a portal itself")
     if symbol == " " or set(world.places(symbol=symbol)) - {entrance} != {target}:
         if _leads_to(world, symbol):
-            raise InputError(f"{_name(target)} is one of several targets of another portal")
+            raise InputError(f"{cell_name(target)} is one of several targets of another portal")
         symbol = sketch.new_symbol(meaning)
         sketch.draw(target, symbol)
     sketch.targets.add(symbol)
@@ -196,7 +197,7 @@ def _check(world: World) -> None:
         to = world.legend[symbol].to
         if to and not world.places(symbol=to):
             place = _first(world, symbol)
-            raise InputError(f"the portal in {_name(place)} leads there; remove it first")
+            raise InputError(f"the portal in {cell_name(place)} leads there; remove it first")
     try:
         parse_world(world_text(world), "map")
     except InputError as error:
@@ -212,9 +213,3 @@ def _leads_to(world: World, symbol: str) -> bool:
 def _first(world: World, symbol: str) -> Place:
     """The first place of a drawn symbol."""
     return next((r, row.index(symbol)) for r, row in enumerate(world.rows) if symbol in row)
-
-
-def _name(place: Iterable[int]) -> str:
-    """A place as the page names it: rows and columns from 1."""
-    row, column = place
-    return f"row {row + 1}, column {column + 1}"

@@ -1,6 +1,5 @@
 """The exact answer beside a learner: the optimum of its world, and what a policy is worth."""
 
-import math
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -13,11 +12,13 @@ from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.exact.action_values import action_values, optimal_actions
 from gridcade.exact.chains import reachable_states
+from gridcade.exact.values import gap_between
 
 Floats = NDArray[np.float64]
 Table = dict[str, Any]
 
 LARGEST_DISCOUNT = 0.9999  # 1 has no discounted optimum
+MEASURES = ("average_reward", "expected_return", "discounted_return")  # of a `PolicyValue`
 
 
 class ExactAnswer:
@@ -95,12 +96,8 @@ class ExactAnswer:
     def _evaluate(self, policy: Floats) -> Table:
         value = solver.policy_value(self._model, policy, self.discount)
         wrong = ((policy > 0) & ~self.best).any(axis=1) & self.reachable
-        reached = value.by(self.criterion)
-        equal = math.isclose(self.value, reached, rel_tol=1e-9, abs_tol=1e-12)
         return {
-            "average_reward": value.average_reward,
-            "expected_return": value.expected_return,
-            "discounted_return": value.discounted_return,
-            "gap": 0.0 if equal else self.value - reached,
+            **{measure: getattr(value, measure) for measure in MEASURES},
+            "gap": gap_between(self.value, value.by(self.criterion)),
             "wrong": int(wrong.sum()),
         }

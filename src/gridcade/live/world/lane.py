@@ -11,7 +11,7 @@ from gridcade.errors import InputError
 from gridcade.live.messages import encode, pack_table
 from gridcade.live.world import editing
 from gridcade.live.world.catalog import value_text
-from gridcade.live.world.exact_answer import LARGEST_DISCOUNT, ExactAnswer
+from gridcade.live.world.exact_answer import ExactAnswer
 from gridcade.live.world.history import History
 from gridcade.live.world.learner import Update
 from gridcade.live.world.learners import open_learner
@@ -110,7 +110,7 @@ class Lane:
         return SeedRuns(
             lambda seed: open_learner(agent, place, parameters, seed),
             place.model,
-            min(self.learner.discount, LARGEST_DISCOUNT),
+            self.answer.discount,
             self.answer.optima,
             self.learner.steps,
         )

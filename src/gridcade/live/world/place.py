@@ -77,6 +77,12 @@ def check_size(name: str) -> None:
             raise InputError(f"{argument} is {value}; the live page shows up to {limit:g}")
 
 
+def cell_name(place: tuple[int, int]) -> str:
+    """A cell as the page names it: rows and columns from 1."""
+    row, column = place
+    return f"row {row + 1}, column {column + 1}"
+
+
 @cache
 def world_names() -> dict[str, str]:
     """The worlds that the page offers, with their descriptions."""

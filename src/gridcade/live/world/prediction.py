@@ -10,11 +10,12 @@ from gridcade.envs.maps import FOUR_MOVES
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.exact.chains import Chain, reachable
+from gridcade.exact.values import gap_between
 from gridcade.formatting import format_result
 from gridcade.live.messages import encode
-from gridcade.live.world.exact_answer import LARGEST_DISCOUNT, ExactAnswer
+from gridcade.live.world.exact_answer import ExactAnswer
 from gridcade.live.world.messages import Predict
-from gridcade.live.world.place import Place
+from gridcade.live.world.place import Place, cell_name
 from gridcade.live.world.puzzles import puzzles
 
 Floats = NDArray[np.float64]
@@ -47,18 +48,16 @@ def prediction_message(place: Place, request: Predict) -> bytes:
         InputError: the actions do not fit the world, or it has no optimum by the criterion.
     """
     policy = drawn_policy(place, request)
-    discount = min(request.discount, LARGEST_DISCOUNT)
-    answer = ExactAnswer(place.model, request.criterion, discount)
-    value = solver.policy_value(place.model, policy, discount)
+    answer = ExactAnswer(place.model, request.criterion, request.discount)
+    value = solver.policy_value(place.model, policy, answer.discount)
     mistakes = find_mistakes(place, policy, answer)
     reached, optimum = value.by(request.criterion), answer.value
-    equal = math.isclose(reached, optimum, rel_tol=1e-9, abs_tol=1e-12)
-    gap = 0.0 if equal else optimum - reached
+    gap = gap_between(optimum, reached)
     return encode(
         "prediction",
         criterion=request.criterion,
         facts=[(name, _shown(x)) for name, x in _facts(reached, optimum, gap)],
-        details=[(name, _shown(x)) for name, x in _details(value, discount)],
+        details=[(name, _shown(x)) for name, x in _details(value, answer.discount)],
         sentences=_sentences(place, request, answer, mistakes, optimal=gap == 0),
         lesson=_lesson(place, request),
         wrong=mistakes.states,
@@ -164,8 +163,7 @@ def _lesson(place: Place, request: Predict) -> str:
 
 
 def _name(place: Place, s: int) -> str:
-    row, column = place.world.places()[s]
-    return f"row {row + 1}, column {column + 1}"
+    return cell_name(place.world.places()[s])
 
 
 def _shown(value: float) -> str:

@@ -14,6 +14,7 @@ from gridcade.envs.tabular import Model
 from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.formatting import format_number
+from gridcade.live.world.exact_answer import MEASURES
 from gridcade.live.world.learner import Learner
 from gridcade.study.seed_statistics import MeanScore, difference, seed_interval
 
@@ -22,7 +23,6 @@ Scores = dict[str, list[float | None]]  # exact values of the greedy policies by
 Table = dict[str, Any]
 
 SEEDS = 30
-MEASURES = ("average_reward", "expected_return", "discounted_return")
 FEWEST_STEPS, MOST_STEPS = 100_000, 10_000_000  # of each learner
 FIRST_COUNT = 10  # steps after which the policies are evaluated first
 COUNTS_PER_DECADE = 4

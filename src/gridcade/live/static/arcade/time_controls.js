@@ -2,14 +2,13 @@
 
 import { $, setText } from "../dom.js";
 import { formatInteger, formatNumber } from "../format.js";
+import { takesSpace, takesText } from "../keys.js";
 
 const SPEEDS = ["0.25", "0.5", "1", "2", "4", "8", "16"];
 const NAMES = { 0.25: "¼ ×", 0.5: "½ ×" };
 const NATIVE = "1";
 const SLOW = 0.9; // below this share of the chosen speed, the measured one is shown
 const SEEK_DELAY = 60; // milliseconds between two messages of a moving slider
-const TEXT_FIELDS = "input:not([type=checkbox], [type=range]), select";
-const USE_SPACE = "button, a, input[type=checkbox]";
 
 export class TimeControls {
   /**
@@ -91,9 +90,9 @@ export class TimeControls {
   /** Space plays and pauses, "." takes one step, arrows go back and forth, unless a control uses the key. */
   handleKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.picture) return;
-    if (event.target.matches(TEXT_FIELDS) || this.keysAreTaken()) return;
+    if (takesText(event.target) || this.keysAreTaken()) return;
     const offset = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (event.key === " " && !event.target.matches(USE_SPACE)) {
+    if (event.key === " " && !takesSpace(event.target)) {
       event.preventDefault(); // the page must not scroll
       this.toggle();
     } else if (event.key === ".") {

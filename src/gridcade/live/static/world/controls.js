@@ -2,13 +2,12 @@
 
 import { $, setText } from "../dom.js";
 import { countOf } from "../format.js";
+import { takesSpace, takesText } from "../keys.js";
 import { DEFAULTS } from "./defaults.js";
 
 const SPEEDS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "10000", "100000", "max"];
 const CHECKBOXES = ["arrows", "triangles", "numbers", "wrong", "path", "log", "large"];
 const SELECTS = ["cells", "measure"];
-const TEXT_FIELDS = "input:not([type=checkbox], [type=radio], [type=range]), select, textarea";
-const USE_SPACE = "button, summary, a, input[type=checkbox], [type=file]";
 
 export class TimeControls {
   /** Args: state of the page; send(message); changed(): called after the speed has changed. */
@@ -61,8 +60,8 @@ export class TimeControls {
 
   /** Space runs and pauses, "." takes one step, unless the key belongs to the focused control. */
   handleKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(TEXT_FIELDS)) return;
-    if (event.key === " " && !event.target.matches(USE_SPACE)) {
+    if (event.ctrlKey || event.metaKey || event.altKey || takesText(event.target)) return;
+    if (event.key === " " && !takesSpace(event.target)) {
       event.preventDefault(); // the page must not scroll
       this.toggle();
     } else if (event.key === ".") {
