@@ -165,6 +165,19 @@ def draws_pictures(name: str) -> bool:
     return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
 
 
+def takes_render_mode(name: str) -> bool:
+    """Whether an environment can be made with a render mode."""
+    id_, _ = parse(name)
+    if id_.startswith((ATARI, "gridcade/")):
+        return True
+    try:
+        parameters = inspect.signature(_creator(id_)).parameters
+    except (GymnasiumError, ImportError, AttributeError, TypeError, ValueError):
+        return True
+    any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return any_name or "render_mode" in parameters
+
+
 def name_of(env: Env) -> str:
     """The name of an environment: short, with its arguments; of a drawn world, its map file."""
     if env.spec is None:
@@ -287,7 +300,10 @@ def _argument_names(id_: str) -> set[str] | None:
         return None
     if creator is None:
         return None
-    parameters = inspect.signature(creator).parameters
+    try:
+        parameters = inspect.signature(creator).parameters
+    except (TypeError, ValueError):  # of code in another language
+        return None
     names = {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
     if id_.startswith("gridcade/"):
         names |= set(WORLD_ARGUMENTS)

@@ -20,16 +20,18 @@ class GenerousCliff(CliffWalkingEnv):
     """Pays half a point more than its inherited table says."""
 
     def step(self, action: Any) -> Any:
-        observation, reward, *rest = super().step(action)
-        return observation, float(reward) + 0.5, *rest
+        inherited: Any = super()
+        observation, reward, *rest = inherited.step(action)
+        return observation, reward + 0.5, *rest
 
 
 class CostlyLake(FrozenLakeEnv):
     """Takes a tenth for each move."""
 
     def step(self, action: Any) -> Any:
-        observation, reward, *rest = super().step(action)
-        return observation, float(reward) - 0.1, *rest
+        inherited: Any = super()
+        observation, reward, *rest = inherited.step(action)
+        return observation, reward - 0.1, *rest
 
 
 class OtherStart(FrozenLakeEnv):

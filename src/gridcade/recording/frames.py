@@ -80,12 +80,9 @@ def make_rgb_env(name: str) -> Env:
     no_picture = f"{name} has no picture to show: it has no render mode rgb_array"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's, about the render mode: an error follows
-        try:
-            env = registry.make(name, render_mode="rgb_array")
-        except InputError as error:
-            if "'render_mode'" in str(error):
-                raise InputError(no_picture) from None
-            raise
+        if not registry.takes_render_mode(name):
+            raise InputError(no_picture)
+        env = registry.make(name, render_mode="rgb_array")
     if env.render_mode != "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", ()):
         raise InputError(no_picture)
     return env
