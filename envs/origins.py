@@ -7,6 +7,7 @@ from importlib.machinery import PathFinder
 
 import gymnasium as gym
 
+from gridcade.envs import suites
 from gridcade.envs.imports import IMPORTED_FILE, SUFFIX, module_of, split_import_path
 
 
@@ -33,7 +34,7 @@ def with_module(name: str) -> str:
     stands for the module of a script. In a session without a file, the name is unchanged.
     """
     base = name.partition("?")[0]
-    if base not in gym.registry:
+    if base not in gym.registry or suites.find_suite(base):
         return name
     module = module_of(gym.registry[base])
     if module.partition(".")[0] in ("gridcade", "gymnasium", "ale_py"):

@@ -17,6 +17,7 @@ from gymnasium.error import Error as GymnasiumError
 from gymnasium.wrappers import TimeLimit
 
 import gridcade.envs  # noqa: F401 - registers our environments
+from gridcade.envs import suites
 from gridcade.envs.atari import (
     DEFAULT_PROTOCOL,
     MNIH2013_GAMES,
@@ -80,10 +81,13 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     in_name = {key: _parse_value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
     arguments = in_name | arguments
     head, _, tail = base.partition(":")
-    base = tail if head in (*OWN_IDS, "ale_py") and tail else base
+    if tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
+        base = tail
     if base.startswith(ATARI):
         id_ = f"{base.removesuffix('-v5')}-v5"
         rom_name(atari_title(id_))  # raises an error if the game does not exist
+    elif suite_id := suites.find_id(base):
+        id_ = suite_id
     elif _is_id(base) or is_import_path(base):
         id_ = base
     elif map_file(name):
@@ -121,6 +125,8 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     if render_mode is not None:
         arguments["render_mode"] = render_mode
     try:
+        if suites.find_suite(id_):
+            return suites.make(id_, arguments)
         made: Env = gym.make(_find_spec(id_), disable_env_checker=True, **arguments)
     except InputError:
         raise
@@ -141,8 +147,9 @@ def atari_title(id_: str) -> str:
 def map_file(name: str) -> Path | None:
     """The path of a map file; None if the name is that of a registered environment."""
     base = name.partition("?")[0]
-    ours = base in gym.registry or f"gridcade/{base}-v0" in gym.registry
-    if ours or is_import_path(base):
+    if base in gym.registry or f"gridcade/{base}-v0" in gym.registry:
+        return None
+    if suites.find_suite(base) or is_import_path(base):
         return None
     return Path(base) if base.endswith(".txt") or os.path.isfile(base) else None
 
@@ -157,7 +164,7 @@ def draws_pictures(name: str) -> bool:
     """Whether an environment can draw itself as pictures (rgb_array); False if it is unknown."""
     try:
         id_, _ = parse(name)
-        if id_.startswith((ATARI, "gridcade/")):
+        if id_.startswith((ATARI, "gridcade/")) or suites.find_suite(id_):
             return True
         creator = _creator(id_)
     except (InputError, GymnasiumError, ImportError, AttributeError):
@@ -168,7 +175,7 @@ def draws_pictures(name: str) -> bool:
 def takes_render_mode(name: str) -> bool:
     """Whether an environment can be made with a render mode."""
     id_, _ = parse(name)
-    if id_.startswith((ATARI, "gridcade/")):
+    if id_.startswith((ATARI, "gridcade/")) or suites.find_suite(id_):
         return True
     try:
         parameters = inspect.signature(_creator(id_)).parameters
