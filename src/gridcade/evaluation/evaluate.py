@@ -14,6 +14,7 @@ from gridcade.envs.objects import EnvLike
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Envs
 from gridcade.errors import InputError
+from gridcade.evaluation.best_returns import BestReturns
 from gridcade.evaluation.episodes import LONGEST_EPISODE, EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
     Estimates,
@@ -50,6 +51,7 @@ class _Sample:
     truncated: float | None
     estimates: Estimates
     notes: list[str]
+    best_return: float | None = None
 
 
 def evaluate_policy(
@@ -126,7 +128,8 @@ def _evaluate(
         runner = EpisodeRunner(
             envs, evaluated, resolved.discount, time_limit, longest_episode, check
         )
-        sample = _sample_episodes(runner, resolved, model, purpose, progress)
+        best_returns = BestReturns(envs, time_limit)
+        sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     if exact is not None and isinstance(policy, TabularPolicy):
         notes += _optimality_notes(policy, exact)
     notes += sample.notes + sample.estimates.notes()
@@ -153,6 +156,7 @@ def _evaluate(
         time_limit=time_limit,
         cycles=sample.estimates.cycles,
         exact=exact,
+        best_return=sample.best_return,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -234,6 +238,7 @@ def _sample_streams(
 
 def _sample_episodes(
     runner: EpisodeRunner,
+    best_returns: BestReturns,
     options: ResolvedOptions,
     model: Model | None,
     purpose: Purpose,
@@ -241,6 +246,7 @@ def _sample_episodes(
 ) -> _Sample:
     """Evaluate a policy in an episodic task."""
     planned, notes = plan_episodes(runner, options)
+    runner.best_returns = best_returns  # not of the pilot sample
     episodes = runner.run(planned, options.seed, purpose, progress)
     estimates = estimate_from_episodes(
         episodes,
@@ -268,5 +274,6 @@ def _sample_episodes(
         steps=int(episodes.lengths.sum()),
         truncated=float(episodes.truncated.mean()),
         estimates=estimates,
-        notes=notes,
+        notes=notes + best_returns.notes,
+        best_return=best_returns.mean if finished == planned else None,
     )
