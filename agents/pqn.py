@@ -138,7 +138,7 @@ class PQN(DeepAgent):
 
     def act(self, observations: Observations) -> Actions:
         """Epsilon-greedy actions.  [n, ...]."""
-        seen = self.backend.preprocess(observations)
+        seen = self.preprocess(observations)
         values = self.backend.values(seen)
         actions = self.epsilon_greedy(len(values), lambda: values)
         if self.t:
@@ -234,6 +234,7 @@ class PQN(DeepAgent):
         self.played.next_values[self.t - 1, running] = values.max(axis=1)[running]
 
     def _max_q(self, observations: Observations) -> NDArray[np.float32]:
+        """max_a Q(s, a) of encoded observations, [n, ...] -> [n]."""
         return np.asarray(self.backend.values(self.backend.preprocess(observations)).max(axis=1))
 
     @property
