@@ -17,7 +17,8 @@ from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.training.config import RunConfig
-from gridcade.training.run_folder import Run, find_trained
+from gridcade.training.find_run import find_trained
+from gridcade.training.run_folder import Run
 
 BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,

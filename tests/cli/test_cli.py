@@ -29,8 +29,9 @@ from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.study.runner import TaskStatus
 from gridcade.training import sessions
+from gridcade.training.checkpoints import load_tensors
 from gridcade.training.config import read_toml, to_dict
-from gridcade.training.run_folder import Run, load_tensors
+from gridcade.training.run_folder import Run
 from gridcade.training.trainer import Progress
 from gridcade.viewing import show
 

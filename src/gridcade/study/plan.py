@@ -15,7 +15,9 @@ from gridcade.study.study import ContenderSpec, Study
 from gridcade.study.task import Task
 from gridcade.training import sessions
 from gridcade.training.config import RunConfig, to_dict
-from gridcade.training.run_folder import PROVENANCE, find_run, find_trained, unknown_policy
+from gridcade.training.find_run import find_run, find_trained
+from gridcade.training.run_folder import PROVENANCE
+from gridcade.training.run_names import unknown_policy
 
 KEY_LENGTH = 16  # hexadecimal digits of a hash
 

@@ -27,6 +27,7 @@ from joblib import cpu_count
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
+from gridcade.files import write_text
 from gridcade.study.comparison import Comparison, Failure, RunResult
 from gridcade.study.plan import plan_tasks, read_sessions
 from gridcade.study.study import Study, read_study, report_changes, study_differences
@@ -45,7 +46,8 @@ from gridcade.study.task import (
 from gridcade.study.workers import Backend, MapTasks, workers
 from gridcade.training import sessions, trainer
 from gridcade.training.config import differences, to_dict
-from gridcade.training.run_folder import PROVENANCE, Run, locked, write_text
+from gridcade.training.locks import locked
+from gridcade.training.run_folder import PROVENANCE, Run
 
 STUDY_FILE, SESSIONS_FILE = "study.toml", "sessions.json"
 POLL_INTERVAL = 0.5  # seconds between two reads of all task states

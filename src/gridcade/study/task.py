@@ -25,10 +25,12 @@ from gridcade import contenders
 from gridcade.envs import registry
 from gridcade.errors import InputError, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.files import write_text
 from gridcade.study.study import ContenderSpec, Study, slug
 from gridcade.training import sessions, trainer
 from gridcade.training.config import RunConfig
-from gridcade.training.run_folder import Run, locked, write_text
+from gridcade.training.locks import locked
+from gridcade.training.run_folder import Run
 
 MAX_ATTEMPTS = 3
 HEARTBEAT = 1.0  # seconds between two writes of a task's state, and between two checks of a stop

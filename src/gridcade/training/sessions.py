@@ -33,9 +33,11 @@ from gridcade.training.config import (
     resolve_config,
     used_up,
 )
+from gridcade.training.find_run import find_trained
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
-from gridcade.training.run_folder import PROVENANCE, RUNS, Run, find_trained, is_run
+from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.run_names import RUNS, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer
 
@@ -149,7 +151,7 @@ def resume(
         learner = make_agent(config, single)
         for sentence in learner.warnings():
             note(sentence)
-        if not run.checkpoints():
+        if run.is_new:
             start_from(learner, config)
         return _session(run, config, learner, single, report, stop, note)
 
@@ -281,12 +283,17 @@ def _session(
             agent.set_env(envs)
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
+            if agent.storage_bytes and run.damaged():
+                note(
+                    "the replay holds later steps than the checkpoint, so the run may end "
+                    "otherwise than one that was not interrupted"
+                )
             loop = _loop(agent, envs, env, config.seed)
         trainer = Trainer(run, config, agent, loop, env, report, stop)
-        if run.checkpoints():
-            trainer.load(run.last_checkpoint())
-        else:
+        if run.is_new:
             trainer.save()
+        else:
+            trainer.load(run.last_checkpoint())
         if config != run.config:
             run.rewrite_config(config)
         run.clear_leftovers()

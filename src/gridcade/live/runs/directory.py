@@ -18,7 +18,8 @@ from gridcade.study.plan import read_sessions
 from gridcade.study.runner import STUDY_FILE
 from gridcade.study.study import read_study
 from gridcade.study.task import one_line
-from gridcade.training.run_folder import PROVENANCE, RUNS, Run
+from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.run_names import RUNS
 from gridcade.training.run_summary import (
     Bytes,
     RunSummary,
@@ -55,6 +56,7 @@ class RunRow(Struct):
     scores: Mapping[str, Score | None]
     exact: bool
     checkpoints: int
+    damaged: int  # checkpoints that are newer, and cannot be read
     evaluations: int
     bytes: Bytes
     removals: list[Removal]
@@ -196,6 +198,7 @@ class RunsDirectory:
             scores=summary.scores,
             exact=summary.exact,
             checkpoints=len(run.checkpoints()),
+            damaged=len(run.damaged()),
             evaluations=sum(1 for _ in run.path.glob("evaluation/*.json")),
             bytes=size,
             removals=_removals(run, state, size),
