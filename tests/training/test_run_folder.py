@@ -267,7 +267,7 @@ HEAD = "agent = 'x'\nformat = 2\n"
     [
         ("a = = 3", r"config\.toml: Invalid value \(at line 1, column 5\)"),
         (HEAD + "env = 'y", r"config\.toml: .*\(at .*\)"),
-        (b"agent = '\xff'", r"config\.toml: .*can't decode byte"),
+        (b"agent = '\xff'", r"cannot read '.*config\.toml': line 1 is not in UTF-8"),
         (
             HEAD + "env = 'y'\nstesp = 3",
             r"config\.toml: unknown field 'stesp'; .* steps\?",

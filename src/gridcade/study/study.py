@@ -1,8 +1,6 @@
 """The specification of a study: contenders, environments, training budget and seeds."""
 
-import hashlib
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from gridcade.agents import AgentKind
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.intervals import check_confidence
+from gridcade.files import slug
 from gridcade.seeding import check_seed
 from gridcade.study.brackets import read_changes, split_contender
 from gridcade.training.config import (
@@ -25,7 +24,6 @@ from gridcade.training.config import (
 )
 
 Criterion = Literal["return", "average-reward"]
-MAX_NAME_LENGTH = 100  # characters in the name of a folder
 # These fields may change while the study's folder keeps its results.
 GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion", "threshold")
 
@@ -268,15 +266,6 @@ def _parse_contender(label: str) -> ContenderSpec:
     if spec.kind:
         _check_hyperparameters(changes, spec.kind, f"'{label}'")
     return replace(spec, hyperparameters=changes)
-
-
-def slug(name: str) -> str:
-    """Convert a name to a folder name: `Maze?size=9` -> `Maze-size=9`. Long ones end in a hash."""
-    folder = re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
-    if len(folder) <= MAX_NAME_LENGTH:
-        return folder
-    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
-    return f"{folder[: MAX_NAME_LENGTH - 9]}-{digest}"
 
 
 def report_changes(old: Study, new: Study) -> list[str]:

@@ -25,8 +25,8 @@ from gridcade import contenders
 from gridcade.envs import registry
 from gridcade.errors import InputError, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.files import write_text
-from gridcade.study.study import ContenderSpec, Study, slug
+from gridcade.files import slug, write_text
+from gridcade.study.study import ContenderSpec, Study
 from gridcade.training import sessions, trainer
 from gridcade.training.config import RunConfig
 from gridcade.training.locks import locked

@@ -23,6 +23,8 @@ from gridcade.envs import registry
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.vector import make_vector
+from gridcade.files import slug
+from gridcade.formatting import shell_command
 from gridcade.training.config import (
     Recipe,
     RunConfig,
@@ -378,9 +380,9 @@ def _tight_memory(agent: BaseAgent) -> list[str]:
 def _free_folder(config: RunSettings, note: Note) -> Path:
     """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... and a note where that exists."""
     base, _, query = config.env.partition("?")
-    short = Path(base).stem.removesuffix("-v0")
+    short = Path(base.rpartition(":")[2]).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
-    name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
+    name = f"{slug('-'.join(words))}-{config.agent}-s{config.seed}"
     path = first = RUNS / name
     number = 1
     while os.path.lexists(path):
@@ -403,5 +405,5 @@ def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
         )
     return InputError(
         f"'{run.path}' holds a run with this config already; continue it: "
-        f"gridcade resume {run.path}"
+        f"{shell_command('gridcade', 'resume', run.path)}"
     )
