@@ -89,5 +89,5 @@ def test_long_arguments_of_an_environment_are_no_file_names(
     for parent, folders, files in os.walk(tmp_path):
         for one in (*folders, *files):
             assert len(one.encode()) < 2 * MAX_NAME, parent
-    folders = {Run(file.parent).env for file in Path("studies").rglob("config.toml")}
-    assert folders == set(envs)
+    trained = {Run(file.parent).env for file in Path("studies").rglob("config.toml")}
+    assert trained == set(envs)

@@ -15,7 +15,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -156,6 +156,9 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         if task.config is None or not os.path.isfile(path / "config.toml"):
             continue
         run = Run(path)
+        if not _has_result(task, session):
+            with suppress(InputError):  # the task itself tells why it fails
+                run.last_checkpoint()  # warns of damaged ones, which workers do not
         changes = differences(run.config, task.config)
         if run.world != registry.map_text(task.env):
             changes.append("the map differs")

@@ -12,6 +12,7 @@ from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.intervals import check_confidence
 from gridcade.files import slug
+from gridcade.formatting import shell_command
 from gridcade.seeding import check_seed
 from gridcade.study.brackets import read_changes, split_contender
 from gridcade.training.config import (
@@ -229,7 +230,7 @@ def study_from_arguments(
         return read_study(contenders[0]), Path(contenders[0]).stem
     worlds = () if environments else [n for n in contenders if registry.is_environment(n)]
     for world in worlds:
-        raise InputError(f"'{world}' is an environment; write: --env {world}")
+        raise InputError(f"'{world}' is an environment; write: {shell_command('--env', world)}")
     if not environments:
         raise InputError(
             "environments is empty; give one or more, as in --env FourRooms "

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
+from gridcade.formatting import shell_command
 from gridcade.live.run_files import REPORT, Found, find_files
 from gridcade.live.runs.unreadable import UNREADABLE
 from gridcade.study.plan import read_sessions
@@ -169,7 +169,7 @@ class RunsDirectory:
     def _example(self) -> str:
         words = ["gridcade", "train", "q-learning", "FourRooms"]
         out = [] if self.root == RUNS else ["--out", str(self.root / "FourRooms-q-learning-s0")]
-        return shlex.join(words + out)
+        return shell_command(*words, *out)
 
     def _summary(self, name: str, path: Path) -> ReadRun:
         """Read a run, unless none of its files was replaced, added or removed since last time."""
@@ -219,7 +219,7 @@ def _removals(run: Run, state: State, size: Bytes) -> list[Removal]:
     parts = [("run", path, size.total)]
     if size.replay and state == "finished":
         parts.insert(0, ("replay", path / "replay", size.replay))
-    return [Removal(part, n, shlex.join(["rm", "-r", str(p)])) for part, p, n in parts]
+    return [Removal(part, n, shell_command("rm", "-r", p)) for part, p, n in parts]
 
 
 def _study_row(name: str, path: Path, found: Found) -> StudyRow | None:
