@@ -21,6 +21,7 @@ from gymnasium.wrappers import (
 )
 
 import gridcade.envs  # noqa: F401 - registers our environments
+from gridcade.envs import suites
 from gridcade.envs.atari import (
     DEFAULT_PROTOCOL,
     MNIH2013_GAMES,
@@ -95,6 +96,8 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     if base.startswith(ATARI):
         id_ = f"{base.removesuffix('-v5')}-v5"
         rom_name(atari_title(id_))  # raises an error if the game does not exist
+    elif suite_id := suites.find_id(base):
+        id_ = suite_id
     elif base in gym.registry:
         id_ = base
     elif map_file(name):
@@ -136,6 +139,8 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     if render_mode is not None:
         arguments["render_mode"] = render_mode
     try:
+        if suites.find_suite(id_):
+            return suites.make(id_, arguments)
         made: Env = gym.make(id_, disable_env_checker=True, **arguments)
     except InputError:
         raise
@@ -157,7 +162,7 @@ def atari_title(id_: str) -> str:
 def map_file(name: str) -> Path | None:
     """The path of a map file; None if the name is that of a registered environment."""
     base = name.partition("?")[0]
-    if base in gym.registry or f"gridcade/{base}-v0" in gym.registry:
+    if base in gym.registry or f"gridcade/{base}-v0" in gym.registry or suites.find_suite(base):
         return None
     return Path(base) if base.endswith(".txt") or os.path.isfile(base) else None
 
@@ -172,7 +177,7 @@ def draws_pictures(name: str) -> bool:
     """Whether an environment can draw itself as pictures (rgb_array); False if it is unknown."""
     try:
         id_, _ = parse(name)
-        if id_.startswith((ATARI, "gridcade/")):
+        if id_.startswith((ATARI, "gridcade/")) or suites.find_suite(id_):
             return True
         entry_point = gym.registry[id_].entry_point
         creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point

@@ -6,6 +6,7 @@ import numpy as np
 
 from gridcade.envs.types import Envs
 from gridcade.errors import InputError
+from gridcade.evaluation.best_returns import BestReturns
 from gridcade.evaluation.estimates import MIN_EPISODES, Episodes
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.intervals import episodes_needed
@@ -42,6 +43,7 @@ class EpisodeRunner:
         self.envs, self.policy, self.discount = envs, policy, discount
         self.time_limit = time_limit
         self.max_length = time_limit or LONGEST_EPISODE  # steps
+        self.best_returns: BestReturns | None = None  # of the episodes that are played, if wanted
 
     def run(
         self, episodes: int, seed: int, purpose: Purpose, progress: ProgressCallback | None = None
@@ -62,6 +64,8 @@ class EpisodeRunner:
         seeds = [episode_seed(seed, purpose, 0, k) for k in range(n)]
         rngs = [episode_stream(s) for s in seeds]
         observations = reset(self.envs, seeds)
+        if self.best_returns is not None:
+            self.best_returns.add(np.flatnonzero(numbers < episodes))
         starts = np.ones(n, dtype=bool)
         weights = np.ones(n)  # of the next rewards in the discounted return
         while done < episodes:
@@ -99,6 +103,8 @@ class EpisodeRunner:
                 progress(done, episodes)
             if done < episodes:
                 observations = reset(self.envs, seeds, starts)
+                if self.best_returns is not None:
+                    self.best_returns.add(np.flatnonzero(starts & (numbers < episodes)))
         step_rewards = float(lowest), float(highest)
         return Episodes(returns, lengths, discounted, truncated, step_rewards)
 

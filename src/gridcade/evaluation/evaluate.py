@@ -14,6 +14,7 @@ from gridcade.envs.atari import AtariGame
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError, brief
+from gridcade.evaluation.best_returns import BestReturns
 from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
     Estimates,
@@ -50,6 +51,7 @@ class _Sample:
     truncated: float | None
     estimates: Estimates
     notes: list[str]
+    best_return: float | None = None
 
 
 def evaluate_policy(
@@ -99,7 +101,8 @@ def evaluate_policy(
             )
         else:
             runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
-            sample = _sample_episodes(runner, resolved, model, purpose, progress)
+            best_returns = BestReturns(envs, time_limit)
+            sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     finally:
         if single is not env:
             envs.close()
@@ -130,6 +133,7 @@ def evaluate_policy(
         time_limit=time_limit,
         cycles=sample.estimates.cycles,
         exact=exact,
+        best_return=sample.best_return,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -223,6 +227,7 @@ def _sample_streams(
 
 def _sample_episodes(
     runner: EpisodeRunner,
+    best_returns: BestReturns,
     options: ResolvedOptions,
     model: Model | None,
     purpose: Purpose,
@@ -230,6 +235,7 @@ def _sample_episodes(
 ) -> _Sample:
     """Evaluate a policy in an episodic task."""
     planned, notes = plan_episodes(runner, options)
+    runner.best_returns = best_returns  # not of the pilot sample
     episodes = runner.run(planned, options.seed, purpose, progress)
     estimates = estimate_from_episodes(
         episodes,
@@ -257,5 +263,6 @@ def _sample_episodes(
         steps=int(episodes.lengths.sum()),
         truncated=float(episodes.truncated.mean()),
         estimates=estimates,
-        notes=notes,
+        notes=notes + best_returns.notes,
+        best_return=best_returns.mean if finished == planned else None,
     )
