@@ -57,12 +57,14 @@ def damage(checkpoint: Path) -> str:
         try:
             with safe_open(checkpoint / name, "numpy"):  # compares the header with the file's size
                 pass
+        except FileNotFoundError:
+            return f"{name} is missing"
         except (OSError, SafetensorError) as error:
             return f"{name}: {reason(error)}"
     try:
         read_loop_state(checkpoint / LOOP_STATE)
     except InputError as error:
-        return str(error).removeprefix("cannot read ")
+        return f"{LOOP_STATE}: {str(error).rpartition(': ')[2]}"
     return ""
 
 

@@ -13,7 +13,7 @@ def read_metrics(file: Path) -> list[Metrics]:
     """Read the metrics; empty if there is no file.
 
     A person may have edited the file, and a killed process may have left half a line: lines that
-    are no metrics are left out, and so are values that are not finite numbers.
+    are no metrics are left out, and values that are not finite numbers are None.
     """
     return [metrics for _, metrics in _lines(file) if metrics is not None]
 
@@ -49,7 +49,7 @@ def _parse(line: str) -> Metrics | None:
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("steps"), int):
         return None
-    return {name: value for name, value in entry.items() if value is None or _is_finite(value)}
+    return {name: value if _is_finite(value) else None for name, value in entry.items()}
 
 
 def _is_finite(value: object) -> bool:
