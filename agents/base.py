@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gridcade.agents.probabilities import sample_actions
+from gridcade.envs.actions import FROM_ZERO, ActionIndex
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Array, Envs
 from gridcade.experience.step import Step
 
 Floats = NDArray[np.float64]
 Observations = Array  # [n, ...]; n environments, or n observations of a batch
-Actions = Array  # [n, ...]
+Actions = Array  # [n, ...], as the environment takes them; tables number them by `ActionIndex`
 Tensors = dict[str, Array]
 Observation = Array | dict[str, Array] | np.integer[Any] | int  # of one environment, or of a batch
 PolicyState = tuple[Array, ...] | None  # of a recurrent policy
@@ -105,6 +106,7 @@ class SamplingPolicy(ABC):
 
     _prediction_rng: np.random.Generator
     _observation_axes = 0  # axes of one observation, without the batch
+    _action_index: ActionIndex = FROM_ZERO
 
     @abstractmethod
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
@@ -127,7 +129,8 @@ class SamplingPolicy(ABC):
         if single:
             batch = batch[None]
         table = self.probabilities(batch, deterministic)
-        actions = sample_actions(table, self._prediction_rng.random(len(table)))
+        indices = sample_actions(table, self._prediction_rng.random(len(table)))
+        actions = self._action_index.decode(indices)
         return (actions[0] if single else actions), state
 
 
@@ -193,7 +196,7 @@ class Agent(SamplingPolicy, BaseAgent):
 
     @abstractmethod
     def act(self, observations: Observations) -> Actions:
-        """Actions for the observations of n environments, exploring.  [n, ...] -> [n]."""
+        """Actions for the observations of n environments, exploring.  [n, ...] -> [n, ...]."""
 
     @abstractmethod
     def observe(self, step: Step) -> None:

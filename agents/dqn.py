@@ -101,6 +101,7 @@ class DQN(ReplayAgent[DQNConfig]):
 
     def observe(self, step: Step) -> None:
         """Store the transition (s_t, a_t, r_t, s_{t+1}) in D."""
+        step = self.encode_step(step)
         rewards, terminated = self.learned_rewards(step, self.config.clip_rewards)
         self.D.add(step, rewards, terminated)
         before, self.steps = self.steps, self.steps + len(rewards)

@@ -137,7 +137,7 @@ class PQN(DeepAgent):
     # ---- the algorithm: act and observe T times, finish_rollout, learn
 
     def act(self, observations: Observations) -> Actions:
-        """Epsilon-greedy actions.  [n]."""
+        """Epsilon-greedy actions.  [n, ...]."""
         seen = self.backend.preprocess(observations)
         values = self.backend.values(seen)
         actions = self.epsilon_greedy(len(values), lambda: values)
@@ -150,6 +150,7 @@ class PQN(DeepAgent):
 
     def observe(self, step: Step) -> None:
         """Add one step of every environment to the rollout."""
+        step = self.encode_step(step)
         rewards, terminated = self.learned_rewards(step, self.config.clip_rewards)
         rollout, t, truncated = self.played, self.t, step.truncated & ~terminated
         rollout.actions[t], rollout.rewards[t] = step.actions, rewards

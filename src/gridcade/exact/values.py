@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.base import Policy, StochasticPolicy
+from gridcade.envs.actions import action_index
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -56,6 +57,7 @@ def policy_table(
     encode = bare.encode if isinstance(bare, TabularEnv) else None
     if encode is None and not isinstance(env.observation_space, gym.spaces.Discrete):
         return None
+    index = action_index(env.action_space)
     rows = []
     for first in range(0, model.num_states, BATCH_STATES):
         states = np.arange(first, min(first + BATCH_STATES, model.num_states))
@@ -68,7 +70,7 @@ def policy_table(
         repeated, _ = policy.predict(observations, None, starts, deterministic)
         if inner_state is not None or not deterministic or not np.array_equal(actions, repeated):
             return None
-        rows.append(np.eye(model.num_actions)[np.asarray(actions, dtype=np.int64)])
+        rows.append(np.eye(model.num_actions)[index.encode(np.asarray(actions, dtype=np.int64))])
     return np.concatenate(rows)
 
 
