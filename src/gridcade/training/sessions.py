@@ -286,6 +286,12 @@ def _session(
         trainer = Trainer(run, config, agent, loop, evaluation_pool, pool.first, report, stop)
         if run.checkpoints():
             trainer.load(run.last_checkpoint())
+            if lost := trainer.lost_episodes:
+                note(
+                    f"{lost} of {config.envs} running episodes could not go on, because their "
+                    "repeated actions led elsewhere (unseeded randomness, or another version of "
+                    "the environment): new episodes start there"
+                )
         else:
             trainer.save()
         if config != run.config:
