@@ -1,6 +1,7 @@
 """Episodic tasks: how many episodes to play, and playing them."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,7 +31,9 @@ class EpisodeRunner:
         policy: the policy that acts.
         discount: discount factor of the discounted returns.
         time_limit: steps after which the environments truncate an episode; None: no limit, and
-            the runner truncates episodes after LONGEST_EPISODE steps.
+            the runner truncates episodes after `longest_episode` steps.
+        longest_episode: steps.
+        check: called at every step; it can end the evaluation by an exception.
     """
 
     def __init__(
@@ -39,10 +42,13 @@ class EpisodeRunner:
         policy: EvaluatedPolicy,
         discount: float,
         time_limit: int | None,
+        longest_episode: int = LONGEST_EPISODE,
+        check: Callable[[], None] = lambda: None,
     ):
         self.envs, self.policy, self.discount = envs, policy, discount
         self.time_limit = time_limit
-        self.max_length = time_limit or LONGEST_EPISODE  # steps
+        self.max_length = time_limit or longest_episode  # steps
+        self.check = check
         self.best_returns: BestReturns | None = None  # of the episodes that are played, if wanted
 
     def run(
@@ -69,6 +75,7 @@ class EpisodeRunner:
         starts = np.ones(n, dtype=bool)
         weights = np.ones(n)  # of the next rewards in the discounted return
         while done < episodes:
+            self.check()
             try:
                 actions = self.policy.act(observations, starts, rngs)
             except Quit:  # raised by a person, who plays one episode after another

@@ -1,5 +1,7 @@
 """Continuing tasks: playing several independent streams of steps."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gridcade.envs.types import Envs
@@ -23,6 +25,7 @@ def play_streams(
     seed: int,
     purpose: Purpose,
     progress: ProgressCallback | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Streams:
     """Play one stream in each environment.
 
@@ -36,6 +39,7 @@ def play_streams(
         seed: random seed of the evaluation.
         purpose: purpose of the streams, from which their seeds are derived.
         progress: called from time to time.
+        check: called at every step; it can end the evaluation by an exception.
 
     Raises:
         InputError: the steps are too few.
@@ -52,6 +56,7 @@ def play_streams(
     numbers: dict[bytes, int] = {}  # of the states, by their observations
     returned, regeneration, t = np.zeros(n, dtype=bool), -1, 0
     while True:
+        check()
         states[:, t] = [numbers.setdefault(o.tobytes(), len(numbers)) for o in observations]
         if t == length:
             regeneration = regeneration_state(states[:, :length])
