@@ -20,6 +20,7 @@ from gridcade.agents.base import (
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
+from gridcade.envs.model_check import model_notes
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
@@ -99,6 +100,7 @@ def _start(
     agent = make_agent(config, pool.first)
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
+        *model_notes(pool.first),
         *_discount_in_a_continuing_task(config, pool.first),
         *start_from(agent, config),
         *agent.warnings(),
