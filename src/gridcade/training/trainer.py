@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from gridcade.agents.base import Agent, CompiledLoop, SelfTrainedAgent, Tensors
 from gridcade.envs import registry
@@ -19,12 +18,13 @@ from gridcade.exact.values import policy_table
 from gridcade.experience.loop import EnvState, Experience
 from gridcade.experience.pool import EnvPool
 from gridcade.experience.step import TOTALS, EpisodeSums, Step
+from gridcade.training.checkpoints import LoopState
 from gridcade.training.config import RunSettings, used_up
-from gridcade.training.run_folder import LoopState, Run
+from gridcade.training.metrics import Metrics
+from gridcade.training.run_folder import Run
 from gridcade.training.tensorboard import TensorBoardLogger
 
 CONFIDENCE = 0.95  # of the intervals in the metrics
-Metrics = dict[str, Any]  # numbers by name; `exact` is a bool, and None where a task has no value
 
 
 @dataclass(frozen=True)
