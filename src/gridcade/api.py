@@ -15,6 +15,7 @@ from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike
+from gridcade.envs.origins import with_module
 from gridcade.envs.registry import make
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.evaluate import evaluate_policy
@@ -236,7 +237,10 @@ def compare(
         contenders = [contenders]
     names = [_contender_name(contender) for contender in contenders]
     study, name = study_from_arguments(
-        names, [envs] if isinstance(envs, str) else envs, presets, **options
+        names,
+        [with_module(env) for env in ([envs] if isinstance(envs, str) else envs)],
+        presets,
+        **options,
     )
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(
