@@ -305,6 +305,12 @@ def _session(
             trainer.save()
         else:
             trainer.load(run.last_checkpoint())
+            if lost := trainer.lost_episodes:
+                note(
+                    f"{lost} of {config.envs} running episodes could not go on, because their "
+                    "repeated actions led elsewhere (unseeded randomness, or another version of "
+                    "the environment): new episodes start there"
+                )
         if config != run.config:
             run.rewrite_config(config)
         run.clear_leftovers()
