@@ -163,6 +163,16 @@ class PQN(DeepAgent):
         self.steps += len(rewards)
         self.current[:] = step.current
 
+    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+        """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
+        rollout, last = self.played, self.t - 1
+        if last >= 0:
+            lost = lost & ~rollout.truncated[last] & (rollout.discounts[last] > 0)
+            if lost.any():
+                rollout.next_values[last, lost] = self._max_q(self.current[lost])
+                rollout.truncated[last, lost] = True
+        self.current[:] = observations
+
     def update(self) -> None:
         """Learn: with overlap the minibatches that are due, else the rollout that has ended."""
         if not self.overlap_updates:
@@ -292,7 +302,7 @@ class PQN(DeepAgent):
         counters = np.array([self.steps, self.updates, self.t, self.learned])
         tensors = {"counters": counters, "sums": self._sums}
         tensors |= {"order": self.order, "targets": self.targets}
-        tensors["current"] = self.current[: None if self.t == self.config.rollout else 0]
+        tensors["current"] = self.current[: None if self.t else 0]
         unfinished = self.order.size and self.learned < self._minibatches
         rows = {"played": self.t, "batch": len(self.targets) if unfinished else 0}
         for name, rollout in self._rollouts().items():

@@ -120,6 +120,17 @@ class Replay:
         for env in np.flatnonzero(ended):
             self._begin_episode(env, step.current[env])
 
+    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+        """End the running episodes of some environments, and begin others.
+
+        Args:
+            lost: the environments, [envs].
+            observations: the first ones of the new episodes, [envs, ...].
+        """
+        for env in np.flatnonzero(lost & (self.written > 0)):
+            self.flags[env, (self.written[env] - 1) % self.ring] |= LAST
+            self._begin_episode(env, observations[env])
+
     def sample(
         self, size: int, rng: np.random.Generator, n_step: int = 1, discount: float = 0.99
     ) -> Batch:

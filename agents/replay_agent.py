@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.base import Storage, Tensors, check_tensors
+from gridcade.agents.base import Observations, Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig
 from gridcade.agents.fast import AgentOptimizer
 from gridcade.agents.replay import Replay
@@ -76,6 +76,10 @@ class ReplayAgent(DeepAgent, Generic[C]):
         empty = np.zeros((config.held_out, *spaces.shape), spaces.dtype)
         self.held_out = storage("held_out", self.backend.preprocess(empty).shape, spaces.dtype)
         self._allocated = True
+
+    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+        """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
+        self.D.restart_episodes(lost, observations)
 
     @property
     def _frame_shape(self) -> tuple[int, ...]:
