@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.envs.toy_text.taxi import TaxiEnv
 from gymnasium.error import Error as GymnasiumError
 from gymnasium.wrappers import (
     OrderEnforcing,
@@ -263,8 +265,11 @@ def known_model(env: Env) -> Model | None:
         return None
     if getattr(base, "fickle_passenger", False):
         return None  # Taxi's table does not include this option
+    allowed = None
+    if isinstance(base, TaxiEnv):
+        allowed = np.array([base.action_mask(s) for s in range(len(start))], dtype=bool)
     try:
-        return Model.from_table(table, start)
+        return Model.from_table(table, start, allowed)
     except ValueError as error:
         raise InputError(f"the table P of {base} is not a valid model: {error}") from error
 
