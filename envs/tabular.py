@@ -194,6 +194,9 @@ class TabularEnv(gym.Env[Any, Any]):
 
     An episode is truncated after `time_limit` steps. The time limit is not part of the model.
 
+    Where the model forbids actions, `info["action_mask"]` tells which ones are allowed. Forbidden
+    actions that are taken anyway have the outcomes of the model.
+
     Random numbers: a reset draws one number from `np_random` to sample the first state; a step
     draws one to sample its outcome.
 
@@ -311,7 +314,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.elapsed = 0
         if self.render_mode == "human":
             self.render()
-        return self.encode(self.state), {}
+        return self.encode(self.state), self._info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one step.
@@ -331,7 +334,12 @@ class TabularEnv(gym.Env[Any, Any]):
         truncated = not terminated and self.elapsed == self.time_limit
         if self.render_mode == "human":
             self.render()
-        return self.encode(self.state), reward, terminated, truncated, {}
+        return self.encode(self.state), reward, terminated, truncated, self._info()
+
+    def _info(self) -> dict[str, Any]:
+        """The mask of the allowed actions, where the model forbids some."""
+        allowed = self.model.allowed
+        return {} if allowed is None else {"action_mask": allowed[self.state]}
 
     def get_state(self) -> dict[str, Any]:
         """The complete state: the current state, the elapsed steps and the random generator."""

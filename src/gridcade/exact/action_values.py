@@ -16,8 +16,8 @@ def action_values(model: Model, solution: Solution) -> Floats:
 
     Under `average-reward` these are the differential values, of which only differences within a
     state matter: r - g(s') + h(s') with the gain g and the bias h. Under `return`, actions that may
-    lead to states from which no policy is sure to end have the value -infinity. So have actions that
-    the model does not allow.
+    lead to states from which no policy is sure to end have the value -infinity, and so have actions
+    that the model does not allow.
     """
     if solution.bias is None:
         values = np.where(np.isnan(solution.values), -np.inf, solution.values)
