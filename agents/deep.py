@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -14,11 +14,13 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.base import Actions, Agent, Floats, Observations, Tensors
+from gridcade.agents.base import Actions, Agent, Floats, Masks, Observations, Tensors
 from gridcade.agents.fast import AgentOptimizer, Backend, FastBackend
 from gridcade.agents.networks import ChannelNorm, NetworkName, network, take_layers
-from gridcade.agents.probabilities import greedy, with_epsilon
+from gridcade.agents.probabilities import greedy, sample_actions, uniform, with_epsilon
 from gridcade.agents.schedules import Schedule
+from gridcade.agents.spaces import numbered_actions
+from gridcade.envs.actions import FROM_ZERO, ActionIndex
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.registry import name_of, with_arguments
 from gridcade.envs.tabular import TabularEnv
@@ -92,6 +94,7 @@ class Spaces(NamedTuple):
     dtype: DTypeLike
     stack: int  # frames in an observation, [stack, ...]; 0: frames are not stacked
     num_actions: int
+    actions: ActionIndex = FROM_ZERO
 
 
 class DeepAgent(Agent):
@@ -114,6 +117,7 @@ class DeepAgent(Agent):
         self.steps = self.updates = 0
         self.overlap_updates = config.overlap
         self._observation_axes = len(shape)
+        self._action_index = spaces.actions
         self._rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
         with torch.random.fork_rng(devices=[]):  # PyTorch initializes from its global stream
@@ -153,28 +157,41 @@ class DeepAgent(Agent):
             "and is slower"
         ]
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Probabilities of the greedy policy, or of the epsilon-greedy one: [n, actions]."""
-        table = greedy(self.action_values(observations))
-        return table if deterministic else with_epsilon(table, self.epsilon)
+        table = greedy(self.action_values(observations), masks)
+        return table if deterministic else with_epsilon(table, self.epsilon, masks)
 
     def action_values(self, observations: Observations) -> Floats:
         """Q(s, a) at observations [n, ...]: [n, actions]."""
         values = self.backend.values(self.backend.preprocess(np.asarray(observations)))
         return values.astype(np.float64)
 
-    def epsilon_greedy(self, count: int, values: Callable[[], NDArray[np.float32]]) -> Actions:
-        """With probability epsilon a random action, else argmax_a Q(s, a).  [count].
+    def epsilon_greedy(
+        self, count: int, values: Callable[[], NDArray[np.float32]], masks: Masks | None = None
+    ) -> Actions:
+        """With probability epsilon a random action, else argmax_a Q(s, a).  [count, ...].
 
         Args:
             count: of states.
             values: computes Q(s, .), [count, actions]; not called where all actions are random.
+            masks: the allowed actions, [count, actions]; None: all.
         """
         random = self._rng.random(count) < self.epsilon
-        actions = self._rng.integers(self.spaces.num_actions, size=count)
+        if masks is None:
+            indices = self._rng.integers(self.spaces.num_actions, size=count)
+        else:
+            indices = sample_actions(uniform(masks), self._rng.random(count))
         if not random.all():
-            actions = np.where(random, actions, values().argmax(axis=1))
-        return np.asarray(actions)
+            best = values() if masks is None else np.where(masks, values(), -np.inf)
+            indices = np.where(random, indices, best.argmax(axis=1))
+        return self._action_index.decode(indices)
+
+    def encode_step(self, step: Step) -> Step:
+        """A step with the numbers of its actions."""
+        return replace(step, actions=self._action_index.encode(step.actions))
 
     @property
     def needs_layers(self) -> bool:
@@ -267,14 +284,9 @@ def check_spaces(env: Env, agent: str) -> Spaces:
     """The observations and actions of an environment, as a network takes them.
 
     Raises:
-        InputError: its actions are not Discrete from 0 on, or its observations are not arrays.
+        InputError: its actions cannot be numbered, or its observations are not arrays.
     """
-    space, actions = env.observation_space, env.action_space
-    if not isinstance(actions, gym.spaces.Discrete) or actions.start != 0:
-        message = f"{agent} needs Discrete actions that start at 0; these are"
-        if not isinstance(actions, gym.spaces.Box):
-            raise InputError(f"{message} {actions}")
-        raise InputError(f"{message} continuous; try: gridcade train sb3-sac {name_of(env)}")
+    space, actions = env.observation_space, numbered_actions(env, agent)
     if not isinstance(space, gym.spaces.Box) or not space.shape:
         hint = f"try: gridcade train q-learning {name_of(env)}"
         if isinstance(env.unwrapped, TabularEnv):
@@ -282,7 +294,7 @@ def check_spaces(env: Env, agent: str) -> Spaces:
             hint = f'write: gridcade train {agent} "{arrays}"'
         raise InputError(f"{agent} needs arrays as observations; these are {space}; {hint}")
     stack = env.unwrapped.stack if isinstance(env.unwrapped, AtariGame) else 0
-    return Spaces(space.shape, space.dtype, stack, int(actions.n))
+    return Spaces(space.shape, space.dtype, stack, actions.count, actions)
 
 
 def find_device(name: str) -> torch.device:

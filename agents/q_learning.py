@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents import schedules
-from gridcade.agents.base import Agent, Observations, Tensors, check_tensors
+from gridcade.agents.base import Actions, Agent, Observations, Tensors, check_tensors
 from gridcade.agents.compiled import compiled
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import CompiledSchedule, Schedule
+from gridcade.agents.spaces import numbered_actions
 from gridcade.agents.tabular_loop import (
     TabularLoop,
     Transition,
@@ -31,6 +32,7 @@ from gridcade.agents.tabular_loop import (
     World,
     world_step,
 )
+from gridcade.envs.actions import FROM_ZERO, ActionIndex
 from gridcade.envs.registry import name_of
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
@@ -271,9 +273,10 @@ class QLearning(Agent):
 
     Args:
         num_states: number of states; observations are 0 … num_states - 1.
-        num_actions: number of actions, 0 … num_actions - 1.
+        num_actions: number of actions.
         config: hyperparameters.
         seed: seed of the agent's random stream.
+        actions: the numbering of the actions.
     """
 
     def __init__(
@@ -282,8 +285,10 @@ class QLearning(Agent):
         num_actions: int,
         config: QLearningConfig | None = None,
         seed: int = 0,
+        actions: ActionIndex = FROM_ZERO,
     ):
         self.config = config or QLearningConfig()
+        self._action_index = actions
         self.hyperparameters = self.config.to_compiled()
         self.q: Floats = np.full((num_states, num_actions), float(self.config.initial_value))
         self.visits: Ints = np.zeros((num_states, num_actions), dtype=np.int64)
@@ -293,7 +298,7 @@ class QLearning(Agent):
         self.rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
 
-    def act(self, observations: Observations, masks: Bools | None = None) -> Ints:
+    def act(self, observations: Observations, masks: Bools | None = None) -> Actions:
         """Choose epsilon-greedy actions in states [n], at the current step."""
         actions = np.empty(len(observations), dtype=np.int64)
         for i, s in enumerate(observations):
@@ -301,14 +306,15 @@ class QLearning(Agent):
             epsilon = epsilon_at(self.hyperparameters.epsilon, self.visits, int(s), self.steps + i)
             u = self.rng.random()
             actions[i] = epsilon_greedy(self.q, int(s), epsilon, u, self.allowed)
-        return actions
+        return self._action_index.decode(actions)
 
     def observe(self, step: Step) -> None:
         """Learn from one step of every environment, in their order."""
-        for i in range(len(step.actions)):
+        actions = self._action_index.encode(step.actions)
+        for i in range(len(actions)):
             transition = Transition(
                 int(step.observations[i]),
-                int(step.actions[i]),
+                int(actions[i]),
                 float(step.rewards[i]),
                 int(step.next_observations[i]),
                 bool(step.terminated[i]),
@@ -476,15 +482,12 @@ def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:
     """Create an agent for an environment.
 
     Raises:
-        InputError: the observations or actions are not Discrete spaces that start at 0.
+        InputError: the observations are not Discrete from 0 on, or the actions cannot be numbered.
     """
-    sizes = []
-    for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
-        if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
-            other = "dqn" if isinstance(env.action_space, gym.spaces.Discrete) else "sb3-sac"
-            raise InputError(
-                f"q-learning requires Discrete {name} that start at 0, but this environment has "
-                f"{type(space).__name__} {name}; try: gridcade train {other} {name_of(env)}"
-            )
-        sizes.append(int(space.n))
-    return QLearning(sizes[0], sizes[1], config, seed)
+    actions, space = numbered_actions(env, "q-learning"), env.observation_space
+    if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
+        raise InputError(
+            f"q-learning requires Discrete observations that start at 0, but this environment has "
+            f"{type(space).__name__} observations; try: gridcade train dqn {name_of(env)}"
+        )
+    return QLearning(int(space.n), actions.count, config, seed, actions)

@@ -1,28 +1,23 @@
-"""Finds and makes environments by name: a short name, a Gymnasium id, or a map file.
+"""Finds and makes environments by name: a short name, a Gymnasium id, a map file, or own code.
 
-A name may contain arguments: `Maze?size=9&seed=3`.
+A name may contain arguments: `Maze?size=9&seed=3`. `imports.py` describes names of own code.
 """
 
 import ast
 import inspect
 import os.path
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
-from gymnasium.envs.toy_text.taxi import TaxiEnv
 from gymnasium.error import Error as GymnasiumError
-from gymnasium.wrappers import (
-    OrderEnforcing,
-    PassiveEnvChecker,
-    RecordEpisodeStatistics,
-    TimeLimit,
-)
+from gymnasium.wrappers import TimeLimit
 
 import gridcade.envs  # noqa: F401 - registers our environments
+from gridcade.envs import suites
 from gridcade.envs.atari import (
     DEFAULT_PROTOCOL,
     MNIH2013_GAMES,
@@ -31,44 +26,36 @@ from gridcade.envs.atari import (
     resolve_protocol,
     rom_name,
 )
-from gridcade.envs.tabular import Model, TabularEnv
+from gridcade.envs.faults import one_line, place_of
+from gridcade.envs.guard import guard_of, guarded
+from gridcade.envs.imports import find_imported, is_import_path, module_of, split_import_path
+from gridcade.envs.known_models import known_model as known_model
+from gridcade.envs.origins import with_module
+from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, unknown
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
-# Wrappers under which the exact model of an environment remains valid.
-TRANSPARENT_WRAPPERS = (
-    OrderEnforcing,
-    PassiveEnvChecker,
-    RecordEpisodeStatistics,
-    TimeLimit,
-    TransparentWrapper,
-)
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_ARGUMENTS = ("observation", "pixels", "time_limit")
 ATARI_ARGUMENTS = ("protocol", "actions", "sticky")
-# Exceptions with which an environment may reject arguments or report a missing package.
-CREATION_ERRORS = (
-    GymnasiumError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AssertionError,
-    ImportError,
-)
+# Ids of these packages are known without an import path, whatever else was imported before.
+OWN_IDS = ("gridcade", "gymnasium")
+# Gymnasium's older ids of Atari games, such as BreakoutNoFrameskip-v4.
+OLD_GAME = re.compile(r"([A-Za-z]+?)(?:-ram)?(?:Deterministic|NoFrameskip)?-v([0-4])")
 
 
 def short_names() -> dict[str, str]:
     """Map short names to Gymnasium ids, such as `FourRooms` to `gridcade/FourRooms-v0`.
 
-    Our environments take precedence; of all others the newest version does.
+    Only Gymnasium's environments and ours have short names. Ours take precedence; of all others
+    the newest version does.
     """
     newest: dict[str, tuple[int, str]] = {}
     for id_, spec in gym.registry.items():
-        if str(spec.entry_point).startswith("ale_py"):
-            continue  # a game's title stands for our `AtariGame`
+        if module_of(spec).partition(".")[0] not in OWN_IDS:
+            continue  # such ids would depend on what was imported before
         name = f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
         if spec.namespace == "gridcade":
             newest[spec.name] = (1 << 30, id_)
@@ -93,10 +80,15 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     base, _, query = name.partition("?")
     in_name = {key: _parse_value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
     arguments = in_name | arguments
+    head, _, tail = base.partition(":")
+    if tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
+        base = tail
     if base.startswith(ATARI):
         id_ = f"{base.removesuffix('-v5')}-v5"
         rom_name(atari_title(id_))  # raises an error if the game does not exist
-    elif base in gym.registry:
+    elif suite_id := suites.find_id(base):
+        id_ = suite_id
+    elif _is_id(base) or is_import_path(base):
         id_ = base
     elif map_file(name):
         id_ = WORLD_ID
@@ -109,11 +101,7 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     elif os.path.isdir(base):
         raise InputError(f"'{base}' is a folder, not a map file")
     else:
-        error = unknown("environment", base, [*gym.registry, *shorts, *games, *MNIH2013_GAMES])
-        if "did you mean" in str(error):
-            raise error
-        ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
-        raise unknown("environment", base, ours)
+        raise _unknown_environment(base, [*shorts, *games, *MNIH2013_GAMES])
     known = _argument_names(id_)
     for key in arguments:
         if known is not None and key not in known:
@@ -137,17 +125,18 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     if render_mode is not None:
         arguments["render_mode"] = render_mode
     try:
-        made: Env = gym.make(id_, disable_env_checker=True, **arguments)
+        if suites.find_suite(id_):
+            return suites.make(id_, arguments)
+        made: Env = gym.make(_find_spec(id_), disable_env_checker=True, **arguments)
     except InputError:
         raise
-    except CREATION_ERRORS as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"cannot make the environment '{name}': {reason}") from error
+    except Exception as error:
+        raise _not_made(name, error) from error
     if arguments.get("max_episode_steps") and id_.startswith("gridcade/"):
         model = known_model(made)
         if model is not None and model.continuing:
             raise InputError(f"{no_end(name)}: it must not have a time limit")
-    return made
+    return guarded(made, name.partition("?")[0])
 
 
 def atari_title(id_: str) -> str:
@@ -159,6 +148,8 @@ def map_file(name: str) -> Path | None:
     """The path of a map file; None if the name is that of a registered environment."""
     base = name.partition("?")[0]
     if base in gym.registry or f"gridcade/{base}-v0" in gym.registry:
+        return None
+    if suites.find_suite(base) or is_import_path(base):
         return None
     return Path(base) if base.endswith(".txt") or os.path.isfile(base) else None
 
@@ -173,13 +164,25 @@ def draws_pictures(name: str) -> bool:
     """Whether an environment can draw itself as pictures (rgb_array); False if it is unknown."""
     try:
         id_, _ = parse(name)
-        if id_.startswith((ATARI, "gridcade/")):
+        if id_.startswith((ATARI, "gridcade/")) or suites.find_suite(id_):
             return True
-        entry_point = gym.registry[id_].entry_point
-        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+        creator = _creator(id_)
     except (InputError, GymnasiumError, ImportError, AttributeError):
         return False
     return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
+
+
+def takes_render_mode(name: str) -> bool:
+    """Whether an environment can be made with a render mode."""
+    id_, _ = parse(name)
+    if id_.startswith((ATARI, "gridcade/")) or suites.find_suite(id_):
+        return True
+    try:
+        parameters = inspect.signature(_creator(id_)).parameters
+    except (GymnasiumError, ImportError, AttributeError, TypeError, ValueError):
+        return True
+    any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return any_name or "render_mode" in parameters
 
 
 def name_of(env: Env) -> str:
@@ -192,20 +195,29 @@ def name_of(env: Env) -> str:
     world = arguments.pop("world", None) if env.spec.id == WORLD_ID else None
     if isinstance(world, str) and world.endswith(".txt"):
         return with_arguments(world, arguments)
-    title = atari_title(env.spec.id)
-    names = [title] if title else [n for n, id_ in short_names().items() if id_ == env.spec.id]
-    return with_arguments(min(names, key=len, default=env.spec.id), arguments)
+    title, guard = atari_title(env.spec.id), guard_of(env)
+    if guard is not None and is_import_path(guard.name):
+        names = [guard.name]
+    else:
+        names = [title] if title else [n for n, id_ in short_names().items() if id_ == env.spec.id]
+    return with_arguments(min(names, key=len, default=with_module(env.spec.id)), arguments)
 
 
 def label_of(env: Env) -> str:
-    """The Gymnasium id of an environment; of a drawn world, its map file."""
+    """The Gymnasium id of an environment; of a drawn world, its map file; or its import path."""
+    guard = guard_of(env)
+    if guard is not None and is_import_path(guard.name):
+        return guard.name
     if env.spec is None:
         return type(env.unwrapped).__name__
     return name_of(env) if env.spec.id == WORLD_ID else env.spec.id
 
 
 def is_environment(name: str) -> bool:
-    """Whether a name is that of an environment or a map file."""
+    """Whether a name is that of an environment, a map file or an import path; imports nothing."""
+    if is_import_path(name):
+        head, tail = split_import_path(name.partition("?")[0])
+        return os.path.isfile(head) or "." in head or bool(re.search(r"-v\d+$", tail))
     if map_file(name):
         return name.endswith(".txt") and os.path.isfile(name)
     try:
@@ -232,6 +244,8 @@ def with_actions_of(name: str, trained_on: str) -> str:
         name: the environment in which the agent is to act.
         trained_on: the environment in which it was trained.
     """
+    if is_import_path(trained_on):
+        return name
     id_, arguments = parse(name)
     trained_id, trained_arguments = parse(trained_on)
     if not atari_title(id_) or not atari_title(trained_id) or "actions" in arguments:
@@ -243,35 +257,6 @@ def with_actions_of(name: str, trained_on: str) -> str:
     if has_all == trained_with_all:
         return name
     return with_arguments(name, {"actions": "full" if trained_with_all else "minimal"})
-
-
-def known_model(env: Env) -> Model | None:
-    """The exact model of an environment: that of a `TabularEnv`, or `P` of a toy_text environment.
-
-    None if the environment has no model, or a wrapper may change rewards, actions or observations.
-
-    Raises:
-        InputError: `P` is not a valid model; for example, probabilities do not sum to 1.
-    """
-    base = env.unwrapped
-    while env is not base:
-        if not isinstance(env, gym.Wrapper) or not isinstance(env, TRANSPARENT_WRAPPERS):
-            return None
-        env = env.env
-    if isinstance(model := getattr(base, "model", None), Model):
-        return model
-    table, start = getattr(base, "P", None), getattr(base, "initial_state_distrib", None)
-    if table is None or start is None:
-        return None
-    if getattr(base, "fickle_passenger", False):
-        return None  # Taxi's table does not include this option
-    allowed = None
-    if isinstance(base, TaxiEnv):
-        allowed = np.array([base.action_mask(s) for s in range(len(start))], dtype=bool)
-    try:
-        return Model.from_table(table, start, allowed)
-    except ValueError as error:
-        raise InputError(f"the table P of {base} is not a valid model: {error}") from error
 
 
 def no_end(name: str) -> str:
@@ -316,14 +301,16 @@ def _argument_names(id_: str) -> set[str] | None:
     """The names of an environment's arguments; None if they cannot be determined."""
     if atari_title(id_):
         return set(ATARI_ARGUMENTS)
-    entry_point = gym.registry[id_].entry_point
     try:
-        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+        creator = _creator(id_)
     except (GymnasiumError, ImportError, AttributeError):
         return None
     if creator is None:
         return None
-    parameters = inspect.signature(creator).parameters
+    try:
+        parameters = inspect.signature(creator).parameters
+    except (TypeError, ValueError):  # of code in another language
+        return None
     names = {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
     if id_.startswith("gridcade/"):
         names |= set(WORLD_ARGUMENTS)
@@ -332,3 +319,48 @@ def _argument_names(id_: str) -> set[str] | None:
     elif len(names) < len(parameters):
         return None  # **kwargs accept any name
     return (names | set(COMMON_ARGUMENTS)) - {"render_mode", "self"}
+
+
+def _is_id(base: str) -> bool:
+    """Whether a name is a registered id; those that ale-py registers are games of another kind."""
+    return base in gym.registry and not module_of(gym.registry[base]).startswith("ale_py")
+
+
+def _find_spec(id_: str) -> EnvSpec:
+    """The specification of an id or an import path that `parse` has returned."""
+    return gym.registry[id_] if id_ in gym.registry else find_imported(id_)
+
+
+def _creator(id_: str) -> Any:
+    """The class or function that makes an environment; None if there is none."""
+    entry_point = _find_spec(id_).entry_point
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
+def _not_made(name: str, error: Exception) -> InputError:
+    """The error for an environment whose constructor has failed, with the place in its file."""
+    by_gymnasium = "was raised from the environment creator" in str(error)
+    cause = error.__cause__ if by_gymnasium and error.__cause__ is not None else error
+    place = place_of(cause)
+    reason = one_line(cause) if place else " ".join(str(cause).split())
+    where = f" ({place})" if place else ""
+    return InputError(f"cannot make the environment '{name}': {reason}{where}")
+
+
+def _unknown_environment(base: str, names: list[str]) -> InputError:
+    """The error for an unknown name; its text does not depend on what was imported before."""
+    if (game := OLD_GAME.fullmatch(base)) and game[1] in names:
+        write = f"{game[1]}?sticky=0.25" if game[2] == "0" else game[1]
+        return InputError(
+            f"'{base}' is {game[1]} without Gridcade's preprocessing; write {write} "
+            f"(protocol {DEFAULT_PROTOCOL}), or {game[1]}?protocol=machado2018"
+        )
+    ids = [i for i, s in gym.registry.items() if module_of(s).partition(".")[0] in OWN_IDS]
+    error = unknown("environment", base, [*ids, *names])
+    if "did you mean" not in str(error):
+        ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]
+        error = unknown("environment", base, ours)
+    if not re.search(r"-v\d+$", base):
+        return error
+    package = base.partition("/")[0] if "/" in base else "PACKAGE"
+    return InputError(f"{error}; if a package registers it, write {package}:{base}")

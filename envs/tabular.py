@@ -14,10 +14,13 @@ from gridcade.envs import window
 from gridcade.envs.maps import World
 from gridcade.envs.rendering import Image, Moves, Overlay, WorldPainter, render_text
 from gridcade.envs.types import Space
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError, brief, unknown
 
 Outcome = tuple[float, int, float, bool]  # probability, next state, reward, terminated
-Table = Mapping[int, Mapping[int, Sequence[Outcome]]]  # toy_text's P: P[state][action]
+Row = Sequence[Outcome] | NDArray[Any]
+Actions = Mapping[int, Row] | Sequence[Row] | NDArray[Any]
+# toy_text's P: P[state][action] is a list of outcomes; dicts, lists and arrays may stand for both
+Table = Mapping[int, Actions] | Sequence[Actions] | NDArray[Any]
 Observation = Literal["state", "coordinates", "one_hot", "pixels"]
 
 RENDER_PIXELS = 512  # upper bound of a rendered image's longer side, except for very large worlds
@@ -124,29 +127,37 @@ class Model:
         Outcomes of one row with the same next state, reward and `terminated` are merged.
 
         Args:
-            table: `P[state][action]`.
-            start: distribution of the first state, [states].
+            table: `table[state][action]` is a list of (probability, next state, reward,
+                terminated). States and actions are keys of dicts, or axes of lists or arrays.
+            start: distribution of the first state.
             allowed: which actions are allowed in each state, [states, actions]; None: all.
 
         Raises:
             ValueError: states or actions are not numbered 0, 1, …; a distribution has a negative
                 probability or does not sum to 1; a reward is not finite; a next state does not
-                exist; a state has no allowed action.
+                exist; the table or a row has another form; a state has no allowed
+                action.
         """
         start = np.asarray(start, dtype=np.float64)
-        num_states, num_actions = len(start), len(table.get(0, ()))
-        if len(table) != num_states:
-            message = f"the start distribution has {num_states} states, the table {len(table)}"
+        if start.ndim != 1 or not len(start):
+            raise ValueError(f"the start distribution has the shape {start.shape}, not [states]")
+        states = _numbered(table, "the table")
+        num_states = len(start)
+        if len(states) != num_states:
+            message = f"the start distribution has {num_states} states, the table {len(states)}"
             raise ValueError(message)
+        num_actions = 0
         offsets: list[int] = [0]
         outcomes: list[tuple[int, float, bool, float]] = []
         for s in range(num_states):
-            if s not in table:
+            if s not in states:
                 raise ValueError(f"state {s} is missing")
-            if set(table[s]) != set(range(num_actions)):
+            actions = _numbered(states[s], f"state {s}")
+            num_actions = num_actions or len(actions)
+            if set(actions) != set(range(num_actions)):
                 raise ValueError(f"state {s} must have actions 0 to {num_actions - 1}, as state 0")
             for a in range(num_actions):
-                outcomes += _merge_outcomes(table[s][a], f"state {s}, action {a}")
+                outcomes += _merge_outcomes(actions[a], f"state {s}, action {a}")
                 offsets.append(len(outcomes))
         model = cls(
             offsets=np.array(offsets),
@@ -168,15 +179,32 @@ class Model:
         return model
 
 
-def _merge_outcomes(outcomes: Sequence[Outcome], row: str) -> list[tuple[int, float, bool, float]]:
+def _numbered(rows: Any, what: str) -> Mapping[int, Any]:
+    """Number the rows of a list or an array; a dict has numbers already."""
+    if isinstance(rows, Mapping):
+        return rows
+    try:
+        return dict(enumerate(rows))
+    except TypeError:
+        raise ValueError(f"{what} is {brief(rows)}, not a dict, list or array") from None
+
+
+def _merge_outcomes(outcomes: Any, row: str) -> list[tuple[int, float, bool, float]]:
     """Merge equal outcomes and drop impossible ones; the probability comes last."""
     merged: dict[tuple[int, float, bool], float] = {}
-    for p, s_next, reward, terminated in outcomes:
+    try:
+        listed = [(float(p), int(s), float(r), bool(end)) for p, s, r, end in outcomes]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{row}: {brief(outcomes)} is not a list of (probability, next state, reward, "
+            "terminated)"
+        ) from None
+    for p, s_next, reward, terminated in listed:
         if not p >= 0:
             raise ValueError(f"{row}: a probability is {p}")
         if p > 0:
-            key = (int(s_next), float(reward), bool(terminated))
-            merged[key] = merged.get(key, 0.0) + float(p)
+            key = (s_next, reward, terminated)
+            merged[key] = merged.get(key, 0.0) + p
     total = sum(merged.values())
     if abs(total - 1) > 1e-9:
         raise ValueError(f"{row}: the probabilities sum to {total}, not 1")
@@ -314,7 +342,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.elapsed = 0
         if self.render_mode == "human":
             self.render()
-        return self.encode(self.state), self._info()
+        return self.encode(self.state), self.info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one step.
@@ -334,10 +362,10 @@ class TabularEnv(gym.Env[Any, Any]):
         truncated = not terminated and self.elapsed == self.time_limit
         if self.render_mode == "human":
             self.render()
-        return self.encode(self.state), reward, terminated, truncated, self._info()
+        return self.encode(self.state), reward, terminated, truncated, self.info()
 
-    def _info(self) -> dict[str, Any]:
-        """The mask of the allowed actions, where the model forbids some."""
+    def info(self) -> dict[str, Any]:
+        """What `reset` and `step` return as `info`: the action mask, where the model forbids some."""
         allowed = self.model.allowed
         return {} if allowed is None else {"action_mask": allowed[self.state]}
 

@@ -536,7 +536,7 @@ def test_import_registers_environments_and_loads_no_numerical_library() -> None:
 
 def test_wrong_environment_is_an_error() -> None:
     nothing: Any = 5
-    with pytest.raises(InputError, match="a name or a Gymnasium environment, not 5"):
+    with pytest.raises(InputError, match="or a function that makes one, not 5"):
         gridcade.evaluate("random", nothing)
 
 

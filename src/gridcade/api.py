@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
+from gridcade.envs.objects import EnvLike
 from gridcade.envs.registry import make
-from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table, solution_note
+from gridcade.experience.pool import EnvPool
 from gridcade.formatting import format_number
 from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
 from gridcade.training.run_folder import RUNS, Run, write_text
@@ -58,7 +59,7 @@ ContenderName: TypeAlias = str | os.PathLike[str] | Run
 
 def evaluate(
     policy: PolicyLike,
-    env: str | Env | None = None,
+    env: EnvLike | None = None,
     *,
     trust: bool = False,
     progress: ProgressCallback | None = None,
@@ -68,7 +69,7 @@ def evaluate(
 
     Args:
         policy: a policy or its name; see `find`.
-        env: an environment or its name; see `find`.
+        env: an environment, its name, or a function that makes one; see `find`.
         trust: load files that are unpickled; see `find`.
         progress: called during the evaluation; see `ProgressCallback`.
         **options: see `gridcade.evaluation.options.EvaluationOptions`.
@@ -148,12 +149,12 @@ def _exact_shortfall(run: Run) -> str:
 
 
 def solve(
-    env: str | Env, criterion: solver.Criterion | None = None, discount: float | None = None
+    env: EnvLike, criterion: solver.Criterion | None = None, discount: float | None = None
 ) -> EnvSolution:
     """Compute an optimal policy of an environment whose model is known.
 
     Args:
-        env: an environment or its name.
+        env: an environment, its name, or a function that makes one.
         criterion: the objective to maximize; see `gridcade.exact.solver.solve`.
         discount: discount factor of the `discounted` criterion, at least 0 and less than 1; None:
             0.99.
@@ -163,9 +164,9 @@ def solve(
     """
     gamma = 0.99 if discount is None else discount
     solver.check_discount(gamma)
-    single = make(env) if isinstance(env, str) else env
-    model = registry.known_model(single)
-    label = registry.label_of(single)
+    with EnvPool(env) as pool:
+        single, label = pool.first, registry.label_of(pool.first)
+        model = registry.known_model(single)
     if model is None:
         raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
     solution = solver.solve(model, criterion, gamma)
@@ -241,7 +242,7 @@ def compare(
 
 def watch(
     policy: PolicyLike,
-    env: str | Env | None = None,
+    env: EnvLike | None = None,
     *,
     trust: bool = False,
     **options: "Unpack[WatchOptions]",
@@ -250,8 +251,8 @@ def watch(
 
     Args:
         policy: a policy or its name; see `find`.
-        env: an environment or its name; see `find`. An environment must have been made with
-            render_mode="rgb_array".
+        env: an environment, its name, or a function that makes one; see `find`. An environment
+            must have been made with render_mode="rgb_array".
         trust: load files that are unpickled; see `find`.
         **options: see `gridcade.viewing.show.WatchOptions`.
 

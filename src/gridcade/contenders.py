@@ -12,10 +12,11 @@ import gymnasium as gym
 from gridcade import agents
 from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transferable
 from gridcade.envs import registry
-from gridcade.envs.registry import make
+from gridcade.envs.objects import EnvLike, check_env, function_name
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.policies import optimal_policy, random_policy
+from gridcade.experience.pool import EnvPool
 from gridcade.training.config import RunConfig
 from gridcade.training.run_folder import Run, find_trained
 
@@ -40,7 +41,7 @@ class Contender:
 
     policy: Policy
     name: str
-    env: str | Env
+    env: EnvLike
     run: Run | None = None  # the policy's run folder
     trained_env: str | None = None  # the environment in which it was trained; None: unknown
 
@@ -50,21 +51,24 @@ class Contender:
         if isinstance(self.env, str):
             own_world = self.run is not None and self.env == self.run.env
             return self.run.settings.env if self.run and own_world else self.env
-        return registry.label_of(self.env)
+        if isinstance(self.env, gym.Env):
+            return registry.label_of(self.env)
+        return function_name(self.env) or str(getattr(self.env, "__name__", self.env))
 
 
 PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
 
 
-def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Contender:
+def find(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False) -> Contender:
     """Find a policy by its name, and its environment.
 
     Args:
         policy: a policy; a run or its folder (its last checkpoint); a checkpoint in one; a shipped
             agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3
             (`model.zip`).
-        env: an environment or its name; None: the one that the agent was trained in. Under another
-            protocol of its Atari game, an agent keeps its set of actions.
+        env: an environment, its name, or a function that makes one; None: the one that the agent
+            was trained in. Under another protocol of its Atari game, an agent keeps its set of
+            actions.
         trust: load files that are unpickled, which can run any code. Only `model.zip` needs it.
 
     Raises:
@@ -72,8 +76,8 @@ def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = Fals
     """
     if isinstance(policy, Contender):
         return policy
-    if not isinstance(env, str | gym.Env | None):
-        raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
+    if env is not None:
+        check_env(env)
     if not isinstance(policy, str | os.PathLike | Run):
         if env is None:
             raise InputError(f"a policy object needs an environment: {GIVE_ENV}")
@@ -83,19 +87,19 @@ def find(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = Fals
     if isinstance(policy, str) and policy in BUILT_IN:
         if env is None:
             raise InputError(f"'{policy}' needs an environment: {GIVE_ENV}")
-        single = make(env) if isinstance(env, str) else env
-        return Contender(BUILT_IN[policy](single), policy, env)
+        with EnvPool(env) as pool:
+            return Contender(BUILT_IN[policy](pool.first), policy, env)
     if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
         return _find_sb3_model(str(policy), env, trust)
     return _find_trained_agent(policy, env)
 
 
-def load(policy: PolicyLike, env: str | Env | None = None, *, trust: bool = False) -> Policy:
+def load(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False) -> Policy:
     """Load a policy by its name; see `find` for the arguments and errors."""
     return find(policy, env, trust=trust).policy
 
 
-def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
+def _find_sb3_model(path: str, env: EnvLike | None, trust: bool) -> Contender:
     """Load a model saved by stable-baselines3, which does not name its environment."""
     if not trust:
         raise InputError(
@@ -106,11 +110,11 @@ def _find_sb3_model(path: str, env: str | Env | None, trust: bool) -> Contender:
         raise InputError(f"'{path}' needs an environment: {GIVE_ENV}")
     from gridcade.agents.sb3 import load_zip
 
-    single = make(env) if isinstance(env, str) else env
-    return Contender(load_zip(path, single), path, env)
+    with EnvPool(env) as pool:
+        return Contender(load_zip(path, pool.first), path, env)
 
 
-def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | None) -> Contender:
+def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: EnvLike | None) -> Contender:
     """Load a shipped agent, or the agent of a run."""
     try:
         run, config, tensors = find_trained(policy, BUILT_IN)
@@ -126,8 +130,8 @@ def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: str | Env | N
     if isinstance(env, str):
         env = registry.with_actions_of(env, trained_env)
     name = str(policy.path if isinstance(policy, Run) else policy)
-    single = make(env) if isinstance(env, str) else env
-    agent = _load_agent(name, config, tensors, single)
+    with EnvPool(env) as pool:
+        agent = _load_agent(name, config, tensors, pool.first)
     return Contender(agent, name, env, run, trained_env)
 
 

@@ -38,7 +38,7 @@ class Toy(Agent):
         self.q, self.config, self.steps = np.zeros((states, actions)), config, 0
         self._rng, self._prediction_rng = stream(seed, "agent"), stream(seed, "prediction")
 
-    def act(self, observations: NDArray[Any]) -> NDArray[Any]:
+    def act(self, observations: NDArray[Any], masks: Any = None) -> NDArray[Any]:
         return self._rng.integers(self.q.shape[1], size=len(observations))
 
     def observe(self, step: Step) -> None:

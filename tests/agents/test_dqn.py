@@ -427,5 +427,5 @@ def test_an_unsuitable_environment_is_an_error() -> None:
     assert len(DQN(floats, small_config(network="auto")).q) == 4  # an mlp accepts them
     with pytest.raises(InputError, match=r"dqn needs arrays.*observation=one_hot"):
         make(registry.make("FourRooms"), SMALL, 0)
-    with pytest.raises(InputError, match="dqn needs Discrete actions"):
+    with pytest.raises(InputError, match="dqn needs finitely many actions"):
         make(gym.make("Pendulum-v1"), SMALL, 0)

@@ -126,12 +126,13 @@ def test_arguments_become_results_and_a_report(tmp_path: Path) -> None:
 
 STUDY = """
 environments = ["FrozenLake-v1"]
-steps = 100_000
+steps = 40_000
 seeds = 2
 episodes = 10
 [[contenders]]
 policy = "q-learning"
 envs = 2  # steps through Gymnasium, because compiled training ends before it can be interrupted
+evaluation_every = 10
 """
 RUNS = [f"studies/mine/runs/FrozenLake-v1/q-learning/s{seed}" for seed in range(2)]
 
@@ -200,14 +201,14 @@ def test_an_interrupted_study_continues(
         states = [json.loads(file.read_bytes()) for file in files]
         assert [state["phase"] for state in states] == ["stopped"] * 2
         stopped = [last_checkpoint(run) for run in runs]
-        assert all(0 < steps < 100_000 for steps in stopped)
+        assert all(0 < steps < 40_000 for steps in stopped)
         wait(lambda: not any(is_alive(state["pid"]) for state in states))  # noqa: B023
         assert [last_checkpoint(run) for run in runs] == stopped
 
     finished = compare(tmp_path, "mine.toml", "--jobs", "2")  # with any backend
     assert finished.returncode == 0, finished.stderr
     assert [num_sessions(run) for run in runs] == [len(signals) + 1] * 2
-    assert [last_checkpoint(run) for run in runs] == [100_000] * 2
+    assert [last_checkpoint(run) for run in runs] == [40_000] * 2
 
 
 @pytest.mark.slow
@@ -224,7 +225,7 @@ def test_a_study_continues_after_its_command_was_killed(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # the workers, which are idle now
     assert finished.returncode == 0, finished.stderr
     assert [num_sessions(run) for run in runs] == [2, 2]
-    assert [last_checkpoint(run) for run in runs] == [100_000, 100_000]
+    assert [last_checkpoint(run) for run in runs] == [40_000, 40_000]
 
 
 def test_a_failed_task_is_reported_with_exit_code_1(

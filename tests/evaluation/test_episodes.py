@@ -103,9 +103,10 @@ def test_precision_beyond_the_maximum_is_noted(maps: Path, monkeypatch: pytest.M
     assert any("the maximum of 1000 was played" in note for note in result.notes)
 
 
-def test_endless_episodes_are_truncated_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episodes, "LONGEST_EPISODE", 50)
-    result = evaluate_policy(UniformPolicy(4), Corridor(length=10**9), episodes=3)
+def test_endless_episodes_are_truncated_and_counted() -> None:
+    result = evaluate_policy(
+        UniformPolicy(4), Corridor(length=10**9), episodes=3, longest_episode=50
+    )
     assert result.truncated == 1
     assert result.steps == 150
     assert "episodes were truncated after 50 steps" in result.notes
@@ -120,17 +121,17 @@ def test_truncated_share_counts_episodes_that_reach_the_time_limit(maps: Path) -
     assert (sample.lengths[sample.truncated] == 8).all()
 
 
-def test_interval_allows_for_truncation_of_endless_episodes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interval_allows_for_truncation_of_endless_episodes(tmp_path: Path) -> None:
     """From 1 start in 100 the policy never ends, and some samples of 100 contain no such start."""
-    monkeypatch.setattr(episodes, "LONGEST_EPISODE", 200)
     file = tmp_path / "rare.txt"
     file.write_text(f"time limit: none\nmap:\n{'S' * 99}G\n{'#' * 99}#\nS{'#' * 99}")
     model, limit = env_model(str(file))
     assert limit is None
     right = TabularPolicy(np.eye(4)[np.ones(model.num_states, dtype=int)])
-    results = [evaluate_policy(right, str(file), episodes=100, seed=seed) for seed in range(4)]
+    results = [
+        evaluate_policy(right, str(file), episodes=100, seed=seed, longest_episode=200)
+        for seed in range(4)
+    ]
     incomplete = [r for r in results if r.truncated == 0]
     assert 0 < len(incomplete) < len(results)
     # 99 of 100 episodes take 1 to 99 steps and pay 1; the others are truncated after 200.

@@ -240,5 +240,5 @@ def test_wrong_policy_or_environment_is_an_error() -> None:
     nothing: Any = 3
     with pytest.raises(InputError, match="a policy has predict"):
         evaluate_policy(nothing, "FourRooms")
-    with pytest.raises(InputError, match="a name or a Gymnasium environment"):
+    with pytest.raises(InputError, match="a name, a Gymnasium environment, or a function"):
         evaluate_policy(UniformPolicy(4), nothing)

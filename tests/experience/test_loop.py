@@ -75,7 +75,7 @@ class Scripted:
         self.observations: list[Any] = []
         self.steps: list[Step] = []
 
-    def act(self, observations: Any) -> NDArray[Any]:
+    def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
         self.calls.append("act")
         self.observations.append(observations)
         return np.asarray(next(self.actions))
@@ -315,7 +315,7 @@ class Random:
     def __init__(self, actions: int):
         self.actions, self.rng = actions, np.random.default_rng(1)
 
-    def act(self, observations: Any) -> Any:
+    def act(self, observations: Any, masks: Any = None) -> Any:
         return self.rng.integers(self.actions, size=len(observations))
 
     def observe(self, step: Step) -> None:

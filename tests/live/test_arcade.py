@@ -241,7 +241,7 @@ ERRORS = [
     ({"type": "open", "policy": "breakout", "env": "CartPole-v1"}, "does not fit"),
     ({"type": "open", "policy": "breakout", "checkpoint": 3}, "has no checkpoints"),
     ({"type": "open", "policy": "corridor", "checkpoint": 3}, "no checkpoint 3 in corridor"),
-    ({"type": "open", "policy": "random", "env": "Pendulum", "epsilon": 0.5}, "not discrete"),
+    ({"type": "open", "policy": "random", "env": "Pendulum", "epsilon": 0.5}, "cannot be numbered"),
     ({"type": "speed", "factor": 3}, "choose a policy first"),
     ({"type": "seek", "step": -1}, "message not understood"),
     ({"type": "fly"}, "message not understood"),

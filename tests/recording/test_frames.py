@@ -122,7 +122,7 @@ def test_policies_receive_batches_of_one_observation(name: str) -> None:
 
 
 def test_environment_without_a_picture_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class NoPicture(gym.Env[Any, Any]):
+    class NoPicture(WithoutRendering):
         metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}  # type: ignore[misc]
 
     def make(**options: Any) -> NoPicture:

@@ -1,18 +1,20 @@
 """A run whose process is killed by SIGKILL repeatedly ends exactly like an uninterrupted run."""
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from gridcade.cli import main
 from gridcade.training.run_folder import Run
 from gridcade.training.sessions import train
 
@@ -21,7 +23,10 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-STARTUP = 1.5  # seconds, approximate time to start Python and load the program
+# Sessions are forked from a process that has loaded the program, which takes seconds each time.
+PRELOADED = ["gridcade.cli.main", "gridcade.cli.commands.train", "gridcade.cli.commands.resume"]
+PRELOADED += ["gridcade.agents.q_learning", "gridcade.agents.dqn", "gridcade.agents.pqn"]
+STARTUP = 0.6  # seconds, approximate time until a session has a checkpoint
 TIMEOUT = 180.0  # seconds
 WALL_CLOCK = ("seconds", "steps_per_second")
 
@@ -81,7 +86,7 @@ def outcome(run: Run) -> tuple[Any, ...]:
     return *bits, replay, state["steps"], state["totals"], state["env_state"], metrics
 
 
-def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
+def start(out: Path, case: Case) -> BaseProcess:
     """Start a process that trains, or that resumes if the run folder exists."""
     arguments = ["resume", str(out)]
     if not out.exists():
@@ -92,14 +97,21 @@ def start(out: Path, case: Case) -> "subprocess.Popen[bytes]":
         for key, value in case.hyperparameters.items():
             flag = key.replace("_", "-")
             arguments += [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
-    with (out.parent / "stderr").open("wb") as stderr:
-        return subprocess.Popen(
-            [sys.executable, "-m", "gridcade.cli.main", *arguments],
-            cwd=out.parent,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-        )
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+    process = server.Process(target=session, args=(arguments, out.parent))
+    process.start()
+    return process
+
+
+def session(arguments: list[str], folder: Path) -> None:
+    """Run the command line in a process of its own, with its messages in the file `stderr`."""
+    os.chdir(folder)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    sys.argv = ["gridcade", *arguments]
+    with (folder / "stderr").open("w") as stderr, open(os.devnull, "w") as nothing:
+        sys.stderr, sys.stdout = stderr, nothing
+        main.main()
 
 
 def sessions(out: Path) -> int:
@@ -113,12 +125,10 @@ def last_step(out: Path) -> int:
     return max((int(f.name) for f in out.glob("checkpoints/*") if f.name.isdigit()), default=-1)
 
 
-def wait(
-    process: "subprocess.Popen[bytes]", out: Path, past: int, steps: int, timeout: float
-) -> None:
+def wait(process: BaseProcess, out: Path, past: int, steps: int, timeout: float) -> None:
     """Wait until a new session has a checkpoint at `steps` or later, ends, or times out."""
     deadline = time.monotonic() + timeout
-    while process.poll() is None and (sessions(out) <= past or last_step(out) < steps):
+    while process.is_alive() and (sessions(out) <= past or last_step(out) < steps):
         time.sleep(min(0.005, max(deadline - time.monotonic(), 0)))
         if time.monotonic() >= deadline:
             break
@@ -153,18 +163,20 @@ def test_a_run_killed_at_random_times_ends_with_the_same_bits(name: str, tmp_pat
             wait(process, out, past, steps + additional, TIMEOUT)
             time.sleep(rng.uniform(0, case.max_delay))
         process.kill()
-        if process.wait() == -signal.SIGKILL:
+        process.join()
+        if process.exitcode == -signal.SIGKILL:
             killed += 1
             within_epoch += check_readable(out) and sessions(out) > past
         else:
-            assert process.returncode == 0, (tmp_path / "stderr").read_text()
+            assert process.exitcode == 0, (tmp_path / "stderr").read_text()
         kill += 1
     assert killed >= case.kills - 2
     assert within_epoch >= 2
     assert last_step(out) < case.epoch * case.epochs
 
     process = start(out, case)
-    assert process.wait(TIMEOUT) == 0, (tmp_path / "stderr").read_text()
+    process.join(TIMEOUT)
+    assert process.exitcode == 0, (tmp_path / "stderr").read_text()
     hyperparameters: dict[str, Any] = dict(case.hyperparameters)
     if "hidden" in hyperparameters:
         hyperparameters["hidden"] = (hyperparameters["hidden"],)

@@ -343,7 +343,7 @@ class Scripted(Agent):
         self.actions, self.steps = iter(actions), 0
         self.observed: list[Step] = []
 
-    def act(self, observations: Any) -> NDArray[Any]:
+    def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
         del observations
         return np.asarray(next(self.actions))
 

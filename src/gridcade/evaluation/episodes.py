@@ -1,17 +1,19 @@
 """Episodic tasks: how many episodes to play, and playing them."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from gridcade.envs.types import Envs
 from gridcade.errors import InputError
+from gridcade.evaluation.best_returns import BestReturns
 from gridcade.evaluation.estimates import MIN_EPISODES, Episodes
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.intervals import episodes_needed
 from gridcade.evaluation.options import ProgressCallback, ResolvedOptions
 from gridcade.evaluation.policies import Quit
-from gridcade.experience.vector import reset
+from gridcade.experience.vector import action_masks, reset
 from gridcade.seeding import Purpose, episode_seed, episode_stream
 
 DEFAULT_EPISODES = 100
@@ -29,7 +31,9 @@ class EpisodeRunner:
         policy: the policy that acts.
         discount: discount factor of the discounted returns.
         time_limit: steps after which the environments truncate an episode; None: no limit, and
-            the runner truncates episodes after LONGEST_EPISODE steps.
+            the runner truncates episodes after `longest_episode` steps.
+        longest_episode: steps.
+        check: called at every step; it can end the evaluation by an exception.
     """
 
     def __init__(
@@ -38,10 +42,14 @@ class EpisodeRunner:
         policy: EvaluatedPolicy,
         discount: float,
         time_limit: int | None,
+        longest_episode: int = LONGEST_EPISODE,
+        check: Callable[[], None] = lambda: None,
     ):
         self.envs, self.policy, self.discount = envs, policy, discount
         self.time_limit = time_limit
-        self.max_length = time_limit or LONGEST_EPISODE  # steps
+        self.max_length = time_limit or longest_episode  # steps
+        self.check = check
+        self.best_returns: BestReturns | None = None  # of the episodes that are played, if wanted
 
     def run(
         self, episodes: int, seed: int, purpose: Purpose, progress: ProgressCallback | None = None
@@ -62,11 +70,15 @@ class EpisodeRunner:
         seeds = [episode_seed(seed, purpose, 0, k) for k in range(n)]
         rngs = [episode_stream(s) for s in seeds]
         observations = reset(self.envs, seeds)
+        if self.best_returns is not None:
+            self.best_returns.add(np.flatnonzero(numbers < episodes))
         starts = np.ones(n, dtype=bool)
         weights = np.ones(n)  # of the next rewards in the discounted return
         while done < episodes:
+            self.check()
             try:
-                actions = self.policy.act(observations, starts, rngs)
+                masks = action_masks(self.envs)
+                actions = self.policy.act(observations, starts, rngs, masks)
             except Quit:  # raised by a person, who plays one episode after another
                 if not done:
                     raise InputError("no episode was finished; nothing can be evaluated") from None
@@ -99,6 +111,8 @@ class EpisodeRunner:
                 progress(done, episodes)
             if done < episodes:
                 observations = reset(self.envs, seeds, starts)
+                if self.best_returns is not None:
+                    self.best_returns.add(np.flatnonzero(starts & (numbers < episodes)))
         step_rewards = float(lowest), float(highest)
         return Episodes(returns, lengths, discounted, truncated, step_rewards)
 

@@ -1,20 +1,21 @@
 """Evaluate a policy: estimates with intervals, and exact values where the model is known."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Unpack
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.objects import EnvLike
 from gridcade.envs.tabular import Model, TabularEnv
-from gridcade.envs.types import Env, Envs
-from gridcade.errors import InputError, brief
-from gridcade.evaluation.episodes import EpisodeRunner, plan_episodes
+from gridcade.envs.types import Envs
+from gridcade.errors import InputError
+from gridcade.evaluation.best_returns import BestReturns
+from gridcade.evaluation.episodes import LONGEST_EPISODE, EpisodeRunner, plan_episodes
 from gridcade.evaluation.estimates import (
     Estimates,
     estimate_from_episodes,
@@ -33,7 +34,8 @@ from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
-from gridcade.experience.vector import make_vector
+from gridcade.experience.pool import EnvPool
+from gridcade.experience.vector import action_masks
 from gridcade.seeding import Purpose
 
 Floats = NDArray[np.float64]
@@ -50,26 +52,32 @@ class _Sample:
     truncated: float | None
     estimates: Estimates
     notes: list[str]
+    best_return: float | None = None
 
 
 def evaluate_policy(
     policy: Policy,
-    env: str | Env,
+    env: EnvLike | EnvPool,
     *,
     name: str = "",
     progress: ProgressCallback | None = None,
     purpose: Purpose = "evaluation",
+    longest_episode: int = LONGEST_EPISODE,
+    check: Callable[[], None] = lambda: None,
     **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
     """Evaluate a policy in an environment.
 
     Args:
         policy: any policy with stable-baselines3's `predict`.
-        env: a name, or an environment, which is reset and stepped but not closed.
+        env: a name; a function that makes an environment; an environment, which is reset and
+            stepped but not closed; or a pool of environments, which is not closed either.
         name: name of the policy in the result. Default: the name of its class.
         progress: called during the evaluation.
         purpose: purpose of the episodes, from which their seeds are derived. `validation`, which
             selects checkpoints, has other episodes than `evaluation`, which reports their values.
+        longest_episode: steps after which an episode is truncated if no time limit is known.
+        check: called at every step; it can end the evaluation by an exception.
         **options: see `EvaluationOptions`.
 
     Raises:
@@ -77,35 +85,56 @@ def evaluate_policy(
             fit the environment.
     """
     resolved = resolve_options(options)
-    envs, single, label = _make_envs(env, resolved.episodes or resolved.steps or ENVS)
-    try:
-        evaluated = EvaluatedPolicy(
-            policy, single, resolved.epsilon, deterministic=not resolved.stochastic
-        )
-        model, time_limit = registry.known_model(single), registry.time_limit(single)
-        if model is not None and model.continuing:
-            _check_continuing(label, resolved, time_limit)
-        bare = single.unwrapped
-        notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
-        exact = None
-        table = None
-        if model is not None:
-            table = evaluated.table(single, model)
-            exact, exact_notes = _exact_values(table, model, time_limit, resolved.discount)
-            notes += exact_notes
-        if model is not None and model.continuing:
-            sample = _sample_streams(
-                label, envs, evaluated, resolved, table, model, purpose, progress
+    if not isinstance(env, EnvPool):
+        with EnvPool(env) as pool:
+            return _evaluate(
+                policy, pool, resolved, name, progress, purpose, longest_episode, check
             )
-        else:
-            runner = EpisodeRunner(envs, evaluated, resolved.discount, time_limit)
-            sample = _sample_episodes(runner, resolved, model, purpose, progress)
-    finally:
-        if single is not env:
-            envs.close()
-            single.close()
+    return _evaluate(policy, env, resolved, name, progress, purpose, longest_episode, check)
+
+
+def _evaluate(
+    policy: Policy,
+    pool: EnvPool,
+    resolved: ResolvedOptions,
+    name: str,
+    progress: ProgressCallback | None,
+    purpose: Purpose,
+    longest_episode: int,
+    check: Callable[[], None],
+) -> Evaluation:
+    single, label = pool.first, pool.label
+    evaluated = EvaluatedPolicy(
+        policy, single, resolved.epsilon, deterministic=not resolved.stochastic
+    )
+    model, time_limit = registry.known_model(single), registry.time_limit(single)
+    continuing = model is not None and model.continuing
+    if continuing:
+        _check_continuing(label, resolved, time_limit)
+    bare = single.unwrapped
+    notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
+    exact = None
+    table = None
+    if model is not None:
+        table = evaluated.table(single, model)
+        exact, exact_notes = _exact_values(table, model, time_limit, resolved.discount)
+        notes += exact_notes
+    most = STREAMS if continuing else min(ENVS, resolved.episodes or resolved.steps or ENVS)
+    envs = pool.vector(most, fewer=True)
+    if model is not None and continuing:
+        sample = _sample_streams(
+            label, envs, evaluated, resolved, table, model, purpose, progress, check
+        )
+    else:
+        runner = EpisodeRunner(
+            envs, evaluated, resolved.discount, time_limit, longest_episode, check
+        )
+        best_returns = BestReturns(envs, time_limit)
+        sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     if exact is not None and isinstance(policy, TabularPolicy):
         notes += _optimality_notes(policy, exact)
+    if action_masks(envs) is not None and not evaluated.uses_masks:
+        notes.append("This policy does not use action masks: it may take forbidden actions.")
     notes += sample.notes + sample.estimates.notes()
     if isinstance(policy, BaseAgent) and policy.precision == "bfloat16":
         notes.append(
@@ -130,6 +159,7 @@ def evaluate_policy(
         time_limit=time_limit,
         cycles=sample.estimates.cycles,
         exact=exact,
+        best_return=sample.best_return,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -143,19 +173,6 @@ def _optimality_notes(policy: TabularPolicy, exact: ExactValues) -> list[str]:
         f"This policy maximizes the {NAMES[policy.criterion]}; other criteria have other optimal "
         "policies."
     ]
-
-
-def _make_envs(env: str | Env, max_envs: int) -> tuple[Envs, Env, str]:
-    """Environments that step side by side, a single one of the same kind, and their name."""
-    if isinstance(env, str):
-        single = registry.make(env)
-        model = registry.known_model(single)
-        continuing = model is not None and model.continuing
-        return make_vector(env, STREAMS if continuing else min(ENVS, max_envs)), single, env
-    if not isinstance(env, gym.Env):
-        raise InputError(f"an environment is a name or a Gymnasium environment, not {brief(env)}")
-    label = env.spec.id if env.spec else type(env.unwrapped).__name__
-    return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.DISABLED), env, label
 
 
 def _check_continuing(label: str, options: ResolvedOptions, time_limit: int | None) -> None:
@@ -202,10 +219,11 @@ def _sample_streams(
     model: Model,
     purpose: Purpose,
     progress: ProgressCallback | None,
+    check: Callable[[], None],
 ) -> _Sample:
     """Evaluate a policy in a continuing task."""
     steps = options.steps or DEFAULT_STEPS
-    streams = play_streams(envs, policy, steps, options.seed, purpose, progress)
+    streams = play_streams(envs, policy, steps, options.seed, purpose, progress, check)
     return _Sample(
         episodes=None,
         steps=streams.rewards.size,
@@ -223,6 +241,7 @@ def _sample_streams(
 
 def _sample_episodes(
     runner: EpisodeRunner,
+    best_returns: BestReturns,
     options: ResolvedOptions,
     model: Model | None,
     purpose: Purpose,
@@ -230,6 +249,7 @@ def _sample_episodes(
 ) -> _Sample:
     """Evaluate a policy in an episodic task."""
     planned, notes = plan_episodes(runner, options)
+    runner.best_returns = best_returns  # not of the pilot sample
     episodes = runner.run(planned, options.seed, purpose, progress)
     estimates = estimate_from_episodes(
         episodes,
@@ -257,5 +277,6 @@ def _sample_episodes(
         steps=int(episodes.lengths.sum()),
         truncated=float(episodes.truncated.mean()),
         estimates=estimates,
-        notes=notes,
+        notes=notes + best_returns.notes,
+        best_return=best_returns.mean if finished == planned else None,
     )

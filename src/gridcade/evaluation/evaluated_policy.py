@@ -1,11 +1,21 @@
 """A policy as it is evaluated or shown: greedy or stochastic, with epsilon mixed in."""
 
-import gymnasium as gym
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.base import Policy, PolicyState, StochasticPolicy
+from gridcade.agents.base import (
+    Masks,
+    Policy,
+    PolicyState,
+    StochasticPolicy,
+    predict_allowed,
+    probabilities_of,
+    uses_masks,
+)
 from gridcade.agents.probabilities import sample_actions, with_epsilon
+from gridcade.envs.actions import finite_actions, one_line
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Array, Env
 from gridcade.errors import InputError, brief
@@ -31,7 +41,7 @@ class EvaluatedPolicy:
 
     Raises:
         InputError: the policy has no `predict`, epsilon is out of its range, or epsilon is
-            positive and the actions are not discrete.
+            positive and the actions cannot be numbered.
     """
 
     def __init__(self, policy: Policy, env: Env, epsilon: float | None, deterministic: bool):
@@ -42,11 +52,13 @@ class EvaluatedPolicy:
             epsilon = ATARI_EPSILON if is_atari else 0.0
         if not 0 <= epsilon <= 1:
             raise InputError(f"epsilon is {epsilon}; it must be between 0 and 1")
-        space = env.action_space
-        if epsilon and not isinstance(space, gym.spaces.Discrete):
-            raise InputError(f"epsilon is {epsilon}; it must be 0 because actions are not discrete")
+        self._action_index = finite_actions(env.action_space)
+        if epsilon and self._action_index is None:
+            raise InputError(
+                f"epsilon is {epsilon}; it must be 0 because the actions cannot be numbered: they "
+                f"are {one_line(env.action_space)}"
+            )
         self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
-        self._num_actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
         self._state: PolicyState = None  # the policy's inner state
 
     @property
@@ -59,30 +71,46 @@ class EvaluatedPolicy:
         if isinstance(self.policy, Human):  # a person cannot choose an action in every state
             return None
         table = policy_table(self.policy, env, model, self.deterministic)
-        return None if table is None else with_epsilon(table, self.epsilon)
+        return None if table is None else with_epsilon(table, self.epsilon, model.allowed)
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether the policy heeds action masks."""
+        return uses_masks(self.policy)
 
     def act(
-        self, observations: Array, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
-    ) -> Array:
+        self,
+        observations: Array,
+        starts: NDArray[np.bool_],
+        rngs: list[np.random.Generator],
+        masks: Masks | None = None,
+    ) -> Any:
         """Choose an action in each of n environments.  [n, ...] -> [n, ...].
+
+        The batch of Dict or Tuple actions is a dict or tuple of arrays.
 
         Args:
             observations: of n environments.
             starts: whether each observation is the first of an episode, [n].
             rngs: the random stream of each environment's episode, n of them.
+            masks: the allowed actions, [n, actions]; None: all. A policy that does not use masks
+                may take forbidden ones, though epsilon's random actions are allowed ones.
         """
         if isinstance(self.policy, RandomPolicy):
-            return np.array([self.policy.sample(rng) for rng in rngs])
-        if isinstance(self.policy, StochasticPolicy):
-            table = self.policy.probabilities(observations, self.deterministic)
+            return self.policy.sample(rngs)
+        index = self._action_index
+        if isinstance(self.policy, StochasticPolicy) and index is not None:
+            table = probabilities_of(self.policy, observations, self.deterministic, masks)
             draws = np.array([rng.random() for rng in rngs])
-            return sample_actions(with_epsilon(table, self.epsilon), draws)
-        actions, self._state = self.policy.predict(
-            observations, self._state, starts, self.deterministic
+            return index.decode(sample_actions(with_epsilon(table, self.epsilon, masks), draws))
+        actions, self._state = predict_allowed(
+            self.policy, observations, self._state, starts, self.deterministic, masks, index
         )
         actions = np.array(actions)
-        if self.epsilon:
+        if self.epsilon and index is not None:
             for i, rng in enumerate(rngs):
                 if rng.random() < self.epsilon:
-                    actions[i] = rng.integers(self._num_actions)
+                    random = rng.integers(index.count if masks is None else masks[i].sum())
+                    allowed = random if masks is None else np.flatnonzero(masks[i])[random]
+                    actions[i] = index.decode(allowed)
         return actions

@@ -1,14 +1,25 @@
 """Policies that do not learn: random, tabular and optimal ones, and a person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import ArrayLike, NDArray
 
-from gridcade.agents.base import Observation, Observations, Policy, PolicyState, SamplingPolicy
+from gridcade.agents.base import (
+    Masks,
+    Observation,
+    Observations,
+    Policy,
+    PolicyState,
+    SamplingPolicy,
+    masks_by_number,
+)
+from gridcade.agents.probabilities import restrict, uniform
+from gridcade.envs.actions import FROM_ZERO, ActionIndex, action_index, finite_actions
 from gridcade.envs.registry import known_model
 from gridcade.envs.types import Array, Env, Space
 from gridcade.errors import InputError
@@ -32,10 +43,18 @@ class RandomPolicy:
         self._action_space.seed(seed)
         self._observation_space = observation_space
 
-    def sample(self, rng: np.random.Generator) -> Any:
-        """Sample one action with the given random stream instead of the policy's own."""
-        self._action_space.seed(int(rng.integers(1 << 31)))
-        return self._action_space.sample()
+    def sample(self, rngs: Sequence[np.random.Generator]) -> Any:
+        """Sample n actions with n random streams instead of the policy's own, as a batch."""
+        samples = []
+        for rng in rngs:
+            self._action_space.seed(int(rng.integers(1 << 31)))
+            samples.append(self._action_space.sample())
+        return self._batch(samples)
+
+    def _batch(self, samples: list[Any]) -> Any:
+        """N actions as vector environments take them: an array, or a dict or tuple of arrays."""
+        empty: Any = create_empty_array(self._action_space, len(samples))
+        return concatenate(self._action_space, samples, empty)
 
     def predict(
         self,
@@ -49,7 +68,7 @@ class RandomPolicy:
         count = batch_size(observation, self._observation_space)
         if count is None:
             return self._action_space.sample(), state
-        return np.array([self._action_space.sample() for _ in range(count)]), state
+        return self._batch([self._action_space.sample() for _ in range(count)]), state
 
 
 class TabularPolicy(SamplingPolicy):
@@ -60,6 +79,7 @@ class TabularPolicy(SamplingPolicy):
         seed: random seed of `predict`.
         values: values of the states to display, [states]; None: unknown.
         criterion: the criterion under which the policy is optimal; None: unknown.
+        actions: the numbering of the actions.
     """
 
     def __init__(
@@ -68,35 +88,50 @@ class TabularPolicy(SamplingPolicy):
         seed: int = 0,
         values: Floats | None = None,
         criterion: solver.Criterion | None = None,
+        actions: ActionIndex = FROM_ZERO,
     ):
         self.table: Floats = np.asarray(table, dtype=np.float64)
         self.values = values
         self.criterion: solver.Criterion | None = criterion
+        self._action_index = actions
         self._prediction_rng = stream(seed, "prediction")
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Action probabilities in states, [n] -> [n, actions]."""
         del deterministic
-        return np.asarray(self.table[np.asarray(observations, dtype=np.int64)])
+        return restrict(self.table[np.asarray(observations, dtype=np.int64)], masks)
 
 
 class UniformPolicy(TabularPolicy):
-    """Chooses all discrete actions with equal probability, whatever it observes.
+    """Chooses all allowed actions with equal probability, whatever it observes.
 
     Args:
-        num_actions: number of actions; they are 0 to num_actions - 1.
+        num_actions: number of actions.
         seed: random seed of `predict`.
         observation_space: distinguishes one observation from a batch; None: observations are
             single numbers.
+        actions: the numbering of the actions.
     """
 
-    def __init__(self, num_actions: int, seed: int = 0, observation_space: Space | None = None):
-        super().__init__(np.full((1, num_actions), 1 / num_actions), seed)
+    def __init__(
+        self,
+        num_actions: int,
+        seed: int = 0,
+        observation_space: Space | None = None,
+        actions: ActionIndex = FROM_ZERO,
+    ):
+        super().__init__(np.full((1, num_actions), 1 / num_actions), seed, actions=actions)
         self._observation_space = observation_space or gym.spaces.Discrete(1)
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Equal probabilities for each of n observations.  [n, ...] -> [n, actions]."""
         del deterministic
+        if masks is not None:
+            return uniform(masks)
         count = batch_size(observations, self._observation_space)
         return np.repeat(self.table, 1 if count is None else count, axis=0)
 
@@ -106,11 +141,18 @@ class UniformPolicy(TabularPolicy):
         state: PolicyState = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
         """Sample one action for one observation, or n for a batch of n."""
-        del episode_start, deterministic
         count = batch_size(observation, self._observation_space)
-        return self._prediction_rng.integers(self.table.shape[1], size=count), state
+        if action_masks is not None:
+            several = observation if count is not None else np.zeros(1)
+            actions, _ = super().predict(
+                several, None, episode_start, deterministic, np.atleast_2d(action_masks)
+            )
+            return actions if count is not None else actions[0], state
+        drawn: Any = self._prediction_rng.integers(self.table.shape[1], size=count)
+        return self._action_index.decode(drawn), state
 
 
 class Quit(Exception):  # noqa: N818 - not an error
@@ -121,11 +163,13 @@ class Human:
     """A person who chooses every action.
 
     Args:
-        choose: waits for the person's next action and returns it, or raises Quit.
+        choose: waits for the person's next action and returns its number, or raises Quit.
+        actions: the numbering of the actions.
     """
 
-    def __init__(self, choose: Callable[[], int]):
+    def __init__(self, choose: Callable[[], int], actions: ActionIndex = FROM_ZERO):
         self._choose = choose
+        self._action_index = actions
 
     def predict(
         self,
@@ -133,21 +177,28 @@ class Human:
         state: PolicyState = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
-        """Wait for the action in the single environment that is displayed.  [1]."""
+        """Wait for an allowed action in the single environment that is displayed.  [1, ...]."""
         del observation, episode_start, deterministic
-        return np.array([self._choose()]), state
+        number = self._choose()
+        if action_masks is not None:
+            masks = masks_by_number(action_masks, self._action_index)
+            while not masks[0, number]:
+                number = self._choose()
+        return self._action_index.decode(np.array([number])), state
 
 
 def random_policy(env: Env) -> Policy:
     """Create a policy of uniformly random actions.
 
-    If the actions are 0 to n - 1, it is a UniformPolicy, whose exact value can be computed.
+    If the actions can be numbered, it is a UniformPolicy, whose exact value can be computed.
     """
-    actions = env.action_space
-    if isinstance(actions, gym.spaces.Discrete) and actions.start == 0:
-        return UniformPolicy(int(actions.n), observation_space=env.observation_space)
-    return RandomPolicy(actions, env.observation_space)
+    actions = finite_actions(env.action_space)
+    if actions is None:
+        return RandomPolicy(env.action_space, env.observation_space)
+    space = env.observation_space
+    return UniformPolicy(actions.count, observation_space=space, actions=actions)
 
 
 def optimal_policy(env: Env) -> TabularPolicy:
@@ -163,7 +214,10 @@ def optimal_policy(env: Env) -> TabularPolicy:
         raise InputError("'optimal' needs states as observations; use observation=state")
     solution = solver.solve(model)
     values = solution.values if solution.bias is None else solution.bias
-    return TabularPolicy(solution.policy, values=values, criterion=solution.criterion)
+    actions = action_index(env.action_space)
+    return TabularPolicy(
+        solution.policy, values=values, criterion=solution.criterion, actions=actions
+    )
 
 
 @runtime_checkable

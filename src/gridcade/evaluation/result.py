@@ -36,6 +36,7 @@ class Evaluation(Printed):
     cycles: int | None  # returns of a continuing task to one state: see `cycles.py`
     time_limit: int | None  # steps after which an episode is truncated; None: no limit is known
     exact: ExactValues | None  # None: the model, or the policy's probabilities, are unknown
+    best_return: float | None  # possible, mean over the evaluated episodes; None: not computed
     notes: tuple[str, ...]  # what a reader must know to interpret the numbers
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,10 +101,17 @@ class Evaluation(Printed):
     def _estimates_table(self) -> Table:
         """The estimates with their intervals, beside the exact values."""
         interval_name = f"{100 * self.confidence:g} % interval"
-        table = number_table("expected", "estimate", interval_name, "exact")
+        has_best = self.best_return is not None
+        last = "best possible" if has_best else "exact"  # no environment with a model has both
+        table = number_table("expected", "estimate", interval_name, last)
         for name, (estimate, value) in self._rows().items():
-            if estimate is not None:
-                cells = format_number(estimate.mean), _interval(estimate)
+            if estimate is None:
+                continue
+            cells = format_number(estimate.mean), _interval(estimate)
+            if has_best:
+                best = format_number(self.best_return) if name == "return" else ""
+                table.add_row(name, *cells, best)
+            else:
                 table.add_row(name, *cells, format_number(value) + _mark(estimate, value))
         return table
 

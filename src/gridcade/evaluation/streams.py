@@ -1,5 +1,7 @@
 """Continuing tasks: playing several independent streams of steps."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gridcade.envs.types import Envs
@@ -7,7 +9,7 @@ from gridcade.errors import InputError
 from gridcade.evaluation.cycles import Streams, regeneration_state
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.options import ProgressCallback
-from gridcade.experience.vector import reset
+from gridcade.experience.vector import action_masks, reset
 from gridcade.seeding import Purpose, episode_seed, episode_stream
 
 DEFAULT_STEPS = 100_000
@@ -23,6 +25,7 @@ def play_streams(
     seed: int,
     purpose: Purpose,
     progress: ProgressCallback | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Streams:
     """Play one stream in each environment.
 
@@ -36,6 +39,7 @@ def play_streams(
         seed: random seed of the evaluation.
         purpose: purpose of the streams, from which their seeds are derived.
         progress: called from time to time.
+        check: called at every step; it can end the evaluation by an exception.
 
     Raises:
         InputError: the steps are too few.
@@ -52,6 +56,7 @@ def play_streams(
     numbers: dict[bytes, int] = {}  # of the states, by their observations
     returned, regeneration, t = np.zeros(n, dtype=bool), -1, 0
     while True:
+        check()
         states[:, t] = [numbers.setdefault(o.tobytes(), len(numbers)) for o in observations]
         if t == length:
             regeneration = regeneration_state(states[:, :length])
@@ -59,7 +64,7 @@ def play_streams(
             returned |= states[:, t] == regeneration
             if policy.has_inner_state or returned.all() or t == 2 * length:
                 break
-        actions = policy.act(observations, np.full(n, t == 0), rngs)
+        actions = policy.act(observations, np.full(n, t == 0), rngs, action_masks(envs))
         observations, rewards[:, t], _, _, _ = envs.step(actions)
         t += 1
         if progress is not None and t % PROGRESS_EVERY == 0:

@@ -12,15 +12,18 @@ from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Envs
 from gridcade.envs.wrappers import SupportsAsyncStep
 from gridcade.experience.step import Step
-from gridcade.experience.vector import reset
+from gridcade.experience.vector import SyncEnvs, action_masks, reset
 from gridcade.seeding import Purpose, episode_seed
+
+
+Bools = NDArray[np.bool_]
 
 
 class Learner(Protocol):
     """What the loop calls of an agent."""
 
-    def act(self, observations: Array) -> Array:
-        """Actions for observations [n, ...]."""
+    def act(self, observations: Array, masks: Bools | None = None) -> Array:
+        """Actions for observations [n, ...]; masks, [n, actions], allow some only."""
         ...
 
     def observe(self, step: Step) -> None:
@@ -73,6 +76,12 @@ class Experience:
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since the reset
         self._worlds = _endless_worlds(envs)
         self._current: Array = reset(envs, self._seeds())
+        self._current_masks = action_masks(envs)
+
+    @property
+    def current_masks(self) -> Bools | None:
+        """The actions that are allowed next, [n, actions]; None: all."""
+        return self._current_masks
 
     @property
     def current(self) -> Array:
@@ -88,8 +97,8 @@ class Experience:
                 the order is the papers': the update comes after the step has been observed.
         """
         while True:
-            observations = self._current
-            actions = agent.act(observations)
+            observations, masks = self._current, self._current_masks
+            actions = agent.act(observations) if masks is None else agent.act(observations, masks)
             if not overlap:
                 transition = self.envs.step(actions)
             elif isinstance(self.envs, SupportsAsyncStep):
@@ -103,7 +112,9 @@ class Experience:
             if not self._worlds:
                 for past, action in zip(self._actions, actions, strict=True):
                     past.append(action)
+            next_masks = action_masks(self.envs)
             self._current = self._start_episodes(next_observations, terminated | truncated)
+            self._current_masks = action_masks(self.envs)
             step = Step(
                 observations,
                 actions,
@@ -113,6 +124,9 @@ class Experience:
                 truncated,
                 self._current,
                 info.get("life_lost"),
+                masks,
+                next_masks,
+                self._current_masks,
             )
             agent.observe(step)
             if not overlap:
@@ -133,8 +147,11 @@ class Experience:
             self._reset_running(np.ones(len(self._episodes), dtype=bool))
             saved = zip(self._worlds, state["states"], strict=True)
             self._current = np.array([world.set_state(one) for world, one in saved])
-            return
-        self._replay(state["actions"])
+            if isinstance(self.envs, SyncEnvs):
+                self.envs.read_masks([world.info() for world in self._worlds])
+        else:
+            self._replay(state["actions"])
+        self._current_masks = action_masks(self.envs)
 
     def _seeds(self) -> list[int]:
         return [

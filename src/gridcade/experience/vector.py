@@ -1,5 +1,6 @@
 """Vector environments: several copies of one environment, made and reset together."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,8 +9,112 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from gridcade.envs.atari import AtariGames
+from gridcade.envs.masks import MaskReader
 from gridcade.envs.registry import atari_title, make, parse
-from gridcade.envs.types import Envs
+from gridcade.envs.types import Env, Envs
+from gridcade.errors import InputError
+
+Bools = NDArray[np.bool_]
+
+
+class SyncEnvs(SyncVectorEnv[Any, Any]):
+    """Environments that step one after another, and do not reset themselves.
+
+    The action masks are read from each `info`, and the other entries are dropped: Gymnasium would
+    batch every entry, and fails where the shape or the type of one changes.
+
+    Args:
+        envs: the environments, already made.
+        owned: close the environments with this one.
+
+    Raises:
+        InputError: the spaces of two environments differ.
+    """
+
+    truncate_first = False  # the next step truncates the episode of the first environment
+    _first_seed: int | None = None  # of the last reset of the first environment
+
+    def __init__(self, envs: Sequence[Env], owned: bool = True):
+        for env in envs[1:]:
+            for kind in ("observation_space", "action_space"):
+                one, other = getattr(envs[0], kind), getattr(env, kind)
+                if one != other:
+                    raise InputError(
+                        f"two copies of the environment differ in their {kind}: {one} and {other}"
+                    )
+        self._owned = owned
+        self._readers = [MaskReader(env) for env in envs]
+        self._masks: list[Bools | None] = [None] * len(envs)  # of the present states
+        self._resetting = False
+        given = [partial(_same, env) for env in envs]
+        super().__init__(given, autoreset_mode=AutoresetMode.DISABLED)
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset the environments; `options["reset_mask"]` selects some."""
+        if options is None or "reset_mask" not in options or options["reset_mask"][0]:
+            self._first_seed = seed[0] if isinstance(seed, list) else None
+        self._resetting = True
+        return super().reset(seed=seed, options=options)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step every environment."""
+        self._resetting = False
+        observations, rewards, terminated, truncated, info = super().step(actions)
+        if self.truncate_first:
+            truncated[0] |= not terminated[0]
+            self.truncate_first = False
+        return observations, rewards, terminated, truncated, info
+
+    @property
+    def masks(self) -> Bools | None:
+        """The allowed actions in the present states, [n, actions]; None: no masks are given."""
+        given = next((mask for mask in self._masks if mask is not None), None)
+        if given is None:
+            return None
+        everything = np.ones_like(given)
+        return np.array([everything if mask is None else mask for mask in self._masks])
+
+    def read_masks(self, infos: Sequence[dict[str, Any]]) -> None:
+        """Read the masks of states that were restored, from what `info` holds there."""
+        pairs = zip(self._readers, infos, strict=True)
+        self._masks = [reader.after_reset(info) for reader, info in pairs]
+
+    def restart_first(self) -> Any:
+        """Start the running episode of the first environment again; returns all observations.
+
+        For an environment that was used elsewhere just after its episode had started.
+        """
+        mask = np.arange(self.num_envs) == 0
+        seeds = None if self._first_seed is None else [self._first_seed] * self.num_envs
+        return reset(self, seeds, mask)
+
+    def _add_info(
+        self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int
+    ) -> dict[str, Any]:
+        """Read the action mask; nothing is added."""
+        reader = self._readers[env_num]
+        self._masks[env_num] = (
+            reader.after_reset(env_info)
+            if self._resetting
+            else reader.after_step(env_info, bool(self._terminations[env_num]))
+        )
+        return vector_infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the environments, if they belong to this one."""
+        if self._owned:
+            super().close_extras(**kwargs)
+
+
+def action_masks(envs: Envs) -> Bools | None:
+    """The allowed actions in the present states of environments, [n, actions]; None: all."""
+    return envs.masks if isinstance(envs, SyncEnvs) else None
+
+
+def _same(env: Env) -> Env:
+    return env
 
 
 def make_vector(name: str, count: int, **arguments: Any) -> Envs:
@@ -21,11 +126,16 @@ def make_vector(name: str, count: int, **arguments: Any) -> Envs:
     Raises:
         InputError: the environment or argument does not exist, or a value is invalid.
     """
+    return make_atari_games(name, count, **arguments) or SyncEnvs(
+        [make(name, **arguments) for _ in range(count)]
+    )
+
+
+def make_atari_games(name: str, count: int, **arguments: Any) -> AtariGames | None:
+    """Make several copies of an Atari game, which run in parallel; None: the name is of no game."""
     id_, parsed = parse(name, **arguments)
-    if title := atari_title(id_):
-        return AtariGames(title, count, **parsed)
-    constructors = [partial(make, name, **arguments)] * count
-    return SyncVectorEnv(constructors, autoreset_mode=AutoresetMode.DISABLED)
+    title = atari_title(id_)
+    return AtariGames(title, count, **parsed) if title else None
 
 
 def reset(

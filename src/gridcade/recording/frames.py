@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.vector.utils import concatenate, create_empty_array
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from gridcade.envs import registry
+from gridcade.envs.masks import MaskReader
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
-from gridcade.envs.types import Env
+from gridcade.envs.types import Env, Space
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
@@ -49,15 +50,21 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
         seed: selects the seed of each episode.
     """
     max_steps = registry.time_limit(env) or CONTINUING_STEPS
+    reader = MaskReader(env)
     for episode in range(episodes):
         reset_seed = episode_seed(seed, "watching", 0, episode)
         rngs = [episode_stream(reset_seed)]
-        observation, _ = env.reset(seed=reset_seed)
+        observation, info = env.reset(seed=reset_seed)
+        mask = reader.after_reset(info)
         steps, episode_return, end = 0, 0.0, ""
         yield Frame(render_picture(env), agent_place(env), episode + 1, steps, episode_return, end)
         while not end:
-            action = actor.act(batch_of_one(env, observation), np.array([steps == 0]), rngs)[0]
-            observation, reward, terminated, truncated, _ = env.step(action)
+            masks = None if mask is None else mask[None]
+            batch, starts = batch_of_one(env, observation), np.array([steps == 0])
+            actions = actor.act(batch, starts, rngs, masks)
+            action = first_of_batch(env.action_space, actions)
+            observation, reward, terminated, truncated, info = env.step(action)
+            mask = reader.after_step(info, terminated)
             steps += 1
             episode_return += float(reward)
             if terminated:
@@ -80,12 +87,9 @@ def make_rgb_env(name: str) -> Env:
     no_picture = f"{name} has no picture to show: it has no render mode rgb_array"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's, about the render mode: an error follows
-        try:
-            env = registry.make(name, render_mode="rgb_array")
-        except InputError as error:
-            if "'render_mode'" in str(error):
-                raise InputError(no_picture) from None
-            raise
+        if not registry.takes_render_mode(name):
+            raise InputError(no_picture)
+        env = registry.make(name, render_mode="rgb_array")
     if env.render_mode != "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", ()):
         raise InputError(no_picture)
     return env
@@ -158,6 +162,13 @@ def batch_of_one(env: Env, observation: Any) -> Any:
     space = env.observation_space
     empty: Any = create_empty_array(space, 1)
     return concatenate(space, [observation], empty)
+
+
+def first_of_batch(space: Space, batch: Any) -> Any:
+    """The first element of a batch of a space: of an array, or of a dict or tuple of arrays."""
+    if isinstance(batch, np.ndarray):
+        return batch[0]
+    return next(iter(iterate(batch_space(space, 1), batch)))
 
 
 def agent_place(env: Env) -> tuple[int, int] | None:

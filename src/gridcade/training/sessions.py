@@ -22,7 +22,7 @@ from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
-from gridcade.experience.vector import make_vector
+from gridcade.experience.pool import EnvPool
 from gridcade.training.config import (
     Recipe,
     RunConfig,
@@ -70,9 +70,9 @@ def train(
     Raises:
         InputError: a name is unknown, a value is out of its range, or the folder is taken.
     """
-    with closing(registry.make(env)) as single:
-        config = _resolve(agent, env, single, hyperparameters, options)
-        return _start(config, single, options.get("out"), report, stop, note)
+    with EnvPool(env) as pool:
+        config = _resolve(agent, env, pool.first, hyperparameters, options)
+        return _start(config, pool, options.get("out"), report, stop, note)
 
 
 def start(
@@ -83,23 +83,23 @@ def start(
     stop: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Train by a config that is resolved already; see `train`."""
-    with closing(registry.make(config.env)) as single:
-        return _start(config, single, out, report, stop, lambda _: None)
+    with EnvPool(config.env) as pool:
+        return _start(config, pool, out, report, stop, lambda _: None)
 
 
 def _start(
     config: RunConfig,
-    env: Env,
+    pool: EnvPool,
     out: str | Path | None,
     report: Report | None,
     stop: Callable[[], bool],
     note: Note,
 ) -> Run:
     """Make the agent, check that it can train here, and train it in a new folder."""
-    agent = make_agent(config, env)
+    agent = make_agent(config, pool.first)
     sentences = [
-        *registry.notes_on_world(config.env, env),
-        *_discount_in_a_continuing_task(config, env),
+        *registry.notes_on_world(config.env, pool.first),
+        *_discount_in_a_continuing_task(config, pool.first),
         *start_from(agent, config),
         *agent.warnings(),
         *_tight_memory(agent),
@@ -111,7 +111,7 @@ def _start(
     path = Path(out) if out is not None else _free_folder(config, note)
     if is_run(path):
         raise _taken(Run(path), config, world)
-    return _session(Run.create(path, config, world), config, agent, env, report, stop, note)
+    return _session(Run.create(path, config, world), config, agent, pool, report, stop, note)
 
 
 def resume(
@@ -145,13 +145,13 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
-    with closing(registry.make(run.env)) as single:
-        learner = make_agent(config, single)
+    with EnvPool(run.env) as pool:
+        learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
             note(sentence)
         if not run.checkpoints():
             start_from(learner, config)
-        return _session(run, config, learner, single, report, stop, note)
+        return _session(run, config, learner, pool, report, stop, note)
 
 
 def dry_run(
@@ -162,9 +162,9 @@ def dry_run(
     Raises:
         InputError: a value is out of its range, or agent, environment and budget do not fit.
     """
-    with closing(registry.make(env)) as single:
-        config = _resolve(agent, env, single, hyperparameters, options)
-        learner = make_agent(config, single)
+    with EnvPool(env) as pool:
+        config = _resolve(agent, env, pool.first, hyperparameters, options)
+        learner = make_agent(config, pool.first)
         start_from(learner, config)
         return config, learner
 
@@ -265,13 +265,14 @@ def _session(
     run: Run,
     config: RunConfig,
     agent: Agent | SelfTrainedAgent,
-    env: Env,
+    pool: EnvPool,
     report: Report | None,
     stop: Callable[[], bool],
     note: Note,
 ) -> Run:
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
-    with run.locked(), closing(make_vector(run.env, config.envs)) as envs:
+    with run.locked(), pool.another() as evaluation_pool:
+        envs = pool.vector(config.envs)
         session = provenance(config.seed)
         if agent.precision:
             session["precision"] = agent.precision
@@ -281,8 +282,8 @@ def _session(
             agent.set_env(envs)
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
-            loop = _loop(agent, envs, env, config.seed)
-        trainer = Trainer(run, config, agent, loop, env, report, stop)
+            loop = _loop(agent, envs, pool.first, config.seed)
+        trainer = Trainer(run, config, agent, loop, evaluation_pool, pool.first, report, stop)
         if run.checkpoints():
             trainer.load(run.last_checkpoint())
         else:

@@ -17,6 +17,7 @@ from gridcade.evaluation.result import finite
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table
 from gridcade.experience.loop import EnvState, Experience
+from gridcade.experience.pool import EnvPool
 from gridcade.experience.step import TOTALS, EpisodeSums, Step
 from gridcade.training.config import RunSettings, used_up
 from gridcade.training.run_folder import LoopState, Run
@@ -99,6 +100,7 @@ class Trainer:
         budget: bounds on steps and minutes, and the length of an epoch.
         agent: the agent.
         loop: runs the agent; None: the agent runs its own loop.
+        pool: the environments of evaluations.
         env: one of the run's environments, for exact values.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
@@ -110,10 +112,12 @@ class Trainer:
         budget: RunSettings,
         agent: Agent | SelfTrainedAgent,
         loop: StepLoop | CompiledLoop | None,
+        pool: EnvPool,
         env: Env,
         report: Callable[[Progress], None] | None,
         stop: Callable[[], bool],
     ):
+        self._pool = pool
         self.run, self.budget, self.agent, self.loop, self.env = run, budget, agent, loop, env
         self.model = registry.known_model(env)
         self._report, self._stop = report, stop
@@ -285,7 +289,7 @@ class Trainer:
         continuing = self.model is not None and self.model.continuing
         result = evaluate_policy(
             self.agent,
-            self.run.env,
+            self._pool,
             episodes=None if continuing else self.budget.evaluation_episodes,
             seed=self.budget.seed,
             confidence=CONFIDENCE,

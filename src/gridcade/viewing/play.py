@@ -4,9 +4,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-import gymnasium as gym
-
 from gridcade.envs.action_names import action_names
+from gridcade.envs.actions import action_index, finite_actions, one_line
 from gridcade.envs.registry import known_model
 from gridcade.envs.rendering import ARROWS
 from gridcade.envs.tabular import TabularEnv
@@ -143,7 +142,7 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
                 return actions[key]
 
             result = evaluate_policy(
-                Human(choose_action),
+                Human(choose_action, action_index(env.action_space)),
                 display,
                 episodes=None if max_steps else episodes,
                 steps=max_steps,
@@ -166,13 +165,16 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
 
 
 def key_bindings(env: Env) -> tuple[dict[str, int], str]:
-    """Return the action of each key, and a line of help.
+    """Return the number of each key's action, and a line of help.
 
     Raises:
         InputError: the actions are not discrete, or more than 10.
     """
-    if not isinstance(env.action_space, gym.spaces.Discrete):
-        raise InputError(f"cannot play with actions of {env.action_space}; they must be discrete")
+    numbers = finite_actions(env.action_space)
+    if numbers is None:
+        raise InputError(
+            f"cannot play with actions of {one_line(env.action_space)}; they must be discrete"
+        )
     world = env.unwrapped
     if isinstance(world, TabularEnv):
         arrows = {move: key for key, move in ARROW_MOVES.items()}
@@ -182,7 +184,7 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
         others = " ".join(sorted(letters, key=lambda letter: letters[letter]))
         keys_help = f"press {signs} (or {others}) to move; q ends the game"
         return bindings | letters, keys_help
-    count = int(env.action_space.n)
+    count = numbers.count
     if count > MAX_ACTIONS:
         raise InputError(f"cannot play with {count} actions; the digits stand for {MAX_ACTIONS}")
     bindings = {str(action): action for action in range(count)}

@@ -1,13 +1,15 @@
 """Watching a policy: its episodes in a terminal, in a window or as a video."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, get_args
 
 from gridcade.agents.base import Policy
+from gridcade.envs.objects import EnvLike
 from gridcade.envs.registry import label_of
-from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
+from gridcade.experience.pool import EnvPool
 from gridcade.recording.frames import (
     DEFAULT_FPS,
     Frame,
@@ -50,7 +52,7 @@ class WatchOptions(TypedDict, total=False):
 
 def watch(
     policy: Policy,
-    env: str | Env,
+    env: EnvLike,
     *,
     name: str = "",
     env_name: str = "",
@@ -60,8 +62,8 @@ def watch(
 
     Args:
         policy: the policy to show.
-        env: the environment's name, or an environment made with render_mode="rgb_array", which
-            stays open.
+        env: the environment's name; or an environment with render_mode="rgb_array", which stays
+            open, or a function that makes one.
         name: the policy's name, for the title.
         env_name: the environment's name, for the title. Default: the name in `env`.
         **options: see `WatchOptions`.
@@ -79,8 +81,9 @@ def watch(
         raise unknown("place to watch in", where, get_args(Place))
     if video is not None:
         check_video(video, fps)
-    shown = make_rgb_env(env) if isinstance(env, str) else env
-    env_name = env_name or (env if isinstance(env, str) else label_of(env))
+    pool = EnvPool(partial(make_rgb_env, env) if isinstance(env, str) else env)
+    shown = pool.first
+    env_name = env_name or (env if isinstance(env, str) else label_of(shown))
     title = f"{name} on {env_name}" if name else env_name
     try:
         fps = fps if fps is not None else float(shown.metadata.get("render_fps") or DEFAULT_FPS)
@@ -102,5 +105,4 @@ def watch(
         if video is not None:
             print(f"video: {video}")
     finally:
-        if isinstance(env, str):
-            shown.close()
+        pool.close()

@@ -15,7 +15,7 @@ from gridcade.cli.options import optional
 from gridcade.cli.output import out, show_evaluation, show_run, show_solution
 from gridcade.cli.progress import TrainingDisplay, progress_bar
 from gridcade.envs.atari import INSTALL
-from gridcade.envs.types import Env
+from gridcade.envs.objects import EnvLike
 from gridcade.errors import InputError
 from gridcade.viewing import show
 from gridcade.viewing.terminal import Keyboard, TerminalScreen
@@ -111,7 +111,7 @@ def _watch_shipped_agent(folder: Path) -> None:
     _watch_in_terminal(contender.policy, contender.env, SHIPPED_AGENT)
 
 
-def _watch_in_terminal(policy: Policy, env: str | Env, name: str) -> None:
+def _watch_in_terminal(policy: Policy, env: EnvLike, name: str) -> None:
     """Show an episode in the terminal, if the standard output is one."""
     try:
         TerminalScreen()

@@ -10,7 +10,7 @@ from gridcade.agents.base import ActionValues, StateValues, StochasticPolicy
 from gridcade.agents.probabilities import greedy, sample_actions, with_epsilon
 from gridcade.envs.types import Array, Env
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
-from gridcade.recording.frames import batch_of_one
+from gridcade.recording.frames import batch_of_one, first_of_batch
 
 Floats = NDArray[np.float64]
 Kind = Literal["q", "probabilities", "none"]
@@ -53,8 +53,8 @@ class Chooser:
         batch = batch_of_one(self._env, observation)
         per_action, value = self._read(batch)
         if per_action is None:
-            action = self._actor.act(batch, np.array([start]), [rng])[0]
-            return Choice(action, None, value)
+            actions = self._actor.act(batch, np.array([start]), [rng])
+            return Choice(first_of_batch(self._env.action_space, actions), None, value)
         table = per_action
         if self._actor.deterministic:
             table = greedy(per_action)

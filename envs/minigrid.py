@@ -1,0 +1,163 @@
+"""MiniGrid and BabyAI: Chevalier-Boisvert et al. (2023), arXiv 2306.13831.
+
+An observation is a dictionary:
+
+- `image`: [width, height, 21] of bool. For each cell 11 planes for the kind of object, 6 for its
+  color and 4 for its state: open, closed or locked, or the agent's direction. By default the
+  7 x 7 cells in front of the agent that it can see; with `view=full` the whole grid with the agent.
+- `direction`: Discrete(4), where the agent looks: east, south, west, north.
+- `mission`, with `mission=words` only: the numbers of the words of the mission, 0 after its end.
+  MiniGrid's space of missions has no size, so it is left out otherwise.
+"""
+
+import io
+from contextlib import redirect_stdout
+from copy import copy
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import TimeLimit
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
+from minigrid.minigrid_env import MiniGridEnv
+from minigrid.wrappers import DictObservationSpaceWrapper
+from numpy.typing import NDArray
+
+from gridcade.envs.best_return import UnknownBestReturnError
+from gridcade.envs.grid_search import shortest_success
+from gridcade.envs.types import Env
+from gridcade.errors import InputError, unknown
+
+View = Literal["partial", "full"]
+Mission = Literal["none", "words"]
+STATES = 4  # of an object: open, closed, locked; or directions of the agent
+MISSION_WORDS = 50  # the longest mission
+PICTURE_SIDE = 400  # pixels, at least
+PLANES = [np.eye(n, dtype=bool) for n in (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), STATES)]
+
+
+class MiniGrid(gym.Wrapper[Any, Any, Any, Any]):
+    """Gives observations as arrays, pictures of a good size, and the best return of an episode.
+
+    Args:
+        env: an environment of the package.
+        view: what the image shows.
+        mission: whether observations have the mission.
+
+    Raises:
+        InputError: an argument is unknown, or the words of the missions are.
+    """
+
+    def __init__(self, env: Env, view: View = "partial", mission: Mission = "none"):
+        super().__init__(env)
+        for name, value, values in (
+            ("view", view, get_args(View)),
+            ("mission", mission, get_args(Mission)),
+        ):
+            if value not in values:
+                raise unknown(f"{name} of MiniGrid", str(value), values)
+        grid_env = env.unwrapped
+        assert isinstance(grid_env, MiniGridEnv)  # noqa: S101 - for the type checker
+        self._grid_env = grid_env
+        self._arguments = {"view": view, "mission": mission}
+        self._full = view == "full"
+        side = grid_env.agent_view_size
+        shape = (grid_env.width, grid_env.height) if self._full else (side, side)
+        spaces: dict[str, gym.Space[Any]] = {
+            "image": gym.spaces.Box(0, 1, (*shape, sum(map(len, PLANES))), bool),
+            "direction": gym.spaces.Discrete(4),
+        }
+        self._words: dict[str, int] = {}
+        if mission == "words":
+            if _is_babyai(grid_env):
+                raise InputError("mission=words: MiniGrid lists no words for BabyAI's missions")
+            self._words = DictObservationSpaceWrapper.get_minigrid_words()  # type: ignore[no-untyped-call]
+            spaces["mission"] = gym.spaces.MultiDiscrete([len(self._words) + 1] * MISSION_WORDS)
+        self.observation_space = gym.spaces.Dict(spaces)
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # Gymnasium's is a property too
+        """The specification, with those arguments of this class that are not the defaults."""
+        spec = copy(self.env.spec)
+        if spec is not None:
+            given = {k: v for k, v in self._arguments.items() if v not in ("partial", "none")}
+            spec.kwargs = {**spec.kwargs, **given}
+        return spec
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode."""
+        with redirect_stdout(io.StringIO()):  # BabyAI prints how it draws its missions
+            observation, info = self.env.reset(seed=seed, options=options)
+        return self._arrays(observation), info
+
+    def step(self, action: Any) -> tuple[dict[str, Any], Any, bool, bool, dict[str, Any]]:
+        """Take a step."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._arrays(observation), reward, terminated, truncated, info
+
+    def render(self) -> Any:
+        """The picture; where the agent sees the whole grid, its view is not marked."""
+        env = self._grid_env
+        if env.render_mode != "rgb_array":
+            return self.env.render()
+        picture = env.get_frame(env.highlight and not self._full, env.tile_size, env.agent_pov)
+        # MiniGrid could draw larger tiles, but takes seconds for the first pictures.
+        times = -(-PICTURE_SIDE // max(picture.shape))
+        return picture.repeat(times, 0).repeat(times, 1)
+
+    def best_return(self, time_limit: int | None) -> float:
+        """The return of the shortest way to success; 0 if no success is possible.
+
+        Raises:
+            UnknownBestReturnError: the rules are random or have a memory, or there are too many
+                states.
+        """
+        if _is_babyai(self._grid_env):
+            raise UnknownBestReturnError("BabyAI's missions depend on more than the present grid")
+        return shortest_success(self._grid_env, time_limit).reward
+
+    def _arrays(self, observation: dict[str, Any]) -> dict[str, Any]:
+        """The observation of MiniGrid as arrays."""
+        codes = self._whole_grid() if self._full else observation["image"]
+        arrays = {"image": one_hot(codes), "direction": np.int64(observation["direction"])}
+        if self._words:
+            arrays["mission"] = self._numbers(observation["mission"])
+        return arrays
+
+    def _whole_grid(self) -> NDArray[np.uint8]:
+        """Kind, color and state of every cell, [width, height, 3]."""
+        env = self._grid_env
+        codes: NDArray[np.uint8] = env.grid.encode()
+        codes[tuple(env.agent_pos)] = OBJECT_TO_IDX["agent"], COLOR_TO_IDX["red"], env.agent_dir
+        return codes
+
+    def _numbers(self, mission: str) -> NDArray[np.int64]:
+        """The numbers of a mission's words, from 1 on.  [MISSION_WORDS]."""
+        numbers = np.zeros(MISSION_WORDS, np.int64)
+        words = mission.replace(",", " , ").split()
+        numbers[: len(words)] = [self._words[word] + 1 for word in words]
+        return numbers
+
+
+def one_hot(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Kind, color and state [width, height, 3] as planes [width, height, 21]."""
+    return np.concatenate([planes[codes[..., i]] for i, planes in enumerate(PLANES)], axis=-1)
+
+
+def register() -> None:
+    """Register the ids of the package; it does so itself when it is imported."""
+
+
+def make(id_: str, *, view: View = "partial", mission: Mission = "none", **arguments: Any) -> Env:
+    """Make an environment of the package; see `MiniGrid` for `view` and `mission`."""
+    env = MiniGrid(gym.make(id_, disable_env_checker=True, **arguments), view, mission)
+    # The environment truncates its episodes itself; the wrapper makes the limit known.
+    limit = env.unwrapped.max_steps  # type: ignore[attr-defined]  # of MiniGridEnv
+    return TimeLimit(env, limit) if limit else env  # BabyAI's limit depends on the mission
+
+
+def _is_babyai(env: MiniGridEnv) -> bool:
+    return type(env).__module__.startswith("minigrid.envs.babyai.")

@@ -1,0 +1,60 @@
+"""The best returns that were possible in the evaluated episodes, where they are computed."""
+
+import time
+
+import numpy as np
+from gymnasium.vector import SyncVectorEnv
+from numpy.typing import NDArray
+
+from gridcade.envs.best_return import UnknownBestReturnError, find_best_return
+from gridcade.envs.types import Envs
+
+MAX_SECONDS = 60.0  # for all episodes of an evaluation
+
+
+class BestReturns:
+    """Collects the best return of each episode after its reset.
+
+    Args:
+        envs: environments that step side by side.
+        time_limit: steps after which they truncate an episode; None: no limit.
+    """
+
+    def __init__(self, envs: Envs, time_limit: int | None):
+        self._envs = [*map(find_best_return, envs.envs)] if isinstance(envs, SyncVectorEnv) else []
+        self._time_limit = time_limit
+        self._values: list[float] = []
+        self._seconds = 0.0
+        self._reason = ""  # why they are not computed
+
+    def add(self, started: NDArray[np.int64]) -> None:
+        """Compute the best returns of the episodes that environments have just started.
+
+        Args:
+            started: the indices of these environments.
+        """
+        begin = time.perf_counter()
+        for i in started if self._envs and not self._reason else ():
+            env = self._envs[i]
+            if env is None:
+                self._envs = []
+                return
+            try:
+                self._values.append(env.best_return(self._time_limit))
+            except UnknownBestReturnError as error:
+                self._reason = str(error)
+                break
+        self._seconds += time.perf_counter() - begin
+        if self._seconds > MAX_SECONDS:
+            self._reason = f"the search takes longer than {MAX_SECONDS:g} seconds"
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over the episodes; None where it is not known for each of them."""
+        complete = self._values and self._envs and not self._reason
+        return float(np.mean(self._values)) if complete else None
+
+    @property
+    def notes(self) -> list[str]:
+        """Why the environments do not compute best returns, although others of their kind do."""
+        return [f"no best possible return: {self._reason}"] if self._reason else []

@@ -1,0 +1,138 @@
+"""The environments of a run or an evaluation: as few as possible are made, and all are closed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+
+from gridcade.envs import registry
+from gridcade.envs.objects import EnvLike, check_env, copier
+from gridcade.envs.types import Env, Envs
+from gridcade.errors import InputError, brief
+from gridcade.experience.vector import SyncEnvs, make_atari_games
+
+
+class EnvPool:
+    """Makes environments from a name, a function or an object, and closes those that it made.
+
+    Args:
+        env: a name, a function that makes an environment, or an environment, which stays open.
+        copies: whether an environment object may be copied by its specification.
+
+    Raises:
+        InputError: it is none of these.
+    """
+
+    def __init__(self, env: EnvLike, copies: bool = False):
+        check_env(env)
+        self.env = env
+        self._make = _maker(env, copies)
+        self._given = [env] if isinstance(env, gym.Env) else []
+        self._made: list[Env] = []
+        self._games: list[Envs] = []
+        self._vectors: dict[int, Envs] = {}  # by the number that was asked for
+
+    @property
+    def first(self) -> Env:
+        """The environment that was given or made first; `vector` has it too.
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        if not self._all:
+            self._add()
+        return self._all[0]
+
+    @property
+    def can_copy(self) -> bool:
+        """Whether there can be more than one."""
+        return self._make is not None
+
+    @property
+    def label(self) -> str:
+        """The name of the environments in the result of an evaluation."""
+        return self.env if isinstance(self.env, str) else registry.label_of(self.first)
+
+    def vector(self, count: int, fewer: bool = False) -> Envs:
+        """Environments that step side by side; later calls use the same ones.
+
+        Args:
+            count: number of environments.
+            fewer: whether there may be fewer where no more can be made, for example because each
+                binds the same port.
+
+        Raises:
+            InputError: an environment cannot be made, or an object cannot be copied.
+        """
+        if count not in self._vectors:
+            self._vectors[count] = self._atari_games(count) or self._side_by_side(count, fewer)
+        return self._vectors[count]
+
+    def another(self) -> "EnvPool":
+        """A pool of other environments of the same kind; of the same one if it cannot be copied."""
+        return EnvPool(self._make or self.env if self._given else self.env)
+
+    def close(self) -> None:
+        """Close the environments that were made here."""
+        for games in self._games:
+            games.close()
+        for env in self._made:
+            env.close()
+        self._games, self._made, self._vectors = [], [], {}
+
+    def __enter__(self) -> "EnvPool":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def _all(self) -> list[Env]:
+        return [*self._given, *self._made]
+
+    def _atari_games(self, count: int) -> Envs | None:
+        games = make_atari_games(self.env, count) if isinstance(self.env, str) else None
+        self._games += [games] if games else []
+        return games
+
+    def _side_by_side(self, count: int, fewer: bool) -> Envs:
+        first = self.first  # if it cannot be made, that is an error in any case
+        while len(self._all) < count and not (fewer and self._make is None):
+            try:
+                self._add()
+            except RepeatedEnvError:
+                raise
+            except Exception:
+                if not fewer:
+                    raise
+                break
+        return SyncEnvs([first, *self._all[1:count]], owned=False)
+
+    def _add(self) -> None:
+        if self._make is None:
+            raise InputError(
+                "this environment object cannot be copied, so there is only one: pass a function "
+                "that makes such an environment instead, or set envs to 1"
+            )
+        env: Any = self._make()
+        if not isinstance(env, gym.Env):
+            raise InputError(f"the function returned {brief(env)}, not a Gymnasium environment")
+        if any(env.unwrapped is other.unwrapped for other in self._all):
+            raise RepeatedEnvError(
+                "the function returned the same environment twice; it must make a new one at each "
+                "call, or pass the environment itself"
+            )
+        self._made.append(env)
+
+
+class RepeatedEnvError(InputError):
+    """A function that should make environments returned one that it had returned before."""
+
+
+def _maker(env: EnvLike, copies: bool) -> Callable[[], Env] | None:
+    """The function that makes one more environment; None: there can be only one."""
+    if isinstance(env, str):
+        return lambda: registry.make(env)
+    if isinstance(env, gym.Env):
+        return copier(env) if copies else None
+    return env
