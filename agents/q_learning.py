@@ -143,7 +143,7 @@ def nth_allowed(allowed: Bools | None, s: int, nth: int) -> int:
 def count_allowed(q: Floats, allowed: Bools | None, s: int) -> int:
     """Return the number of allowed actions in state s."""
     if allowed is None:
-        return q.shape[1]
+        return int(q.shape[1])
     return int(allowed[s].sum())
 
 

@@ -207,17 +207,13 @@ class Replay:
     def _make_masks(self, num_actions: int) -> Masks:
         return self._storage("masks", (*self.flags.shape, num_actions), np.bool_)
 
-    def _begin_episode(
-        self, env: np.intp, observation: Observations, masks: Masks | None
-    ) -> None:
+    def _begin_episode(self, env: np.intp, observation: Observations, masks: Masks | None) -> None:
         mask = None if masks is None else masks[env]
         for frame in observation if self.stack else [observation]:
             flags = np.zeros(1, dtype=np.uint8)
             self._write(np.array([env]), np.asarray(frame)[None], flags, mask)
 
-    def _write(
-        self, envs: Ints, frames: Observations, flags: Array, masks: Masks | None
-    ) -> None:
+    def _write(self, envs: Ints, frames: Observations, flags: Array, masks: Masks | None) -> None:
         """Write one slot of each of some environments, [n]."""
         slots = self.written[envs] % self.ring
         if self.masks is not None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.envs.actions import ActionIndex, finite_actions, one_line
-from gridcade.envs.faults import one_line as error_line, place_of
+from gridcade.envs.faults import one_line as error_line
+from gridcade.envs.faults import place_of
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, brief
@@ -121,7 +122,9 @@ class MaskReader:
                 f"actions {one_line(self._space)}; {OFF}"
             )
         if not mask.any():
-            raise InputError(f"{source} allows no action {where}, though the episode goes on; {OFF}")
+            raise InputError(
+                f"{source} allows no action {where}, though the episode goes on; {OFF}"
+            )
         return mask
 
 

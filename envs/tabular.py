@@ -365,7 +365,7 @@ class TabularEnv(gym.Env[Any, Any]):
         return self.encode(self.state), reward, terminated, truncated, self.info()
 
     def info(self) -> dict[str, Any]:
-        """What `reset` and `step` return as `info`: the action mask, where the model forbids some."""
+        """What `reset` and `step` return as `info`: the mask, where the model forbids actions."""
         allowed = self.model.allowed
         return {} if allowed is None else {"action_mask": allowed[self.state]}
 

@@ -76,6 +76,7 @@ class Scripted:
         self.steps: list[Step] = []
 
     def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
+        del masks
         self.calls.append("act")
         self.observations.append(observations)
         return np.asarray(next(self.actions))
@@ -316,6 +317,7 @@ class Random:
         self.actions, self.rng = actions, np.random.default_rng(1)
 
     def act(self, observations: Any, masks: Any = None) -> Any:
+        del masks
         return self.rng.integers(self.actions, size=len(observations))
 
     def observe(self, step: Step) -> None:

@@ -344,6 +344,7 @@ class Scripted(Agent):
         self.observed: list[Step] = []
 
     def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
+        del masks
         del observations
         return np.asarray(next(self.actions))
 
@@ -351,7 +352,9 @@ class Scripted(Agent):
         self.observed.append(step)
         self.steps += len(step.actions)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Any:
+    def probabilities(
+        self, observations: Any, deterministic: bool = True, masks: Any = None
+    ) -> Any:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:

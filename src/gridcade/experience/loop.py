@@ -15,7 +15,6 @@ from gridcade.experience.step import Step
 from gridcade.experience.vector import SyncEnvs, action_masks, reset
 from gridcade.seeding import Purpose, episode_seed
 
-
 Bools = NDArray[np.bool_]
 
 
