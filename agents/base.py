@@ -280,6 +280,20 @@ class Agent(SamplingPolicy, BaseAgent):
     def observe(self, step: Step) -> None:
         """Take in one step of every environment. Adds their number to `steps`."""
 
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
+        """Take note that running episodes cannot go on: their last step counts as truncated.
+
+        Called when a run is resumed in an environment whose state cannot be restored.
+
+        Args:
+            lost: in which environments, [n].
+            observations: for which the next actions are chosen, [n, ...]; new ones where an episode
+                was lost.
+            masks: the allowed actions there, [n, actions]; None: all.
+        """
+
     def update(self) -> None:
         """Learn. The loop calls it once a step, after `observe`; see also `overlap_updates`."""
 

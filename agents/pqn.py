@@ -168,6 +168,21 @@ class PQN(DeepAgent):
         self.current[:] = step.current
         self.current_masks = step.current_masks
 
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
+        """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
+        rollout, last = self.played, self.t - 1
+        if last >= 0:
+            lost = lost & ~rollout.truncated[last] & (rollout.discounts[last] > 0)
+            if lost.any():
+                before = None if self.current_masks is None else self.current_masks[lost]
+                values = max_allowed(self._values(self.current[lost]), before)
+                rollout.next_values[last, lost] = values
+                rollout.truncated[last, lost] = True
+        self.current[:] = observations
+        self.current_masks = masks
+
     def update(self) -> None:
         """Learn: with overlap the minibatches that are due, else the rollout that has ended."""
         if not self.overlap_updates:
@@ -297,9 +312,8 @@ class PQN(DeepAgent):
         counters = np.array([self.steps, self.updates, self.t, self.learned])
         tensors = {"counters": counters, "sums": self._sums}
         tensors |= {"order": self.order, "targets": self.targets}
-        rollout_is_full = self.t == self.config.rollout
-        tensors["current"] = self.current[: None if rollout_is_full else 0]
-        if self.current_masks is not None and rollout_is_full:
+        tensors["current"] = self.current[: None if self.t else 0]
+        if self.current_masks is not None and self.t:
             tensors["current_masks"] = self.current_masks
         unfinished = self.order.size and self.learned < self._minibatches
         rows = {"played": self.t, "batch": len(self.targets) if unfinished else 0}

@@ -129,6 +129,20 @@ class Replay:
         for env in np.flatnonzero(ended):
             self._begin_episode(env, step.current[env], step.current_masks)
 
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
+        """End the running episodes of some environments, and begin others.
+
+        Args:
+            lost: the environments, [envs].
+            observations: the first ones of the new episodes, [envs, ...].
+            masks: of these observations, [envs, actions]; None: all actions are allowed.
+        """
+        for env in np.flatnonzero(lost & (self.written > 0)):
+            self.flags[env, (self.written[env] - 1) % self.ring] |= LAST
+            self._begin_episode(env, observations[env], masks)
+
     def sample(
         self, size: int, rng: np.random.Generator, n_step: int = 1, discount: float = 0.99
     ) -> Batch:

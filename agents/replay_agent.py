@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.base import Storage, Tensors, check_tensors
+from gridcade.agents.base import Masks, Observations, Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig
 from gridcade.agents.fast import AgentOptimizer
 from gridcade.agents.probabilities import max_allowed
@@ -85,6 +85,12 @@ class ReplayAgent(DeepAgent, Generic[C]):
         self.held_out[:] = sample.observations
         if sample.masks is not None:
             self.held_out_masks[:] = sample.masks
+
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
+        """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
+        self.D.restart_episodes(lost, observations, masks)
 
     @property
     def _frame_shape(self) -> tuple[int, ...]:

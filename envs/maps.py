@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gridcade.errors import InputError, unknown
+from gridcade.files import read_text
 
 MAPS = Path(__file__).parent / "maps"
 SETTINGS = ("title", "about", "step reward", "slip", "stray", "wind", "time limit")
@@ -132,12 +133,7 @@ def load_world(path: str | Path) -> World:
     file = shipped.get(str(path), Path(path))
     if not os.path.isfile(file) and file.suffix != ".txt":
         raise unknown("world", str(path), shipped)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
-        raise InputError(f"cannot read the map {file}: {reason}") from None
-    return parse_world(text, str(file))
+    return parse_world(read_text(file, "the map"), str(file))
 
 
 class Drawing(NamedTuple):

@@ -34,6 +34,7 @@ from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
+from gridcade.files import read_text
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
@@ -157,7 +158,7 @@ def map_file(name: str) -> Path | None:
 def map_text(name: str) -> str | None:
     """The content of a map file; None if the name is that of a registered environment."""
     file = map_file(name)
-    return file.read_text(encoding="utf-8") if file else None
+    return read_text(file, "the map") if file else None
 
 
 def draws_pictures(name: str) -> bool:

@@ -22,9 +22,11 @@ from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
 from gridcade.exact.values import policy_table, solution_note
 from gridcade.experience.pool import EnvPool
+from gridcade.files import write_text
 from gridcade.formatting import format_number
 from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
-from gridcade.training.run_folder import RUNS, Run, write_text
+from gridcade.training.run_folder import Run
+from gridcade.training.run_names import RUNS
 from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
 

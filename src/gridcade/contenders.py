@@ -1,7 +1,6 @@
 """Policies by name: runs, checkpoints, shipped agents, models of other libraries, and more."""
 
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +16,10 @@ from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.experience.pool import EnvPool
+from gridcade.formatting import shell_command
 from gridcade.training.config import RunConfig
-from gridcade.training.run_folder import Run, find_trained
+from gridcade.training.find_run import find_trained
+from gridcade.training.run_folder import Run
 
 BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,
@@ -122,7 +123,8 @@ def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: EnvLike | Non
         if "did you mean" in str(error) or not registry.is_environment(str(policy)):
             raise
         raise InputError(
-            f"'{policy}' is an environment, not a policy; write: random --env {policy} "
+            f"'{policy}' is an environment, not a policy; write: "
+            f"{shell_command('random', '--env', policy)} "
             f"(Python: 'random', env='{policy}')"
         ) from None
     trained_env = config.env if run is None else run.env
@@ -155,6 +157,6 @@ def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Bas
             reason = f"it learned {len(q)} states, {here} has {states.n}"
         raise InputError(
             f"the agent of '{name}' (trained on {config.env}) does not fit here: {reason}; "
-            f"train one there: gridcade train {config.agent} {shlex.quote(here)}"
+            f"train one there: {shell_command('gridcade', 'train', config.agent, here)}"
         ) from None
     return agent

@@ -57,8 +57,8 @@ def _metric_figures(
     title = analysis.names.title
     label = title if greedy else f"{title.removeprefix('expected ')} in training"
     lines = reference_lines(analysis) if greedy else ()
-    seconds = (m["seconds"] for s in analysis.scores for r in s.results for m in r.metrics)
-    longest = max(seconds, default=0.0)
+    metrics = [m for s in analysis.scores for r in s.results for m in r.metrics]
+    longest = max((m.get("seconds") or 0.0 for m in metrics), default=0.0)
     axes = [("steps", (1.0, "steps"))]
     if longest >= SHORTEST_TIME:
         axes.append(("seconds", next(unit for unit in TIME_UNITS if longest >= 3 * unit[0])))

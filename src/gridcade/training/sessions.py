@@ -23,6 +23,8 @@ from gridcade.envs import registry
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
+from gridcade.files import slug
+from gridcade.formatting import shell_command
 from gridcade.training.config import (
     Recipe,
     RunConfig,
@@ -33,9 +35,11 @@ from gridcade.training.config import (
     resolve_config,
     used_up,
 )
+from gridcade.training.find_run import find_trained
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
-from gridcade.training.run_folder import PROVENANCE, RUNS, Run, find_trained, is_run
+from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.run_names import RUNS, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer
 
@@ -149,7 +153,7 @@ def resume(
         learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
             note(sentence)
-        if not run.checkpoints():
+        if run.is_new:
             start_from(learner, config)
         return _session(run, config, learner, pool, report, stop, note)
 
@@ -282,12 +286,23 @@ def _session(
             agent.set_env(envs)
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
+            if agent.storage_bytes and run.damaged():
+                note(
+                    "the replay holds later steps than the checkpoint, so the run may end "
+                    "otherwise than one that was not interrupted"
+                )
             loop = _loop(agent, envs, pool.first, config.seed)
         trainer = Trainer(run, config, agent, loop, evaluation_pool, pool.first, report, stop)
-        if run.checkpoints():
-            trainer.load(run.last_checkpoint())
-        else:
+        if run.is_new:
             trainer.save()
+        else:
+            trainer.load(run.last_checkpoint())
+            if lost := trainer.lost_episodes:
+                note(
+                    f"{lost} of {config.envs} running episodes could not go on, because their "
+                    "repeated actions led elsewhere (unseeded randomness, or another version of "
+                    "the environment): new episodes start there"
+                )
         if config != run.config:
             run.rewrite_config(config)
         run.clear_leftovers()
@@ -372,9 +387,9 @@ def _tight_memory(agent: BaseAgent) -> list[str]:
 def _free_folder(config: RunSettings, note: Note) -> Path:
     """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... and a note where that exists."""
     base, _, query = config.env.partition("?")
-    short = Path(base).stem.removesuffix("-v0")
+    short = Path(base.rpartition(":")[2]).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
-    name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
+    name = f"{slug('-'.join(words))}-{config.agent}-s{config.seed}"
     path = first = RUNS / name
     number = 1
     while os.path.lexists(path):
@@ -397,5 +412,5 @@ def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
         )
     return InputError(
         f"'{run.path}' holds a run with this config already; continue it: "
-        f"gridcade resume {run.path}"
+        f"{shell_command('gridcade', 'resume', run.path)}"
     )

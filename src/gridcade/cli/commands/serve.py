@@ -12,7 +12,7 @@ from gridcade.cli.command import Command
 from gridcade.errors import InputError
 from gridcade.live.listening import listen
 from gridcade.live.server import Server
-from gridcade.training.run_folder import RUNS
+from gridcade.training.run_names import RUNS
 
 
 @dataclass
