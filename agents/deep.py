@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.base import Actions, Agent, Floats, Observations, Tensors
+from gridcade.agents.base import Actions, Agent, Floats, Masks, Observations, Tensors
 from gridcade.agents.fast import AgentOptimizer, Backend, FastBackend
 from gridcade.agents.networks import (
     ChannelNorm,
@@ -23,7 +23,7 @@ from gridcade.agents.networks import (
     network,
     take_layers,
 )
-from gridcade.agents.probabilities import greedy, with_epsilon
+from gridcade.agents.probabilities import greedy, sample_actions, uniform, with_epsilon
 from gridcade.agents.schedules import Schedule
 from gridcade.agents.spaces import numbered_actions
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
@@ -167,10 +167,12 @@ class DeepAgent(Agent):
             "and is slower"
         ]
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Probabilities of the greedy policy, or of the epsilon-greedy one: [n, actions]."""
-        table = greedy(self.action_values(observations))
-        return table if deterministic else with_epsilon(table, self.epsilon)
+        table = greedy(self.action_values(observations), masks)
+        return table if deterministic else with_epsilon(table, self.epsilon, masks)
 
     def action_values(self, observations: Observations) -> Floats:
         """Q(s, a) at observations [n, ...]: [n, actions]."""
@@ -180,17 +182,24 @@ class DeepAgent(Agent):
         """Observations of the environment, [n, ...], as the network takes them."""
         return self.backend.preprocess(self.spaces.observations(observations))
 
-    def epsilon_greedy(self, count: int, values: Callable[[], NDArray[np.float32]]) -> Actions:
+    def epsilon_greedy(
+        self, count: int, values: Callable[[], NDArray[np.float32]], masks: Masks | None = None
+    ) -> Actions:
         """With probability epsilon a random action, else argmax_a Q(s, a).  [count, ...].
 
         Args:
             count: of states.
             values: computes Q(s, .), [count, actions]; not called where all actions are random.
+            masks: the allowed actions, [count, actions]; None: all.
         """
         random = self._rng.random(count) < self.epsilon
-        indices = self._rng.integers(self.spaces.num_actions, size=count)
+        if masks is None:
+            indices = self._rng.integers(self.spaces.num_actions, size=count)
+        else:
+            indices = sample_actions(uniform(masks), self._rng.random(count))
         if not random.all():
-            indices = np.where(random, indices, values().argmax(axis=1))
+            best = values() if masks is None else np.where(masks, values(), -np.inf)
+            indices = np.where(random, indices, best.argmax(axis=1))
         return self._action_index.decode(indices)
 
     def encode_step(self, step: Step) -> Step:

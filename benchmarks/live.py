@@ -24,7 +24,7 @@ from gridcade.live.arcade.picture import unpack
 from gridcade.live.background import LivePage
 from gridcade.live.world.lane import Lane
 from gridcade.live.world.messages import Open
-from gridcade.training.run_folder import RUNS
+from gridcade.training.run_names import RUNS
 
 Line = tuple[str, list[float], Callable[[float], str]]  # name, one value a round, and their form
 

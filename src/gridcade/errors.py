@@ -13,6 +13,10 @@ class WriteError(InputError):
     """A file cannot be written, for example because the disk is full. A retry may succeed."""
 
 
+class InputWarning(UserWarning):
+    """Something that the user should know. The command line prints it on one line."""
+
+
 def brief(value: object) -> str:
     """Return the start of a value's `repr` on one line, for an error message."""
     return shorten(repr(value), 80, placeholder=" …")

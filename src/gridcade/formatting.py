@@ -1,6 +1,15 @@
-"""Numbers formatted for tables and messages."""
+"""Numbers and commands formatted for tables and messages."""
 
+import os
+import shlex
+import subprocess
 from typing import Any
+
+
+def shell_command(*words: object) -> str:
+    """Join words to a command that can be pasted into the shell of this system."""
+    texts = [*map(str, words)]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def format_number(value: float | None) -> str:

@@ -106,7 +106,7 @@ BAD = {  # words -> parts of the message, separated by |
     "train dqn CartPole --freeze conv --out none": "freeze is conv, but this network has no conv",
     "train q-learning FourRooms --init-from run --out none": "q-learning cannot start from 'run'",
     "solve broken.txt": "broken.txt, line 4, column 3",
-    "resume truncated --steps 30000": "truncated/checkpoints/20000",
+    "evaluate truncated/checkpoints/20000": "truncated/checkpoints/20000",
     "evaluate rum": "'rum'|did you mean run?",
     "evaluate mine": "unknown policy 'mine'; did you mean runs/mine?",
     "evaluate mien": "unknown policy 'mien'; did you mean runs/mine?",
@@ -121,7 +121,7 @@ BAD = {  # words -> parts of the message, separated by |
     "evaluate run/999": "no checkpoint 'run/999'; those in run/checkpoints are: 10000",
     "evaluate studied": "'studied' is not a run folder: it holds no config.toml; its runs are in "
     "studied/runs",
-    "evaluate foreign": "foreign/checkpoints/20000",
+    "evaluate foreign/checkpoints/20000": "foreign/checkpoints/20000",
     "evaluate run --env CliffWalk": "it learned 11 states, CliffWalk has 38; train one there: "
     "gridcade train q-learning CliffWalk",
     "evaluate run --epsilon nan": "epsilon is nan",
@@ -158,6 +158,27 @@ def test_bad_input_has_a_message_and_changes_nothing(gridcade: Gridcade, spoiled
         if not (right and complete and contents(spoiled) == before):
             wrong.append((words, result))
     assert not wrong, "\n\n".join(map(str, wrong))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate RUN --episodes 5 --json",
+        "resume RUN --steps 30000",
+        "watch RUN --episodes 1 --video film.webp",
+        "list runs",
+        "compare RUN --env RussellNorvig4x3 --episodes 5 --jobs 1",
+    ],
+)
+def test_a_damaged_newest_checkpoint_is_one_note(
+    gridcade: Gridcade, spoiled: Path, words: str
+) -> None:
+    shutil.move(spoiled / "truncated", spoiled / "runs/truncated")
+    result = gridcade(*words.replace("RUN", "runs/truncated").split())
+    assert result.code == 0
+    notes = [line for line in result.err.splitlines() if "damaged" in line]
+    assert len(notes) == 1
+    assert "runs/truncated/checkpoints/20000 (agent.safetensors: " in notes[0]
 
 
 @pytest.mark.parametrize("words", ["evaluate run", "resume run", "watch run --video film.webp"])

@@ -29,8 +29,9 @@ from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.study.runner import TaskStatus
 from gridcade.training import sessions
+from gridcade.training.checkpoints import LoopState, load_tensors, write_checkpoint
 from gridcade.training.config import read_toml, to_dict
-from gridcade.training.run_folder import Run, load_tensors
+from gridcade.training.run_folder import Run
 from gridcade.training.trainer import Progress
 from gridcade.viewing import show
 
@@ -137,7 +138,9 @@ def write_run(
     """Write a run folder, as far as the list reads it; later runs have later checkpoints."""
     path = Path("runs") / name
     steps = metrics["steps"]
-    (path / f"checkpoints/{steps}").mkdir(parents=True)
+    (path / "checkpoints").mkdir(parents=True)
+    state: Any = dict.fromkeys(LoopState.__annotations__) | {"seconds": 1.0}
+    write_checkpoint(path / f"checkpoints/{steps}", {}, {}, state)
     when = 1_800_014_400 + 86_400 * len(list(Path("runs").iterdir()))
     os.utime(path / f"checkpoints/{steps}", (when, when))
     (path / "metrics.jsonl").write_text(json.dumps(metrics) + '\n{"steps": 99999999}\n')

@@ -395,7 +395,7 @@ def test_a_fraction_is_parsed_as_its_quotient(top: int, bottom: int) -> None:
 def test_an_unreadable_file_is_an_input_error_with_its_name(tmp_path: Path) -> None:
     binary = tmp_path / "binary.txt"
     binary.write_bytes(b"\xff\xfe\x00S")
-    with pytest.raises(InputError, match=r"cannot read the map .*binary\.txt: not a text file"):
+    with pytest.raises(InputError, match=r"cannot read the map .*binary\.txt: it is in UTF-16"):
         load_world(binary)
     with pytest.raises(InputError, match=r"cannot read the map nowhere\.txt: No such file"):
         load_world("nowhere.txt")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gridcade.envs.registry import make, time_limit
 from gridcade.experience.loop import Experience
 from gridcade.experience.step import Step
-from gridcade.experience.vector import make_vector, reset
+from gridcade.experience.vector import SyncEnvs, make_vector, reset
 from gridcade.seeding import episode_seed
 
 MAP = """time limit: none
@@ -75,7 +75,8 @@ class Scripted:
         self.observations: list[Any] = []
         self.steps: list[Step] = []
 
-    def act(self, observations: Any) -> NDArray[Any]:
+    def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
+        del masks
         self.calls.append("act")
         self.observations.append(observations)
         return np.asarray(next(self.actions))
@@ -218,15 +219,54 @@ def test_a_restored_experience_continues_bit_for_bit(
         assert json.dumps(restored.env_state()) == json.dumps(experience.env_state())
 
 
-def test_a_replay_of_actions_that_ends_the_running_episode_is_an_error() -> None:
+def test_a_replay_of_actions_that_ends_the_running_episode_starts_the_next_one() -> None:
     """This can happen with another version of the environment's library."""
     with closing(vector("FourRooms", 2)) as envs:
         experience = Experience(envs, seed=0)
         run(experience, Scripted(np.ones((30, 2), dtype=np.int64)), 30)
     with closing(vector("FourRooms?time_limit=13", 2)) as others:
         elsewhere = Experience(others, seed=0)
-        with pytest.raises(ValueError, match="an episode that was running ends"):
-            elsewhere.load_env_state(experience.env_state())
+        assert elsewhere.load_env_state(experience.env_state()).all()
+        state = elsewhere.env_state()
+        assert state["actions"] == [[], []]
+        assert state["episodes"] == [1, 1]
+        seeds = [episode_seed(0, "training", env, 1) for env in range(2)]
+        assert (elsewhere.current == reset(others, seeds)).all()
+
+
+class Unseeded(gym.Env[Any, Any]):
+    """The second environment draws from a generator that its seed does not set."""
+
+    observation_space = gym.spaces.Box(-1e9, 1e9, (1,), np.float64)
+    action_space = gym.spaces.Discrete(2)
+    rng = np.random.default_rng(0)
+
+    def __init__(self, unseeded: bool):
+        self.unseeded = unseeded
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        self.place = float(self.np_random.random())
+        return np.array([self.place]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.place += self.rng.random() if self.unseeded else float(action)
+        return np.array([self.place]), 0.0, False, False, {}
+
+
+def test_a_replay_that_leads_elsewhere_starts_the_next_episode() -> None:
+    def vector() -> SyncEnvs:
+        return SyncEnvs([Unseeded(False), Unseeded(True)])
+
+    experience, restored = Experience(vector(), seed=4), Experience(vector(), seed=4)
+    run(experience, Scripted(np.ones((9, 2), dtype=np.int64)), 9)
+    state = json.loads(json.dumps(experience.env_state()))
+    assert restored.load_env_state(state).tolist() == [False, True]
+    assert restored.current[0] == experience.current[0]
+    assert restored.env_state()["episodes"] == [0, 1]
+    assert [len(past) for past in restored.env_state()["actions"]] == [9, 0]
+    del state["observations"]  # as in checkpoints of earlier versions
+    assert not Experience(vector(), seed=4).load_env_state(state).any()
 
 
 def test_the_saved_state_of_an_endless_environment_does_not_grow() -> None:
@@ -315,7 +355,8 @@ class Random:
     def __init__(self, actions: int):
         self.actions, self.rng = actions, np.random.default_rng(1)
 
-    def act(self, observations: Any) -> Any:
+    def act(self, observations: Any, masks: Any = None) -> Any:
+        del masks
         return self.rng.integers(self.actions, size=len(observations))
 
     def observe(self, step: Step) -> None:

@@ -123,7 +123,9 @@ def test_commands_remove_the_run_or_the_replay_of_a_finished_one(copied: Path) -
     assert shlex.split(run.command) == ["rm", "-r", str(copied / "finished")]
 
 
+@pytest.mark.filterwarnings("ignore::gridcade.errors.InputWarning")
 def test_a_damaged_run_is_named_and_hides_no_other(copied: Path) -> None:
+    before = Run(copied / "stopped").last_checkpoint()
     for name, file, text in (
         ("config", "config.toml", "agent = "),
         ("loop", "checkpoints/4000/loop.json", "{}"),
@@ -133,8 +135,12 @@ def test_a_damaged_run_is_named_and_hides_no_other(copied: Path) -> None:
         (damaged / file).write_text(text)
     (copied / "studies/small/study.toml").write_text("seeds = ")
     table = RunsDirectory(copied).table()
-    assert [run.name for run in table.runs] == ["finished", "stopped"]
-    assert {bad.name for bad in table.unreadable} == {"config", "loop", "provenance"}
+    assert {run.name: (run.steps, run.damaged) for run in table.runs} == {
+        "finished": (4000, 0),
+        "loop": (3000, 1),
+        "stopped": (before, 0),
+    }
+    assert {bad.name for bad in table.unreadable} == {"config", "provenance"}
     assert all("\n" not in bad.reason for bad in table.unreadable)
     assert table.studies == []
 

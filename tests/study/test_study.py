@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gridcade import agents
 from gridcade.errors import InputError
@@ -14,7 +12,6 @@ from gridcade.study.study import (
     ContenderSpec,
     Study,
     read_study,
-    slug,
     study_differences,
     study_from_arguments,
 )
@@ -341,18 +338,3 @@ def test_agents_are_trained_and_other_policies_are_not(
         assert ContenderSpec(name).kind is None
     (tmp_path / "sb3-mine.zip").touch()
     assert ContenderSpec("sb3-mine.zip").kind is None
-
-
-@given(st.text())
-def test_a_slug_is_a_folder_name(name: str) -> None:
-    folder = Path("runs") / slug(name)
-    assert folder.parent == Path("runs")
-    assert folder.name not in ("", ".", "..")
-    assert slug(slug(name)) == slug(name)
-
-
-def test_slugs_of_common_names() -> None:
-    assert slug("FourRooms") == "FourRooms"
-    assert slug("Maze?size=9&seed=3") == "Maze-size=9-seed=3"
-    assert slug("ALE/Breakout-v5") == "ALE-Breakout-v5"
-    assert slug("dqn:two-core") == "dqn-two-core"

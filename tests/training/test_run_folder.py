@@ -1,6 +1,7 @@
 """The run folder: files are complete or absent, and are read exactly as written."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,18 +18,32 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from gridcade import api
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.errors import InputError, WriteError
+from gridcade.files import write_text
+from gridcade.recording.video import save_video
+from gridcade.report import write_page, write_results
 from gridcade.seeding import SEED_LIMIT
+from gridcade.study.study import ContenderSpec, Study
+from gridcade.training import checkpoints, locks, sessions
 from gridcade.training import run_folder as run_module
+from gridcade.training.checkpoints import load_tensors
 from gridcade.training.config import RunConfig, differences, from_dict, read_toml, to_dict
-from gridcade.training.run_folder import KEPT_CHECKPOINTS, Run, load_tensors, write_text
+from gridcade.training.run_folder import KEPT_CHECKPOINTS, Run
+from in_process import run_in_process
 
 Tensors = dict[str, NDArray[Any]]
 Q_LEARNING = QLearningConfig()
 CONFIG = RunConfig("q-learning", "FourRooms", steps=1000, hyperparameters=Q_LEARNING)
 MAP = "S.G\n"
-STATE: Any = {"totals": {"reward": 0.1 + 0.2}, "env_state": {"states": [1 << 100]}}
+STATE: Any = {
+    "epoch_start": 3,
+    "epoch_seconds": 0.5,
+    "seconds": 2.5,
+    "totals": {"reward": 0.1 + 0.2},
+    "env_state": {"states": [1 << 100]},
+}
 
 
 @pytest.fixture
@@ -77,12 +92,49 @@ def test_a_new_folder_has_the_documented_files(run: Run) -> None:
         run.last_checkpoint()
 
 
-def test_folders_have_the_default_permissions(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    save(run, 1)
-    expected = (tmp_path / "plain").stat().st_mode
-    for folder in (run.path, run.path / "checkpoints" / "1"):
-        assert folder.stat().st_mode == expected
+@pytest.fixture(params=[0o002, 0o027, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of this kind")
+def test_all_files_have_the_permissions_that_the_umask_gives(umask: int, tmp_path: Path) -> None:
+    run = sessions.train("dqn", "CartPole-v1", steps=60, out=tmp_path / "runs/dqn")
+    api.save_evaluation(run, api.evaluate(run, episodes=2))
+    write_text(run.path / "world.txt", "S.G")
+    save_video(run.path / "watch.webp", [np.zeros((8, 8, 3), np.uint8)] * 2, 5.0)
+    spec = ContenderSpec("q-learning")
+    study = Study((spec, ContenderSpec("random")), ("FourRooms",), steps=200, seeds=1, episodes=2)
+    comparison = run_in_process(study, tmp_path / "study")
+    write_results(comparison, tmp_path / "study")
+    write_page(comparison, tmp_path / "study")
+    found = [*tmp_path.rglob("*")]
+    assert len(found) > 40
+    for path in found:
+        assert oct(path.stat().st_mode & 0o777) == oct((0o777 if path.is_dir() else 0o666) & ~umask)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "."])
+def test_an_empty_folder_that_exists_becomes_the_run(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "empty"
+    (folder / "lost+found").mkdir(parents=True)  # as on an empty file system
+    link = tmp_path / "link"
+    link.symlink_to(folder, target_is_directory=True)
+    monkeypatch.chdir(folder)
+    inode = folder.stat().st_ino
+    path = {"folder": folder, "link": link, ".": Path()}[kind]
+    Run.create(path, CONFIG, MAP)
+    assert Run(folder).config == CONFIG
+    assert (folder.stat().st_ino, link.is_symlink()) == (inode, True)
+    assert names(folder) == {
+        *("lost+found", "config.toml", "metrics.jsonl", "checkpoints", "evaluation", "world.txt")
+    }
+    with pytest.raises(InputError, match="exists and is not an empty folder"):
+        Run.create(path, CONFIG, MAP)
 
 
 def test_a_map_is_copied_into_the_folder(tmp_path: Path) -> None:
@@ -215,7 +267,7 @@ HEAD = "agent = 'x'\nformat = 2\n"
     [
         ("a = = 3", r"config\.toml: Invalid value \(at line 1, column 5\)"),
         (HEAD + "env = 'y", r"config\.toml: .*\(at .*\)"),
-        (b"agent = '\xff'", r"config\.toml: .*can't decode byte"),
+        (b"agent = '\xff'", r"cannot read '.*config\.toml': line 1 is not in UTF-8"),
         (
             HEAD + "env = 'y'\nstesp = 3",
             r"config\.toml: unknown field 'stesp'; .* steps\?",
@@ -311,7 +363,7 @@ def test_another_folder_format_is_an_error(line: str, tmp_path: Path) -> None:
 
 # ---- metrics
 
-ENTRIES = [{"steps": 10 * k, "return_mean": k / 3, "note": 'a "b" \u2028'} for k in range(1, 5)]
+ENTRIES = [{"steps": 10 * k, "return_mean": k / 3, 'a "b" \u2028': k} for k in range(1, 5)]
 
 
 def test_metrics_are_cut_back_wherever_the_last_line_was_truncated(run: Run) -> None:
@@ -377,7 +429,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, operation: int) -> Iterator[list[st
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "save_file", counted("save_file", save_file))
+        patch.setattr(checkpoints, "save_file", counted("save_file", save_file))
         patch.setattr(Path, "write_text", counted("write_text", Path.write_text))
         patch.setattr(Path, "rename", counted("rename", Path.rename))
         yield operations
@@ -603,13 +655,6 @@ def test_invalid_lines_of_metrics_are_ignored(tmp_path: Path, line: bytes) -> No
     assert run.metrics() == [{"steps": 1}]
 
 
-def test_damaged_provenance_is_an_error(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", CONFIG, None)
-    (run.path / "provenance.json").write_text("no")
-    with pytest.raises(InputError, match=r"cannot read .*provenance\.json"):
-        run.add_provenance({})
-
-
 def test_storage_is_reserved_or_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -637,7 +682,7 @@ def test_space_is_reserved_without_posix_fallocate(
 ) -> None:
     """As on macOS: every block of the file is allocated, so that no later write can fail."""
     monkeypatch.delattr("os.posix_fallocate", raising=False)
-    monkeypatch.setattr(run_module, "BLOCK", 5000)
+    monkeypatch.setattr(locks, "BLOCK", 5000)
     run = Run.create(tmp_path / "run", CONFIG, None)
     array = run.storage("frames", (16_001,), np.uint8)
     assert array.shape == (16_001,)

@@ -41,7 +41,8 @@ from gridcade.training.config import (
     read_recipe,
     resolve_config,
 )
-from gridcade.training.run_folder import Run, find_trained
+from gridcade.training.find_run import find_trained
+from gridcade.training.run_folder import Run
 from gridcade.training.sessions import dry_run, resume, start_from, train
 from gridcade.training.trainer import Progress, StepLoop
 
@@ -343,7 +344,8 @@ class Scripted(Agent):
         self.actions, self.steps = iter(actions), 0
         self.observed: list[Step] = []
 
-    def act(self, observations: Any) -> NDArray[Any]:
+    def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
+        del masks
         del observations
         return np.asarray(next(self.actions))
 
@@ -351,7 +353,9 @@ class Scripted(Agent):
         self.observed.append(step)
         self.steps += len(step.actions)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Any:
+    def probabilities(
+        self, observations: Any, deterministic: bool = True, masks: Any = None
+    ) -> Any:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -744,19 +748,10 @@ def rewrite(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "agent.safetensors").unlink(), "no file .*agent"),
-        (lambda folder: (folder / "loop.safetensors").unlink(), "no file .*loop"),
-        (lambda folder: (folder / "loop.json").unlink(), "cannot read .*loop.json"),
-        (
-            lambda folder: (folder / "agent.safetensors").write_bytes(b"what?"),
-            "is not a readable checkpoint",
-        ),
         (
             lambda folder: shutil.copy(folder / "loop.safetensors", folder / "agent.safetensors"),
             "does not fit this run: it lacks the tensor 'q'",
         ),
-        (rewrite("loop.json", lambda _: []), "does not fit this run"),
-        (rewrite("loop.json", lambda _: {}), "does not fit this run: 'env_state'"),
         (rewrite("loop.json", lambda s: s | {"env_state": 3}), "does not fit this run"),
         (rewrite("loop.json", lambda s: s | {"env_state": {}}), "does not fit this run"),
         (
@@ -765,7 +760,7 @@ def rewrite(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
         ),
     ],
 )
-def test_a_damaged_checkpoint_is_an_error_and_stays_unchanged(
+def test_a_checkpoint_that_does_not_fit_is_an_error_and_stays_unchanged(
     damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     run = train("q-learning", "FrozenLake-v1", steps=500, envs=2, out=tmp_path / "run")

@@ -1,7 +1,6 @@
 """The entry point: finds the command, parses its arguments, and turns errors into exit codes."""
 
 import os
-import shlex
 import signal
 import sys
 from importlib import import_module
@@ -10,11 +9,13 @@ from shutil import get_terminal_size
 from textwrap import fill, indent
 
 from gridcade import __version__
+from gridcade.cli import streams
 from gridcade.cli.command import Command
 from gridcade.cli.options import parse
 from gridcade.cli.signals import INTERRUPTED
 from gridcade.cli.unknown_options import HELP_FLAGS
 from gridcade.errors import InputError, unknown
+from gridcade.formatting import shell_command
 
 ABOUT = """A reinforcement-learning playground, from gridworlds to the arcade.
 
@@ -65,20 +66,35 @@ def main() -> None:
     """Run the command line. Bad input is one line on stderr and exit code 2."""
     # A KeyboardInterrupt, unlike the default action of SIGTERM, restores the terminal.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    streams.prepare()
+    with streams.warnings_on_one_line():
+        code = _exit_code(sys.argv[1:])
+    if code:
+        sys.exit(code)
+
+
+def _exit_code(words: list[str]) -> int | str | None:
+    """Run the command that the words name, print an error, and return the exit code."""
+    code: int | str | None = 0
     try:
         try:
-            _run(sys.argv[1:])
-        finally:
-            print(end="", flush=True)  # so that a closed pipe raises its error here
-    except InputError as error:
-        print(f"gridcade: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("gridcade: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+            _run(words)
+        except InputError as error:
+            code = 2
+            print(f"gridcade: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+            print("gridcade: interrupted", file=sys.stderr)
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()  # so that a full disk or a closed pipe raises its error here
+    except OSError:
+        if (lost := streams.lost_output()) is None:
+            raise
+        if not isinstance(lost, BrokenPipeError):  # the reader, such as `head`, has ended
+            print(f"gridcade: cannot write the output: {lost.strerror}", file=sys.stderr)
+        return code or 1
+    return code
 
 
 def _run(words: list[str]) -> None:
@@ -90,11 +106,11 @@ def _run(words: list[str]) -> None:
     elif words[0] in COMMANDS:
         _parse_command(*words).run()
     elif words[0] in OTHER_VERBS:
-        right = OTHER_VERBS[words[0]].format(shlex.join(words[1:]))
+        right = OTHER_VERBS[words[0]].format(shell_command(*words[1:]))
         raise InputError(f"unknown command '{words[0]}'; write: {' '.join(right.split())}")
     elif words[0] in REMOVE:
         folders = [_existing(word) for word in words[1:] if not word.startswith("-")]
-        right = shlex.join(folders) or "runs/NAME"
+        right = shell_command(*folders) or "runs/NAME"
         raise InputError(f"unknown command '{words[0]}'; remove the folder: rm -r {right}")
     else:
         raise unknown("command", words[0], COMMANDS)

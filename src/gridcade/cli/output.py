@@ -9,6 +9,7 @@ from rich.console import Console
 from gridcade import api
 from gridcade.agents import SB3
 from gridcade.evaluation.result import Evaluation
+from gridcade.formatting import shell_command
 from gridcade.printing import Part, print_parts, unbroken
 from gridcade.training.run_folder import Run
 from gridcade.viewing.solution import EnvSolution
@@ -30,11 +31,11 @@ def show_run(run: Run) -> bool:
 def longer_training(run: Run, factor: int) -> str:
     """The command that trains an agent for a multiple of its budget."""
     settings = run.settings
-    longer = f"--minutes {factor * settings.minutes:g}" if settings.minutes is not None else ""
-    longer = f"--steps {factor * settings.steps:_}" if settings.steps is not None else longer
+    longer = ["--minutes", f"{factor * settings.minutes:g}"] if settings.minutes is not None else []
+    longer = ["--steps", f"{factor * settings.steps:_}"] if settings.steps is not None else longer
     if settings.agent.startswith(SB3):  # cannot resume
-        return f"gridcade train {settings.agent} '{settings.env}' {longer}"
-    return f"gridcade resume {run.path} {longer}"
+        return shell_command("gridcade", "train", settings.agent, settings.env, *longer)
+    return shell_command("gridcade", "resume", run.path, *longer)
 
 
 def show_evaluation(result: Evaluation, as_json: bool = False) -> None:

@@ -13,7 +13,8 @@ from rich.text import Text
 from gridcade.cli.output import out
 from gridcade.errors import InputError
 from gridcade.formatting import format_number
-from gridcade.training.run_folder import RUNS, Run
+from gridcade.training.run_folder import Run
+from gridcade.training.run_names import RUNS
 from gridcade.training.run_summary import RunSummary, summarize
 
 SortKey = Literal["date", "name", "score", "steps"]

@@ -1,12 +1,12 @@
 """Messages about options that a command does not have, and about values that cannot be read."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from itertools import takewhile
 
 from gridcade.aliases import field_name, hint, synonyms
 from gridcade.errors import InputError, unknown
+from gridcade.formatting import shell_command
 
 HELP_FLAGS = {"-h", "--help"}
 
@@ -31,7 +31,7 @@ def check_options(
         if known or flag in HELP_FLAGS or not re.match("--?[a-zA-Z]", flag):
             continue
         right = _right_option(f"--{flag.lstrip('-')}", flags, arguments, prog, agent) or note
-        leading = [shlex.quote(w) for w in takewhile(lambda w: not w.startswith("-"), words)]
+        leading = [shell_command(w) for w in takewhile(lambda w: not w.startswith("-"), words)]
         full_help = " ".join([prog, *(leading or [agent] if agent else []), "--help"])
         options = "all its options" if agent else "all options"
         parts = [f"unknown option {flag}", right, f"{options}: {full_help}"]

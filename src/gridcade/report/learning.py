@@ -128,6 +128,7 @@ def _mean_height(curve: Curve, start: float, end: float) -> float:
 def _seed_curves(results: Sequence[RunResult], x: str, y: str, unit: float) -> Iterator[Curve]:
     for result in results:
         # Epochs can have the same x, if they took no measurable time: the last one counts.
-        points = {m[x] / unit: m[y] for m in result.metrics if m.get(y) is not None}
+        present = [m for m in result.metrics if m.get(x) is not None and m.get(y) is not None]
+        points = {m[x] / unit: m[y] for m in sorted(present, key=lambda m: m[x])}
         if points:
             yield np.array([*points], dtype=np.float64), np.array([*points.values()], float)

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gridcade.errors import InputError
+from gridcade.files import write_text
 from gridcade.report import figures, page_text, tables, verdicts
 from gridcade.report.analysis import (
     EnvironmentAnalysis,
@@ -25,7 +26,6 @@ from gridcade.report.phrases import dates
 from gridcade.report.tables import ReportTable
 from gridcade.study.comparison import Comparison
 from gridcade.study.study import Study
-from gridcade.training.run_folder import write_text
 
 TEMPLATES = Path(__file__).parent
 FIGURE_FILE = re.compile(  # names of the files that a report writes into figures/

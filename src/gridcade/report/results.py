@@ -9,11 +9,11 @@ from typing import Any
 
 from gridcade.errors import InputError
 from gridcade.evaluation.result import finite
+from gridcade.files import write_text
 from gridcade.report.analysis import analyze
 from gridcade.report.learning import LearningSpeed, learning_speeds
 from gridcade.report.verdicts import verdict_sentences
 from gridcade.study.comparison import Comparison
-from gridcade.training.run_folder import write_text
 
 
 def write_results(comparison: Comparison, out: Path) -> None:

@@ -258,7 +258,7 @@ def provenance_table(
             rows.setdefault(library, []).append(str(version))
     rows["at the same time"] = [concurrency(session) for session in study_sessions]
     rows["dates"] = [dates(results)]
-    seconds = sum(r.metrics[-1]["seconds"] for r in results if r.metrics)
+    seconds = sum(r.metrics[-1].get("seconds") or 0.0 for r in results if r.metrics)
     rows["training"] = [f"{duration(seconds)} in {count(len(sessions), 'session')}"]
     distinct = {key: list(dict.fromkeys(filter(None, values))) for key, values in rows.items()}
     return ReportTable(

@@ -10,12 +10,16 @@ from typing import Any
 
 from gridcade import agents, contenders
 from gridcade.envs import registry
+from gridcade.envs.origins import code_hash
 from gridcade.errors import InputError
+from gridcade.formatting import shell_command
 from gridcade.study.study import ContenderSpec, Study
 from gridcade.study.task import Task
 from gridcade.training import sessions
 from gridcade.training.config import RunConfig, to_dict
-from gridcade.training.run_folder import PROVENANCE, find_run, find_trained, unknown_policy
+from gridcade.training.find_run import find_run, find_trained
+from gridcade.training.run_folder import PROVENANCE
+from gridcade.training.run_names import unknown_policy
 
 KEY_LENGTH = 16  # hexadecimal digits of a hash
 
@@ -67,7 +71,7 @@ def _contender_tasks(spec: ContenderSpec, env: str, study: Study) -> list[Task]:
 
 def _evaluation_parts(env: str, study: Study) -> tuple[Any, ...]:
     """Return what every evaluation on an environment depends on besides its policy."""
-    world = registry.map_text(env)
+    world = registry.map_text(env) or code_hash(env)
     return env, world, study.episodes, study.evaluation_seed, study.confidence
 
 
@@ -108,7 +112,8 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
     known = {*contenders.BUILT_IN, *agents.trained()}
     if spec.policy not in known and not os.path.exists(spec.policy):
         if registry.is_environment(spec.policy):
-            raise InputError(f"'{spec.policy}' is an environment; write: --env {spec.policy}")
+            right = shell_command("--env", spec.policy)
+            raise InputError(f"'{spec.policy}' is an environment; write: {right}")
         raise unknown_policy("contender", spec.policy, {*known, *agents.AGENTS})
     for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
         if value := getattr(spec, name):

@@ -15,7 +15,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ from joblib import cpu_count
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
+from gridcade.files import write_text
 from gridcade.study.comparison import Comparison, Failure, RunResult
 from gridcade.study.plan import plan_tasks, read_sessions
 from gridcade.study.study import Study, read_study, report_changes, study_differences
@@ -45,7 +46,9 @@ from gridcade.study.task import (
 from gridcade.study.workers import Backend, MapTasks, workers
 from gridcade.training import sessions, trainer
 from gridcade.training.config import differences, to_dict
-from gridcade.training.run_folder import PROVENANCE, Run, locked, write_text
+from gridcade.training.locks import locked
+from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.trust import changed_code
 
 STUDY_FILE, SESSIONS_FILE = "study.toml", "sessions.json"
 POLL_INTERVAL = 0.5  # seconds between two reads of all task states
@@ -154,9 +157,14 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         if task.config is None or not os.path.isfile(path / "config.toml"):
             continue
         run = Run(path)
+        if not _has_result(task, session):
+            with suppress(InputError):  # the task itself tells why it fails
+                run.last_checkpoint()  # warns of damaged ones, which workers do not
         changes = differences(run.config, task.config)
         if run.world != registry.map_text(task.env):
             changes.append("the map differs")
+        if changed_code(task.env, run.origin):
+            changes.append(f"the code of {task.env} differs")
         if changes:
             raise InputError(
                 f"'{path}' holds a run with another config ({'; '.join(changes)}): "

@@ -1,8 +1,6 @@
 """The specification of a study: contenders, environments, training budget and seeds."""
 
-import hashlib
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +11,8 @@ from gridcade.agents import AgentKind
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
 from gridcade.evaluation.intervals import check_confidence
+from gridcade.files import slug
+from gridcade.formatting import shell_command
 from gridcade.seeding import check_seed
 from gridcade.study.brackets import read_changes, split_contender
 from gridcade.training.config import (
@@ -25,7 +25,6 @@ from gridcade.training.config import (
 )
 
 Criterion = Literal["return", "average-reward"]
-MAX_NAME_LENGTH = 100  # characters in the name of a folder
 # These fields may change while the study's folder keeps its results.
 GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion", "threshold")
 
@@ -231,7 +230,7 @@ def study_from_arguments(
         return read_study(contenders[0]), Path(contenders[0]).stem
     worlds = () if environments else [n for n in contenders if registry.is_environment(n)]
     for world in worlds:
-        raise InputError(f"'{world}' is an environment; write: --env {world}")
+        raise InputError(f"'{world}' is an environment; write: {shell_command('--env', world)}")
     if not environments:
         raise InputError(
             "environments is empty; give one or more, as in --env FourRooms "
@@ -268,15 +267,6 @@ def _parse_contender(label: str) -> ContenderSpec:
     if spec.kind:
         _check_hyperparameters(changes, spec.kind, f"'{label}'")
     return replace(spec, hyperparameters=changes)
-
-
-def slug(name: str) -> str:
-    """Convert a name to a folder name: `Maze?size=9` -> `Maze-size=9`. Long ones end in a hash."""
-    folder = re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.") or "-"
-    if len(folder) <= MAX_NAME_LENGTH:
-        return folder
-    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
-    return f"{folder[: MAX_NAME_LENGTH - 9]}-{digest}"
 
 
 def report_changes(old: Study, new: Study) -> list[str]:

@@ -14,6 +14,7 @@ import shutil
 import socket
 import time
 import traceback
+import warnings
 from contextlib import chdir, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +24,15 @@ import msgspec
 
 from gridcade import contenders
 from gridcade.envs import registry
-from gridcade.errors import InputError, WriteError
+from gridcade.envs.origins import check_shared
+from gridcade.errors import InputError, InputWarning, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.study.study import ContenderSpec, Study, slug
+from gridcade.files import slug, write_text
+from gridcade.study.study import ContenderSpec, Study
 from gridcade.training import sessions, trainer
 from gridcade.training.config import RunConfig
-from gridcade.training.run_folder import Run, locked, write_text
+from gridcade.training.locks import locked
+from gridcade.training.run_folder import Run
 
 MAX_ATTEMPTS = 3
 HEARTBEAT = 1.0  # seconds between two writes of a task's state, and between two checks of a stop
@@ -120,7 +124,13 @@ def run_task(task: Task, session: StudySession) -> None:
     except OSError:
         return  # Without a folder the error cannot be reported; other tasks continue.
     # A worker of an earlier session, or on a lost node, may still be running this task: wait.
-    with chdir(session.cwd), locked(folder / ".lock", wait=None), suppress(OSError):
+    with (
+        chdir(session.cwd),
+        locked(folder / ".lock", wait=None),
+        suppress(OSError),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", InputWarning)  # the process that started it has warned
         if session.marker.exists() and not is_finished(task, session):
             _attempt(task, session, _Heartbeat(folder, session, _initial_state(task, session)))
 
@@ -164,6 +174,7 @@ def _attempt(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None
 
 
 def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None:
+    check_shared(task.env)
     policy: str | Run = task.policy
     if task.config is not None:
         policy = _train(task.config, session.run_folder(task), heartbeat)
@@ -195,7 +206,9 @@ def _train(config: RunConfig, path: Path, heartbeat: "_Heartbeat") -> Run:
     elif heartbeat.state.trained:
         run = Run(path)
     else:
-        run = sessions.resume(path, report=heartbeat.on_training, stop=heartbeat.should_stop)
+        run = sessions.resume(
+            path, report=heartbeat.on_training, stop=heartbeat.should_stop, trust=True
+        )
     if heartbeat.stopping:
         raise Stopped
     return run

@@ -14,6 +14,7 @@ from gridcade.agents.base import AgentConfig
 from gridcade.agents.schedules import Schedule
 from gridcade.aliases import hint, synonyms
 from gridcade.errors import InputError
+from gridcade.files import read_text
 from gridcade.seeding import check_seed
 from gridcade.training.side_by_side import flatten
 
@@ -229,10 +230,8 @@ def read_toml(file: Path) -> Table:
         InputError: it cannot be read, or is not TOML; with the line and column.
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read '{file}': {error.strerror}") from None
-    except ValueError as error:
+        return tomllib.loads(read_text(file))
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{file}: {error}") from None
 
 

@@ -1,7 +1,6 @@
 """What a run ran with, so that it can be run again."""
 
 import platform
-import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,8 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import gridcade
+from gridcade.formatting import shell_command
 
-LIBRARIES = ("gymnasium", "numpy", "numba", "scipy", "torch", "ale-py", "stable-baselines3")
+LIBRARIES = (
+    "gymnasium",
+    "numpy",
+    "numba",
+    "scipy",
+    "torch",
+    "ale-py",
+    "stable-baselines3",
+    "sb3-contrib",
+)
 
 
 def provenance(seed: int) -> dict[str, Any]:
@@ -26,7 +35,7 @@ def provenance(seed: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu(),
         "seed": seed,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shell_command(Path(sys.argv[0]).name, *sys.argv[1:]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -20,9 +20,13 @@ from gridcade.agents.base import (
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
+from gridcade.envs.model_check import model_notes
+from gridcade.envs.origins import with_module
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
+from gridcade.files import slug
+from gridcade.formatting import shell_command
 from gridcade.training.config import (
     Recipe,
     RunConfig,
@@ -33,11 +37,14 @@ from gridcade.training.config import (
     resolve_config,
     used_up,
 )
+from gridcade.training.find_run import find_trained
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
-from gridcade.training.run_folder import PROVENANCE, RUNS, Run, find_trained, is_run
+from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.run_names import RUNS, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer
+from gridcade.training.trust import changed_code, check_trusted, origin_entry
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
 LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
@@ -71,7 +78,7 @@ def train(
         InputError: a name is unknown, a value is out of its range, or the folder is taken.
     """
     with EnvPool(env) as pool:
-        config = _resolve(agent, env, pool.first, hyperparameters, options)
+        config = _resolve(agent, with_module(env), pool.first, hyperparameters, options)
         return _start(config, pool, options.get("out"), report, stop, note)
 
 
@@ -99,6 +106,7 @@ def _start(
     agent = make_agent(config, pool.first)
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
+        *model_notes(pool.first),
         *_discount_in_a_continuing_task(config, pool.first),
         *start_from(agent, config),
         *agent.warnings(),
@@ -145,11 +153,15 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
+    if not options.get("trust"):
+        check_trusted(run.path, run.settings.env, run.origin)
     with EnvPool(run.env) as pool:
+        if changed := changed_code(run.env, run.origin):
+            note(changed)
         learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
             note(sentence)
-        if not run.checkpoints():
+        if run.is_new:
             start_from(learner, config)
         return _session(run, config, learner, pool, report, stop, note)
 
@@ -273,7 +285,7 @@ def _session(
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
     with run.locked(), pool.another() as evaluation_pool:
         envs = pool.vector(config.envs)
-        session = provenance(config.seed)
+        session = provenance(config.seed) | origin_entry(config.env, run.env)
         if agent.precision:
             session["precision"] = agent.precision
         loop: StepLoop | CompiledLoop | None = None
@@ -282,12 +294,23 @@ def _session(
             agent.set_env(envs)
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
+            if agent.storage_bytes and run.damaged():
+                note(
+                    "the replay holds later steps than the checkpoint, so the run may end "
+                    "otherwise than one that was not interrupted"
+                )
             loop = _loop(agent, envs, pool.first, config.seed)
         trainer = Trainer(run, config, agent, loop, evaluation_pool, pool.first, report, stop)
-        if run.checkpoints():
-            trainer.load(run.last_checkpoint())
-        else:
+        if run.is_new:
             trainer.save()
+        else:
+            trainer.load(run.last_checkpoint())
+            if lost := trainer.lost_episodes:
+                note(
+                    f"{lost} of {config.envs} running episodes could not go on, because their "
+                    "repeated actions led elsewhere (unseeded randomness, or another version of "
+                    "the environment): new episodes start there"
+                )
         if config != run.config:
             run.rewrite_config(config)
         run.clear_leftovers()
@@ -372,9 +395,9 @@ def _tight_memory(agent: BaseAgent) -> list[str]:
 def _free_folder(config: RunSettings, note: Note) -> Path:
     """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... and a note where that exists."""
     base, _, query = config.env.partition("?")
-    short = Path(base).stem.removesuffix("-v0")
+    short = Path(base.rpartition(":")[2]).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
-    name = "-".join([*words, config.agent, f"s{config.seed}"]).replace("/", "_")
+    name = f"{slug('-'.join(words))}-{config.agent}-s{config.seed}"
     path = first = RUNS / name
     number = 1
     while os.path.lexists(path):
@@ -397,5 +420,5 @@ def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
         )
     return InputError(
         f"'{run.path}' holds a run with this config already; continue it: "
-        f"gridcade resume {run.path}"
+        f"{shell_command('gridcade', 'resume', run.path)}"
     )

@@ -1,12 +1,12 @@
 """The command that trains a run again."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
 from gridcade import agents
 from gridcade.agents.schedules import Schedule
+from gridcade.formatting import shell_command
 from gridcade.training.config import read_recipe, resolve_config
 from gridcade.training.options import TrainOptions
 from gridcade.training.run_folder import Run
@@ -15,7 +15,7 @@ ALWAYS = ("steps", "minutes", "seed")  # options that the command has even at th
 
 
 def train_command(run: Run) -> str:
-    """Return the command that trains the agent of a run again, quoted for a POSIX shell.
+    """Return the command that trains the agent of a run again, quoted for the shell.
 
     Its options are the settings and hyperparameters that differ from those of the preset. It names
     the run's config.toml instead where an option cannot express a hyperparameter.
@@ -29,7 +29,7 @@ def train_command(run: Run) -> str:
     settings = _fields(config)
     given, usual = _fields(config.hyperparameters), _fields(recipe.hyperparameters)
     if any(isinstance(given[name], Mapping) and given[name] != usual[name] for name in given):
-        return shlex.join([*words, "--config", str(run.path / "config.toml")])
+        return shell_command(*words, "--config", run.path / "config.toml")
     always = {name: settings[name] for name in ALWAYS}
     defaults = _fields(resolve_config(recipe, run.env, always)) | dict.fromkeys(ALWAYS)
     for name in TrainOptions.__annotations__:
@@ -37,7 +37,7 @@ def train_command(run: Run) -> str:
             words += _option(name, defaults[name], settings[name])
     for name, value in given.items():
         words += _option(name, usual[name], value)
-    return shlex.join(words)
+    return shell_command(*words)
 
 
 def _fields(config: Any) -> dict[str, Any]:

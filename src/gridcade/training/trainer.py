@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from gridcade.agents.base import Agent, CompiledLoop, SelfTrainedAgent, Tensors
 from gridcade.envs import registry
@@ -19,12 +18,13 @@ from gridcade.exact.values import policy_table
 from gridcade.experience.loop import EnvState, Experience
 from gridcade.experience.pool import EnvPool
 from gridcade.experience.step import TOTALS, EpisodeSums, Step
+from gridcade.training.checkpoints import LoopState
 from gridcade.training.config import RunSettings, used_up
-from gridcade.training.run_folder import LoopState, Run
+from gridcade.training.metrics import Metrics
+from gridcade.training.run_folder import Run
 from gridcade.training.tensorboard import TensorBoardLogger
 
 CONFIDENCE = 0.95  # of the intervals in the metrics
-Metrics = dict[str, Any]  # numbers by name; `exact` is a bool, and None where a task has no value
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,14 @@ class StepLoop:
         """The state of the environments."""
         return self._experience.env_state()
 
-    def load_env_state(self, state: EnvState) -> None:
-        """Restore the state of the environments."""
-        self._experience.load_env_state(state)
+    def load_env_state(self, state: EnvState) -> int:
+        """Restore the state of the environments; returns how many episodes could not go on."""
+        lost = self._experience.load_env_state(state)
+        if lost.any():
+            new = self._experience
+            self.agent.restart_episodes(lost, new.current, new.current_masks)
+            self._sums.present[:, lost] = 0
+        return int(lost.sum())
 
 
 def budget_share(
@@ -121,6 +126,7 @@ class Trainer:
         self.run, self.budget, self.agent, self.loop, self.env = run, budget, agent, loop, env
         self.model = registry.known_model(env)
         self._report, self._stop = report, stop
+        self.lost_episodes = 0  # of the last checkpoint, which could not go on
         self._totals: dict[str, float] = {}  # of the running epoch
         self._epoch_start = 0  # step
         self._epoch_seconds = 0.0  # of the running epoch, without evaluation and checkpoint
@@ -161,7 +167,7 @@ class Trainer:
             if isinstance(self.loop, StepLoop):
                 if state["env_state"] is None:
                     raise ValueError("it has no environments")
-                self.loop.load_env_state(state["env_state"])
+                self.lost_episodes = self.loop.load_env_state(state["env_state"])
             self._totals = state["totals"]
             self._began = time.perf_counter() - state["seconds"]
             self._epoch_start, self._epoch_seconds = state["epoch_start"], state["epoch_seconds"]

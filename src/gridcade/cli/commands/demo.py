@@ -17,6 +17,7 @@ from gridcade.cli.progress import TrainingDisplay, progress_bar
 from gridcade.envs.atari import INSTALL
 from gridcade.envs.objects import EnvLike
 from gridcade.errors import InputError
+from gridcade.formatting import shell_command
 from gridcade.viewing import show
 from gridcade.viewing.terminal import Keyboard, TerminalScreen
 
@@ -45,7 +46,7 @@ class Demo(Command):
         _watch(policy, folder)
         _watch_shipped_agent(folder)
         print(f"\nThe demo took {time.monotonic() - began:.0f} seconds. Try next:\n")
-        print(f"  gridcade watch {folder}")
+        print(f"  {shell_command('gridcade', 'watch', folder)}")
         print(f"  gridcade evaluate {SHIPPED_AGENT}")
         print("  gridcade play CliffWalk")
         print("  gridcade serve            # see an agent learn in your browser")
@@ -67,7 +68,7 @@ def _train_and_evaluate(folder: Path) -> Policy:
     _print_step(
         "An agent does not know the model; it learns from experience. This one is tabular "
         "Q-learning:",
-        f"gridcade train q-learning {ENV} --out {folder}",
+        shell_command("gridcade", "train", "q-learning", ENV, "--out", folder),
     )
     with TrainingDisplay() as display:
         run = api.train("q-learning", ENV, out=folder, report=display.report)
@@ -76,7 +77,7 @@ def _train_and_evaluate(folder: Path) -> Policy:
         "How good is the learned policy? Its values are estimated from new episodes, each with a "
         "95 % confidence interval. Beside the estimates are the exact values of the same policy, "
         "and the optimum:",
-        f"gridcade evaluate {folder} --episodes {EVALUATION_EPISODES}",
+        shell_command("gridcade", "evaluate", folder, "--episodes", EVALUATION_EPISODES),
     )
     with progress_bar("evaluating") as progress:
         result = api.evaluate(run, episodes=EVALUATION_EPISODES, progress=progress)
@@ -90,7 +91,7 @@ def _watch(policy: Policy, folder: Path) -> None:
     _print_step(
         "Watch the agent. Beside the world are its estimate of each state's value, as a color, "
         "and its action in each state, as an arrow:",
-        f"gridcade watch {folder} --video {video} --episodes {WATCH_EPISODES}",
+        shell_command("gridcade", "watch", folder, "--video", video, "--episodes", WATCH_EPISODES),
     )
     show.watch(policy, ENV, video=video, episodes=WATCH_EPISODES)
     _watch_in_terminal(policy, ENV, str(folder))
@@ -101,7 +102,7 @@ def _watch_shipped_agent(folder: Path) -> None:
     _print_step(
         "Gridcade ships agents that are trained already. This one learned Breakout by PQN, from "
         "the screen alone. It plays one game; one action in twenty is random:",
-        f"gridcade watch {SHIPPED_AGENT} --video {video} --episodes 1",
+        shell_command("gridcade", "watch", SHIPPED_AGENT, "--video", video, "--episodes", 1),
     )
     if find_spec("ale_py") is None:
         print(f"skipped: {INSTALL}")

@@ -21,6 +21,7 @@ from gridcade.cli.signals import INTERRUPTED, interrupt_on_signal, stop_on_signa
 from gridcade.cli.unknown_options import HELP_FLAGS
 from gridcade.envs.registry import make, with_arguments
 from gridcade.errors import InputError
+from gridcade.formatting import shell_command
 from gridcade.training import sessions
 from gridcade.training.config import Recipe, read_recipe
 from gridcade.training.options import TrainOptions
@@ -52,7 +53,8 @@ class Train(EnvCommand):
         if words and not words[0].startswith("-") and (kind is None or words[0] != kind.name):
             if kind is None or words[1] != kind.name:
                 agents.find(words[0])  # raises, because the word is no agent
-            raise InputError(f"the agent comes first: gridcade train {words[1]} {words[0]}")
+            right = shell_command("gridcade", "train", words[1], words[0])
+            raise InputError(f"the agent comes first: {right}")
         if kind is None:
             return cls
         preset, config = _flag_value(words, "--preset"), _flag_value(words, "--config")

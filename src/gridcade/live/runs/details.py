@@ -1,6 +1,5 @@
 """Everything about a few runs side by side: config, provenance, evaluations."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gridcade.errors import InputError
+from gridcade.formatting import shell_command
 from gridcade.study.plan import read_sessions
 from gridcade.training.config import read_toml
 from gridcade.training.run_folder import PROVENANCE, Run
@@ -94,8 +94,8 @@ def compare_runs(runs: Sequence[tuple[str, Run]]) -> RunComparison:
         runs=[
             RunDetails(
                 name,
-                shlex.join(["gridcade", "evaluate", str(run.path)]),
-                shlex.join(["gridcade", "resume", str(run.path)]),
+                shell_command("gridcade", "evaluate", run.path),
+                shell_command("gridcade", "resume", run.path),
                 [RunSession(str(s.get("started", "")), str(s.get("command", ""))) for s in each],
                 read_evaluations(run.path),
             )

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -12,13 +11,15 @@ from msgspec import Struct
 
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
+from gridcade.formatting import shell_command
 from gridcade.live.run_files import REPORT, Found, find_files
 from gridcade.live.runs.unreadable import UNREADABLE
 from gridcade.study.plan import read_sessions
 from gridcade.study.runner import STUDY_FILE
 from gridcade.study.study import read_study
 from gridcade.study.task import one_line
-from gridcade.training.run_folder import PROVENANCE, RUNS, Run
+from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.run_names import RUNS
 from gridcade.training.run_summary import (
     Bytes,
     RunSummary,
@@ -55,6 +56,7 @@ class RunRow(Struct):
     scores: Mapping[str, Score | None]
     exact: bool
     checkpoints: int
+    damaged: int  # checkpoints that are newer, and cannot be read
     evaluations: int
     bytes: Bytes
     removals: list[Removal]
@@ -167,7 +169,7 @@ class RunsDirectory:
     def _example(self) -> str:
         words = ["gridcade", "train", "q-learning", "FourRooms"]
         out = [] if self.root == RUNS else ["--out", str(self.root / "FourRooms-q-learning-s0")]
-        return shlex.join(words + out)
+        return shell_command(*words, *out)
 
     def _summary(self, name: str, path: Path) -> ReadRun:
         """Read a run, unless none of its files was replaced, added or removed since last time."""
@@ -196,10 +198,11 @@ class RunsDirectory:
             scores=summary.scores,
             exact=summary.exact,
             checkpoints=len(run.checkpoints()),
+            damaged=len(run.damaged()),
             evaluations=sum(1 for _ in run.path.glob("evaluation/*.json")),
             bytes=size,
             removals=_removals(run, state, size),
-            plays=self._can_play(run.env),
+            plays=run.trusted and self._can_play(run.env),
         )
 
     def _can_play(self, env: str) -> bool:
@@ -216,7 +219,7 @@ def _removals(run: Run, state: State, size: Bytes) -> list[Removal]:
     parts = [("run", path, size.total)]
     if size.replay and state == "finished":
         parts.insert(0, ("replay", path / "replay", size.replay))
-    return [Removal(part, n, shlex.join(["rm", "-r", str(p)])) for part, p, n in parts]
+    return [Removal(part, n, shell_command("rm", "-r", p)) for part, p, n in parts]
 
 
 def _study_row(name: str, path: Path, found: Found) -> StudyRow | None:

@@ -44,7 +44,8 @@ export class Curves {
     if (!evaluation) keys[1] = measure;
     const at = (entry) => (x === "minutes" ? entry.seconds / 60 : entry.steps);
     // Epochs that took no measurable time have the same x: the last one counts.
-    const points = [...new Map(this.entries(name).map((entry) => [at(entry), entry]))].sort(([a], [b]) => a - b);
+    const entries = this.entries(name).filter((entry) => Number.isFinite(at(entry)));
+    const points = [...new Map(entries.map((entry) => [at(entry), entry]))].sort(([a], [b]) => a - b);
     return [points.map(([place]) => place), ...keys.map((key) => points.map(([, entry]) => entry[key] ?? null))];
   }
 }

@@ -16,7 +16,7 @@ const COLUMNS = {
   score: { title: "Last score", value: (run) => scoreOf(run)?.mean ?? -Infinity, text: (run) => formatNumber(scoreOf(run)?.mean), more: intervalText },
   time: { title: "Time", value: (run) => run.seconds, text: (run) => formatDuration(run.seconds) },
   started: { title: "Started", value: (run) => run.started, text: (run) => formatTime(run.started) },
-  checkpoints: { title: "Checkpoints", value: (run) => run.checkpoints, text: (run) => formatInteger(run.checkpoints) },
+  checkpoints: { title: "Checkpoints", value: (run) => run.checkpoints, text: (run) => formatInteger(run.checkpoints), more: (run) => (run.damaged ? `newest ${run.damaged} damaged` : "") },
   disk: { title: "On disk", value: totalBytes, text: (run) => formatBytes(totalBytes(run)) },
 };
 
