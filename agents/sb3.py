@@ -46,6 +46,7 @@ from gridcade.agents.sb3_model import (
     preserve_random_streams,
 )
 from gridcade.agents.sb3_zip import load_model
+from gridcade.agents.spaces import check_sb3_spaces
 from gridcade.experience.loop import Experience
 from gridcade.seeding import stream
 
@@ -64,6 +65,7 @@ def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
     Raises:
         InputError: the algorithm rejects the environment or the hyperparameters.
     """
+    check_sb3_spaces(env)
     with preserve_random_streams():
         model = build_model(config, env, seed, replay=False)
     return _agent(model, config, seed)
@@ -88,9 +90,8 @@ def _agent(model: BaseAlgorithm, config: SB3Config | None, seed: int) -> "SB3Age
                 "stable-baselines3 needs actions that start at 0; the action space is "
                 f"{model.action_space}"
             )
-        if not isinstance(model.observation_space, gym.spaces.Dict):
-            kind = DQNSB3Agent if isinstance(model, DQN) else ActorCriticSB3Agent
-            return kind(model, config, seed)
+        kind = DQNSB3Agent if isinstance(model, DQN) else ActorCriticSB3Agent
+        return kind(model, config, seed)
     return SB3Agent(model, config, seed)
 
 
@@ -227,10 +228,10 @@ class SB3Agent(SelfTrainedAgent):
         del num_envs
         config, space = self.config, self.model.observation_space
         capacity: int = getattr(config, "buffer_size", 0)
-        if not space.shape:
-            return 0
+        parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
+        numbers = [np.empty(part.shape or (), part.dtype).nbytes for part in parts]
         copies = 1 if getattr(config, "optimize_memory_usage", False) else 2  # s_t and s_{t+1}
-        return copies * np.empty(space.shape, space.dtype).nbytes * capacity
+        return copies * sum(numbers) * capacity
 
     @property
     def _learning_config(self) -> SB3Config:
@@ -247,11 +248,13 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
         self._observation_space = model.observation_space
         self._prediction_rng = stream(seed, "prediction")
 
-    def _inputs(self, observations: Observations) -> Tensor:
+    def _inputs(self, observations: Any) -> Tensor | dict[str, Tensor]:
         """Observations [n, ...] as the policy's networks take them, in evaluation mode."""
         self.model.policy.set_training_mode(False)
-        inputs, _ = self.model.policy.obs_to_tensor(np.asarray(observations))
-        assert isinstance(inputs, Tensor)  # noqa: S101 - observations are not dictionaries
+        is_dict = isinstance(observations, dict)
+        inputs, _ = self.model.policy.obs_to_tensor(
+            observations if is_dict else np.asarray(observations)
+        )
         return inputs
 
 
