@@ -214,3 +214,8 @@ def test_answers_do_not_depend_on_what_was_imported_before() -> None:
     assert "write Breakout (protocol nature2015), or Breakout?protocol=mach" in no_frameskip
     assert "write Breakout?sticky=0.25" in sticky
     assert "write Breakout (" in deterministic
+
+
+def test_another_version_goes_before_an_atari_game_of_that_name() -> None:
+    with pytest.raises(InputError, match="unknown environment 'Taxi-v3'; did you mean Taxi-v4"):
+        registry.make("Taxi-v3")
