@@ -136,7 +136,7 @@ class OwnPolicy(ActorCriticPolicy):
     """A policy of a user, which says nothing of its algorithm."""
 
 
-class OwnRecurrentPolicy(sb3_contrib.ppo_recurrent.MlpLstmPolicy):  # type: ignore[misc]
+class OwnRecurrentPolicy(sb3_contrib.ppo_recurrent.MlpLstmPolicy):
     """A recurrent one."""
 
 
@@ -241,7 +241,7 @@ def test_statistics_need_trust_and_a_model_that_they_fit(normalized: Any, tmp_pa
         ({"policy": path, "vecnormalize": tmp_path / "list.pkl", "trust": True}, "but a list"),
     ):
         with pytest.raises(InputError, match=message):
-            api.evaluate(env=DISCRETE, **options)  # type: ignore[arg-type]
+            api.evaluate(env=DISCRETE, **options)
     PPO("MlpPolicy", "Acrobot-v1", device="cpu").save(tmp_path / "acrobot")
     with pytest.raises(InputError, match=r"does not fit this environment: its observation space"):
         api.load(tmp_path / "acrobot", "Acrobot-v1", trust=True, vecnormalize=statistics)

@@ -261,7 +261,7 @@ def _resolve(
         recipe = agent
     else:
         kind, file = agents.find(agent), options.get("config")
-        preset = options.get("preset") or kind.preset_for(single.observation_space)
+        preset = options.get("preset") or kind.preset_for(single)
         recipe = read_recipe(kind, preset, Path(file) if file is not None else None, overlay)
     # Hyperparameters, also by other libraries' names, have a message of their own below.
     fields = field_names(recipe.kind.config)
