@@ -132,6 +132,61 @@ def test_action_probabilities_are_known_where_the_model_has_them(saved: Any) -> 
         assert not isinstance(api.load(saved(name)[0], DISCRETE, trust=True), StochasticPolicy)
 
 
+class Masked(gym.Wrapper[Any, Any, Any, Any]):
+    """CartPole with more actions, of which those that change from step to step are forbidden."""
+
+    def __init__(self, parts: list[int]):
+        super().__init__(gym.make(DISCRETE, max_episode_steps=25))
+        several = len(parts) > 1
+        self.action_space = (
+            gym.spaces.MultiDiscrete(parts) if several else gym.spaces.Discrete(parts[0])
+        )
+        self._parts, self.time = parts, 0
+        self.forbidden = 0  # actions that were taken and were not allowed
+
+    def allowed(self) -> list[Any]:
+        return [(np.arange(n) + self.time) % 3 > 0 for n in self._parts]
+
+    def action_masks(self) -> Any:
+        return np.concatenate(self.allowed())
+
+    def reset(self, **options: Any) -> Any:
+        self.time = 0
+        return self.env.reset(**options)
+
+    def step(self, action: Any) -> Any:
+        numbers = np.atleast_1d(action)
+        taken = zip(self.allowed(), numbers, strict=True)
+        self.forbidden += not all(mask[number] for mask, number in taken)
+        self.time += 1
+        return self.env.step(int(numbers.sum() % 2))
+
+
+@pytest.mark.parametrize("parts", [[6], [3, 4]])
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_maskable_ppo_is_given_the_masks(
+    parts: list[int], stochastic: bool, tmp_path: Path
+) -> None:
+    env = Masked(parts)
+    options: Any = {"n_steps": 16, "batch_size": 16, "device": "cpu", "seed": 1}
+    model = sb3_contrib.MaskablePPO("MlpPolicy", env, **options)
+    model.learn(32)
+    model.save(tmp_path / "masked")
+    recorder = Recorder(env)
+    assert env.forbidden == 0
+    api.evaluate(tmp_path / "masked", recorder, trust=True, episodes=6, stochastic=stochastic)
+    assert env.forbidden == 0
+    assert len(recorder.seen) > 50
+    if stochastic:
+        return
+    time = 0
+    for observation, start, action in recorder.seen:
+        env.time = time = 0 if start else time + 1
+        masks = env.action_masks()
+        expected, _ = model.predict(observation, deterministic=True, action_masks=masks)
+        np.testing.assert_array_equal(action, expected)
+
+
 class OwnPolicy(ActorCriticPolicy):
     """A policy of a user, which says nothing of its algorithm."""
 
