@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from gridcade.files import slug
 from gridcade.formatting import format_number
 from gridcade.study.seed_statistics import seed_interval
-from gridcade.study.study import read_study, slug
+from gridcade.study.study import read_study
 
 TARGET = 0.9  # share of the best possible return
 
