@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
+
+import gymnasium as gym
 
 from gridcade import agents
 from gridcade.agents.base import (
@@ -20,6 +22,7 @@ from gridcade.agents.base import (
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
+from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
@@ -35,6 +38,7 @@ from gridcade.training.config import (
     resolve_config,
     used_up,
 )
+from gridcade.training.evaluator import Evaluator
 from gridcade.training.find_run import find_trained
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
@@ -52,7 +56,7 @@ Note = Callable[[str], None]
 
 def train(
     agent: str | Recipe,
-    env: str,
+    env: EnvLike,
     *,
     hyperparameters: AgentConfig | dict[str, Any] | None = None,
     report: Report | None = None,
@@ -64,7 +68,8 @@ def train(
 
     Args:
         agent: its name; or an agent with its preset and config file, already read.
-        env: a short name, a Gymnasium id or a map file.
+        env: a name; a function that makes an environment; or an environment, which stays open. One
+            that `gymnasium.make` made is copied where several are needed. Another one trains alone.
         hyperparameters: the agent's whole config, or a table that overrides preset and config file.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
@@ -74,7 +79,7 @@ def train(
     Raises:
         InputError: a name is unknown, a value is out of its range, or the folder is taken.
     """
-    with EnvPool(env) as pool:
+    with EnvPool(game_by_name(env), copies=True) as pool:
         config = _resolve(agent, env, pool.first, hyperparameters, options)
         return _start(config, pool, options.get("out"), report, stop, note)
 
@@ -100,6 +105,11 @@ def _start(
     note: Note,
 ) -> Run:
     """Make the agent, check that it can train here, and train it in a new folder."""
+    if config.envs > 1 and not pool.can_copy:
+        raise InputError(
+            f"envs is {config.envs}, but an environment object that cannot be copied trains alone: "
+            "set envs to 1, or pass a function that makes such an environment"
+        )
     agent = make_agent(config, pool.first)
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
@@ -111,15 +121,18 @@ def _start(
     check_memory([agent.memory_bytes(config.envs)])
     for sentence in sentences:
         note(sentence)
-    world = registry.map_text(config.env)
+    world = registry.map_text(config.env) if config.env_source == "name" else None
     path = Path(out) if out is not None else _free_folder(config, note)
     if is_run(path):
         raise _taken(Run(path), config, world)
+    if config.env_source != "name":
+        note(_how_to_resume(config, path))
     return _session(Run.create(path, config, world), config, agent, pool, report, stop, note)
 
 
 def resume(
     path: str | Path,
+    env: EnvLike | None = None,
     *,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -132,6 +145,8 @@ def resume(
 
     Args:
         path: the run folder.
+        env: a function that makes the environment, where the run does not know its name. Default:
+            the environment of that name.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
         note: called with sentences that the user should read before training starts.
@@ -149,13 +164,41 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
-    with EnvPool(run.env) as pool:
+    with EnvPool(_env_to_resume(run, env), copies=True) as pool:
         learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
             note(sentence)
         if run.is_new:
             start_from(learner, config)
         return _session(run, config, learner, pool, report, stop, note)
+
+
+def _env_to_resume(run: Run, env: EnvLike | None) -> EnvLike:
+    """The environment of a run that goes on; InputError if there is none."""
+    source, name = run.settings.env_source, run.settings.env
+    if source == "object":
+        raise InputError(
+            f"'{run.path}' cannot be resumed: its environment was an object ({name}) that cannot "
+            "be copied; train with a function that makes it"
+        )
+    if env is None and source == "function":
+        raise InputError(
+            f"'{run.path}' was trained in Python, on environments that a function made ({name}); "
+            f"resume it there: gridcade.resume('{run.path}', env=FUNCTION)"
+        )
+    if isinstance(env, gym.Env) and copier(env) is None:
+        raise InputError("to resume a run, pass a function that makes the environment as env")
+    return run.env if env is None else env
+
+
+def _how_to_resume(config: RunConfig, path: Path) -> str:
+    """Say how a run goes on whose environments have no name."""
+    if config.env_source == "object":
+        return (
+            "this run cannot be resumed, and its evaluations end the running episode, because the "
+            "environment is an object that cannot be copied: a function that makes it is better"
+        )
+    return f"only Python can resume this run: gridcade.resume('{path}', env=FUNCTION)"
 
 
 def dry_run(
@@ -241,7 +284,7 @@ def machine_memory() -> int | None:
 
 def _resolve(
     agent: str | Recipe,
-    env: str,
+    env: EnvLike,
     single: Env,
     hyperparameters: AgentConfig | dict[str, Any] | None,
     options: TrainOptions,
@@ -262,7 +305,8 @@ def _resolve(
     settings = {k: v for k, v in options.items() if k not in ("preset", "config", "out")}
     if settings.get("init_from") is not None:
         settings["init_from"] = str(settings["init_from"])
-    return resolve_config(recipe, env, settings, whole)
+    name, source = identity(env, single)
+    return replace(resolve_config(recipe, name, settings, whole), env_source=source)
 
 
 def _session(
@@ -275,7 +319,7 @@ def _session(
     note: Note,
 ) -> Run:
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
-    with run.locked(), pool.another() as evaluation_pool:
+    with run.locked(), ExitStack() as stack:
         envs = pool.vector(config.envs)
         session = provenance(config.seed)
         if agent.precision:
@@ -292,7 +336,11 @@ def _session(
                     "otherwise than one that was not interrupted"
                 )
             loop = _loop(agent, envs, pool.first, config.seed)
-        trainer = Trainer(run, config, agent, loop, evaluation_pool, pool.first, report, stop)
+        in_envs = isinstance(loop, StepLoop | None)
+        evaluator = stack.enter_context(
+            closing(Evaluator(config, agent, pool, in_envs, stop, note))
+        )
+        trainer = Trainer(run, config, agent, loop, envs, evaluator, report, stop)
         if run.is_new:
             trainer.save()
         else:
