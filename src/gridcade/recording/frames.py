@@ -18,7 +18,7 @@ from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
 from gridcade.recording.legend import legend_strip
-from gridcade.recording.video import Picture
+from gridcade.recording.pictures import Picture, to_picture
 from gridcade.seeding import episode_seed, episode_stream
 
 DEFAULT_FPS = 8.0  # frames per second, for an environment that names no rate
@@ -97,7 +97,7 @@ def render_picture(env: Env) -> Picture:
             environment cannot draw itself.
     """
     try:
-        return np.asarray(env.render(), dtype=np.uint8)
+        return to_picture(env.render())
     except DependencyNotInstalled as error:
         reason = str(error)
         if "pygame" in reason:  # Gymnasium names an extra for each family of environments
