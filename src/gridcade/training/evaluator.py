@@ -147,8 +147,8 @@ class Evaluator:
         if result.truncated and result.time_limit is None:
             self._say(
                 "limit",
-                f"no time limit is known, so evaluations during training end episodes after {limit:,} "
-                "steps; max_episode_steps in the environment's name sets a limit",
+                "no time limit is known, so evaluations during training end episodes after "
+                f"{limit:,} steps; max_episode_steps in the environment's name sets a limit",
             )
         metrics = columns("average_reward", result.average_reward)
         if result.truncated is not None:
