@@ -12,6 +12,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.faults import shown
 from gridcade.envs.imports import IMPORTED_FILE
+from gridcade.envs.origins import with_module
 from gridcade.envs.suites import find_suite
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
@@ -41,7 +42,7 @@ def identity(env: EnvLike, made: Env) -> tuple[str, EnvSource]:
         made: an environment that the function has made, or the environment itself.
     """
     if isinstance(env, str):
-        return env, "name"
+        return with_module(env), "name"
     if not isinstance(env, gym.Env):
         name = function_name(env)
         return (name, "name") if name else (registry.name_of(made), "function")
@@ -111,9 +112,10 @@ def _full_name(env: Env) -> str | None:
     if limit != registered.max_episode_steps:
         name = registry.with_arguments(name, {"max_episode_steps": limit})
     try:
-        _, arguments = registry.parse(name)
+        id_, arguments = registry.parse(name)
     except InputError:
         return None
     arguments.pop("max_episode_steps", None)
     wanted = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-    return name if registered.kwargs | arguments == wanted else None
+    given = registered.kwargs | arguments
+    return name if registry.find_spec(id_).id == spec.id and given == wanted else None

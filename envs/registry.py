@@ -136,7 +136,7 @@ def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
     try:
         if suites.find_suite(id_):
             return suites.make(id_, arguments)
-        made: Env = gym.make(_find_spec(id_), disable_env_checker=True, **arguments)
+        made: Env = gym.make(find_spec(id_), disable_env_checker=True, **arguments)
     except InputError:
         raise
     except Exception as error:
@@ -146,6 +146,13 @@ def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
         if model is not None and model.continuing:
             raise InputError(f"{no_end(name)}: it must not have a time limit")
     return guarded(made, name.partition("?")[0])
+
+
+def find_spec(id_: str) -> EnvSpec:
+    """The specification of an id or an import path that `parse` has returned."""
+    if atari_title(id_):
+        return EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame")
+    return gym.registry[id_] if id_ in gym.registry else find_imported(id_)
 
 
 def atari_title(id_: str) -> str:
@@ -335,14 +342,9 @@ def _is_id(base: str) -> bool:
     return base in gym.registry and not module_of(gym.registry[base]).startswith("ale_py")
 
 
-def _find_spec(id_: str) -> EnvSpec:
-    """The specification of an id or an import path that `parse` has returned."""
-    return gym.registry[id_] if id_ in gym.registry else find_imported(id_)
-
-
 def _creator(id_: str) -> Any:
     """The class or function that makes an environment; None if there is none."""
-    entry_point = _find_spec(id_).entry_point
+    entry_point = find_spec(id_).entry_point
     return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
 
 
@@ -358,13 +360,16 @@ def _not_made(name: str, error: Exception) -> InputError:
 
 def _unknown_environment(base: str, names: list[str]) -> InputError:
     """The error for an unknown name; its text does not depend on what was imported before."""
+    ids = [i for i, s in gym.registry.items() if module_of(s).partition(".")[0] in OWN_IDS]
+    title = base.partition("-v")[0]
+    if versions := [i for i in ids if gym.registry[i].name == title]:
+        return unknown("environment", base, versions)  # of Taxi, which is an Atari game too
     if (game := OLD_GAME.fullmatch(base)) and game[1] in names:
         write = f"{game[1]}?sticky=0.25" if game[2] == "0" else game[1]
         return InputError(
             f"'{base}' is {game[1]} without Gridcade's preprocessing; write {write} "
             f"(protocol {DEFAULT_PROTOCOL}), or {game[1]}?protocol=machado2018"
         )
-    ids = [i for i, s in gym.registry.items() if module_of(s).partition(".")[0] in OWN_IDS]
     error = unknown("environment", base, [*ids, *names])
     if "did you mean" not in str(error):
         ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]

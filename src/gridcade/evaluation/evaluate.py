@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Envs
@@ -35,6 +36,7 @@ from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
 from gridcade.experience.pool import EnvPool
+from gridcade.experience.vector import action_masks
 from gridcade.seeding import Purpose
 
 Floats = NDArray[np.float64]
@@ -112,6 +114,8 @@ def _evaluate(
         _check_continuing(label, resolved, time_limit)
     bare = single.unwrapped
     notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
+    if purpose == "evaluation":
+        notes += model_notes(single)
     exact = None
     table = None
     if model is not None:
@@ -128,10 +132,13 @@ def _evaluate(
         runner = EpisodeRunner(
             envs, evaluated, resolved.discount, time_limit, longest_episode, check
         )
-        best_returns = BestReturns(envs, time_limit)
+        # not while an agent learns: the search can take a minute
+        best_returns = BestReturns(envs, time_limit) if purpose == "evaluation" else None
         sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     if exact is not None and isinstance(policy, TabularPolicy):
         notes += _optimality_notes(policy, exact)
+    if action_masks(envs) is not None and not evaluated.uses_masks:
+        notes.append("This policy does not use action masks: it may take forbidden actions.")
     notes += sample.notes + sample.estimates.notes()
     if isinstance(policy, BaseAgent) and policy.precision == "bfloat16":
         notes.append(
@@ -238,7 +245,7 @@ def _sample_streams(
 
 def _sample_episodes(
     runner: EpisodeRunner,
-    best_returns: BestReturns,
+    best_returns: BestReturns | None,
     options: ResolvedOptions,
     model: Model | None,
     purpose: Purpose,
@@ -274,6 +281,6 @@ def _sample_episodes(
         steps=int(episodes.lengths.sum()),
         truncated=float(episodes.truncated.mean()),
         estimates=estimates,
-        notes=notes + best_returns.notes,
-        best_return=best_returns.mean if finished == planned else None,
+        notes=notes + (best_returns.notes if best_returns else []),
+        best_return=best_returns.mean if best_returns and finished == planned else None,
     )

@@ -22,6 +22,7 @@ from gridcade.agents.base import (
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
+from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
@@ -46,6 +47,7 @@ from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.run_names import RUNS, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer
+from gridcade.training.trust import changed_code, check_trusted, origin_entry
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
 LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
@@ -113,6 +115,7 @@ def _start(
     agent = make_agent(config, pool.first)
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
+        *model_notes(pool.first),
         *_discount_in_a_continuing_task(config, pool.first),
         *start_from(agent, config),
         *agent.warnings(),
@@ -164,7 +167,11 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
+    if env is None and not options.get("trust"):
+        check_trusted(run.path, run.settings.env, run.origin)
     with EnvPool(_env_to_resume(run, env), copies=True) as pool:
+        if env is None and (changed := changed_code(run.env, run.origin)):
+            note(changed)
         learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
             note(sentence)
@@ -296,7 +303,7 @@ def _resolve(
         recipe = agent
     else:
         kind, file = agents.find(agent), options.get("config")
-        preset = options.get("preset") or kind.preset_for(single.observation_space)
+        preset = options.get("preset") or kind.preset_for(single)
         recipe = read_recipe(kind, preset, Path(file) if file is not None else None, overlay)
     # Hyperparameters, also by other libraries' names, have a message of their own below.
     fields = field_names(recipe.kind.config)
@@ -321,7 +328,7 @@ def _session(
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
     with run.locked(), ExitStack() as stack:
         envs = pool.vector(config.envs)
-        session = provenance(config.seed)
+        session = provenance(config.seed) | origin_entry(config.env, run.env)
         if agent.precision:
             session["precision"] = agent.precision
         loop: StepLoop | CompiledLoop | None = None
