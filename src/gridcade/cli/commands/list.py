@@ -116,6 +116,7 @@ def _envs() -> Section:
         rows.append((f"Pong?protocol={name}", "", protocol.about + default))
     rows.append(("Pong?sticky=0.25", "", "only sticky actions; also ?actions=full or minimal"))
     rows.append(("my-world.txt", "", "a world that you draw: see docs/worlds.md"))
+    rows.append(("my_env.py:MyEnv", "", "an environment of your own: see docs/environments.md"))
     return Section(("name", "states", ""), rows)
 
 
