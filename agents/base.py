@@ -11,19 +11,26 @@ The smallest agent implements `act`, `observe`, `probabilities`, `state_dict` an
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import gymnasium as gym
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from gridcade.agents.probabilities import sample_actions
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
+from gridcade.envs.masks import masks_of_parts, number_mask
+from gridcade.envs.observations import as_batch, batch_size
 from gridcade.envs.tabular import Model
-from gridcade.envs.types import Array, Envs
+from gridcade.envs.types import Array, Envs, Space
 from gridcade.experience.step import Step
 
 Floats = NDArray[np.float64]
-Observations = Array  # [n, ...]; n environments, or n observations of a batch
+Masks = NDArray[np.bool_]  # [n, actions], by the numbers of the actions: whether each is allowed
+# [n, ...]; n environments, or n observations of a batch. Dicts and tuples of arrays are batches of
+# Dict and Tuple observations.
+Observations = Array
 Actions = Array  # [n, ...], as the environment takes them; tables number them by `ActionIndex`
 Tensors = dict[str, Array]
 Observation = Array | dict[str, Array] | np.integer[Any] | int  # of one environment, or of a batch
@@ -72,7 +79,10 @@ class Policy(Protocol):
 
 @runtime_checkable
 class StochasticPolicy(Policy, Protocol):
-    """A policy whose action probabilities are known, so that its exact value can be computed."""
+    """A policy whose action probabilities are known, so that its exact value can be computed.
+
+    If `probabilities` has a parameter `masks`, the policy is given the masks of an environment.
+    """
 
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
         """Action probabilities at observations [n, ...]: [n, actions]."""
@@ -105,14 +115,17 @@ class SamplingPolicy(ABC):
     """
 
     _prediction_rng: np.random.Generator
-    _observation_axes = 0  # axes of one observation, without the batch
+    _observation_space: Space = gym.spaces.Discrete(1)  # distinguishes an observation from a batch
     _action_index: ActionIndex = FROM_ZERO
 
     @abstractmethod
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Action probabilities at observations [n, ...]: [n, actions].
 
         Deterministic: the greedy policy. Otherwise the exploring policy at the current step.
+        Actions that the masks forbid have probability 0.
         """
 
     def predict(
@@ -121,17 +134,80 @@ class SamplingPolicy(ABC):
         state: PolicyState = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
-        """Actions for one observation or a batch, with stable-baselines3's signature."""
+        """Actions for one observation or a batch, with the signature of sb3-contrib's MaskablePPO.
+
+        Raises:
+            ValueError: a mask has another length than the actions.
+        """
         del episode_start
-        batch = np.asarray(observation)
-        single = batch.ndim == self._observation_axes
-        if single:
-            batch = batch[None]
-        table = self.probabilities(batch, deterministic)
+        single = batch_size(observation, self._observation_space) is None
+        batch: Any = as_batch(observation) if single else observation
+        if action_masks is None:
+            table = self.probabilities(batch, deterministic)
+        else:
+            masks = masks_by_number(action_masks, self._action_index)
+            table = self.probabilities(batch, deterministic, masks)
         indices = sample_actions(table, self._prediction_rng.random(len(table)))
         actions = self._action_index.decode(indices)
         return (actions[0] if single else actions), state
+
+
+def uses_masks(policy: Policy) -> bool:
+    """Whether a policy heeds the action masks that it is given."""
+    if isinstance(policy, BaseAgent) and not policy.uses_masks:
+        return False
+    if isinstance(policy, StochasticPolicy):
+        return "masks" in signature(policy.probabilities).parameters
+    return "action_masks" in signature(policy.predict).parameters
+
+
+def probabilities_of(
+    policy: StochasticPolicy,
+    observations: Observations,
+    deterministic: bool,
+    masks: Masks | None,
+) -> Floats:
+    """The action probabilities of a policy, [n, actions], which gets the masks if it uses them."""
+    if masks is None or not uses_masks(policy):
+        return policy.probabilities(observations, deterministic)
+    probabilities: Any = policy.probabilities  # the protocol does not require the parameter
+    return np.asarray(probabilities(observations, deterministic, masks=masks))
+
+
+def predict_allowed(
+    policy: Policy,
+    observations: Observations,
+    state: PolicyState,
+    starts: Array,
+    deterministic: bool,
+    masks: Masks | None,
+    index: ActionIndex | None,
+) -> tuple[Array, PolicyState]:
+    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do."""
+    if masks is None or index is None or not uses_masks(policy):
+        return policy.predict(observations, state, starts, deterministic)
+    predict: Any = policy.predict  # the protocol does not require the parameter
+    if len(index.parts) > 1:
+        masks = masks_of_parts(masks, index)
+    result: tuple[Array, PolicyState] = predict(
+        observations, state, starts, deterministic, action_masks=masks
+    )
+    return result
+
+
+def masks_by_number(action_masks: ArrayLike, index: ActionIndex) -> Masks:
+    """Masks as sb3-contrib takes them, of one observation or n, by the numbers of the actions.
+
+    Raises:
+        ValueError: they have a wrong shape.
+    """
+    masks = np.atleast_2d(np.asarray(action_masks, dtype=bool))
+    numbered = number_mask(masks, index) if len(index.parts) > 1 else masks
+    if numbered is None:
+        raise ValueError(f"action_masks has the shape {masks.shape}")
+    return numbered
 
 
 # ---- agents
@@ -141,6 +217,7 @@ class BaseAgent(ABC):
     """Base class of all agents, whether Gridcade or the agent itself runs the training loop."""
 
     steps: int = 0  # environment steps taken so far, over all environments
+    uses_masks: bool = True  # whether it heeds the action masks of its environment
     precision: str = ""  # number format of the network's passes; empty: no network
     torch_threads: int = 1  # threads of PyTorch while the agent learns
 
@@ -195,14 +272,19 @@ class Agent(SamplingPolicy, BaseAgent):
     overlap_updates: bool = False  # call `update` while the environments step, not after `observe`
 
     @abstractmethod
-    def act(self, observations: Observations) -> Actions:
-        """Actions for the observations of n environments, exploring.  [n, ...] -> [n, ...]."""
+    def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
+        """Actions for the observations of n environments, exploring.  [n, ...] -> [n, ...].
+
+        Masks are given only where the environments have them; then only allowed actions count.
+        """
 
     @abstractmethod
     def observe(self, step: Step) -> None:
         """Take in one step of every environment. Adds their number to `steps`."""
 
-    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
         """Take note that running episodes cannot go on: their last step counts as truncated.
 
         Called when a run is resumed in an environment whose state cannot be restored.
@@ -211,6 +293,7 @@ class Agent(SamplingPolicy, BaseAgent):
             lost: in which environments, [n].
             observations: for which the next actions are chosen, [n, ...]; new ones where an episode
                 was lost.
+            masks: the allowed actions there, [n, actions]; None: all.
         """
 
     def update(self) -> None:

@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gridcade.agents.base import Actions, Observations, Tensors
+from gridcade.agents.base import Actions, Masks, Observations, Tensors
 from gridcade.agents.deep import Spaces, check_spaces
 from gridcade.agents.networks import copy_weights
 from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.replay import Batch
 from gridcade.agents.replay_agent import ReplayAgent, ReplayConfig
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.observations import count_batch
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
@@ -91,13 +92,13 @@ class DQN(ReplayAgent[DQNConfig]):
         self._reduction = "sum" if config.optimizer == "mnih" else "mean"  # over the minibatch
         self._losses = np.zeros(2)  # sum and number since the last metrics
 
-    def act(self, observations: Observations) -> Actions:
+    def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
         """With probability epsilon select a random action a_t, else a_t = argmax_a Q(s_t, a)."""
 
         def values() -> NDArray[np.float32]:
-            return self.backend.values(self.backend.preprocess(observations))
+            return self.backend.values(self.preprocess(observations))
 
-        return self.epsilon_greedy(len(observations), values)
+        return self.epsilon_greedy(count_batch(observations), values, masks)
 
     def observe(self, step: Step) -> None:
         """Store the transition (s_t, a_t, r_t, s_{t+1}) in D."""
@@ -107,7 +108,7 @@ class DQN(ReplayAgent[DQNConfig]):
         before, self.steps = self.steps, self.steps + len(rewards)
         if before < self.config.learn_start <= self.steps:
             sample = self.D.sample(len(self.held_out), self._rng)
-            self.held_out[:] = sample.observations
+            self.keep_held_out(sample)
 
     def update(self) -> None:
         """Make the updates that are due: one for every `update_every` steps since learn_start."""
@@ -147,13 +148,19 @@ class DQN(ReplayAgent[DQNConfig]):
         self.updates += 1
 
     def loss(self, batch: Batch, next_values: Callable[[], Tensor]) -> Tensor:
-        """(y - Q(s, a))^2 / 2, or its Huber form, with y = r + gamma max_a' Q^(s', a')."""
+        """(y - Q(s, a))^2 / 2, or its Huber form, with y = r + gamma max_a' Q^(s', a').
+
+        The maximum is over the actions that are allowed in s'.
+        """
         a, r = self.backend.tensor(batch.actions), self.backend.tensor(batch.returns)
         gamma = self.backend.tensor(batch.discounts)  # 0 after an end: there y = r
         observations = self.backend.tensor(batch.observations)
         q = self.backend.compute_network(observations)[torch.arange(len(a), device=self.device), a]
         with torch.no_grad():
-            y = r + gamma * next_values().amax(dim=1)
+            values = next_values()
+            if batch.next_masks is not None:
+                values = values.masked_fill(~self.backend.tensor(batch.next_masks), -torch.inf)
+            y = r + gamma * values.amax(dim=1)
         if self.config.loss == "huber":
             return nn.functional.smooth_l1_loss(q, y, reduction=self._reduction)
         return 0.5 * nn.functional.mse_loss(q, y, reduction=self._reduction)

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.base import Actions, Observations, Storage, Tensors, check_tensors
+from gridcade.agents.base import Actions, Masks, Observations, Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig, Spaces, check_spaces
+from gridcade.agents.probabilities import max_allowed
 from gridcade.agents.schedules import Schedule
 from gridcade.envs.types import Array, Env
 from gridcade.errors import InputError
@@ -69,7 +70,7 @@ class Rollout:
     actions: NDArray[np.int64]
     rewards: Floats
     discounts: Floats  # gamma, and 0 after an end
-    next_values: Floats  # max_a Q(s_{t+1}, a)
+    next_values: Floats  # max_a Q(s_{t+1}, a) over the allowed actions
     truncated: NDArray[np.bool_]  # where another episode follows
 
     @classmethod
@@ -119,6 +120,7 @@ class PQN(DeepAgent):
     t: int
     learned: int
     current: Observations  # that the next actions are chosen for
+    current_masks: Masks | None = None
     targets: Floats  # of the batch, [T, envs]
     order: NDArray[np.int64]  # of the batch's steps in the minibatches, [epochs, T envs]
 
@@ -136,13 +138,13 @@ class PQN(DeepAgent):
 
     # ---- the algorithm: act and observe T times, finish_rollout, learn
 
-    def act(self, observations: Observations) -> Actions:
+    def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
         """Epsilon-greedy actions.  [n, ...]."""
-        seen = self.backend.preprocess(observations)
+        seen = self.preprocess(observations)
         values = self.backend.values(seen)
-        actions = self.epsilon_greedy(len(values), lambda: values)
+        actions = self.epsilon_greedy(len(values), lambda: values, masks)
         if self.t:
-            self._set_next_values(values)
+            self._set_next_values(values, masks)
         if self.t == self.config.rollout:
             self.finish_rollout()
         self.played.observations[self.t] = seen
@@ -158,20 +160,28 @@ class PQN(DeepAgent):
         rollout.discounts[t] = np.where(terminated, 0, self.config.discount)
         rollout.next_values[t] = 0
         if truncated.any():  # the next action belongs to another episode
-            rollout.next_values[t, truncated] = self._max_q(step.next_observations[truncated])
+            masks = None if step.next_masks is None else step.next_masks[truncated]
+            last = step.next_observations[truncated]
+            rollout.next_values[t, truncated] = max_allowed(self._values(last), masks)
         self.t += 1
         self.steps += len(rewards)
         self.current[:] = step.current
+        self.current_masks = step.current_masks
 
-    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
         """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
         rollout, last = self.played, self.t - 1
         if last >= 0:
             lost = lost & ~rollout.truncated[last] & (rollout.discounts[last] > 0)
             if lost.any():
-                rollout.next_values[last, lost] = self._max_q(self.current[lost])
+                before = None if self.current_masks is None else self.current_masks[lost]
+                values = max_allowed(self._values(self.current[lost]), before)
+                rollout.next_values[last, lost] = values
                 rollout.truncated[last, lost] = True
-        self.current[:] = observations
+        self.current[:] = self.spaces.observations(observations)
+        self.current_masks = masks
 
     def update(self) -> None:
         """Learn: with overlap the minibatches that are due, else the rollout that has ended."""
@@ -227,7 +237,7 @@ class PQN(DeepAgent):
 
     def _learn_last_rollout(self) -> None:
         """Learn from the rollout that has ended, all minibatches at once."""
-        self._set_next_values(self.backend.values(self.backend.preprocess(self.current)))
+        self._set_next_values(self._values(self.current), self.current_masks)
         self.finish_rollout()
         self._learn_until(self._minibatches)
 
@@ -238,13 +248,14 @@ class PQN(DeepAgent):
             self.learn(np.array_split(self.order[epoch], self.config.minibatches)[part])
         self.learned = max(number, self.learned)
 
-    def _set_next_values(self, values: NDArray[np.float32]) -> None:
+    def _set_next_values(self, values: NDArray[np.float32], masks: Masks | None) -> None:
         """Store max_a Q(s_{t+1}, a) of the previous step, except after a truncation."""
         running = ~self.played.truncated[self.t - 1]
-        self.played.next_values[self.t - 1, running] = values.max(axis=1)[running]
+        self.played.next_values[self.t - 1, running] = max_allowed(values, masks)[running]
 
-    def _max_q(self, observations: Observations) -> NDArray[np.float32]:
-        return np.asarray(self.backend.values(self.backend.preprocess(observations)).max(axis=1))
+    def _values(self, observations: Observations) -> NDArray[np.float32]:
+        """Q(s, .) of encoded observations, [n, ...] -> [n, actions]."""
+        return self.backend.values(self.backend.preprocess(observations))
 
     @property
     def epsilon(self) -> float:
@@ -303,6 +314,8 @@ class PQN(DeepAgent):
         tensors = {"counters": counters, "sums": self._sums}
         tensors |= {"order": self.order, "targets": self.targets}
         tensors["current"] = self.current[: None if self.t else 0]
+        if self.current_masks is not None and self.t:
+            tensors["current_masks"] = self.current_masks
         unfinished = self.order.size and self.learned < self._minibatches
         rows = {"played": self.t, "batch": len(self.targets) if unfinished else 0}
         for name, rollout in self._rollouts().items():
@@ -327,6 +340,7 @@ class PQN(DeepAgent):
         self.t, self.learned = (int(n) for n in tensors["counters"][2:])
         self.order, self.targets = np.array(tensors["order"]), np.array(tensors["targets"])
         self.current[: len(tensors["current"])] = tensors["current"]
+        self.current_masks = tensors.get("current_masks")
         for name, rollout in self._rollouts().items():
             for key, array in vars(rollout).items():
                 check_tensors(tensors, [f"{name}.{key}"])

@@ -6,22 +6,58 @@ from numpy.typing import NDArray
 from gridcade.envs.types import Array
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
-def greedy(values: Array) -> Floats:
-    """Probabilities of the greedy policy, ties shared evenly.  [n, actions] -> [n, actions]."""
-    best = values == values.max(axis=1, keepdims=True)
+def greedy(values: Array, masks: Bools | None = None) -> Floats:
+    """Probabilities of the greedy policy, ties shared evenly.  [n, actions] -> [n, actions].
+
+    Args:
+        values: of the actions, [n, actions].
+        masks: which actions are allowed, [n, actions]; None: all.
+    """
+    if masks is None:
+        best = values == values.max(axis=1, keepdims=True)
+    else:
+        best = masks & (values == max_allowed(values, masks)[:, None])
     return np.asarray(best / best.sum(axis=1, keepdims=True))
 
 
-def with_epsilon(probabilities: Floats, epsilon: float | Floats) -> Floats:
+def max_allowed(values: Array, masks: Bools | None) -> Array:
+    """The largest value of an allowed action.  [n, actions] -> [n]."""
+    where = True if masks is None else masks
+    return np.asarray(values.max(axis=1, initial=-np.inf, where=where))
+
+
+def uniform(masks: Bools) -> Floats:
+    """Equal probabilities for the allowed actions.  [n, actions] -> [n, actions]."""
+    return np.asarray(masks / masks.sum(axis=1, keepdims=True))
+
+
+def restrict(probabilities: Floats, masks: Bools | None) -> Floats:
+    """Probabilities given that the action is allowed; equal ones where no probable action is.
+
+    [n, actions] -> [n, actions].
+    """
+    if masks is None:
+        return probabilities
+    kept = probabilities * masks
+    sums = kept.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, kept / np.where(sums > 0, sums, 1), uniform(masks))
+
+
+def with_epsilon(
+    probabilities: Floats, epsilon: float | Floats, masks: Bools | None = None
+) -> Floats:
     """Mix uniformly random actions into probabilities.  [n, actions] -> [n, actions].
 
     Args:
         probabilities: [n, actions].
         epsilon: probability of a uniformly random action: one number, or one a row, [n, 1].
+        masks: which actions are allowed, [n, actions]; None: all.
     """
-    return np.asarray((1 - epsilon) * probabilities + epsilon / probabilities.shape[-1])
+    random = epsilon / probabilities.shape[-1] if masks is None else epsilon * uniform(masks)
+    return np.asarray((1 - epsilon) * probabilities + random)
 
 
 def sample_actions(probabilities: Floats, draws: Floats) -> NDArray[np.int64]:

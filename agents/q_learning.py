@@ -4,6 +4,10 @@ Each update rule is one compiled function, and so is the choice of an action. Tw
 `gridcade.experience.loop` in any Gymnasium environment, and `run` in a world whose model is known.
 With the same random numbers, both give the same tables, bit for bit.
 
+Where the environment masks actions, the agent remembers the mask that it saw last in each state.
+Compiled functions take these masks as `allowed`; None means that every action is allowed, and then
+numba leaves the tests of masks out of the machine code.
+
 Each step, the agent draws one uniform number, which decides both whether it explores and which
 action it takes. The environment draws one for the outcome, and one for the start of an episode.
 """
@@ -39,6 +43,7 @@ from gridcade.seeding import pack, stream, unpack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 # ---- hyperparameters
 
@@ -115,17 +120,49 @@ def epsilon_at(epsilon: CompiledSchedule, visits: Ints, s: int, t: int) -> float
 
 
 @compiled
-def epsilon_greedy(q: Floats, s: int, epsilon: float, u: float) -> int:
-    """Choose an epsilon-greedy action with one uniform number u in [0, 1).
+def is_allowed(allowed: Bools | None, s: int, a: int) -> bool:
+    """Return whether action a is allowed in state s."""
+    if allowed is None:
+        return True
+    return bool(allowed[s, a])
+
+
+@compiled
+def nth_allowed(allowed: Bools | None, s: int, nth: int) -> int:
+    """Return the action with `nth` allowed actions before it."""
+    if allowed is None:
+        return nth
+    a = 0
+    while nth > 0 or not allowed[s, a]:
+        nth -= allowed[s, a]
+        a += 1
+    return a
+
+
+@compiled
+def count_allowed(q: Floats, allowed: Bools | None, s: int) -> int:
+    """Return the number of allowed actions in state s."""
+    if allowed is None:
+        return int(q.shape[1])
+    return int(allowed[s].sum())
+
+
+@compiled
+def epsilon_greedy(
+    q: Floats, s: int, epsilon: float, u: float, allowed: Bools | None = None
+) -> int:
+    """Choose an epsilon-greedy action among the allowed ones, with one number u in [0, 1).
 
     If u < epsilon, u / epsilon is again uniform and chooses among all actions. Otherwise, the rest
     of u chooses among the actions of highest value.
     """
-    num_actions = q.shape[1]
     if u < epsilon:
-        return int(min(int(u / epsilon * num_actions), num_actions - 1))
-    best, ties = 0, 1
-    for a in range(1, num_actions):
+        count = count_allowed(q, allowed, s)
+        return nth_allowed(allowed, s, min(int(u / epsilon * count), count - 1))
+    best, ties = nth_allowed(allowed, s, 0), 1
+    for a in range(best + 1, q.shape[1]):
+        if not is_allowed(allowed, s, a):
+            continue
         if q[s, a] > q[s, best]:
             best, ties = a, 1
         elif q[s, a] == q[s, best]:
@@ -135,17 +172,19 @@ def epsilon_greedy(q: Floats, s: int, epsilon: float, u: float) -> int:
         highest = q[s, best]
         while nth > 0:
             best += 1
-            if q[s, best] == highest:
+            if q[s, best] == highest and is_allowed(allowed, s, best):
                 nth -= 1
     return best
 
 
 @compiled
-def max_q(q: Floats, s: int) -> float:
-    """Return max_a Q(s, a)."""
-    highest: float = q[s, 0]
-    for a in range(1, q.shape[1]):
-        highest = max(highest, q[s, a])
+def max_q(q: Floats, s: int, allowed: Bools | None) -> float:
+    """Return max_a Q(s, a) over the allowed actions."""
+    first = nth_allowed(allowed, s, 0)
+    highest: float = q[s, first]
+    for a in range(first + 1, q.shape[1]):
+        if is_allowed(allowed, s, a):
+            highest = max(highest, q[s, a])
     return highest
 
 
@@ -156,15 +195,17 @@ def watkins_update(
     hyperparameters: CompiledHyperparameters,
     t: int,
     transition: Transition,
+    allowed: Bools | None = None,  # [states, actions]
 ) -> None:
     """Update Q(s, a) after step t (Watkins & Dayan 1992).
 
-    Q(s, a) += alpha (r + gamma max_b Q(s', b) - Q(s, a)), where a terminal s' has value 0.
+    Q(s, a) += alpha (r + gamma max_b Q(s', b) - Q(s, a)), where a terminal s' has value 0 and the
+    maximum is over the allowed actions.
     """
     s, a, r, s_next, terminated, _ = transition
     visits[s, a] += 1
     alpha = value_at(hyperparameters.step_size, t, visits[s, a])
-    next_value = 0.0 if terminated else max_q(q, s_next)
+    next_value = 0.0 if terminated else max_q(q, s_next, allowed)
     q[s, a] += alpha * (r + hyperparameters.discount * next_value - q[s, a])
 
 
@@ -176,6 +217,7 @@ def differential_update(
     hyperparameters: CompiledHyperparameters,
     t: int,
     transition: Transition,
+    allowed: Bools | None = None,  # [states, actions]
 ) -> None:
     """Update Q(s, a) and the average reward after step t (Wan, Naik & Sutton 2021, eqs. 3 and 4).
 
@@ -188,7 +230,7 @@ def differential_update(
     s, a, r, s_next, terminated, s_start = transition
     visits[s, a] += 1
     alpha = value_at(hyperparameters.step_size, t, visits[s, a])
-    next_value = max_q(q, s_start if terminated else s_next)
+    next_value = max_q(q, s_start if terminated else s_next, allowed)
     delta = r - average_reward[0] + next_value - q[s, a]
     q[s, a] += alpha * delta
     average_reward[0] += hyperparameters.average_reward_step_ratio * alpha * delta
@@ -204,16 +246,18 @@ def run(
     rng: np.random.Generator,
     step: int,
     until: int,
+    allowed: Bools | None,  # [states, actions]
 ) -> None:
     """Learn in a world whose model is known, from one absolute step until another."""
     s = world.state[0]
     for t in range(step, until):
-        a = epsilon_greedy(q, s, epsilon_at(hyperparameters.epsilon, visits, s, t), rng.random())
+        epsilon = epsilon_at(hyperparameters.epsilon, visits, s, t)
+        a = epsilon_greedy(q, s, epsilon, rng.random(), allowed)
         transition = world_step(world, s, a)
         if hyperparameters.differential:
-            differential_update(q, visits, average_reward, hyperparameters, t, transition)
+            differential_update(q, visits, average_reward, hyperparameters, t, transition, allowed)
         else:
-            watkins_update(q, visits, hyperparameters, t, transition)
+            watkins_update(q, visits, hyperparameters, t, transition, allowed)
         s = transition.current
 
 
@@ -249,16 +293,19 @@ class QLearning(Agent):
         self.q: Floats = np.full((num_states, num_actions), float(self.config.initial_value))
         self.visits: Ints = np.zeros((num_states, num_actions), dtype=np.int64)
         self.average_reward: Floats = np.zeros(1)  # estimate, of the average-reward criterion
+        self.allowed: Bools | None = None  # [states, actions]: the last masks; None: no masks yet
         self.steps = 0
         self.rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
 
-    def act(self, observations: Observations) -> Actions:
+    def act(self, observations: Observations, masks: Bools | None = None) -> Actions:
         """Choose epsilon-greedy actions in states [n], at the current step."""
         actions = np.empty(len(observations), dtype=np.int64)
         for i, s in enumerate(observations):
+            self._remember(int(s), masks, i)
             epsilon = epsilon_at(self.hyperparameters.epsilon, self.visits, int(s), self.steps + i)
-            actions[i] = epsilon_greedy(self.q, int(s), epsilon, self.rng.random())
+            u = self.rng.random()
+            actions[i] = epsilon_greedy(self.q, int(s), epsilon, u, self.allowed)
         return self._action_index.decode(actions)
 
     def observe(self, step: Step) -> None:
@@ -273,17 +320,29 @@ class QLearning(Agent):
                 bool(step.terminated[i]),
                 int(step.current[i]),
             )
+            if not transition.terminated:
+                self._remember(transition.s_next, step.next_masks, i)
+            self._remember(transition.current, step.current_masks, i)
             self._update(transition)
             self.steps += 1
+
+    def _remember(self, s: int, masks: Bools | None, i: int) -> None:
+        """Remember the mask of environment i, which is in state s."""
+        if masks is None:
+            return
+        if self.allowed is None:
+            self.allowed = np.ones(self.q.shape, dtype=bool)
+        self.allowed[s] = masks[i]
 
     def _update(self, transition: Transition) -> None:
         """Learn from one step, as the compiled `run` does."""
         q, visits, hyperparameters = self.q, self.visits, self.hyperparameters
+        t, allowed = self.steps, self.allowed
         if hyperparameters.differential:
             average = self.average_reward
-            differential_update(q, visits, average, hyperparameters, self.steps, transition)
+            differential_update(q, visits, average, hyperparameters, t, transition, allowed)
         else:
-            watkins_update(q, visits, hyperparameters, self.steps, transition)
+            watkins_update(q, visits, hyperparameters, t, transition, allowed)
 
     def run(self, world: World, until: int) -> None:
         """Learn in a world whose model is known until `steps` reaches `until`."""
@@ -296,6 +355,7 @@ class QLearning(Agent):
             self.rng,
             self.steps,
             until,
+            self.allowed,
         )
         self.steps = max(self.steps, until)
 
@@ -303,14 +363,15 @@ class QLearning(Agent):
         """Take one step as `run` does, and return the terms of its update."""
         s, t = int(world.state[0]), self.steps
         epsilon = epsilon_at(self.hyperparameters.epsilon, self.visits, s, t)
-        transition = world_step(world, s, epsilon_greedy(self.q, s, epsilon, self.rng.random()))
+        a = epsilon_greedy(self.q, s, epsilon, self.rng.random(), self.allowed)
+        transition = world_step(world, s, a)
         s, a, r, s_next, terminated, s_start = transition
         differential = self.hyperparameters.differential
         old, average = float(self.q[s, a]), float(self.average_reward[0])
         if differential:
-            next_value = max_q(self.q, s_start if terminated else s_next)
+            next_value = max_q(self.q, s_start if terminated else s_next, self.allowed)
         else:
-            next_value = 0.0 if terminated else max_q(self.q, s_next)
+            next_value = 0.0 if terminated else max_q(self.q, s_next, self.allowed)
         self._update(transition)
         alpha = value_at(self.hyperparameters.step_size, t, self.visits[s, a])
         self.steps += 1
@@ -336,6 +397,7 @@ class QLearning(Agent):
             time_limit: steps after which an episode is truncated; None: no limit.
             seed: seed of the world's random stream.
         """
+        self.allowed = None if model.allowed is None else model.allowed.copy()
         return TabularLoop(self, model, time_limit, seed)
 
     def metrics(self) -> dict[str, float]:
@@ -355,36 +417,43 @@ class QLearning(Agent):
 
     @property
     def values(self) -> Floats:
-        """State values max_a Q(s, a).  [states]."""
-        return np.asarray(self.q.max(axis=1))
+        """State values: max_a Q(s, a) over the allowed actions.  [states]."""
+        where = True if self.allowed is None else self.allowed
+        return np.asarray(self.q.max(axis=1, initial=-np.inf, where=where))
 
     def action_values(self, observations: Observations) -> Floats:
         """Q(s, a) in states [n]: [n, actions]."""
         return np.asarray(self.q[np.asarray(observations, dtype=np.int64)])
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Bools | None = None
+    ) -> Floats:
         """Action probabilities in states [n]: [n, actions].
 
         Deterministic: the greedy policy, which shares ties evenly. Otherwise the epsilon-greedy
-        policy at the current step.
+        policy at the current step. Without masks, the last ones that were seen in these states
+        count.
         """
         states = np.asarray(observations, dtype=np.int64)
-        table = greedy(self.q[states])
+        if masks is None and self.allowed is not None:
+            masks = self.allowed[states]
+        table = greedy(self.q[states], masks)
         if deterministic:
             return table
         epsilon = self.hyperparameters.epsilon
         epsilons = [epsilon_at(epsilon, self.visits, int(s), self.steps) for s in states]
-        return with_epsilon(table, np.array(epsilons)[:, None])
+        return with_epsilon(table, np.array(epsilons)[:, None], masks)
 
     def state_dict(self) -> Tensors:
         """Everything that the agent's future depends on, as arrays."""
-        return {
+        tensors = {
             "q": self.q,
             "visits": self.visits,
             "average_reward": self.average_reward,
             "steps": np.array([self.steps]),
             "agent_stream": pack(self.rng),
         }
+        return tensors if self.allowed is None else tensors | {"allowed": self.allowed}
 
     def load_state_dict(self, tensors: Tensors) -> None:
         """Restore what `state_dict` returned.
@@ -392,6 +461,9 @@ class QLearning(Agent):
         Raises:
             ValueError: a tensor is missing, or has another shape.
         """
+        self.allowed = None
+        if "allowed" in tensors:
+            self.allowed = np.ones(self.q.shape, dtype=bool)
         current = self.state_dict()
         check_tensors(tensors, list(current))
         for name, array in current.items():
@@ -401,6 +473,8 @@ class QLearning(Agent):
         self.visits[:] = tensors["visits"]
         self.average_reward[:] = tensors["average_reward"]
         self.steps = int(tensors["steps"][0])
+        if self.allowed is not None:
+            self.allowed[:] = tensors["allowed"]
         unpack(self.rng, tensors["agent_stream"])
 
 

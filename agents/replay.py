@@ -3,7 +3,8 @@
 Every environment has a ring of its own. An episode fills successive slots: the frames of its first
 observation, then one frame a step; no step follows the last one. A slot holds the frame that was
 seen, and the action, the reward and the end that followed. So each frame is held once, where stored
-stacks would hold it 2 x stack times.
+stacks would hold it 2 x stack times. Where the environment masks actions, a slot also holds the
+mask of its state.
 
 The rings are longer than the window that is sampled from. What a checkpoint refers to is not
 overwritten until `slack` more slots have been written, so a checkpoint is only the number of slots
@@ -17,9 +18,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gridcade.agents.base import Observations, Storage, in_memory
+from gridcade.agents.base import Masks, Observations, Storage, in_memory
 from gridcade.agents.compiled import compiled
 from gridcade.envs.types import Array
+from gridcade.errors import InputError
 from gridcade.experience.step import Step
 
 HAS_STEP, TERMINATED, LAST = 1, 2, 4  # bits of a slot's flags
@@ -42,6 +44,8 @@ class Batch:
     returns: NDArray[np.float32]  # discounted rewards of up to n steps
     discounts: NDArray[np.float32]
     gather_next: Callable[[], Observations]
+    masks: Masks | None = None  # [batch, actions]; None: all actions are allowed
+    next_masks: Masks | None = None  # of the next observations
 
     @property
     def next_observations(self) -> Observations:
@@ -91,6 +95,8 @@ class Replay:
         self.actions = storage("actions", (num_envs, self.ring), np.int16)
         self.rewards = storage("rewards", (num_envs, self.ring), np.float32)
         self.flags = storage("flags", (num_envs, self.ring), np.uint8)
+        self.masks: Masks | None = None  # [envs, ring, actions], once masks are given
+        self._storage = storage
         self.written = np.zeros(num_envs, dtype=np.int64)  # slots, since the beginning
         self._saved = self.written.copy()  # at the last checkpoint
 
@@ -108,28 +114,34 @@ class Replay:
             rewards: that are learned from, [envs].
             terminated: where targets do not bootstrap, [envs].
         """
+        if step.masks is not None and self.masks is None:
+            self._allocate_masks(step.masks.shape[1])
         for env in np.flatnonzero(self.written == 0):
-            self._begin_episode(env, step.observations[env])
+            self._begin_episode(env, step.observations[env], step.masks)
         envs, now = np.arange(len(self.written)), (self.written - 1) % self.ring
         self.actions[envs, now] = step.actions
         self.rewards[envs, now] = rewards
         self.flags[envs, now] = HAS_STEP | np.where(terminated, TERMINATED, 0)
         ended = step.terminated | step.truncated
         after = np.asarray(step.next_observations)
-        self._write(envs, after[:, -1] if self.stack else after, np.where(ended, LAST, 0))
+        frames = after[:, -1] if self.stack else after
+        self._write(envs, frames, np.where(ended, LAST, 0), step.next_masks)
         for env in np.flatnonzero(ended):
-            self._begin_episode(env, step.current[env])
+            self._begin_episode(env, step.current[env], step.current_masks)
 
-    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
         """End the running episodes of some environments, and begin others.
 
         Args:
             lost: the environments, [envs].
             observations: the first ones of the new episodes, [envs, ...].
+            masks: of these observations, [envs, actions]; None: all actions are allowed.
         """
         for env in np.flatnonzero(lost & (self.written > 0)):
             self.flags[env, (self.written[env] - 1) % self.ring] |= LAST
-            self._begin_episode(env, observations[env])
+            self._begin_episode(env, observations[env], masks)
 
     def sample(
         self, size: int, rng: np.random.Generator, n_step: int = 1, discount: float = 0.99
@@ -159,17 +171,21 @@ class Replay:
             bootstrap &= ~(running & ends)
             last = (self.flags[envs, (at + 1) % self.ring] & LAST) > 0
             running &= ~ends & ~last
+        masks = self.masks
         return Batch(
             observations=self._stacks(envs, slots),
             actions=self.actions[envs, slots % self.ring].astype(np.int64),
             returns=returns,
             discounts=np.where(bootstrap, weights, 0).astype(np.float32),
             gather_next=partial(self._stacks, envs, slots + lengths),
+            masks=None if masks is None else masks[envs, slots % self.ring],
+            next_masks=None if masks is None else masks[envs, (slots + lengths) % self.ring],
         )
 
     def state_dict(self) -> dict[str, Ints]:
-        """The write heads; everything else lies in the storage."""
-        return {"written": self.written}
+        """The write heads, and the length of masks; everything else lies in the storage."""
+        length = 0 if self.masks is None else self.masks.shape[2]
+        return {"written": self.written} | ({"masks": np.array([length])} if length else {})
 
     def checkpoint_saved(self) -> None:
         """Protect what the present write heads refer to until the next checkpoint."""
@@ -185,15 +201,37 @@ class Replay:
             found, wanted = len(tensors["written"]), len(self.written)
             raise ValueError(f"'replay.written' has {found} entries, not {wanted}")
         self.written[:] = tensors["written"]
+        if "masks" in tensors and self.masks is None:
+            self.masks = self._make_masks(int(tensors["masks"][0]))
         self._saved = self.written.copy()
 
-    def _begin_episode(self, env: np.intp, observation: Observations) -> None:
-        for frame in observation if self.stack else [observation]:
-            self._write(np.array([env]), np.asarray(frame)[None], np.zeros(1, dtype=np.uint8))
+    def _allocate_masks(self, num_actions: int) -> None:
+        """Make room for masks, before the first step.
 
-    def _write(self, envs: Ints, frames: Observations, flags: Array) -> None:
+        Raises:
+            InputError: steps without masks have been stored.
+        """
+        if self.written.any():
+            raise InputError(
+                "the environment gives action masks now, but gave none at its first reset; "
+                "?mask=off in its name ignores them"
+            )
+        self.masks = self._make_masks(num_actions)
+
+    def _make_masks(self, num_actions: int) -> Masks:
+        return self._storage("masks", (*self.flags.shape, num_actions), np.bool_)
+
+    def _begin_episode(self, env: np.intp, observation: Observations, masks: Masks | None) -> None:
+        mask = None if masks is None else masks[env]
+        for frame in observation if self.stack else [observation]:
+            flags = np.zeros(1, dtype=np.uint8)
+            self._write(np.array([env]), np.asarray(frame)[None], flags, mask)
+
+    def _write(self, envs: Ints, frames: Observations, flags: Array, masks: Masks | None) -> None:
         """Write one slot of each of some environments, [n]."""
         slots = self.written[envs] % self.ring
+        if self.masks is not None:
+            self.masks[envs, slots] = True if masks is None else masks
         self.frames[envs, slots] = self._encode(frames)
         self.flags[envs, slots] = flags
         self.written[envs] += 1

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from gridcade.agents.base import Observations, Storage, Tensors, check_tensors
+from gridcade.agents.base import Masks, Observations, Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig
 from gridcade.agents.fast import AgentOptimizer
-from gridcade.agents.replay import Replay
+from gridcade.agents.probabilities import max_allowed
+from gridcade.agents.replay import Batch, Replay
 from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
@@ -42,6 +43,7 @@ class ReplayAgent(DeepAgent, Generic[C]):
     optimizer: AgentOptimizer
     D: Replay  # the replay memory of Mnih et al. (2013), Algorithm 1; `allocate` makes it
     held_out: Array  # observations, for the metric of that paper
+    held_out_masks: Array  # their masks, where there are masks
 
     _allocated = False
     _losses: NDArray[np.float64]  # sum and number since the last metrics
@@ -75,11 +77,20 @@ class ReplayAgent(DeepAgent, Generic[C]):
         )
         empty = np.zeros((config.held_out, *spaces.shape), spaces.dtype)
         self.held_out = storage("held_out", self.backend.preprocess(empty).shape, spaces.dtype)
+        self.held_out_masks = np.ones((config.held_out, spaces.num_actions), dtype=bool)
         self._allocated = True
 
-    def restart_episodes(self, lost: NDArray[np.bool_], observations: Observations) -> None:
+    def keep_held_out(self, sample: Batch) -> None:
+        """Keep sampled observations for the metric."""
+        self.held_out[:] = sample.observations
+        if sample.masks is not None:
+            self.held_out_masks[:] = sample.masks
+
+    def restart_episodes(
+        self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
+    ) -> None:
         """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
-        self.D.restart_episodes(lost, observations)
+        self.D.restart_episodes(lost, self.spaces.observations(observations), masks)
 
     @property
     def _frame_shape(self) -> tuple[int, ...]:
@@ -103,7 +114,7 @@ class ReplayAgent(DeepAgent, Generic[C]):
         metrics: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
         if self._losses[1]:
             metrics["loss"] = float(self._losses[0] / self._losses[1])
-            best = self.backend.values(self.held_out).max(axis=1)
+            best = max_allowed(self.backend.values(self.held_out), self.held_out_masks)
             metrics["held_out_max_q"] = float(best.mean())
         self._losses[:] = 0
         return metrics
@@ -112,6 +123,8 @@ class ReplayAgent(DeepAgent, Generic[C]):
         """Everything that learning depends on, except the arrays in the replay's storage."""
         tensors = {"counters": np.array([self.steps, self.updates]), "losses": self._losses}
         tensors |= {f"replay.{k}": v for k, v in self.D.state_dict().items()}
+        if self.D.masks is not None:
+            tensors["held_out_masks"] = self.held_out_masks
         return tensors | self.save(self.optimizer, **self.networks())
 
     def checkpoint_saved(self) -> None:
@@ -127,5 +140,9 @@ class ReplayAgent(DeepAgent, Generic[C]):
         check_tensors(tensors, ("counters", "losses", "agent_stream", "replay.written"))
         self.load(tensors, self.optimizer, **self.networks())
         if self._allocated:
-            self.D.load_state_dict({"written": tensors["replay.written"]})
+            prefix = "replay."
+            saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            self.D.load_state_dict(saved)
+            if "held_out_masks" in tensors:
+                self.held_out_masks[:] = tensors["held_out_masks"]
         self._losses[:] = tensors["losses"]

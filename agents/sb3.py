@@ -28,6 +28,7 @@ from torch import Tensor
 from gridcade.agents.base import (
     Callback,
     Floats,
+    Masks,
     Observation,
     Observations,
     PolicyState,
@@ -105,6 +106,7 @@ class SB3Agent(SelfTrainedAgent):
     def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
         self.model = model
         self.config = config
+        self.uses_masks = False
         self.torch_threads = config.threads if config else 1
         self._seed = seed
         self._total_steps = UNBOUNDED_STEPS
@@ -242,7 +244,7 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
 
     def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
         super().__init__(model, config, seed)
-        self._observation_axes = len(model.observation_space.shape or ())
+        self._observation_space = model.observation_space
         self._prediction_rng = stream(seed, "prediction")
 
     def _inputs(self, observations: Observations) -> Tensor:
@@ -263,8 +265,11 @@ class DQNSB3Agent(DiscreteSB3Agent):
             values = policy.q_net(self._inputs(observations)).cpu().numpy()
         return np.asarray(values, dtype=np.float64)
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]."""
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
+        """Action probabilities at observations [n, ...]: [n, actions]; masks do not count."""
+        del masks
         table = greedy(self.action_values(observations))
         return table if deterministic else with_epsilon(table, self._epsilon)
 
@@ -290,8 +295,11 @@ class ActorCriticSB3Agent(DiscreteSB3Agent):
             values = policy.predict_values(self._inputs(observations)).cpu().numpy()  # [n, 1]
         return np.asarray(values[:, 0], dtype=np.float64)
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]."""
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
+        """Action probabilities at observations [n, ...]: [n, actions]; masks do not count."""
+        del masks
         policy: Any = self.model.policy
         with torch.no_grad():
             distribution = policy.get_distribution(self._inputs(observations)).distribution

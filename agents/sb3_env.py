@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnvStepReturn,
 )
 
-from gridcade.agents.base import Actions, Observations
+from gridcade.agents.base import Actions, Masks, Observations
 from gridcade.envs.types import Array
 from gridcade.experience.loop import Experience
 from gridcade.experience.step import Step
@@ -44,9 +44,9 @@ class SB3VecEnv(VecEnv):
 
     # ---- the agent's side, called by Experience
 
-    def act(self, observations: Observations) -> Actions:
+    def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
         """Return the actions that stable-baselines3 has selected."""
-        del observations
+        del observations, masks
         return self._actions
 
     def observe(self, step: Step) -> None:

@@ -24,6 +24,7 @@ class ActionIndex:
 
     Attributes:
         count: number of actions.
+        parts: number of values of each part of an action; one part for `Discrete` spaces.
     """
 
     def __init__(
@@ -36,10 +37,10 @@ class ActionIndex:
             sizes, self._start = space.nvec, space.start.astype(np.int64)
         else:
             sizes, self._start = np.array(space.n), np.array(space.start, np.int64)
-        self._sizes: tuple[int, ...] = tuple(sizes.ravel().tolist())
+        self.parts: tuple[int, ...] = tuple(sizes.ravel().tolist())
         self._shape, self._dtype = sizes.shape, space.dtype
         self._is_identity = not self._shape and not self._start
-        self.count = math.prod(self._sizes)
+        self.count = math.prod(self.parts)
 
     def decode(self, indices: Any) -> Array:
         """The actions of some indices.  [...] -> [..., *shape of an action]."""
@@ -47,7 +48,7 @@ class ActionIndex:
         if self._is_identity:
             return parts
         if self._shape:
-            parts = np.stack(np.unravel_index(indices, self._sizes), axis=-1)
+            parts = np.stack(np.unravel_index(indices, self.parts), axis=-1)
             parts = parts.reshape(*np.shape(indices), *self._shape)
         return np.asarray((parts + self._start).astype(self._dtype))
 
@@ -59,7 +60,7 @@ class ActionIndex:
         if not self._shape:
             return parts
         columns = tuple(parts.reshape(len(parts), -1).T)
-        return np.asarray(np.ravel_multi_index(columns, self._sizes), dtype=np.int64)
+        return np.asarray(np.ravel_multi_index(columns, self.parts), dtype=np.int64)
 
 
 FROM_ZERO = ActionIndex(gym.spaces.Discrete(MAX_ACTIONS))  # of actions that are their own numbers

@@ -4,9 +4,11 @@ A class that inherits a model and overrides `step` or `reset` may have another t
 does not count unless the class declares it anew.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
@@ -16,7 +18,9 @@ from gymnasium.wrappers import (
     RecordEpisodeStatistics,
     TimeLimit,
 )
+from numpy.typing import NDArray
 
+from gridcade.envs.masks import has_mask_method, ignores_masks
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
@@ -38,17 +42,25 @@ def known_model(env: Env) -> Model | None:
     """The exact model of an environment: ours, toy_text's table `P`, or one that it declares.
 
     An environment declares a model by a method `transition_model()`, which returns a `Model`, or a
-    table like toy_text's and the distribution of the first state. The method must be defined in the
-    class that defines `step` and `reset`, or in one that inherits from it.
+    table like toy_text's, the distribution of the first state and, where some actions are
+    forbidden, the allowed ones, [states, actions]. The method must be defined in the class that
+    defines `step` and `reset`, or in one that inherits from it.
 
-    None if the environment has no model, or a wrapper may change rewards, actions or observations.
+    None if the environment has no model, a wrapper may change rewards, actions or observations, or
+    a method `action_masks` forbids actions of which the model knows nothing.
 
     Raises:
         InputError: the model is not valid; for example, probabilities do not sum to 1.
     """
     base = _bare(env)
-    if base is None:
-        return None
+    model = None if base is None else _model(base)
+    if model is None or model.allowed is None:
+        return None if has_mask_method(env) and not ignores_masks(env) else model
+    return replace(model, allowed=None) if ignores_masks(env) else model
+
+
+def _model(base: Env) -> Model | None:
+    """The model of an environment without wrappers."""
     if _declares_model(base):
         return _declared_model(base)
     if isinstance(base, TabularEnv) and _runs_methods_of(TabularEnv, base, "encode"):
@@ -57,7 +69,12 @@ def known_model(env: Env) -> Model | None:
         if isinstance(base, toy) and _runs_methods_of(toy, base):
             if isinstance(base, TaxiEnv) and base.fickle_passenger:
                 return None  # Taxi's table does not include this option
-            return _from_table(base, base.P, base.initial_state_distrib, "the table P")
+            allowed = None
+            if isinstance(base, TaxiEnv):
+                states = range(len(base.initial_state_distrib))
+                allowed = np.array([base.action_mask(s) for s in states], dtype=bool)
+            table, start = base.P, base.initial_state_distrib
+            return _from_table(base, table, start, allowed, "the table P")
     return None
 
 
@@ -122,13 +139,15 @@ def _declared_model(env: Any) -> Model:
     declared = env.transition_model()
     if isinstance(declared, Model):
         model = declared
-    elif isinstance(declared, tuple | list) and len(declared) == 2:
-        table, start = declared
-        model = _from_table(env, table, start, f"what {DECLARATION} returns")
+    elif isinstance(declared, tuple | list) and len(declared) in (2, 3):
+        table, start, *rest = declared
+        allowed = np.asarray(rest[0]).astype(bool) if rest else None
+        model = _from_table(env, table, start, allowed, f"what {DECLARATION} returns")
     else:
         raise InputError(
             f"{DECLARATION} of {type(env).__name__} returned {brief(declared)}; it must return a "
-            "gridcade.envs.tabular.Model, or a table P and the distribution of the first state"
+            "gridcade.envs.tabular.Model, or a table P and the distribution of the first state, "
+            "and where some actions are forbidden, the allowed ones, [states, actions]"
         )
     for space, count, what in (
         (env.observation_space, model.num_states, "states"),
@@ -143,13 +162,15 @@ def _declared_model(env: Any) -> Model:
     return model
 
 
-def _from_table(env: Env, table: Any, start: Any, what: str) -> Model:
+def _from_table(
+    env: Env, table: Any, start: Any, allowed: NDArray[np.bool_] | None, what: str
+) -> Model:
     """Build a model from a table.
 
     Raises:
         InputError: the table is not valid.
     """
     try:
-        return Model.from_table(table, start)
+        return Model.from_table(table, start, allowed)
     except ValueError as error:
         raise InputError(f"{what} of {env} is not a valid model: {error}") from error

@@ -7,11 +7,13 @@ import math
 import os.path
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from gridcade.envs.characters import character_name, is_invisible, make_visible
 from gridcade.errors import InputError, unknown
 from gridcade.files import read_text
 
@@ -165,7 +167,7 @@ def parse_world(text: str, name: str = "map") -> World:
     Raises:
         InputError: the text has a mistake; the message has `name`, the line and the column.
     """
-    lines = text.splitlines()
+    lines = re.split(r"\r\n|\r|\n", text)  # not at separators that editors do not show
     map_line = next((i for i, line in enumerate(lines) if MAP_LINE.fullmatch(line)), -1)
     if map_line == -1:
         _check_only_drawing(lines, name)
@@ -183,7 +185,7 @@ def parse_world(text: str, name: str = "map") -> World:
 
 
 def _error_at(name: str, line: int, column: int, message: str) -> InputError:
-    return InputError(f"{name}, line {line}, column {column}: {message}")
+    return InputError(f"{name}, line {line}, column {column}: {make_visible(message)}")
 
 
 def _is_comment(line: str) -> bool:
@@ -357,7 +359,14 @@ def _not_in_legend(symbol: str, line: str, legend: Mapping[str, Cell]) -> str:
         return "a tab has no meaning; indent all rows alike, and draw floor as '.'"
     if symbol.swapcase() in legend:
         return f"'{symbol}' is not in the legend; did you mean '{symbol.swapcase()}'?"
+    if (meant := unicodedata.normalize("NFKC", symbol)) != symbol and meant in legend:
+        return f"{character_name(symbol)} is not in the legend; did you mean '{meant}'?"
+    if is_invisible(symbol):
+        return f"{character_name(symbol)}, which cannot be seen, is not in the legend; remove it"
     known = " ".join(sorted(legend)).strip()
+    if symbol.isalnum() and not symbol.isascii():  # other signs are named in every message
+        known += f" and space; this is {character_name(symbol)}"
+        return f"'{symbol}' is not in the legend ({known}); write its meaning below 'legend:'"
     return (
         f"'{symbol}' is not in the legend ({known} and space); write its meaning below 'legend:', "
         f"such as '{symbol}: floor'"

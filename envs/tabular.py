@@ -35,6 +35,12 @@ class Model:
     ends the episode, so the value of its next state does not count.
 
     A time limit is not part of the model.
+
+    Where `allowed` is given, a policy must choose among the actions that it allows in a state; the
+    outcomes of the others are part of the model, too.
+
+    Raises:
+        ValueError: `allowed` has another shape or type, or a state has no allowed action.
     """
 
     offsets: NDArray[np.int64]  # [states * actions + 1]
@@ -43,6 +49,20 @@ class Model:
     rewards: NDArray[np.float64]  # [outcomes]
     terminated: NDArray[np.bool_]  # [outcomes]
     start: NDArray[np.float64]  # [states]: distribution of the first state
+    allowed: NDArray[np.bool_] | None = None  # [states, actions]; None: all actions
+
+    def __post_init__(self) -> None:
+        """Check the allowed actions."""
+        if (allowed := self.allowed) is None:
+            return
+        shape = (self.num_states, self.num_actions)
+        if allowed.shape != shape or allowed.dtype != np.bool_:
+            raise ValueError(
+                f"the allowed actions are {allowed.dtype} of shape {allowed.shape}; "
+                f"they must be bool of shape {shape}"
+            )
+        if not allowed.any(axis=1).all():
+            raise ValueError(f"state {allowed.any(axis=1).argmin()} has no allowed action")
 
     @property
     def num_states(self) -> int:
@@ -58,6 +78,13 @@ class Model:
     def continuing(self) -> bool:
         """Whether the task is continuing: no outcome terminates an episode."""
         return not self.terminated.any()
+
+    @cached_property
+    def uniform(self) -> NDArray[np.float64]:
+        """The policy that takes each allowed action with equal probability.  [states, actions]."""
+        if self.allowed is None:
+            return np.full((self.num_states, self.num_actions), 1 / self.num_actions)
+        return np.asarray(self.allowed / self.allowed.sum(axis=1, keepdims=True))
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -92,7 +119,9 @@ class Model:
         return {s: {a: next(rows) for a in range(self.num_actions)} for s in range(self.num_states)}
 
     @classmethod
-    def from_table(cls, table: Table, start: ArrayLike) -> "Model":
+    def from_table(
+        cls, table: Table, start: ArrayLike, allowed: NDArray[np.bool_] | None = None
+    ) -> "Model":
         """Build a model from toy_text's `P` and the distribution of the first state, [states].
 
         Outcomes of one row with the same next state, reward and `terminated` are merged.
@@ -101,11 +130,13 @@ class Model:
             table: `table[state][action]` is a list of (probability, next state, reward,
                 terminated). States and actions are keys of dicts, or axes of lists or arrays.
             start: distribution of the first state.
+            allowed: which actions are allowed in each state, [states, actions]; None: all.
 
         Raises:
             ValueError: states or actions are not numbered 0, 1, …; a distribution has a negative
                 probability or does not sum to 1; a reward is not finite; a next state does not
-                exist; the table or a row has another form.
+                exist; the table or a row has another form; a state has no allowed
+                action.
         """
         start = np.asarray(start, dtype=np.float64)
         if start.ndim != 1 or not len(start):
@@ -135,6 +166,7 @@ class Model:
             terminated=np.array([terminated for _, _, terminated, _ in outcomes]),
             probabilities=np.array([p for _, _, _, p in outcomes]),
             start=start,
+            allowed=allowed,
         )
         if model.next_states.min() < 0 or model.next_states.max() >= num_states:
             raise ValueError(f"a next state is outside 0 to {num_states - 1}")
@@ -189,6 +221,9 @@ class TabularEnv(gym.Env[Any, Any]):
         `pixels`: an image of the world, uint8, [pixels, pixels, 3].
 
     An episode is truncated after `time_limit` steps. The time limit is not part of the model.
+
+    Where the model forbids actions, `info["action_mask"]` tells which ones are allowed. Forbidden
+    actions that are taken anyway have the outcomes of the model.
 
     Random numbers: a reset draws one number from `np_random` to sample the first state; a step
     draws one to sample its outcome.
@@ -307,7 +342,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.elapsed = 0
         if self.render_mode == "human":
             self.render()
-        return self.encode(self.state), {}
+        return self.encode(self.state), self.info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one step.
@@ -327,7 +362,12 @@ class TabularEnv(gym.Env[Any, Any]):
         truncated = not terminated and self.elapsed == self.time_limit
         if self.render_mode == "human":
             self.render()
-        return self.encode(self.state), reward, terminated, truncated, {}
+        return self.encode(self.state), reward, terminated, truncated, self.info()
+
+    def info(self) -> dict[str, Any]:
+        """What `reset` and `step` return as `info`: the mask, where the model forbids actions."""
+        allowed = self.model.allowed
+        return {} if allowed is None else {"action_mask": allowed[self.state]}
 
     def get_state(self) -> dict[str, Any]:
         """The complete state: the current state, the elapsed steps and the random generator."""

@@ -32,8 +32,8 @@ def read_text(file: Path, what: str = "") -> str:
     where = f"cannot read {what} {file}" if what else f"cannot read '{file}'"
     try:
         data = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{where}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise InputError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise InputError(f"{where}: it is in UTF-16; save it as UTF-8")
     try:

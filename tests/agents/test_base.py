@@ -38,7 +38,8 @@ class Toy(Agent):
         self.q, self.config, self.steps = np.zeros((states, actions)), config, 0
         self._rng, self._prediction_rng = stream(seed, "agent"), stream(seed, "prediction")
 
-    def act(self, observations: NDArray[Any]) -> NDArray[Any]:
+    def act(self, observations: NDArray[Any], masks: Any = None) -> NDArray[Any]:
+        del masks
         return self._rng.integers(self.q.shape[1], size=len(observations))
 
     def observe(self, step: Step) -> None:
@@ -47,8 +48,10 @@ class Toy(Agent):
         self.q[s, a] += self.config.step_size * (step.rewards + best - self.q[s, a])
         self.steps += len(a)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> NDArray[np.float64]:
-        del deterministic
+    def probabilities(
+        self, observations: Any, deterministic: bool = True, masks: Any = None
+    ) -> NDArray[np.float64]:
+        del deterministic, masks
         return greedy(self.q[observations])
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

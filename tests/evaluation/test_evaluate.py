@@ -164,9 +164,11 @@ def test_policy_with_its_own_randomness_has_no_exact_value() -> None:
 
 def test_policy_that_observes_pixels_has_exact_values() -> None:
     class PixelPolicy(UniformPolicy):
-        def probabilities(self, observations: Any, deterministic: bool = True) -> Any:
+        def probabilities(
+            self, observations: Any, deterministic: bool = True, masks: Any = None
+        ) -> Any:
             assert observations.shape[1:] == (24, 24, 3)
-            return super().probabilities(observations, deterministic)
+            return super().probabilities(observations, deterministic, masks)
 
     name = "RussellNorvig4x3?observation=pixels&pixels=24"
     result = evaluate_policy(PixelPolicy(4), name, episodes=5)

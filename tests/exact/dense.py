@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gridcade.envs.tabular import Model, Outcome
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass

@@ -39,7 +39,7 @@ def model_of(name: str) -> Model:
 
 
 def start(model: Model) -> Plan:
-    return first_plan(model.num_states, model.num_actions)
+    return first_plan(model)
 
 
 @pytest.mark.parametrize("discount", [0.0, 0.9, 0.99])

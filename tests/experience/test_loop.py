@@ -75,7 +75,8 @@ class Scripted:
         self.observations: list[Any] = []
         self.steps: list[Step] = []
 
-    def act(self, observations: Any) -> NDArray[Any]:
+    def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
+        del masks
         self.calls.append("act")
         self.observations.append(observations)
         return np.asarray(next(self.actions))
@@ -354,7 +355,8 @@ class Random:
     def __init__(self, actions: int):
         self.actions, self.rng = actions, np.random.default_rng(1)
 
-    def act(self, observations: Any) -> Any:
+    def act(self, observations: Any, masks: Any = None) -> Any:
+        del masks
         return self.rng.integers(self.actions, size=len(observations))
 
     def observe(self, step: Step) -> None:

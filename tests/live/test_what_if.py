@@ -46,8 +46,10 @@ class Scripted(SamplingPolicy):
     def action_values(self, observations: Any) -> Floats:
         return np.asarray(observations[:, -1].sum(axis=1) @ self.weights)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
-        del deterministic
+    def probabilities(
+        self, observations: Any, deterministic: bool = True, masks: Any = None
+    ) -> Floats:
+        del deterministic, masks
         best = self.action_values(observations).argmax(axis=1)
         return np.asarray(np.eye(self.weights.shape[1])[best])
 
@@ -62,8 +64,10 @@ class Still(SamplingPolicy):
     def state_values(self, observations: Any) -> Floats:
         return np.full(len(observations), self.value)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Floats:
-        del deterministic
+    def probabilities(
+        self, observations: Any, deterministic: bool = True, masks: Any = None
+    ) -> Floats:
+        del deterministic, masks
         return np.asarray(np.eye(4)[np.full(len(observations), self.action)])
 
 

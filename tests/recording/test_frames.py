@@ -110,9 +110,11 @@ def test_policies_receive_batches_of_one_observation(name: str) -> None:
     batches = []
 
     class Checker(UniformPolicy):
-        def probabilities(self, observations: Any, deterministic: bool = True) -> Any:
+        def probabilities(
+            self, observations: Any, deterministic: bool = True, masks: Any = None
+        ) -> Any:
             batches.append(batch_space.contains(observations))
-            return super().probabilities(observations, deterministic)
+            return super().probabilities(observations, deterministic, masks)
 
     actions: Any = env.action_space
     policy = Checker(int(actions.n), observation_space=env.observation_space)

@@ -157,11 +157,10 @@ def test_failure_leaves_the_old_file_and_no_other(
             save_video(path, blocks(3, 32, 32), 10)
     assert not list(tmp_path.iterdir())
     path.write_bytes(b"precious")
-    for frames in (failing(RuntimeError), iter([*blocks(2, 32, 32), *blocks(1, 16, 32)])):
-        with pytest.raises((RuntimeError, ValueError), match=r"half way|frame 2 is"):
-            save_video(path, frames, 10)
-        assert [file.name for file in tmp_path.iterdir()] == [path.name]
-        assert path.read_bytes() == b"precious"
+    with pytest.raises(RuntimeError, match="half way"):
+        save_video(path, failing(RuntimeError), 10)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"precious"
     save_video(path, blocks(3, 32, 32), 10)
     assert len(read(path)[0]) == 3
 

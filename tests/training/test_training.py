@@ -344,7 +344,8 @@ class Scripted(Agent):
         self.actions, self.steps = iter(actions), 0
         self.observed: list[Step] = []
 
-    def act(self, observations: Any) -> NDArray[Any]:
+    def act(self, observations: Any, masks: Any = None) -> NDArray[Any]:
+        del masks
         del observations
         return np.asarray(next(self.actions))
 
@@ -352,7 +353,9 @@ class Scripted(Agent):
         self.observed.append(step)
         self.steps += len(step.actions)
 
-    def probabilities(self, observations: Any, deterministic: bool = True) -> Any:
+    def probabilities(
+        self, observations: Any, deterministic: bool = True, masks: Any = None
+    ) -> Any:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _agents(env: Env) -> dict[str, str]:
     reasons = {}
     for name, kind in agents.AGENTS.items():
         try:
-            recipe = read_recipe(kind, kind.preset_for(env.observation_space))
+            recipe = read_recipe(kind, kind.preset_for(env))
             kind.make(env, recipe.hyperparameters, 0)
             reasons[name] = ""
         except InputError as error:

@@ -27,8 +27,8 @@ $ gridcade watch runs/FourRooms-q-learning-s0
 $ gridcade compare q-learning random optimal --env CliffWalk --steps 100_000
 
 ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), the file of a map that you drew
-(my-world.txt), or an environment of your own (my_env.py:MyEnv, my_package:MyEnv-v0). Its arguments are part of the name, "Maze?size=9&seed=3", or options,
---env.size 9 --env.seed 3.
+(my-world.txt), or an environment of your own (my_env.py:MyEnv, my_package:MyEnv-v0). Its
+arguments are part of the name, "Maze?size=9&seed=3", or options, --env.size 9 --env.seed 3.
 
 POLICY is a run folder, a checkpoint in one, a shipped agent ('breakout'), 'random', 'optimal', or
 with --trust a model.zip of stable-baselines3."""

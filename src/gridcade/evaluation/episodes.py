@@ -13,7 +13,7 @@ from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.intervals import episodes_needed
 from gridcade.evaluation.options import ProgressCallback, ResolvedOptions
 from gridcade.evaluation.policies import Quit
-from gridcade.experience.vector import reset
+from gridcade.experience.vector import action_masks, reset
 from gridcade.seeding import Purpose, episode_seed, episode_stream
 
 DEFAULT_EPISODES = 100
@@ -77,7 +77,8 @@ class EpisodeRunner:
         while done < episodes:
             self.check()
             try:
-                actions = self.policy.act(observations, starts, rngs)
+                masks = action_masks(self.envs)
+                actions = self.policy.act(observations, starts, rngs, masks)
             except Quit:  # raised by a person, who plays one episode after another
                 if not done:
                     raise InputError("no episode was finished; nothing can be evaluated") from None

@@ -36,6 +36,7 @@ from gridcade.exact.chains import Outcomes, possible_outcomes
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
 from gridcade.experience.pool import EnvPool
+from gridcade.experience.vector import action_masks
 from gridcade.seeding import Purpose
 
 Floats = NDArray[np.float64]
@@ -135,6 +136,8 @@ def _evaluate(
         sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     if exact is not None and isinstance(policy, TabularPolicy):
         notes += _optimality_notes(policy, exact)
+    if action_masks(envs) is not None and not evaluated.uses_masks:
+        notes.append("This policy does not use action masks: it may take forbidden actions.")
     notes += sample.notes + sample.estimates.notes()
     if isinstance(policy, BaseAgent) and policy.precision == "bfloat16":
         notes.append(

@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.base import Policy, PolicyState, StochasticPolicy
+from gridcade.agents.base import (
+    Masks,
+    Policy,
+    PolicyState,
+    StochasticPolicy,
+    predict_allowed,
+    probabilities_of,
+    uses_masks,
+)
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs.actions import finite_actions, one_line
 from gridcade.envs.tabular import Model
@@ -63,10 +71,19 @@ class EvaluatedPolicy:
         if isinstance(self.policy, Human):  # a person cannot choose an action in every state
             return None
         table = policy_table(self.policy, env, model, self.deterministic)
-        return None if table is None else with_epsilon(table, self.epsilon)
+        return None if table is None else with_epsilon(table, self.epsilon, model.allowed)
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether the policy heeds action masks."""
+        return uses_masks(self.policy)
 
     def act(
-        self, observations: Array, starts: NDArray[np.bool_], rngs: list[np.random.Generator]
+        self,
+        observations: Array,
+        starts: NDArray[np.bool_],
+        rngs: list[np.random.Generator],
+        masks: Masks | None = None,
     ) -> Any:
         """Choose an action in each of n environments.  [n, ...] -> [n, ...].
 
@@ -76,20 +93,24 @@ class EvaluatedPolicy:
             observations: of n environments.
             starts: whether each observation is the first of an episode, [n].
             rngs: the random stream of each environment's episode, n of them.
+            masks: the allowed actions, [n, actions]; None: all. A policy that does not use masks
+                may take forbidden ones, though epsilon's random actions are allowed ones.
         """
         if isinstance(self.policy, RandomPolicy):
             return self.policy.sample(rngs)
         index = self._action_index
         if isinstance(self.policy, StochasticPolicy) and index is not None:
-            table = self.policy.probabilities(observations, self.deterministic)
+            table = probabilities_of(self.policy, observations, self.deterministic, masks)
             draws = np.array([rng.random() for rng in rngs])
-            return index.decode(sample_actions(with_epsilon(table, self.epsilon), draws))
-        actions, self._state = self.policy.predict(
-            observations, self._state, starts, self.deterministic
+            return index.decode(sample_actions(with_epsilon(table, self.epsilon, masks), draws))
+        actions, self._state = predict_allowed(
+            self.policy, observations, self._state, starts, self.deterministic, masks, index
         )
         actions = np.array(actions)
         if self.epsilon and index is not None:
             for i, rng in enumerate(rngs):
                 if rng.random() < self.epsilon:
-                    actions[i] = index.decode(rng.integers(index.count))
+                    random = rng.integers(index.count if masks is None else masks[i].sum())
+                    allowed = random if masks is None else np.flatnonzero(masks[i])[random]
+                    actions[i] = index.decode(allowed)
         return actions

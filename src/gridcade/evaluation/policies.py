@@ -9,8 +9,18 @@ import numpy as np
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import ArrayLike, NDArray
 
-from gridcade.agents.base import Observation, Observations, Policy, PolicyState, SamplingPolicy
+from gridcade.agents.base import (
+    Masks,
+    Observation,
+    Observations,
+    Policy,
+    PolicyState,
+    SamplingPolicy,
+    masks_by_number,
+)
+from gridcade.agents.probabilities import restrict, uniform
 from gridcade.envs.actions import FROM_ZERO, ActionIndex, action_index, finite_actions
+from gridcade.envs.observations import batch_size
 from gridcade.envs.registry import known_model
 from gridcade.envs.types import Array, Env, Space
 from gridcade.errors import InputError
@@ -87,14 +97,16 @@ class TabularPolicy(SamplingPolicy):
         self._action_index = actions
         self._prediction_rng = stream(seed, "prediction")
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Action probabilities in states, [n] -> [n, actions]."""
         del deterministic
-        return np.asarray(self.table[np.asarray(observations, dtype=np.int64)])
+        return restrict(self.table[np.asarray(observations, dtype=np.int64)], masks)
 
 
 class UniformPolicy(TabularPolicy):
-    """Chooses all actions with equal probability, whatever it observes.
+    """Chooses all allowed actions with equal probability, whatever it observes.
 
     Args:
         num_actions: number of actions.
@@ -114,9 +126,13 @@ class UniformPolicy(TabularPolicy):
         super().__init__(np.full((1, num_actions), 1 / num_actions), seed, actions=actions)
         self._observation_space = observation_space or gym.spaces.Discrete(1)
 
-    def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
+    def probabilities(
+        self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
+    ) -> Floats:
         """Equal probabilities for each of n observations.  [n, ...] -> [n, actions]."""
         del deterministic
+        if masks is not None:
+            return uniform(masks)
         count = batch_size(observations, self._observation_space)
         return np.repeat(self.table, 1 if count is None else count, axis=0)
 
@@ -126,10 +142,16 @@ class UniformPolicy(TabularPolicy):
         state: PolicyState = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
         """Sample one action for one observation, or n for a batch of n."""
-        del episode_start, deterministic
         count = batch_size(observation, self._observation_space)
+        if action_masks is not None:
+            several = observation if count is not None else np.zeros(1)
+            actions, _ = super().predict(
+                several, None, episode_start, deterministic, np.atleast_2d(action_masks)
+            )
+            return actions if count is not None else actions[0], state
         drawn: Any = self._prediction_rng.integers(self.table.shape[1], size=count)
         return self._action_index.decode(drawn), state
 
@@ -156,10 +178,16 @@ class Human:
         state: PolicyState = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
-        """Wait for the action in the single environment that is displayed.  [1, ...]."""
+        """Wait for an allowed action in the single environment that is displayed.  [1, ...]."""
         del observation, episode_start, deterministic
-        return self._action_index.decode(np.array([self._choose()])), state
+        number = self._choose()
+        if action_masks is not None:
+            masks = masks_by_number(action_masks, self._action_index)
+            while not masks[0, number]:
+                number = self._choose()
+        return self._action_index.decode(np.array([number])), state
 
 
 def random_policy(env: Env) -> Policy:
@@ -206,11 +234,3 @@ class HasValues(Protocol):
 def state_values(policy: Policy) -> Floats | None:
     """The values that a tabular policy assigns to the states, [states]; None if unknown."""
     return policy.values if isinstance(policy, HasValues) else None
-
-
-def batch_size(observation: Any, space: Space) -> int | None:
-    """The number of observations in a batch; None if `observation` is a single one."""
-    while isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):  # look at the first component
-        key: Any = next(iter(space.keys())) if isinstance(space, gym.spaces.Dict) else 0
-        observation, space = observation[key], space[key]
-    return len(observation) if np.ndim(observation) > len(space.shape or ()) else None

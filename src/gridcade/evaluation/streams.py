@@ -9,7 +9,7 @@ from gridcade.errors import InputError
 from gridcade.evaluation.cycles import Streams, regeneration_state
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.options import ProgressCallback
-from gridcade.experience.vector import reset
+from gridcade.experience.vector import action_masks, reset
 from gridcade.seeding import Purpose, episode_seed, episode_stream
 
 DEFAULT_STEPS = 100_000
@@ -64,7 +64,7 @@ def play_streams(
             returned |= states[:, t] == regeneration
             if policy.has_inner_state or returned.all() or t == 2 * length:
                 break
-        actions = policy.act(observations, np.full(n, t == 0), rngs)
+        actions = policy.act(observations, np.full(n, t == 0), rngs, action_masks(envs))
         observations, rewards[:, t], _, _, _ = envs.step(actions)
         t += 1
         if progress is not None and t % PROGRESS_EVERY == 0:

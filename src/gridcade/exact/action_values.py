@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from gridcade.envs.tabular import Model
 from gridcade.exact.chains import TOLERANCE
-from gridcade.exact.policy_iteration import backup, expectation
+from gridcade.exact.policy_iteration import backup, expectation, forbid
 from gridcade.exact.solver import Solution
 
 Floats = NDArray[np.float64]
@@ -16,7 +16,8 @@ def action_values(model: Model, solution: Solution) -> Floats:
 
     Under `average-reward` these are the differential values, of which only differences within a
     state matter: r - g(s') + h(s') with the gain g and the bias h. Under `return`, actions that may
-    lead to states from which no policy is sure to end have the value -infinity.
+    lead to states from which no policy is sure to end have the value -infinity, and so have actions
+    that the model does not allow.
     """
     if solution.bias is None:
         values = np.where(np.isnan(solution.values), -np.inf, solution.values)
@@ -26,7 +27,7 @@ def action_values(model: Model, solution: Solution) -> Floats:
     next_values = np.where(
         model.terminated, at_start[0], (solution.bias - solution.values)[model.next_states]
     )
-    return expectation(model, model.rewards + next_values)
+    return forbid(model, expectation(model, model.rewards + next_values))
 
 
 def optimal_actions(values: Floats) -> NDArray[np.bool_]:

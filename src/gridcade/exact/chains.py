@@ -157,8 +157,7 @@ def reachable(graph: sparse.csr_array, sources: Ints) -> NDArray[np.bool_]:
 
 def reachable_states(model: Model) -> NDArray[np.bool_]:
     """Which states some policy can reach from a start.  [states]."""
-    everything = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
-    return reachable(Chain.of(model, everything).transitions, np.flatnonzero(model.start))
+    return reachable(Chain.of(model, model.uniform).transitions, np.flatnonzero(model.start))
 
 
 def fewest_steps(graph: sparse.csr_array, sources: Ints) -> Floats:

@@ -15,7 +15,7 @@ from gridcade.agents.probabilities import greedy
 from gridcade.envs.tabular import Model
 from gridcade.exact.action_values import optimal_actions
 from gridcade.exact.chains import Chain, expected_totals
-from gridcade.exact.policy_iteration import backup
+from gridcade.exact.policy_iteration import backup, forbid
 from gridcade.exact.solver import check_discount
 from gridcade.formatting import format_result, format_term
 
@@ -49,9 +49,9 @@ class Plan(NamedTuple):
     policy: Floats  # probabilities, [states, actions]
 
 
-def first_plan(num_states: int, num_actions: int) -> Plan:
+def first_plan(model: Model) -> Plan:
     """Before the first sweep: all values 0, and the uniformly random policy."""
-    q = np.zeros((num_states, num_actions))
+    q = forbid(model, np.zeros((model.num_states, model.num_actions)))
     return Plan(q.max(axis=1), q, greedy(q))
 
 

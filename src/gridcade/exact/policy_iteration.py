@@ -39,11 +39,10 @@ NOT_CONVERGED = "policy iteration did not converge: the model's numbers differ t
 
 def best_discounted(model: Model, discount: float) -> tuple[Floats, Ints]:
     """Values and actions of a policy with the largest discounted return.  Each [states]."""
-    all_allowed = np.ones((model.num_states, model.num_actions), dtype=bool)
     greedy = backup(model, model.rewards, np.zeros(model.num_states)).argmax(axis=1)
-    allowed, toward_end = _ending_actions(model)
-    first = np.where(allowed.any(axis=1), toward_end, greedy)  # saves most iterations
-    return _policy_iteration(model, model.rewards, first, all_allowed, discount)
+    ending, toward_end = _ending_actions(model)
+    first = np.where(ending.any(axis=1), toward_end, greedy)  # saves most iterations
+    return _policy_iteration(model, model.rewards, first, model.uniform > 0, discount)
 
 
 def best_return(model: Model) -> tuple[Floats, Ints]:
@@ -96,7 +95,7 @@ def best_average_reward(model: Model) -> tuple[Floats, Floats, Ints]:
         next_gains = np.where(model.terminated, gains[-1], gains[model.next_states])
         next_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
         sizes = _reward_sizes(model, model.rewards, actions)
-        gain_scores = expectation(model, next_gains)
+        gain_scores = forbid(model, expectation(model, next_gains))
         better = _improve(gain_scores, actions, sizes)
         if (better == actions).all():
             best = gain_scores.max(axis=1, keepdims=True)
@@ -170,6 +169,7 @@ def _ending_actions(model: Model) -> tuple[Bools, Ints]:
     while True:
         safe = model.terminated | inside[model.next_states]
         allowed_rows = np.logical_and.reduceat(safe, model.offsets[:-1])
+        allowed_rows &= (model.uniform > 0).ravel()
         considered = allowed_rows[model.rows] & inside[states]
         on = considered & ~model.terminated
         backward = sparse_matrix(
@@ -184,13 +184,23 @@ def _ending_actions(model: Model) -> tuple[Bools, Ints]:
     # policy is sure to end.
     nearest = np.where(model.terminated, 0.0, steps[model.next_states])
     nearest = np.minimum.reduceat(nearest, model.offsets[:-1]).reshape(num_states, num_actions)
-    return allowed, np.where(allowed, nearest, np.inf).argmin(axis=1)
+    # In a state without an ending action it takes the first action that the model allows.
+    farthest = forbid(model, np.full(allowed.shape, -num_states - 1.0))
+    return allowed, np.where(allowed, -nearest, farthest).argmax(axis=1)
 
 
 def backup(model: Model, rewards: Floats, values: Floats, discount: float = 1.0) -> Floats:
-    """Expected reward plus discounted next value of each action.  [states, actions]."""
+    """Expected reward plus discounted next value of each action; -infinity if it is forbidden.
+
+    [states, actions].
+    """
     next_values = np.where(model.terminated, 0.0, values[model.next_states])
-    return expectation(model, rewards + discount * next_values)
+    return forbid(model, expectation(model, rewards + discount * next_values))
+
+
+def forbid(model: Model, scores: Floats) -> Floats:
+    """Scores of actions, [states, actions], with -infinity for those that are not allowed."""
+    return scores if model.allowed is None else np.where(model.allowed, scores, -np.inf)
 
 
 def expectation(model: Model, numbers: Floats) -> Floats:

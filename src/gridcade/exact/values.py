@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.base import Policy, StochasticPolicy
+from gridcade.agents.base import Policy, StochasticPolicy, predict_allowed, probabilities_of
 from gridcade.envs.actions import action_index
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
@@ -51,7 +51,8 @@ def policy_table(
     """A policy's action probabilities in every state, [states, actions]; None if unknown.
 
     A policy without `probabilities` is called twice in every state. If it keeps an inner state, or
-    its actions differ, they are not a function of the state, and the table is unknown.
+    its actions differ, they are not a function of the state, and the table is unknown. A policy
+    that uses masks gets those of the model.
     """
     bare = env.unwrapped
     encode = bare.encode if isinstance(bare, TabularEnv) else None
@@ -62,12 +63,15 @@ def policy_table(
     for first in range(0, model.num_states, BATCH_STATES):
         states = np.arange(first, min(first + BATCH_STATES, model.num_states))
         observations = np.array([encode(int(s)) for s in states]) if encode else states
+        masks = None if model.allowed is None else model.allowed[states]
         if isinstance(policy, StochasticPolicy):
-            rows.append(policy.probabilities(observations, deterministic))
+            rows.append(probabilities_of(policy, observations, deterministic, masks))
             continue
         starts = np.ones(len(states), dtype=bool)
-        actions, inner_state = policy.predict(observations, None, starts, deterministic)
-        repeated, _ = policy.predict(observations, None, starts, deterministic)
+        (actions, inner_state), (repeated, _) = (
+            predict_allowed(policy, observations, None, starts, deterministic, masks, index)
+            for _ in range(2)
+        )
         if inner_state is not None or not deterministic or not np.array_equal(actions, repeated):
             return None
         rows.append(np.eye(model.num_actions)[index.encode(np.asarray(actions, dtype=np.int64))])

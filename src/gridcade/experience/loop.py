@@ -8,23 +8,25 @@ import numpy as np
 from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 
+from gridcade.envs.actions import FROM_ZERO, finite_actions
 from gridcade.envs.guard import is_ours
 from gridcade.envs.registry import time_limit
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Envs
 from gridcade.envs.wrappers import SupportsAsyncStep
 from gridcade.experience.step import Step
-from gridcade.experience.vector import reset
+from gridcade.experience.vector import SyncEnvs, action_masks, reset
 from gridcade.seeding import Purpose, episode_seed
 
+Bools = NDArray[np.bool_]
 HASH_LENGTH = 12  # hexadecimal digits of the hash of an observation
 
 
 class Learner(Protocol):
     """What the loop calls of an agent."""
 
-    def act(self, observations: Array) -> Array:
-        """Actions for observations [n, ...]."""
+    def act(self, observations: Array, masks: Bools | None = None) -> Array:
+        """Actions for observations [n, ...]; masks, [n, actions], allow some only."""
         ...
 
     def observe(self, step: Step) -> None:
@@ -78,6 +80,12 @@ class Experience:
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since the reset
         self._worlds = _endless_worlds(envs)
         self._current: Array = reset(envs, self._seeds())
+        self._current_masks = action_masks(envs)
+
+    @property
+    def current_masks(self) -> Bools | None:
+        """The actions that are allowed next, [n, actions]; None: all."""
+        return self._current_masks
 
     @property
     def current(self) -> Array:
@@ -93,8 +101,8 @@ class Experience:
                 the order is the papers': the update comes after the step has been observed.
         """
         while True:
-            observations = self._current
-            actions = agent.act(observations)
+            observations, masks = self._current, self._current_masks
+            actions = agent.act(observations) if masks is None else agent.act(observations, masks)
             if not overlap:
                 transition = self.envs.step(actions)
             elif isinstance(self.envs, SupportsAsyncStep):
@@ -108,7 +116,9 @@ class Experience:
             if not self._worlds:
                 for past, action in zip(self._actions, actions, strict=True):
                     past.append(action)
+            next_masks = action_masks(self.envs)
             self._current = self._start_episodes(next_observations, terminated | truncated)
+            self._current_masks = action_masks(self.envs)
             step = Step(
                 observations,
                 actions,
@@ -118,6 +128,9 @@ class Experience:
                 truncated,
                 self._current,
                 info.get("life_lost"),
+                masks,
+                next_masks,
+                self._current_masks,
             )
             agent.observe(step)
             if not overlap:
@@ -151,13 +164,17 @@ class Experience:
             self._reset_running(np.ones(len(self._episodes), dtype=bool))
             saved = zip(self._worlds, state["states"], strict=True)
             self._current = np.array([world.set_state(one) for world, one in saved])
-            return np.zeros(len(self._episodes), dtype=bool)
-        lost = self._replay(state["actions"])
-        if "observations" in state:
+            if isinstance(self.envs, SyncEnvs):
+                self.envs.read_masks([world.info() for world in self._worlds])
+            lost = np.zeros(len(self._episodes), dtype=bool)
+        else:
+            lost = self._replay(state["actions"])
+        if "observations" in state and not self._worlds:
             pairs = zip(self._hashes(), state["observations"], strict=True)
             lost |= [now != before for now, before in pairs]
         if lost.any():
             self._current = self._start_episodes(self._current, lost)
+        self._current_masks = action_masks(self.envs)
         return lost
 
     def _seeds(self) -> list[int]:
@@ -205,11 +222,13 @@ class Experience:
         ended = np.zeros(len(actions), dtype=bool)
         lost = np.zeros(len(actions), dtype=bool)
         idle = self.envs.action_space.sample()
+        index = finite_actions(self.envs.single_action_space) or FROM_ZERO
         for left in range(int(lengths.max()), 0, -1):
             starting = (lengths == left) | ended
             if starting.any():
                 self._reset_running(starting)
-            taken = idle.copy()
+            masks = action_masks(self.envs)
+            taken = idle.copy() if masks is None else index.decode(masks.argmax(axis=1))
             for env in np.flatnonzero((lengths >= left) & ~lost):
                 taken[env] = actions[env][lengths[env] - left]
             observations, _, terminated, truncated, _ = self.envs.step(taken)

@@ -23,6 +23,9 @@ class Step:
     truncated: NDArray[np.bool_]
     current: Array  # what the next actions are chosen from: a new start after an end
     life_lost: NDArray[np.bool_] | None = None  # in games with lives, where the game continues
+    masks: NDArray[np.bool_] | None = None  # allowed actions, [n, actions]; None: no masks
+    next_masks: NDArray[np.bool_] | None = None  # in s_{t+1}; all true where it is terminal
+    current_masks: NDArray[np.bool_] | None = None
 
 
 class EpisodeSums:

@@ -9,18 +9,19 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from gridcade.envs.atari import AtariGames
+from gridcade.envs.masks import MaskReader
 from gridcade.envs.registry import atari_title, make, parse
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 
-KEPT_INFO = ("action_mask",)  # entries of `info` that Gridcade reads
+Bools = NDArray[np.bool_]
 
 
 class SyncEnvs(SyncVectorEnv[Any, Any]):
     """Environments that step one after another, and do not reset themselves.
 
-    Of each `info` only KEPT_INFO is kept: Gymnasium would batch every entry, and fails where the
-    shape or the type of one changes.
+    The action masks are read from each `info`, and the other entries are dropped: Gymnasium would
+    batch every entry, and fails where the shape or the type of one changes.
 
     Args:
         envs: the environments, already made.
@@ -42,6 +43,9 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
                         f"two copies of the environment differ in their {kind}: {one} and {other}"
                     )
         self._owned = owned
+        self._readers = [MaskReader(env) for env in envs]
+        self._masks: list[Bools | None] = [None] * len(envs)  # of the present states
+        self._resetting = False
         given = [partial(_same, env) for env in envs]
         super().__init__(given, autoreset_mode=AutoresetMode.DISABLED)
 
@@ -51,15 +55,31 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
         """Reset the environments; `options["reset_mask"]` selects some."""
         if options is None or "reset_mask" not in options or options["reset_mask"][0]:
             self._first_seed = seed[0] if isinstance(seed, list) else None
+        self._resetting = True
         return super().reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step every environment."""
+        self._resetting = False
         observations, rewards, terminated, truncated, info = super().step(actions)
         if self.truncate_first:
             truncated[0] |= not terminated[0]
             self.truncate_first = False
         return observations, rewards, terminated, truncated, info
+
+    @property
+    def masks(self) -> Bools | None:
+        """The allowed actions in the present states, [n, actions]; None: no masks are given."""
+        given = next((mask for mask in self._masks if mask is not None), None)
+        if given is None:
+            return None
+        everything = np.ones_like(given)
+        return np.array([everything if mask is None else mask for mask in self._masks])
+
+    def read_masks(self, infos: Sequence[dict[str, Any]]) -> None:
+        """Read the masks of states that were restored, from what `info` holds there."""
+        pairs = zip(self._readers, infos, strict=True)
+        self._masks = [reader.after_reset(info) for reader, info in pairs]
 
     def restart_first(self) -> Any:
         """Start the running episode of the first environment again; returns all observations.
@@ -73,16 +93,24 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
     def _add_info(
         self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int
     ) -> dict[str, Any]:
-        """Add the entries that are kept: each a list with one value per environment, or None."""
-        for key in KEPT_INFO:
-            if key in env_info:
-                vector_infos.setdefault(key, [None] * self.num_envs)[env_num] = env_info[key]
+        """Read the action mask; nothing is added."""
+        reader = self._readers[env_num]
+        self._masks[env_num] = (
+            reader.after_reset(env_info)
+            if self._resetting
+            else reader.after_step(env_info, bool(self._terminations[env_num]))
+        )
         return vector_infos
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments, if they belong to this one."""
         if self._owned:
             super().close_extras(**kwargs)
+
+
+def action_masks(envs: Envs) -> Bools | None:
+    """The allowed actions in the present states of environments, [n, actions]; None: all."""
+    return envs.masks if isinstance(envs, SyncEnvs) else None
 
 
 def _same(env: Env) -> Env:

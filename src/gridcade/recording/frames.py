@@ -10,6 +10,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from gridcade.envs import registry
+from gridcade.envs.masks import MaskReader
 from gridcade.envs.rendering import Overlay
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env, Space
@@ -18,7 +19,7 @@ from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import state_values
 from gridcade.exact.values import policy_table
 from gridcade.recording.legend import legend_strip
-from gridcade.recording.video import Picture
+from gridcade.recording.pictures import Picture, to_picture
 from gridcade.seeding import episode_seed, episode_stream
 
 DEFAULT_FPS = 8.0  # frames per second, for an environment that names no rate
@@ -49,16 +50,21 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
         seed: selects the seed of each episode.
     """
     max_steps = registry.time_limit(env) or CONTINUING_STEPS
+    reader = MaskReader(env)
     for episode in range(episodes):
         reset_seed = episode_seed(seed, "watching", 0, episode)
         rngs = [episode_stream(reset_seed)]
-        observation, _ = env.reset(seed=reset_seed)
+        observation, info = env.reset(seed=reset_seed)
+        mask = reader.after_reset(info)
         steps, episode_return, end = 0, 0.0, ""
         yield Frame(render_picture(env), agent_place(env), episode + 1, steps, episode_return, end)
         while not end:
-            actions = actor.act(batch_of_one(env, observation), np.array([steps == 0]), rngs)
+            masks = None if mask is None else mask[None]
+            batch, starts = batch_of_one(env, observation), np.array([steps == 0])
+            actions = actor.act(batch, starts, rngs, masks)
             action = first_of_batch(env.action_space, actions)
-            observation, reward, terminated, truncated, _ = env.step(action)
+            observation, reward, terminated, truncated, info = env.step(action)
+            mask = reader.after_step(info, terminated)
             steps += 1
             episode_return += float(reward)
             if terminated:
@@ -97,7 +103,7 @@ def render_picture(env: Env) -> Picture:
             environment cannot draw itself.
     """
     try:
-        return np.asarray(env.render(), dtype=np.uint8)
+        return to_picture(env.render())
     except DependencyNotInstalled as error:
         reason = str(error)
         if "pygame" in reason:  # Gymnasium names an extra for each family of environments

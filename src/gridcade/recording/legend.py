@@ -7,7 +7,7 @@ from gridcade.envs import rendering
 from gridcade.envs.maps import World
 from gridcade.envs.rendering import Overlay
 from gridcade.formatting import format_number
-from gridcade.recording.video import Picture
+from gridcade.recording.pictures import Picture
 
 HEIGHT = 24  # pixels; even, as H.264 demands
 FONT_SIZE = 13  # pixels

@@ -8,12 +8,10 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from gridcade.errors import InputError
-
-Picture = NDArray[np.uint8]  # [height, width, 3]
+from gridcade.recording.pictures import Picture, fit
 
 SUFFIXES = (".mp4", ".webp", ".gif")
 MIN_FPS, MAX_FPS = 0.1, 1000.0
@@ -67,18 +65,18 @@ def save_video(path: str | Path, pictures: Iterable[Picture], fps: float) -> Non
 
     Args:
         path: a file that ends in .mp4, .webp or .gif.
-        pictures: uint8, [height, width, 3], all of one size. H.264 needs even sizes: an odd
-            picture is padded by a copy of its last row or column.
+        pictures: uint8, [height, width, 3]. The first one sets the size, into which others are
+            fitted. H.264 needs even sizes: an odd picture is padded by a copy of its last row or
+            column.
         fps: frames per second.
 
     Raises:
         InputError: `check_video` fails, `pictures` is empty, or the disk is full.
-        ValueError: the pictures differ in size.
     """
     path = Path(path)
     check_video(path, fps)
     picture_errors: list[OSError] = []
-    pictures = _check_sizes(pictures, picture_errors)
+    pictures = _of_one_size(pictures, picture_errors)
     first = next(pictures, None)
     if first is None:
         raise InputError(f"cannot write {path}: the video has no frames")
@@ -99,18 +97,17 @@ def save_video(path: str | Path, pictures: Iterable[Picture], fps: float) -> Non
         part.unlink(missing_ok=True)
 
 
-def _check_sizes(pictures: Iterable[Picture], picture_errors: list[OSError]) -> Iterator[Picture]:
-    """Yield the pictures, check their sizes, and collect an OSError raised while drawing one.
+def _of_one_size(pictures: Iterable[Picture], picture_errors: list[OSError]) -> Iterator[Picture]:
+    """Yield the pictures in the size of the first, and collect an OSError raised while drawing.
 
     The list separates errors of the environment from errors of the video's file.
     """
-    shape = None
+    height = width = 0
     try:
-        for number, picture in enumerate(pictures):
-            shape = shape or picture.shape
-            if picture.shape != shape:
-                raise ValueError(f"frame {number} is {picture.shape}; the first one is {shape}")
-            yield picture
+        for picture in pictures:
+            if not height:
+                height, width, _ = picture.shape
+            yield fit(picture, height, width)
     except OSError as error:
         picture_errors.append(error)
         raise

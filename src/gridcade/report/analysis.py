@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from gridcade.envs import registry
 from gridcade.errors import InputError
 from gridcade.evaluation.intervals import TOLERANCE, Estimate
-from gridcade.evaluation.policies import UniformPolicy
 from gridcade.evaluation.streams import STREAMS
 from gridcade.exact import solver
 from gridcade.exact.values import informative_criteria
@@ -333,8 +332,7 @@ def score_scale(analysis: EnvironmentAnalysis) -> ScoreScale | None:
         return None
     if model is None:
         return None
-    table = UniformPolicy(model.num_actions).probabilities(np.zeros(model.num_states))
-    value = solver.policy_value(model, table, time_limit=limit)
+    value = solver.policy_value(model, model.uniform, time_limit=limit)
     random = value.expected_return if analysis.criterion == "return" else value.average_reward
     if random is None or not math.isfinite(random) or random == analysis.optimum:
         return None

@@ -47,7 +47,7 @@ def _parse(line: str) -> Metrics | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(entry, dict) or not isinstance(entry.get("steps"), int):
+    if not isinstance(entry, dict) or type(entry.get("steps")) is not int:
         return None
     return {name: value if _is_finite(value) else None for name, value in entry.items()}
 

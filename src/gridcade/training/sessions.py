@@ -125,6 +125,7 @@ def _start(
 def resume(
     path: str | Path,
     *,
+    trust: bool = False,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
     note: Note = lambda _: None,
@@ -136,6 +137,8 @@ def resume(
 
     Args:
         path: the run folder.
+        trust: run the code of the environment that the folder names although somebody else may have
+            chosen it: see `gridcade.training.trust`.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
         note: called with sentences that the user should read before training starts.
@@ -153,7 +156,7 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
-    if not options.get("trust"):
+    if not trust:
         check_trusted(run.path, run.settings.env, run.origin)
     with EnvPool(run.env) as pool:
         if changed := changed_code(run.env, run.origin):
@@ -261,7 +264,7 @@ def _resolve(
         recipe = agent
     else:
         kind, file = agents.find(agent), options.get("config")
-        preset = options.get("preset") or kind.preset_for(single.observation_space)
+        preset = options.get("preset") or kind.preset_for(single)
         recipe = read_recipe(kind, preset, Path(file) if file is not None else None, overlay)
     # Hyperparameters, also by other libraries' names, have a message of their own below.
     fields = field_names(recipe.kind.config)

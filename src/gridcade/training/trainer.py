@@ -82,7 +82,8 @@ class StepLoop:
         """Restore the state of the environments; returns how many episodes could not go on."""
         lost = self._experience.load_env_state(state)
         if lost.any():
-            self.agent.restart_episodes(lost, self._experience.current)
+            new = self._experience
+            self.agent.restart_episodes(lost, new.current, new.current_masks)
             self._sums.present[:, lost] = 0
         return int(lost.sum())
 

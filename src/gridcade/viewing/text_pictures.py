@@ -18,7 +18,7 @@ from PIL import Image
 from gridcade.envs import rendering
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Env
-from gridcade.recording.video import Picture
+from gridcade.recording.pictures import Picture
 
 ColorDepth = Literal["none", "256", "true"]
 

@@ -12,7 +12,7 @@ from gridcade.envs.types import Env
 from gridcade.evaluation.policies import Quit
 from gridcade.formatting import format_number
 from gridcade.recording.frames import END_PAUSE, Frame, overlay_pictures
-from gridcade.recording.video import Picture
+from gridcade.recording.pictures import Picture
 from gridcade.viewing.legend import legend_lines
 from gridcade.viewing.playback import Pace, Playback
 from gridcade.viewing.terminal import TerminalScreen

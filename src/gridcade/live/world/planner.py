@@ -35,7 +35,7 @@ class Planner(Learner):
         self._kind, self._place = kind, place
         self.config = config
         self.discount = config.discount
-        self._plan = planning.first_plan(place.model.num_states, place.model.num_actions)
+        self._plan = planning.first_plan(place.model)
         self._steps = 0
 
     @property
