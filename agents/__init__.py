@@ -169,19 +169,22 @@ def trained() -> dict[str, Path]:
 def find(name: str) -> AgentKind:
     """Find an agent by its name; InputError, with the nearest one, if it does not exist.
 
-    Every algorithm of stable-baselines3 is one: `sb3-sac` is its SAC.
+    Every algorithm of stable-baselines3 is one: `sb3-sac` is its SAC. So are those of sb3-contrib
+    that `sb3_config.CONTRIB` lists.
     """
     if name in AGENTS:
         return AGENTS[name]
     others: dict[str, type] = {}
     if name.startswith(SB3):
         others = import_module("gridcade.agents.sb3").algorithms()
+        import_module("gridcade.agents.sb3_config").check_contrib(name)
     if name not in others:
         raise unknown("agent", name, {**AGENTS, **others})
     algorithm = others[name].__name__
+    package = others[name].__module__.partition(".")[0].replace("_", "-")
     return AgentKind(
         name=name,
-        about=f"stable-baselines3's {algorithm}, as a reference",
+        about=f"{package}'s {algorithm}, as a reference",
         module="sb3",
         config_name=f"{algorithm}Config",
         default_preset="defaults",

@@ -124,7 +124,8 @@ def _policy_name(config: SB3Config, space: Space) -> str:
         # The smallest axis is the channels'; the convolutions of 2013 and 2015 need a minimum of
         # pixels along the other two.
         is_image = is_image_space(space) and sorted(space.shape or ())[1] >= PICTURE_SIDE
-        return "CnnPolicy" if is_image else "MlpPolicy"
+        has_convolutions = "CnnPolicy" in config.algorithm.policy_aliases  # CrossQ has none
+        return "CnnPolicy" if is_image and has_convolutions else "MlpPolicy"
     known = config.algorithm.policy_aliases
     if config.policy not in known:
         raise unknown("policy", config.policy, ["auto", *known])
@@ -165,3 +166,14 @@ def preserve_random_streams() -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def network_form(space: Space) -> Any:
+    """The properties of a space that a network depends on.
+
+    Bounds are left out: they differ between versions of an environment.
+    """
+    if isinstance(space, gym.spaces.Dict):
+        return {key: network_form(part) for key, part in space.items()}
+    sizes = [str(getattr(space, name, None)) for name in ("n", "nvec")]
+    return type(space), space.shape, *sizes

@@ -68,6 +68,7 @@ def evaluate(
     env: EnvLike | None = None,
     *,
     trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
     **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
@@ -77,6 +78,7 @@ def evaluate(
         policy: a policy or its name; see `find`.
         env: an environment, its name, or a function that makes one; see `find`.
         trust: load files that are unpickled; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         progress: called during the evaluation; see `ProgressCallback`.
         **options: see `gridcade.evaluation.options.EvaluationOptions`.
 
@@ -84,7 +86,7 @@ def evaluate(
         InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
     """
     check_options(evaluate, options, EvaluationOptions.__annotations__)
-    contender = find(policy, env, trust=trust)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
     result = evaluate_policy(
         contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
@@ -277,6 +279,7 @@ def watch(
     env: EnvLike | None = None,
     *,
     trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
     **options: "Unpack[WatchOptions]",
 ) -> None:
     """Show episodes of a policy in the terminal, in a window or as a video.
@@ -286,6 +289,7 @@ def watch(
         env: an environment, its name, or a function that makes one; see `find`. An environment
             must have been made with render_mode="rgb_array".
         trust: load files that are unpickled; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         **options: see `gridcade.viewing.show.WatchOptions`.
 
     Raises:
@@ -294,7 +298,7 @@ def watch(
     from gridcade.viewing import show
 
     check_options(watch, options, show.WatchOptions.__annotations__)
-    contender = find(policy, env, trust=trust)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
     show.watch(
         contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **options
     )

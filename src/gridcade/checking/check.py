@@ -23,7 +23,7 @@ def check_environment(env: EnvLike) -> EnvCheck:
         single, fresh = guarded(pool.first), guarded(others.first)
         facts = _spaces(single)
         findings = list(_findings(single, fresh, facts))
-        modes = list(single.metadata.get("render_modes") or ())
+        modes: list[str] = list(single.metadata.get("render_modes") or ())
         facts["render modes"] = ", ".join(modes) or "none"
         if isinstance(env, str):
             findings += render_findings(env, modes)
