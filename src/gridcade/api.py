@@ -128,6 +128,8 @@ def shortfall(run: Run) -> str:
 
 def _exact_shortfall(run: Run) -> str:
     """What `shortfall` returns if the model of the run's environment is known."""
+    if run.settings.env_source != "name":
+        return ""
     hyperparameters = vars(run.config.hyperparameters)
     discount = hyperparameters.get("discount", 0.99)
     learns_average = hyperparameters.get("criterion") == "average-reward"

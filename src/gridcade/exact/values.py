@@ -1,6 +1,7 @@
 """Exact values of a policy in an environment whose model is known, reported beside estimates."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -46,7 +47,11 @@ class ExactValues:
 
 
 def policy_table(
-    policy: Policy, env: Env, model: Model, deterministic: bool = True
+    policy: Policy,
+    env: Env,
+    model: Model,
+    deterministic: bool = True,
+    check: Callable[[], None] = lambda: None,
 ) -> Floats | None:
     """A policy's action probabilities in every state, [states, actions]; None if unknown.
 
@@ -61,6 +66,7 @@ def policy_table(
     index = action_index(env.action_space)
     rows = []
     for first in range(0, model.num_states, BATCH_STATES):
+        check()
         states = np.arange(first, min(first + BATCH_STATES, model.num_states))
         observations = np.array([encode(int(s)) for s in states]) if encode else states
         masks = None if model.allowed is None else model.allowed[states]
