@@ -185,7 +185,8 @@ def draws_pictures(name: str) -> bool:
         creator = _creator(id_)
     except (InputError, GymnasiumError, ImportError, AttributeError):
         return False
-    return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
+    metadata = getattr(creator, "metadata", None)  # of a wrapper class, it is a property
+    return isinstance(metadata, dict) and "rgb_array" in metadata.get("render_modes", ())
 
 
 def takes_render_mode(name: str) -> bool:
