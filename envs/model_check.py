@@ -79,7 +79,8 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
         if state < 0 or values[state] < NOWHERE:
             state = _first_state(env, model, int(rng.integers(2**31)))
         rows = range(state * model.num_actions, (state + 1) * model.num_actions)
-        row = min(rows, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
+        allowed = [row for row in rows if row in reachable]
+        row = min(allowed, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
         observation, reward, terminated, truncated, _ = env.step(row - rows.start)
         outcome = _find_outcome(model, row, int(observation), float(reward), bool(terminated))
         needed -= row in reachable and visits[row] < VISITS
@@ -128,9 +129,12 @@ def _first_state(env: Env, model: Model, seed: int) -> int:
 
 
 def _reachable_rows(model: Model) -> NDArray[np.int64]:
-    """The rows of the states in which an episode can be before it ends."""
+    """The allowed rows of the states in which an episode can be before it ends."""
     reached = model.start > 0
-    continues = ~model.terminated
+    allowed = np.ones(len(model.offsets) - 1, dtype=bool)
+    if model.allowed is not None:
+        allowed = model.allowed.ravel()
+    continues = ~model.terminated & allowed[model.rows]
     states = model.rows // model.num_actions  # of each outcome
     while True:
         found = reached.copy()
@@ -138,7 +142,7 @@ def _reachable_rows(model: Model) -> NDArray[np.int64]:
         if (found == reached).all():
             break
         reached = found
-    return np.flatnonzero(np.repeat(reached, model.num_actions))
+    return np.flatnonzero(np.repeat(reached, model.num_actions) & allowed)
 
 
 def _find_outcome(model: Model, row: int, state: int, reward: float, terminated: bool) -> int:
