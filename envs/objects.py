@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import gymnasium as gym
 
 from gridcade.envs import registry
+from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 
@@ -79,6 +80,8 @@ def copier(env: Env) -> EnvMaker | None:
     spec = deepcopy(spec)
     if spec.kwargs.get("render_mode") == "human":
         del spec.kwargs["render_mode"]
+    if ignores_masks(env):
+        return lambda: IgnoreMasks(gym.make(spec))
     return lambda: gym.make(spec)
 
 
