@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from gridcade.envs.types import Env, Space
-from gridcade.errors import unknown
+from gridcade.envs.observations import ArrayEncoder
+from gridcade.envs.registry import known_model
+from gridcade.envs.suites import find_suite
+from gridcade.envs.types import Env
+from gridcade.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from gridcade.agents.base import Agent, AgentConfig, SelfTrainedAgent
@@ -29,6 +32,7 @@ PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
 WEIGHTS = "weights.safetensors"  # of a shipped agent
 SB3 = "sb3-"  # begins the names of stable-baselines3's algorithms
+SMALL_IMAGES = "minatar"  # preset for small images of environments that belong to no suite
 MANY_STATES = 128  # numbered states; above this number an agent may have another default preset
 EXPORTS = {
     "DQN": "dqn",
@@ -50,22 +54,34 @@ class AgentKind:
     module: str  # of gridcade.agents
     config_name: str
     default_preset: str
-    image_preset: str = ""  # for stacked images; default: default_preset
-    pixels_preset: str = ""  # for pictures [h, w, 1 or 3]; default: image_preset
+    image_preset: str = ""  # for Atari games and other stacks of pictures; default: default_preset
+    pixels_preset: str = ""  # for other pictures of bytes, 36 pixels or more; default: image_preset
     state_preset: str = ""  # for numbered states; default: default_preset
     large_preset: str = ""  # for more than MANY_STATES numbered states; default: state_preset
     presets_folder: str = ""  # default: its name
 
-    def preset_for(self, observations: Space) -> str:
-        """The default preset for a space of observations."""
-        if isinstance(observations, gym.spaces.Discrete):
-            large = self.large_preset if observations.n > MANY_STATES else ""
-            return large or self.state_preset or self.default_preset
-        shape = observations.shape
-        if shape is None or len(shape) != 3:
-            return self.default_preset
-        pixels = self.pixels_preset if shape[-1] in (1, 3) else ""
-        return pixels or self.image_preset or self.default_preset
+    def preset_for(self, env: Env) -> str:
+        """The default preset for an environment: that of its suite, or by its observations."""
+        space = env.observation_space
+        if isinstance(space, gym.spaces.Discrete):
+            # The steps of large_preset are for the compiled loop of worlds with a model.
+            return self.preset_for_states(int(space.n) if known_model(env) is not None else 1)
+        try:
+            images = [part for part in ArrayEncoder(space).parts if part.image_kind]
+        except InputError:  # no network can learn here, and `make` says why
+            images = []
+        if any(part.image_kind == "small" for part in images):
+            suite = find_suite(env.spec.id) if env.spec else None
+            names = [suite.package if suite else "", SMALL_IMAGES]
+            return next((n for n in names if n in self.presets()), self.default_preset)
+        stacks = [part.image for part in images if part.image and part.image.channels not in (1, 3)]
+        pixels = "" if stacks else self.pixels_preset
+        return ((pixels or self.image_preset) if images else "") or self.default_preset
+
+    def preset_for_states(self, states: int) -> str:
+        """The default preset for so many numbered states."""
+        large = self.large_preset if states > MANY_STATES else ""
+        return large or self.state_preset or self.default_preset
 
     @property
     def presets_differ(self) -> bool:

@@ -14,19 +14,23 @@ from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from gridcade.agents.probabilities import sample_actions
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
 from gridcade.envs.masks import masks_of_parts, number_mask
+from gridcade.envs.observations import as_batch, batch_size
 from gridcade.envs.tabular import Model
-from gridcade.envs.types import Array, Envs
+from gridcade.envs.types import Array, Envs, Space
 from gridcade.experience.step import Step
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]  # [n, actions], by the numbers of the actions: whether each is allowed
-Observations = Array  # [n, ...]; n environments, or n observations of a batch
+# [n, ...]; n environments, or n observations of a batch. Dicts and tuples of arrays are batches of
+# Dict and Tuple observations.
+Observations = Array
 Actions = Array  # [n, ...], as the environment takes them; tables number them by `ActionIndex`
 Tensors = dict[str, Array]
 Observation = Array | dict[str, Array] | np.integer[Any] | int  # of one environment, or of a batch
@@ -111,7 +115,7 @@ class SamplingPolicy(ABC):
     """
 
     _prediction_rng: np.random.Generator
-    _observation_axes = 0  # axes of one observation, without the batch
+    _observation_space: Space = gym.spaces.Discrete(1)  # distinguishes an observation from a batch
     _action_index: ActionIndex = FROM_ZERO
 
     @abstractmethod
@@ -138,10 +142,8 @@ class SamplingPolicy(ABC):
             ValueError: a mask has another length than the actions.
         """
         del episode_start
-        batch = np.asarray(observation)
-        single = batch.ndim == self._observation_axes
-        if single:
-            batch = batch[None]
+        single = batch_size(observation, self._observation_space) is None
+        batch: Any = as_batch(observation) if single else observation
         if action_masks is None:
             table = self.probabilities(batch, deterministic)
         else:

@@ -6,25 +6,30 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from operator import attrgetter
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gridcade.agents.base import Actions, Agent, Floats, Masks, Observations, Tensors
 from gridcade.agents.fast import AgentOptimizer, Backend, FastBackend
-from gridcade.agents.networks import ChannelNorm, NetworkName, network, take_layers
+from gridcade.agents.networks import (
+    ChannelNorm,
+    NetworkName,
+    Parts,
+    PixelConv,
+    network,
+    take_layers,
+)
 from gridcade.agents.probabilities import greedy, sample_actions, uniform, with_epsilon
 from gridcade.agents.schedules import Schedule
 from gridcade.agents.spaces import numbered_actions
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
 from gridcade.envs.atari import AtariGame
-from gridcade.envs.registry import name_of, with_arguments
-from gridcade.envs.tabular import TabularEnv
-from gridcade.envs.types import Env
+from gridcade.envs.observations import ArrayEncoder
+from gridcade.envs.types import Array, Env
 from gridcade.errors import InputError, unknown
 from gridcade.experience.step import Step
 from gridcade.seeding import pack, stream, unpack
@@ -35,7 +40,8 @@ class DeepConfig:
     """Hyperparameters that deep agents share."""
 
     network: NetworkName = "auto"
-    """Network of Mnih et al. (2013) or (2015), or mlp. auto: 2013 for images of bytes, else mlp."""
+    """Network of Mnih et al. (2013) or (2015), minatar (Young & Tian 2019: small images) or mlp.
+    auto: what suits each image."""
     hidden: tuple[int, ...] = (128, 128)
     """Units of the mlp's hidden layers."""
     discount: float = 0.99
@@ -90,11 +96,20 @@ class DeepConfig:
 class Spaces(NamedTuple):
     """Observations and actions of an environment, as a network takes them."""
 
-    shape: tuple[int, ...]  # of an observation
-    dtype: DTypeLike
+    observations: ArrayEncoder
     stack: int  # frames in an observation, [stack, ...]; 0: frames are not stacked
     num_actions: int
     actions: ActionIndex = FROM_ZERO
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an encoded observation."""
+        return self.observations.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of encoded observations."""
+        return self.observations.dtype
 
 
 class DeepAgent(Agent):
@@ -111,24 +126,19 @@ class DeepAgent(Agent):
     """
 
     def __init__(self, spaces: Spaces, config: DeepConfig, seed: int, layer_norm: bool = False):
-        shape, dtype = spaces.shape, np.dtype(spaces.dtype)
         self.spaces = spaces
         self.device = find_device(config.device)
         self.steps = self.updates = 0
         self.overlap_updates = config.overlap
-        self._observation_axes = len(shape)
+        self._observation_space = spaces.observations.space
         self._action_index = spaces.actions
         self._rng = stream(seed, "agent")
         self._prediction_rng = stream(seed, "prediction")
         with torch.random.fork_rng(devices=[]):  # PyTorch initializes from its global stream
             torch.manual_seed(seed)
-            name = "mlp" if config.network == "auto" and dtype != np.uint8 else config.network
-            q = network(name, shape, spaces.num_actions, config.hidden, layer_norm)
-        has_convolutions = isinstance(q[0], nn.Conv2d)
-        if has_convolutions and dtype != np.uint8:
-            raise InputError(
-                f"network {name} needs images of bytes (uint8), these are {dtype}: use network mlp"
-            )
+            parts = spaces.observations.parts
+            q = network(config.network, parts, spaces.num_actions, config.hidden, layer_norm)
+        has_convolutions = any(isinstance(module, nn.Conv2d) for module in q.modules())
         if config.freeze == "conv" and not has_convolutions:
             raise InputError("freeze is conv, but this network has no convolutions")
         if config.freeze == "conv":
@@ -140,7 +150,7 @@ class DeepAgent(Agent):
         self.q = self.backend.q
         self._frozen = _convolutions(self.q) if config.freeze == "conv" else []
         self.precision = self.backend.precision
-        wants_bfloat16 = config.bfloat16 and config.fast and has_convolutions
+        wants_bfloat16 = config.bfloat16 and config.fast and isinstance(q[0], PixelConv)
         self._lacks_bfloat16 = wants_bfloat16 and self.precision == "float32"
 
     @property
@@ -166,8 +176,11 @@ class DeepAgent(Agent):
 
     def action_values(self, observations: Observations) -> Floats:
         """Q(s, a) at observations [n, ...]: [n, actions]."""
-        values = self.backend.values(self.backend.preprocess(np.asarray(observations)))
-        return values.astype(np.float64)
+        return self.backend.values(self.preprocess(observations)).astype(np.float64)
+
+    def preprocess(self, observations: Observations) -> Array:
+        """Observations of the environment, [n, ...], as the network takes them."""
+        return self.backend.preprocess(self.spaces.observations(observations))
 
     def epsilon_greedy(
         self, count: int, values: Callable[[], NDArray[np.float32]], masks: Masks | None = None
@@ -190,8 +203,15 @@ class DeepAgent(Agent):
         return self._action_index.decode(indices)
 
     def encode_step(self, step: Step) -> Step:
-        """A step with the numbers of its actions."""
-        return replace(step, actions=self._action_index.encode(step.actions))
+        """A step with its observations as arrays, and the numbers of its actions."""
+        encode = self.spaces.observations
+        return replace(
+            step,
+            observations=encode(step.observations),
+            actions=self._action_index.encode(step.actions),
+            next_observations=encode(step.next_observations),
+            current=encode(step.current),
+        )
 
     @property
     def needs_layers(self) -> bool:
@@ -284,17 +304,15 @@ def check_spaces(env: Env, agent: str) -> Spaces:
     """The observations and actions of an environment, as a network takes them.
 
     Raises:
-        InputError: its actions cannot be numbered, or its observations are not arrays.
+        InputError: its actions cannot be numbered, or its observations cannot become arrays.
     """
-    space, actions = env.observation_space, numbered_actions(env, agent)
-    if not isinstance(space, gym.spaces.Box) or not space.shape:
-        hint = f"try: gridcade train q-learning {name_of(env)}"
-        if isinstance(env.unwrapped, TabularEnv):
-            arrays = with_arguments(name_of(env), {"observation": "one_hot"})
-            hint = f'write: gridcade train {agent} "{arrays}"'
-        raise InputError(f"{agent} needs arrays as observations; these are {space}; {hint}")
+    actions = numbered_actions(env, agent)
     stack = env.unwrapped.stack if isinstance(env.unwrapped, AtariGame) else 0
-    return Spaces(space.shape, space.dtype, stack, actions.count, actions)
+    try:
+        encoder = ArrayEncoder(env.observation_space)
+    except InputError as error:
+        raise InputError(f"{agent} cannot learn here: {error}") from None
+    return Spaces(encoder, stack, actions.count, actions)
 
 
 def find_device(name: str) -> torch.device:
@@ -316,8 +334,8 @@ def find_device(name: str) -> torch.device:
 
 
 def _convolutions(q: nn.Sequential) -> list[nn.Module]:
-    """The convolutions and their norms."""
-    return [layer for layer in q if isinstance(layer, nn.Conv2d | ChannelNorm)]
+    """The convolutions and their norms, alone or of several parts of an observation."""
+    return [layer for layer in q if isinstance(layer, nn.Conv2d | ChannelNorm | Parts)]
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

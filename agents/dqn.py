@@ -23,6 +23,7 @@ from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.replay import Batch
 from gridcade.agents.replay_agent import ReplayAgent, ReplayConfig
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.observations import count_batch
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
@@ -95,9 +96,9 @@ class DQN(ReplayAgent[DQNConfig]):
         """With probability epsilon select a random action a_t, else a_t = argmax_a Q(s_t, a)."""
 
         def values() -> NDArray[np.float32]:
-            return self.backend.values(self.backend.preprocess(observations))
+            return self.backend.values(self.preprocess(observations))
 
-        return self.epsilon_greedy(len(observations), values, masks)
+        return self.epsilon_greedy(count_batch(observations), values, masks)
 
     def observe(self, step: Step) -> None:
         """Store the transition (s_t, a_t, r_t, s_{t+1}) in D."""

@@ -1,4 +1,6 @@
-"""The networks of Mnih et al. (2013, 2015), and a multilayer perceptron for vectors.
+"""Networks: of Mnih et al. (2013, 2015), of Young & Tian (2019) for small images, and an mlp.
+
+Images in dictionaries and tuples have convolutions of their own.
 
 Layers keep PyTorch's initialization, uniform in +-1/sqrt(fan_in), which the released Lua code uses
 as well. `gridcade.agents.fast` turns a network into an equal one that processors compute faster.
@@ -13,34 +15,51 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gridcade.envs.observations import PICTURE_SIDE, Image, Part
 from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
-NetworkName = Literal["auto", "2013", "2015", "mlp"]
-KERNEL, STRIDE = 8, 4  # of the first convolution, in pixels
-SMALLEST_SIDE = 36  # of an image in pixels, for which the convolutions leave an output
+NetworkName = Literal["auto", "2013", "2015", "minatar", "mlp"]
+KERNEL, STRIDE = 8, 4  # of the first convolution of 2013 and 2015, in pixels
+SMALL_KERNEL = 3  # of the convolution of `minatar`, in cells
+FILTERS = {"2013": [16, 32], "2015": [32, 64, 64], "minatar": [16]}  # of the convolutions
+UNITS = {"2013": 256, "2015": 512, "minatar": 128}  # of the hidden layer after them
 
 
-class PixelConv(nn.Conv2d):
-    """The first convolution, 8 x 8 with stride 4, of pixels in bytes.
+class ImageConv(nn.Conv2d):
+    """A first convolution, which takes images as the environment gives them.
 
     Args:
-        channels: of the images: stacked frames, or colors.
+        image: their shape.
         filters: output channels.
-        channels_last: images are [height, width, channels], not [channels, height, width].
+        kernel: side in pixels.
+        stride: in pixels.
+        scale: divides their numbers.
     """
 
-    def __init__(self, channels: int, filters: int, channels_last: bool = False):
-        super().__init__(channels, filters, KERNEL, STRIDE)
-        self.channels_last = channels_last
-        with torch.no_grad():  # the order in which the weights of `BlockConv` were drawn
-            blocks = self.weight.view(filters, channels * STRIDE**2, KERNEL // STRIDE, -1)
-            self.weight.copy_(nn.functional.pixel_shuffle(blocks, STRIDE))
+    def __init__(self, image: Image, filters: int, kernel: int, stride: int, scale: float):
+        super().__init__(image.channels, filters, kernel, stride)
+        self.channels_last, self.scale = image.channels_last, scale
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
-        """Bytes [batch, channels, h, w] -> floats [batch, filters, h / 4 - 1, w / 4 - 1]."""
+        """Numbers [batch, *shape] -> floats [batch, filters, h, w]."""
         images = input.permute(0, 3, 1, 2) if self.channels_last else input
-        return super().forward(images.float() / 255)
+        return super().forward(images.float() / self.scale)
+
+
+class PixelConv(ImageConv):
+    """The first convolution of 2013 and 2015, 8 x 8 with stride 4, of pixels in bytes.
+
+    Args:
+        image: the shape of the images; their channels are stacked frames, or colors.
+        filters: output channels.
+    """
+
+    def __init__(self, image: Image, filters: int):
+        super().__init__(image, filters, KERNEL, STRIDE, scale=255)
+        with torch.no_grad():  # the order in which the weights of `BlockConv` were drawn
+            blocks = self.weight.view(filters, -1, KERNEL // STRIDE, KERNEL // STRIDE)
+            self.weight.copy_(nn.functional.pixel_shuffle(blocks, STRIDE))
 
 
 class Flatten(nn.Module):
@@ -64,77 +83,122 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class FlatVector(nn.Module):
-    """Flattens any observation to one vector of floats; bytes become numbers from 0 to 1."""
+    """Flattens any observation to one vector of floats.
+
+    Args:
+        scale: divides the numbers.
+    """
+
+    def __init__(self, scale: float = 1.0):
+        super().__init__()
+        self.scale = scale
 
     def forward(self, observations: Tensor) -> Tensor:
         """[batch, ...] -> [batch, size]."""
-        flat = observations.flatten(1)
-        return flat.float() / 255 if flat.dtype == torch.uint8 else flat.float()
+        flat = observations.flatten(1).float()
+        return flat / self.scale if self.scale != 1 else flat
 
 
-def image_shape(shape: Sequence[int]) -> tuple[int, int] | None:
-    """Channels and side of square images; None for other shapes.
+class Parts(nn.Module):
+    """Splits a vector in its parts, and computes features of each of them.
 
-    Both [channels, side, side] and [side, side, channels] are images.
+    Args:
+        parts: of the vector.
+        modules: one for each of the parts; it makes a vector of an array [batch, *shape].
     """
-    if len(shape) != 3:
-        return None
-    if shape[1] == shape[2]:
-        return shape[0], shape[1]
-    return (shape[2], shape[0]) if shape[0] == shape[1] else None
+
+    def __init__(self, parts: Sequence[Part], modules: Sequence[nn.Module]):
+        super().__init__()
+        self.shapes = [part.shape for part in parts]
+        self.features = nn.ModuleList(modules)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """[batch, size] -> [batch, features of all parts]."""
+        arrays = torch.split(observations, [prod(shape) for shape in self.shapes], dim=1)
+        pairs = zip(arrays, self.shapes, self.features, strict=True)
+        return torch.cat([compute(a.reshape(-1, *shape)) for a, shape, compute in pairs], dim=1)
 
 
 def network(
     name: NetworkName,
-    shape: Sequence[int],
+    parts: Sequence[Part],
     num_actions: int,
     hidden: Sequence[int] = (128, 128),
     layer_norm: bool = False,
 ) -> nn.Sequential:
     """Build the network of action values: [batch, *shape] -> [batch, actions].
 
+    Images go through convolutions, whose outputs and all other parts go to the layers behind them.
+
     Args:
-        name: `2013`, `2015`, `mlp`, or `auto`: 2013's for images that fit it, else mlp.
-        shape: of one observation.
+        name: `2013` or `2015`, for images in bytes, `minatar`, for small images, `mlp`, or `auto`:
+            for each image what suits it.
+        parts: of an observation.
         num_actions: outputs.
-        hidden: units of the mlp's hidden layers.
+        hidden: units of the hidden layers, where there are no images.
         layer_norm: normalize the output of each layer but the last, before its ReLU.
 
     Raises:
-        InputError: the convolutions do not fit images of this shape.
+        InputError: the convolutions do not fit the observations.
     """
-
-    def activated(layer: nn.Module, norm: nn.Module) -> list[nn.Module]:
-        return [layer, norm, nn.ReLU()] if layer_norm else [layer, nn.ReLU()]
-
-    image = image_shape(shape)
-    fits = image is not None and image[1] % STRIDE == 0 and image[1] >= SMALLEST_SIDE
-    if name == "auto":
-        name = "2013" if fits else "mlp"
-    layers: list[nn.Module]
-    if name == "mlp":
-        sizes = [prod(shape), *hidden]
-        layers = [FlatVector()]
-        for inputs, outputs in pairwise(sizes):
-            layers += activated(nn.Linear(inputs, outputs), nn.LayerNorm(outputs))
-        return nn.Sequential(*layers, nn.Linear(sizes[-1], num_actions))
-    if image is None or not fits:
+    kinds: list[str | None] = [_kind(name, part) for part in parts]
+    if name in FILTERS and not any(kinds):
+        side, bytes_ = (SMALL_KERNEL, "") if name == "minatar" else (PICTURE_SIDE, " in bytes")
+        shapes = ", ".join(f"{list(part.shape)} of {part.dtype}" for part in parts)
         raise InputError(
-            f"network {name} needs square images whose side is a multiple of {STRIDE} and at least "
-            f"{SMALLEST_SIDE}; the observations have shape {list(shape)}"
+            f"network {name} needs images{bytes_} of {side} x {side} pixels or more; the "
+            f"observations are {shapes}: use network mlp"
         )
-    channels, side = image
-    filters, units = ([16, 32], 256) if name == "2013" else ([32, 64, 64], 512)
-    first = PixelConv(channels, filters[0], channels_last=shape[1] != shape[2])
-    layers = activated(first, ChannelNorm(filters[0]))
-    layers += activated(nn.Conv2d(filters[0], filters[1], 4, stride=2), ChannelNorm(filters[1]))
-    side = (side // STRIDE - 5) // 2 + 1
-    if name == "2015":
-        layers += activated(nn.Conv2d(filters[1], filters[2], 3), ChannelNorm(filters[2]))
-        side -= 2
-    layers += [Flatten()]
-    layers += activated(nn.Linear(filters[-1] * side**2, units), nn.LayerNorm(units))
-    return nn.Sequential(*layers, nn.Linear(units, num_actions))
+    layers: list[nn.Module] = []
+    if len(parts) == 1:
+        layers, size = _features(kinds[0], parts[0], layer_norm)
+    else:
+        features = [_features(*pair, layer_norm) for pair in zip(kinds, parts, strict=True)]
+        layers = [Parts(parts, [nn.Sequential(*modules) for modules, _ in features])]
+        size = sum(outputs for _, outputs in features)
+    units = max((UNITS[kind] for kind in kinds if kind), default=0)
+    sizes = [size, *([units] if units else hidden)]
+    for inputs, outputs in pairwise(sizes):
+        layers += _activated(nn.Linear(inputs, outputs), nn.LayerNorm(outputs), layer_norm)
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], num_actions))
+
+
+def _kind(name: NetworkName, part: Part) -> str | None:
+    """The convolutions for a part in a network: a key of FILTERS; None: the part is a vector."""
+    if name == "mlp" or part.image is None:
+        return None
+    if name == "auto":
+        return {"small": "minatar", "picture": "2013", None: None}[part.image_kind]
+    side = min(part.image[1:3])
+    if name == "minatar":
+        return name if side >= SMALL_KERNEL else None
+    return name if side >= PICTURE_SIDE and part.dtype == np.uint8 else None
+
+
+def _features(kind: str | None, part: Part, layer_norm: bool) -> tuple[list[nn.Module], int]:
+    """The layers that make a vector of a part, and its size."""
+    if kind is None or part.image is None:
+        return [FlatVector(part.scale)], prod(part.shape)
+    filters = FILTERS[kind]
+    if kind == "minatar":
+        first = ImageConv(part.image, filters[0], SMALL_KERNEL, 1, part.scale)
+        height, width = (side - SMALL_KERNEL + 1 for side in part.image[1:3])
+        return [*_activated(first, ChannelNorm(filters[0]), layer_norm), Flatten()], (
+            filters[0] * height * width
+        )
+    layers = _activated(PixelConv(part.image, filters[0]), ChannelNorm(filters[0]), layer_norm)
+    second = nn.Conv2d(filters[0], filters[1], 4, stride=2)
+    layers += _activated(second, ChannelNorm(filters[1]), layer_norm)
+    height, width = ((side // STRIDE - 5) // 2 + 1 for side in part.image[1:3])
+    if kind == "2015":
+        third = nn.Conv2d(filters[1], filters[2], 3)
+        layers += _activated(third, ChannelNorm(filters[2]), layer_norm)
+        height, width = height - 2, width - 2
+    return [*layers, Flatten()], filters[-1] * height * width
+
+
+def _activated(layer: nn.Module, norm: nn.Module, layer_norm: bool) -> list[nn.Module]:
+    return [layer, norm, nn.ReLU()] if layer_norm else [layer, nn.ReLU()]
 
 
 @torch.no_grad()

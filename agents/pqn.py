@@ -140,7 +140,7 @@ class PQN(DeepAgent):
 
     def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
         """Epsilon-greedy actions.  [n, ...]."""
-        seen = self.backend.preprocess(observations)
+        seen = self.preprocess(observations)
         values = self.backend.values(seen)
         actions = self.epsilon_greedy(len(values), lambda: values, masks)
         if self.t:
@@ -180,7 +180,7 @@ class PQN(DeepAgent):
                 values = max_allowed(self._values(self.current[lost]), before)
                 rollout.next_values[last, lost] = values
                 rollout.truncated[last, lost] = True
-        self.current[:] = observations
+        self.current[:] = self.spaces.observations(observations)
         self.current_masks = masks
 
     def update(self) -> None:
@@ -254,6 +254,7 @@ class PQN(DeepAgent):
         self.played.next_values[self.t - 1, running] = max_allowed(values, masks)[running]
 
     def _values(self, observations: Observations) -> NDArray[np.float32]:
+        """Q(s, .) of encoded observations, [n, ...] -> [n, actions]."""
         return self.backend.values(self.backend.preprocess(observations))
 
     @property

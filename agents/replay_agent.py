@@ -90,7 +90,7 @@ class ReplayAgent(DeepAgent, Generic[C]):
         self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
     ) -> None:
         """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
-        self.D.restart_episodes(lost, observations, masks)
+        self.D.restart_episodes(lost, self.spaces.observations(observations), masks)
 
     @property
     def _frame_shape(self) -> tuple[int, ...]:

@@ -244,7 +244,7 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
 
     def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
         super().__init__(model, config, seed)
-        self._observation_axes = len(model.observation_space.shape or ())
+        self._observation_space = model.observation_space
         self._prediction_rng = stream(seed, "prediction")
 
     def _inputs(self, observations: Observations) -> Tensor:

@@ -22,9 +22,10 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor, nn
 
-from gridcade.agents.networks import SMALLEST_SIDE, network
+from gridcade.agents.networks import network
 from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.sb3_config import SB3Config
+from gridcade.envs.observations import PICTURE_SIDE, Part
 from gridcade.envs.types import Space
 from gridcade.errors import InputError, unknown
 
@@ -38,7 +39,8 @@ class Mnih2013CNN(torch_layers.BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: gym.spaces.Box):
-        layers: Any = network("2013", observation_space.shape, 1).children()
+        part = Part(observation_space.shape, np.dtype(np.uint8))
+        layers: Any = network("2013", [part], 1).children()
         first, *others, output = layers
         super().__init__(observation_space, output.in_features)
         # gridcade's first layer takes blocks of pixels as channels; this one takes pixels.
@@ -121,7 +123,7 @@ def _policy_name(config: SB3Config, space: Space) -> str:
             return "MultiInputPolicy"
         # The smallest axis is the channels'; the convolutions of 2013 and 2015 need a minimum of
         # pixels along the other two.
-        is_image = is_image_space(space) and sorted(space.shape or ())[1] >= SMALLEST_SIDE
+        is_image = is_image_space(space) and sorted(space.shape or ())[1] >= PICTURE_SIDE
         return "CnnPolicy" if is_image else "MlpPolicy"
     known = config.algorithm.policy_aliases
     if config.policy not in known:

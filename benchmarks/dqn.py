@@ -18,6 +18,7 @@ thread, and of the matrix products of an update alone, in its precision.
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import gymnasium as gym
 import numpy as np
 import tyro
 from side_by_side import (
@@ -50,6 +51,7 @@ def gridcade_dqn(network: Any) -> Learner:
     from gridcade.agents.deep import Spaces
     from gridcade.agents.dqn import DQN, DQNConfig
     from gridcade.agents.schedules import Schedule
+    from gridcade.envs.observations import ArrayEncoder
     from gridcade.experience.vector import make_vector
 
     config = DQNConfig(
@@ -63,7 +65,8 @@ def gridcade_dqn(network: Any) -> Learner:
         bfloat16=True,
     )
     envs = make_vector(GAME, ENVS)
-    agent = DQN(Spaces((4, 84, 84), np.uint8, 4, ACTIONS), config)
+    frames = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    agent = DQN(Spaces(ArrayEncoder(frames), 4, ACTIONS), config)
     agent.allocate(ENVS, 0, in_memory)
     for array in (agent.D.frames, agent.D.actions, agent.D.rewards):
         array[:] = 1

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
+import gymnasium as gym
 import numpy as np
 import tyro
 from side_by_side import GAME, Learner, gridcade_round, measure
@@ -42,6 +43,7 @@ def learner(agent: Agent, count: int) -> Learner:
     from gridcade.agents.fast import Backend, FastBackend
     from gridcade.agents.pqn import PQN, PQNConfig
     from gridcade.agents.schedules import Schedule
+    from gridcade.envs.observations import ArrayEncoder
     from gridcade.experience.vector import make_vector
 
     shortcuts = SHORTCUTS[:count]
@@ -57,7 +59,8 @@ def learner(agent: Agent, count: int) -> Learner:
         "bfloat16": "bfloat16" in shortcuts,
         "epsilon": Schedule(0.1),
     }
-    spaces = Spaces((4, 84, 84), np.uint8, 4, 4)
+    frames = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    spaces = Spaces(ArrayEncoder(frames), 4, 4)
     deep_agent: DeepAgent = (
         DQN(spaces, DQNConfig(replay_capacity=50_000, learn_start=1_000, **fields))
         if agent == "dqn"

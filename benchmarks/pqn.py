@@ -15,6 +15,7 @@ products alone.
 
 from typing import Annotated
 
+import gymnasium as gym
 import numpy as np
 import tyro
 from side_by_side import (
@@ -47,6 +48,7 @@ def gridcade_pqn() -> Learner:
     from gridcade.agents.deep import Spaces
     from gridcade.agents.pqn import PQN, PQNConfig
     from gridcade.agents.schedules import Schedule
+    from gridcade.envs.observations import ArrayEncoder
     from gridcade.experience.vector import make_vector
 
     config = PQNConfig(
@@ -58,7 +60,8 @@ def gridcade_pqn() -> Learner:
         bfloat16=True,
     )
     envs = make_vector(GAME, ENVS)
-    agent = PQN(Spaces((4, 84, 84), np.uint8, 4, ACTIONS), config)
+    frames = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    agent = PQN(Spaces(ArrayEncoder(frames), 4, ACTIONS), config)
     agent.allocate(ENVS, 0, in_memory)
     run_round = gridcade_round(agent, envs, STEPS, WARMUP)
 

@@ -82,12 +82,11 @@ class _World:
     """A copy of an environment that can be put into any state that it was in before."""
 
     def __init__(self, env: MiniGridEnv):
-        bare = copy(env)
+        bare, self._random = copy(env), _NoRandom()
         bare.render_mode = bare.window = bare.clock = None  # which cannot be copied
+        vars(bare)["gen_obs"] = dict  # observations take long, and the search does not need them
         self._env: Any = deepcopy(bare)
-        self._random = _NoRandom()
-        # Observations take long, and the search does not need them.
-        vars(self._env).update(gen_obs=dict, _np_random=self._random)
+        vars(self._env)["_np_random"] = self._random
         self._constant = self._attributes()
         self._doors = [thing for thing in _things(self._env) if isinstance(thing, Door)]
         self._layouts: list[Layout] = []

@@ -84,6 +84,25 @@ def declares_model(env: Env) -> bool:
     return base is not None and _declares_model(base)
 
 
+def why_no_model(env: Env) -> str:
+    """Say why the model of an environment that inherits one is not used; empty if it has none."""
+    base = _bare(env)
+    if not isinstance(base, (TabularEnv, *TOY_TEXT)) or known_model(env) is not None:
+        return ""
+    owner = next(kind for kind in (TabularEnv, *TOY_TEXT) if isinstance(base, kind))
+    changed = [
+        name
+        for name in ("step", "reset", "encode")
+        if name in vars(base) or getattr(type(base), name, None) is not getattr(owner, name, None)
+    ]
+    if not changed:
+        return ""
+    return (
+        f"{type(base).__name__} replaces {' and '.join(changed)} of {owner.__name__}, so its "
+        f"inherited model is not used; define {DECLARATION} to declare one"
+    )
+
+
 def _bare(env: Env) -> Env | None:
     """The environment itself; None if a wrapper may change rewards, actions or observations."""
     base = env.unwrapped

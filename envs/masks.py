@@ -9,7 +9,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from gridcade.envs.actions import ActionIndex, finite_actions, one_line
@@ -27,11 +26,6 @@ OFF = "?mask=off in the name of the environment ignores its masks"
 
 class IgnoreMasks(TransparentWrapper):
     """Marks an environment whose action masks are ignored."""
-
-    @property
-    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # Gymnasium's is a property too
-        """The specification of the environment; `registry.name_of` adds `mask=off`."""
-        return self.env.spec
 
 
 def ignores_masks(env: Env) -> bool:

@@ -6,6 +6,9 @@ Freeway, whose episodes have 2,500 steps; here this limit holds for all games.
 """
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -67,8 +70,8 @@ COLORS = {
 class MinAtar(TransparentWrapper):
     """A game whose episodes depend on their seed alone, with pictures.
 
-    The package needs matplotlib and seaborn for its own pictures. It also keeps the last action,
-    which a sticky action repeats, from one episode to the next; `reset` clears it.
+    The package keeps the last action, which a sticky action repeats, from one episode to the next;
+    `reset` clears it.
     """
 
     def __init__(self, env: Env):
@@ -109,15 +112,28 @@ def register() -> None:
     """Register the ids of the package, `MinAtar/Breakout-v1` and so on."""
     if "MinAtar/Breakout-v1" in gym.registry:
         return
-    # The package logs a warning where matplotlib or seaborn is missing, which are not used here.
+    with _without_drawing():
+        from minatar.gym import register_envs
+    register_envs()
+
+
+@contextmanager
+def _without_drawing() -> Iterator[None]:
+    """Keep the package from importing matplotlib and seaborn, which takes seconds, and warning.
+
+    Only its own pictures need them, and they are not used here.
+    """
     handlers = logging.root.handlers[:]
+    hidden = [name for name in ("matplotlib", "seaborn") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not importable
     logging.disable(logging.WARNING)
     try:
-        from minatar.gym import register_envs
+        yield
     finally:
         logging.disable(logging.NOTSET)
         logging.root.handlers[:] = handlers
-    register_envs()
+        for name in hidden:
+            del sys.modules[name]
 
 
 def make(id_: str, *, max_episode_steps: int | None = TIME_LIMIT, **arguments: Any) -> Env:

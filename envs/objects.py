@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from gridcade.envs import registry
 from gridcade.envs.masks import IgnoreMasks, ignores_masks
+from gridcade.envs.origins import with_module
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 
@@ -37,7 +38,7 @@ def identity(env: EnvLike, made: Env) -> tuple[str, EnvSource]:
         made: an environment that the function has made, or the environment itself.
     """
     if isinstance(env, str):
-        return env, "name"
+        return with_module(env), "name"
     if not isinstance(env, gym.Env):
         name = function_name(env)
         return (name, "name") if name else (registry.name_of(made), "function")
@@ -103,4 +104,4 @@ def _full_name(env: Env) -> str | None:
     given = {**given, **arguments}
     given.pop("max_episode_steps", None)
     wanted = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-    return name if id_ == spec.id and given == wanted else None
+    return name if registry.find_spec(id_).id == spec.id and given == wanted else None

@@ -1,14 +1,25 @@
 """Where the code of an environment came from, for the run folder."""
 
+import hashlib
 import os
 import sys
 from importlib import invalidate_caches
 from importlib.machinery import PathFinder
+from pathlib import Path
+from socket import gethostname
 
 import gymnasium as gym
 
 from gridcade.envs import suites
-from gridcade.envs.imports import IMPORTED_FILE, SUFFIX, module_of, split_import_path
+from gridcade.envs.imports import (
+    IMPORTED_FILE,
+    SUFFIX,
+    find_imported,
+    is_import_path,
+    module_of,
+    split_import_path,
+)
+from gridcade.errors import InputError
 
 
 def import_location(name: str) -> str:
@@ -25,6 +36,44 @@ def import_location(name: str) -> str:
         return ""
     folders = list(spec.submodule_search_locations or ())
     return os.path.realpath(spec.origin or next(iter(folders), ""))
+
+
+def code_file(name: str) -> str:
+    """Import an environment, and find the file that defines its class or function; empty if none.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    base = name.partition("?")[0]
+    if split_import_path(base)[0].endswith(SUFFIX):
+        return import_location(base)
+    module = sys.modules.get(module_of(find_imported(base)))
+    file = vars(module).get("__file__") if module is not None else None
+    return os.path.realpath(file) if file else import_location(base)
+
+
+def check_shared(name: str) -> None:
+    """Raise InputError if a worker of a cluster does not find the file of an import path."""
+    if is_import_path(name) and not os.path.exists(import_location(name)):
+        head, _ = split_import_path(name.partition("?")[0])
+        what = "the file" if head.endswith(SUFFIX) else "the module"
+        raise InputError(
+            f"the worker on {gethostname()} does not find {what} '{head}' from '{os.getcwd()}': "
+            "workers on other machines must see it under the same path, as the study's folder"
+        )
+
+
+def code_hash(name: str) -> str | None:
+    """A hash of the code of an import path, which results depend on; None for other names."""
+    return file_hash(code_file(name)) if is_import_path(name) else None
+
+
+def file_hash(file: str) -> str:
+    """The SHA-256 of a file; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def with_module(name: str) -> str:

@@ -146,7 +146,7 @@ def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
     try:
         if suites.find_suite(id_):
             return suites.make(id_, arguments)
-        made: Env = gym.make(_find_spec(id_), disable_env_checker=True, **arguments)
+        made: Env = gym.make(find_spec(id_), disable_env_checker=True, **arguments)
     except InputError:
         raise
     except Exception as error:
@@ -156,6 +156,13 @@ def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
         if model is not None and model.continuing:
             raise InputError(f"{no_end(name)}: it must not have a time limit")
     return guarded(made, name.partition("?")[0])
+
+
+def find_spec(id_: str) -> EnvSpec:
+    """The specification of an id or an import path that `parse` has returned."""
+    if atari_title(id_):
+        return EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame")
+    return gym.registry[id_] if id_ in gym.registry else find_imported(id_)
 
 
 def atari_title(id_: str) -> str:
@@ -347,14 +354,9 @@ def _is_id(base: str) -> bool:
     return base in gym.registry and not module_of(gym.registry[base]).startswith("ale_py")
 
 
-def _find_spec(id_: str) -> EnvSpec:
-    """The specification of an id or an import path that `parse` has returned."""
-    return gym.registry[id_] if id_ in gym.registry else find_imported(id_)
-
-
 def _creator(id_: str) -> Any:
     """The class or function that makes an environment; None if there is none."""
-    entry_point = _find_spec(id_).entry_point
+    entry_point = find_spec(id_).entry_point
     return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
+from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike
+from gridcade.envs.origins import with_module
 from gridcade.envs.registry import make
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.evaluate import evaluate_policy
@@ -168,11 +170,14 @@ def solve(
     solver.check_discount(gamma)
     with EnvPool(env) as pool:
         single, label = pool.first, registry.label_of(pool.first)
-        model = registry.known_model(single)
+        model, notes = registry.known_model(single), model_notes(single)
     if model is None:
-        raise InputError(f"the model of '{label}' is not known, so it cannot be solved exactly")
+        reason = f": {notes[0]}" if notes else ""
+        raise InputError(
+            f"the model of '{label}' is not known, so it cannot be solved exactly{reason}"
+        )
     solution = solver.solve(model, criterion, gamma)
-    notes = [solution_note(model, solution)]
+    notes = [note for note in (solution_note(model, solution), *notes) if note]
     if discount is not None and solution.criterion != "discounted":
         measure = solution.criterion.replace("-", " ")
         notes.append(
@@ -183,7 +188,7 @@ def solve(
         **vars(solution),
         env_name=env if isinstance(env, str) else label,
         env=single,
-        note="\n".join(filter(None, notes)) or None,
+        note="\n".join(notes) or None,
     )
 
 
@@ -232,7 +237,10 @@ def compare(
         contenders = [contenders]
     names = [_contender_name(contender) for contender in contenders]
     study, name = study_from_arguments(
-        names, [envs] if isinstance(envs, str) else envs, presets, **options
+        names,
+        [with_module(env) for env in ([envs] if isinstance(envs, str) else envs)],
+        presets,
+        **options,
     )
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(

@@ -20,6 +20,7 @@ from gridcade.formatting import shell_command
 from gridcade.training.config import RunConfig
 from gridcade.training.find_run import find_trained
 from gridcade.training.run_folder import Run
+from gridcade.training.trust import check_trusted
 
 BUILT_IN: dict[str, Callable[[Env], Policy]] = {
     "random": random_policy,
@@ -70,7 +71,8 @@ def find(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False)
         env: an environment, its name, or a function that makes one; None: the one that the agent
             was trained in. Under another protocol of its Atari game, an agent keeps its set of
             actions.
-        trust: load files that are unpickled, which can run any code. Only `model.zip` needs it.
+        trust: run code that others may have chosen: that of `model.zip`, which is unpickled, and
+            that of the environment which a run of another user names by an import path.
 
     Raises:
         InputError: the policy or environment does not exist, or they do not fit.
@@ -92,7 +94,7 @@ def find(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False)
             return Contender(BUILT_IN[policy](pool.first), policy, env)
     if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
         return _find_sb3_model(str(policy), env, trust)
-    return _find_trained_agent(policy, env)
+    return _find_trained_agent(policy, env, trust)
 
 
 def load(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False) -> Policy:
@@ -115,7 +117,9 @@ def _find_sb3_model(path: str, env: EnvLike | None, trust: bool) -> Contender:
         return Contender(load_zip(path, pool.first), path, env)
 
 
-def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: EnvLike | None) -> Contender:
+def _find_trained_agent(
+    policy: str | os.PathLike[str] | Run, env: EnvLike | None, trust: bool
+) -> Contender:
     """Load a shipped agent, or the agent of a run."""
     try:
         run, config, tensors = find_trained(policy, BUILT_IN)
@@ -128,6 +132,9 @@ def _find_trained_agent(policy: str | os.PathLike[str] | Run, env: EnvLike | Non
             f"(Python: 'random', env='{policy}')"
         ) from None
     trained_env = config.env if run is None else run.env
+    if env is None and run is not None and not trust:
+        instead = f", or name it: {shell_command('--env', run.settings.env)}"
+        check_trusted(run.path, run.settings.env, run.origin, instead)
     env = trained_env if env is None else env
     if isinstance(env, str):
         env = registry.with_actions_of(env, trained_env)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 
 from gridcade.agents.base import in_memory
@@ -17,9 +18,10 @@ from gridcade.agents.fast import OverlappedAdam, fast_layers, in_bfloat16, to_bl
 from gridcade.agents.networks import NetworkName, copy_weights, network
 from gridcade.agents.pqn import PQN, PQNConfig
 from gridcade.agents.schedules import Schedule
+from gridcade.envs.observations import ArrayEncoder, Part
 from gridcade.experience.step import Step
 
-SPACES = Spaces((4, 84, 84), np.uint8, 4, 6)
+SPACES = Spaces(ArrayEncoder(spaces.Box(0, 255, (4, 84, 84), np.uint8)), 4, 6)
 UPDATES = 20
 
 
@@ -30,7 +32,7 @@ def random_frames(count: int, *shape: int) -> Any:
 @pytest.mark.parametrize("name", ["2013", "2015"])
 @pytest.mark.parametrize("shape", [(4, 84, 84), (36, 36, 3)])
 def test_fast_layers_have_the_same_values(name: NetworkName, shape: tuple[int, ...]) -> None:
-    plain = network(name, shape, 6, layer_norm=True)
+    plain = network(name, [Part(shape, np.dtype(np.uint8))], 6, layer_norm=True)
     fast = fast_layers(copy.deepcopy(plain))
     frames = random_frames(5, *shape)
     blocks = to_blocks(frames if shape[0] == 4 else np.moveaxis(frames, -1, 1))
@@ -134,7 +136,7 @@ def test_in_bfloat16_losses_are_those_of_float32_up_to_rounding(
 def test_bfloat16_layers_follow_the_weights_that_are_learned() -> None:
     """Values are float32's up to rounding; the last layer is not rounded at all."""
     torch.manual_seed(0)
-    weights = fast_layers(network("2013", (4, 84, 84), 4))
+    weights = fast_layers(network("2013", [Part((4, 84, 84), np.dtype(np.uint8))], 4))
     low = in_bfloat16(weights)
     blocks = torch.randint(0, 256, (8, 21, 21, 64), dtype=torch.uint8)
     with torch.no_grad():
@@ -159,7 +161,7 @@ def parameters(net: nn.Module) -> list[Tensor]:
 def test_overlapped_adam_is_adam(resumed: bool, convert: Callable[..., nn.Sequential]) -> None:
     """The same steps as PyTorch's on the same gradients; from a saved state as well."""
     torch.manual_seed(0)
-    weights = fast_layers(network("2013", (4, 84, 84), 4))
+    weights = fast_layers(network("2013", [Part((4, 84, 84), np.dtype(np.uint8))], 4))
     expected = copy.deepcopy(weights)
     computing = convert(weights)
     plain = copy.deepcopy(computing)  # differentiated as PyTorch does

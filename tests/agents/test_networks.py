@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gridcade.agents.networks import NetworkName, network
+from gridcade.envs.observations import Part
 from gridcade.errors import InputError
 
 PAPERS: dict[NetworkName, list[nn.Module]] = {
@@ -56,11 +57,16 @@ def with_norms(layers: list[nn.Module]) -> list[nn.Module]:
     return normed
 
 
+def pixels(*shape: int) -> list[Part]:
+    """An observation of bytes."""
+    return [Part(shape, np.dtype(np.uint8), 255.0)]
+
+
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("name", ["2013", "2015"])
 def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
     """The same weights yield the same values."""
-    ours = network(name, (4, 84, 84), 6, layer_norm=layer_norm)
+    ours = network(name, pixels(4, 84, 84), 6, layer_norm=layer_norm)
     paper = nn.Sequential(*(with_norms(PAPERS[name]) if layer_norm else PAPERS[name]))
     filters, units = {"2013": (32, 2592), "2015": (64, 3136)}[name]
     for layer, reference in zip(ours, paper, strict=True):
@@ -77,7 +83,7 @@ def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
 
 def test_images_may_have_their_channels_first_or_last() -> None:
     """A picture, [side, side, colors], has the values of the same one as [colors, side, side]."""
-    last, first = (network("2013", shape, 3) for shape in ((36, 36, 3), (3, 36, 36)))
+    last, first = (network("2013", pixels(*shape), 3) for shape in ((36, 36, 3), (3, 36, 36)))
     last.load_state_dict(first.state_dict())
     pictures = torch.randint(0, 256, (5, 36, 36, 3), dtype=torch.uint8)
     with torch.no_grad():
@@ -86,20 +92,29 @@ def test_images_may_have_their_channels_first_or_last() -> None:
 
 @pytest.mark.parametrize("name", ["2013", "2015"])
 def test_first_weights_lie_within_one_over_root_fan_in(name: NetworkName) -> None:
-    first = network(name, (4, 84, 84), 4)[0].weight  # fan-in: 4 frames of 8 x 8 pixels
+    first = network(name, pixels(4, 84, 84), 4)[0].weight  # fan-in: 4 frames of 8 x 8 pixels
     assert isinstance(first, torch.Tensor)
     assert 0.9 / 16 < first.abs().max() <= 1 / 16
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind"), [((4,), "mlp"), ((12, 12, 3), "mlp"), ((4, 84, 84), "2013")]
+    ("shape", "kind"),
+    [
+        ((4,), "mlp"),
+        ((12, 12), "mlp"),
+        ((2, 3, 4), "mlp"),
+        ((12, 12, 3), "minatar"),
+        ((7, 9, 21), "minatar"),
+        ((4, 84, 84), "2013"),
+        ((50, 61, 3), "2013"),
+    ],
 )
 def test_auto_chooses_the_network_that_fits(shape: tuple[int, ...], kind: NetworkName) -> None:
-    auto, named = network("auto", shape, 3), network(kind, shape, 3)
+    auto, named = network("auto", pixels(*shape), 3), network(kind, pixels(*shape), 3)
     assert [type(layer) for layer in auto] == [type(layer) for layer in named]
     assert auto(torch.zeros((2, *shape), dtype=torch.uint8)).shape == (2, 3)
 
 
 def test_images_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match=r"network 2015 needs square images.*\[4, 83, 83\]"):
-        network("2015", (4, 83, 83), 4)
+    with pytest.raises(InputError, match=r"network 2015 needs images.* 36 x 36.*\[4, 35, 84\]"):
+        network("2015", pixels(4, 35, 84), 4)

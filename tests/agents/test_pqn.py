@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from gridcade.agents.networks import ChannelNorm
 from gridcade.agents.pqn import PQN, PQNConfig, lambda_returns, make
 from gridcade.agents.schedules import Schedule
 from gridcade.envs import registry
+from gridcade.envs.observations import ArrayEncoder
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.exact import solver
@@ -69,7 +71,7 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (31, 2, 4, 36, 36), dtype=np.
 def make_image_agent(seed: int = 0, **fields: Any) -> PQN:
     """Return an agent for two environments with image observations, computed in bfloat16."""
     config = small_config(network="2013", bfloat16=True, **fields)
-    agent = PQN(Spaces((4, 36, 36), np.uint8, 4, 3), config, seed)
+    agent = PQN(Spaces(ArrayEncoder(spaces.Box(0, 255, (4, 36, 36), np.uint8)), 4, 3), config, seed)
     agent.allocate(2, 0, in_memory)
     return agent
 
@@ -473,7 +475,8 @@ def test_an_evaluation_notes_bfloat16(supported: bool, monkeypatch: pytest.Monke
 def test_a_share_of_epsilon_of_the_actions_is_random(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random actions are uniform, the best action included; epsilon follows its schedule."""
     agent = PQN(
-        Spaces((2,), np.float32, 0, 4), small_config(epsilon=Schedule(0.8, 0.4, 100), rollout=2)
+        Spaces(ArrayEncoder(spaces.Box(0, 1, (2,))), 0, 4),
+        small_config(epsilon=Schedule(0.8, 0.4, 100), rollout=2),
     )
     agent.allocate(8000, 0, in_memory)
     best = np.array([0.0, 3, 1, 2], np.float32)
@@ -675,7 +678,7 @@ def test_the_observations_determine_the_preset(env: str, preset: str, clips: boo
     """Only Atari presets clip rewards: in CliffWalk, a fall must cost more than a step."""
     kind = agents.find("pqn")
     with closing(registry.make(env)) as single:
-        assert kind.preset_for(single.observation_space) == preset
+        assert kind.preset_for(single) == preset
     config = read_recipe(kind, preset).hyperparameters
     assert isinstance(config, PQNConfig)
     assert config.clip_rewards is clips
@@ -721,5 +724,5 @@ def test_invalid_hyperparameters_are_an_error(invalid: dict[str, Any], message: 
 
 
 def test_an_unsuitable_environment_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"pqn needs arrays.*observation=one_hot"):
-        make(registry.make("FourRooms"), SMALL, 0)
+    with pytest.raises(InputError, match="pqn needs finitely many actions"):
+        make(registry.make("Pendulum"), SMALL, 0)

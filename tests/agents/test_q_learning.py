@@ -253,7 +253,7 @@ def learn_by_default(name: str, seed: int) -> tuple[float, float]:
     """Train by the default preset; returns the greedy policy's discounted return, and the best."""
     env, model = make_world(name)
     kind = agents.find("q-learning")
-    recipe = read_recipe(kind, kind.preset_for(env.observation_space))
+    recipe = read_recipe(kind, kind.preset_for(env))
     config = recipe.hyperparameters
     assert isinstance(config, QLearningConfig)
     agent = make_agent(model, config, seed)

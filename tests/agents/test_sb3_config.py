@@ -18,6 +18,7 @@ from gridcade.agents.networks import network
 from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.sb3_model import Mnih2013CNN, build_model, mnih_rmsprop
 from gridcade.envs import registry
+from gridcade.envs.observations import Part
 from gridcade.errors import InputError
 from gridcade.training.config import read_recipe, resolve_config
 
@@ -120,7 +121,7 @@ def test_every_preset_makes_a_model() -> None:
 )
 def test_the_default_preset_depends_on_the_observations(env: str, preset: str) -> None:
     with closing(registry.make(env)) as single:
-        assert agents.find("sb3-ppo").preset_for(single.observation_space) == preset
+        assert agents.find("sb3-ppo").preset_for(single) == preset
 
 
 # ---- equal hyperparameters
@@ -174,7 +175,7 @@ def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
 def test_mnih2013_cnn_computes_what_gridcades_network_does() -> None:
     """From the same weights; pixels are from 0 to 1, as stable-baselines3 scales them."""
     space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
-    ours = network("2013", (4, 84, 84), 3)
+    ours = network("2013", [Part((4, 84, 84), np.dtype(np.uint8))], 3)
     theirs = Mnih2013CNN(space)
     for layer, copied in zip([*ours][:-1], theirs.layers, strict=True):
         copied.load_state_dict(layer.state_dict())

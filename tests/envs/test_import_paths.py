@@ -11,6 +11,7 @@ import pytest
 
 from gridcade.envs import registry
 from gridcade.envs.imports import is_import_path, split_import_path
+from gridcade.envs.objects import identity
 from gridcade.errors import InputError
 
 CODE = """
@@ -123,6 +124,7 @@ def test_an_attribute_takes_precedence_over_an_id_of_the_same_name(here: Path) -
     assert registry.time_limit(registry.make("both.py:corridor")) == 50
 
 
+@pytest.mark.filterwarnings("ignore:.*Overriding environment")
 def test_a_file_is_run_once_and_again_when_it_changes(here: Path) -> None:
     counting = here / "counting.py"
     counting.write_text(f"{CODE}\nopen('runs.txt', 'a').write('x')\n")
@@ -173,9 +175,12 @@ def test_an_unknown_id_names_the_form_with_its_package() -> None:
 @pytest.mark.usefixtures("here")
 def test_the_name_of_a_registered_environment_contains_its_module() -> None:
     """Another process, such as the command line, finds it by this name."""
-    made = registry.make("my_package.worlds:Packed-v0")
-    assert registry.name_of(gym.make("Packed-v0", size=8)) == "my_package.worlds:Packed-v0?size=8"
-    assert made.spec is not None
+    registry.make("my_package.worlds:Packed-v0")
+    name = "my_package.worlds:Packed-v0?size=8"
+    registered = gym.make("Packed-v0", size=8)
+    assert registry.name_of(registered) == name
+    assert identity(registered, registered) == (name, "name")
+    assert identity("Packed-v0?size=8", registered) == (name, "name")
 
 
 ASKED_TWICE = """

@@ -1,5 +1,6 @@
 """Which models are believed: those of the step and reset that run, and those that are declared."""
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -8,6 +9,7 @@ import pytest
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
+import gridcade
 from gridcade.envs.known_models import declares_model, known_model
 from gridcade.envs.maze import Maze
 from gridcade.envs.tabular import Model
@@ -95,6 +97,19 @@ def test_a_model_is_declared_by_the_class_that_knows_step_and_reset() -> None:
     assert declares_model(Declared())
     assert not declares_model(Renamed())
     assert known_model(DeclaredThenChanged()) is None
+
+
+def test_the_coverage_of_a_declared_model_is_reported(tmp_path: Path) -> None:
+    notes: list[str] = []
+    name = f"{__file__}:Declared"
+    run = gridcade.train("q-learning", name, steps=1000, out=tmp_path / "run", note=notes.append)
+    solution, evaluation = gridcade.solve(name), gridcade.evaluate(run, episodes=2)
+    for text in (str(notes), str(solution.note), str(evaluation.notes)):
+        assert "the declared model agrees with" in text
+    inherited = gridcade.evaluate("random", f"{__file__}:CostlyLake", episodes=2)
+    assert "CostlyLake replaces step of FrozenLakeEnv" in " ".join(inherited.notes)
+    with pytest.raises(InputError, match="be solved exactly: CostlyLake replaces step of FrozenLa"):
+        gridcade.solve(f"{__file__}:CostlyLake")
 
 
 class Table(gym.Env[Any, Any]):

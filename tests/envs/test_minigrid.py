@@ -52,6 +52,33 @@ def test_observations_hold_what_minigrid_shows(view: str) -> None:
         assert rest == others
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DoorKey-6x6",
+        "MultiRoom-N4-S5-v1",
+        "LavaCrossingS9N2",
+        "Dynamic-Obstacles-5x5",
+        "ObstructedMaze-1Dlh",
+        "UnlockPickup?agent_view_size=5",
+        "Empty-Random-5x5",
+    ],
+)
+def test_the_partial_view_is_minigrids_own(name: str) -> None:
+    env = registry.make(f"MiniGrid-{name}")
+    grid_env: Any = grid_of(env)
+    theirs: Any = MiniGridEnv.gen_obs
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        env.reset(seed=seed)
+        for action in rng.choice([0, 1, 2, 2, 2, 3, 4, 5], size=60):
+            expected = theirs(grid_env)
+            assert expected.keys() == grid_env.gen_obs().keys()
+            np.testing.assert_array_equal(grid_env.gen_obs()["image"], expected["image"])
+            if any(env.step(action % env.action_space.n)[2:4]):  # type: ignore[attr-defined]
+                break
+
+
 def test_the_mission_is_left_out_by_default() -> None:
     env = registry.make(DOOR_KEY)
     assert isinstance(env.observation_space, gym.spaces.Dict)

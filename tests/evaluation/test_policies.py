@@ -11,6 +11,7 @@ from gymnasium import spaces
 from gridcade.agents.base import Policy, StochasticPolicy
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs import registry
+from gridcade.envs.observations import batch_size
 from gridcade.envs.tabular import Model
 from gridcade.errors import InputError
 from gridcade.evaluation.policies import (
@@ -18,7 +19,6 @@ from gridcade.evaluation.policies import (
     RandomPolicy,
     TabularPolicy,
     UniformPolicy,
-    batch_size,
     optimal_policy,
     random_policy,
     state_values,

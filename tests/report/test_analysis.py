@@ -18,6 +18,7 @@ from gridcade.report.analysis import (
     run_scores,
     score_scale,
 )
+from gridcade.report.figures import reference_lines
 from gridcade.study.comparison import Comparison, RunResult
 from gridcade.study.study import ContenderSpec, Study
 
@@ -102,3 +103,10 @@ def test_only_contenders_with_several_seeds_everywhere_are_aggregated() -> None:
         "F": {"A": [1.0, 2.0], "B": [1.0, 2.0], "C": [], "D": 1.0},
     }
     assert aggregated_contenders(analyze(made_up(scores))) == ("A",)
+
+
+def test_figures_show_the_best_possible_return() -> None:
+    study = Study((ContenderSpec("q-learning", name="A"),), ("E",), steps=1)
+    run = RunResult(0, evaluation(0.7) | {"best_return": 0.96})
+    (analysis,) = analyze(Comparison(study, {"E": {"A": (run,)}}))
+    assert reference_lines(analysis) == ((0.96, "best possible"),)

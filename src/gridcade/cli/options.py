@@ -82,7 +82,8 @@ POLICY_HELP = (
 ENV_HELP = "Environment: a name, a Gymnasium id or a map file."
 OTHER_ENV_HELP = "Environment. Default: the one the agent was trained in."
 TRUST_HELP = (
-    "Load a model.zip. Unpickling it can run any code, so it must be from a trusted author."
+    "Load a model.zip, or the file of the environment in which somebody else trained a run. Both "
+    "can run any code, so they must be from a trusted author."
 )
 
 EnvName: TypeAlias = Annotated[Positional[str], arg(metavar="ENV", help=ENV_HELP)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Envs
@@ -113,6 +114,8 @@ def _evaluate(
         _check_continuing(label, resolved, time_limit)
     bare = single.unwrapped
     notes = list(bare.notes) if isinstance(bare, AtariGame | TabularEnv) else []
+    if purpose == "evaluation":
+        notes += model_notes(single)
     exact = None
     table = None
     if model is not None:

@@ -20,6 +20,7 @@ from gridcade.agents.base import (
 )
 from gridcade.agents.probabilities import restrict, uniform
 from gridcade.envs.actions import FROM_ZERO, ActionIndex, action_index, finite_actions
+from gridcade.envs.observations import batch_size
 from gridcade.envs.registry import known_model
 from gridcade.envs.types import Array, Env, Space
 from gridcade.errors import InputError
@@ -233,11 +234,3 @@ class HasValues(Protocol):
 def state_values(policy: Policy) -> Floats | None:
     """The values that a tabular policy assigns to the states, [states]; None if unknown."""
     return policy.values if isinstance(policy, HasValues) else None
-
-
-def batch_size(observation: Any, space: Space) -> int | None:
-    """The number of observations in a batch; None if `observation` is a single one."""
-    while isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):  # look at the first component
-        key: Any = next(iter(space.keys())) if isinstance(space, gym.spaces.Dict) else 0
-        observation, space = observation[key], space[key]
-    return len(observation) if np.ndim(observation) > len(space.shape or ()) else None

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gridcade import contenders
 from gridcade.agents.base import Policy
+from gridcade.envs.imports import is_import_path
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.formatting import format_number
@@ -50,7 +51,8 @@ def record_clip(result: RunResult, env: str) -> EpisodeClip:
     if result.seed is not None and (result.run is None or not result.run.is_dir()):
         return EpisodeClip("No video: the run folder was removed.")
     try:
-        found = (result.run, None) if result.run else (result.policy, env)
+        named = env if is_import_path(env) else None  # by the user, who may not have trained it
+        found = (result.run, named) if result.run else (result.policy, env)
         contender = contenders.find(*found)
         frames, fps, caption = _play(contender.policy, str(contender.env))
         uri, is_video, shown = encode_clip(frames, fps)

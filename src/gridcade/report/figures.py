@@ -93,10 +93,19 @@ def _metric_figures(
 def reference_lines(analysis: EnvironmentAnalysis) -> tuple[tuple[float, str], ...]:
     """Return known reference scores and their names: the optimum, random play, a human."""
     lines = [] if analysis.optimum is None else [(analysis.optimum, "optimum")]
+    if (best := _best_return(analysis)) is not None:
+        lines.append((best, "best possible"))
     if analysis.published is not None and analysis.criterion == "return":
         published = analysis.published.nature2015
         lines += [(published.random, "random"), (published.human, "human")]
     return tuple(lines)
+
+
+def _best_return(analysis: EnvironmentAnalysis) -> float | None:
+    """The best return that was possible in the evaluated episodes, the same for all contenders."""
+    evaluations = (run.evaluation for scores in analysis.scores for run in scores.results)
+    found = [e.get("best_return") for e in evaluations]  # older results lack it
+    return found[0] if found and analysis.criterion == "return" else None
 
 
 def score_figure(

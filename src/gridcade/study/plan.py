@@ -10,6 +10,7 @@ from typing import Any
 
 from gridcade import agents, contenders
 from gridcade.envs import registry
+from gridcade.envs.origins import code_hash
 from gridcade.errors import InputError
 from gridcade.formatting import shell_command
 from gridcade.study.study import ContenderSpec, Study
@@ -70,7 +71,7 @@ def _contender_tasks(spec: ContenderSpec, env: str, study: Study) -> list[Task]:
 
 def _evaluation_parts(env: str, study: Study) -> tuple[Any, ...]:
     """Return what every evaluation on an environment depends on besides its policy."""
-    world = registry.map_text(env)
+    world = registry.map_text(env) or code_hash(env)
     return env, world, study.episodes, study.evaluation_seed, study.confidence
 
 

@@ -48,6 +48,7 @@ from gridcade.training import sessions, trainer
 from gridcade.training.config import differences, to_dict
 from gridcade.training.locks import locked
 from gridcade.training.run_folder import PROVENANCE, Run
+from gridcade.training.trust import changed_code
 
 STUDY_FILE, SESSIONS_FILE = "study.toml", "sessions.json"
 POLL_INTERVAL = 0.5  # seconds between two reads of all task states
@@ -162,6 +163,8 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
         changes = differences(run.config, task.config)
         if run.world != registry.map_text(task.env):
             changes.append("the map differs")
+        if changed_code(task.env, run.origin):
+            changes.append(f"the code of {task.env} differs")
         if changes:
             raise InputError(
                 f"'{path}' holds a run with another config ({'; '.join(changes)}): "

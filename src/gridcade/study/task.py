@@ -24,6 +24,7 @@ import msgspec
 
 from gridcade import contenders
 from gridcade.envs import registry
+from gridcade.envs.origins import check_shared
 from gridcade.errors import InputError, InputWarning, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.files import slug, write_text
@@ -173,6 +174,7 @@ def _attempt(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None
 
 
 def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None:
+    check_shared(task.env)
     policy: str | Run = task.policy
     if task.config is not None:
         policy = _train(task.config, session.run_folder(task), heartbeat)
@@ -204,7 +206,9 @@ def _train(config: RunConfig, path: Path, heartbeat: "_Heartbeat") -> Run:
     elif heartbeat.state.trained:
         run = Run(path)
     else:
-        run = sessions.resume(path, report=heartbeat.on_training, stop=heartbeat.should_stop)
+        run = sessions.resume(
+            path, report=heartbeat.on_training, stop=heartbeat.should_stop, trust=True
+        )
     if heartbeat.stopping:
         raise Stopped
     return run

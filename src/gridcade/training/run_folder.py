@@ -31,6 +31,7 @@ from numpy.typing import DTypeLike
 from safetensors import SafetensorError
 
 from gridcade.agents.base import Tensors
+from gridcade.envs.imports import is_import_path
 from gridcade.envs.types import Array
 from gridcade.errors import InputError, InputWarning, WriteError
 from gridcade.files import is_empty, moved_when_whole, read_text, write_text
@@ -59,6 +60,7 @@ from gridcade.training.locks import locked, reserve
 from gridcade.training.metrics import Metrics, lines_until, read_metrics
 from gridcade.training.metrics_text import metrics_text
 from gridcade.training.run_names import is_run, not_a_run
+from gridcade.training.trust import is_trusted, located, read_origin
 
 PROVENANCE = "provenance.json"
 KEPT_CHECKPOINTS = 3  # the last ones; the best one is kept besides
@@ -122,10 +124,27 @@ class Run(Printed):
 
     @property
     def env(self) -> str:
-        """The environment's name; a drawn world is read from the folder's own copy."""
-        _, mark, query = self.settings.env.partition("?")
+        """The environment's name.
+
+        A drawn world is read from the folder's own copy. The file of an import path is found from
+        every directory.
+        """
+        name = self.settings.env
+        if is_import_path(name):
+            return located(name, self.origin)
+        _, mark, query = name.partition("?")
         copy = self.path / "world.txt"
-        return f"{copy}{mark}{query}" if copy.is_file() else self.settings.env
+        return f"{copy}{mark}{query}" if copy.is_file() else name
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the code of the environment came from, if it is an import path; else empty."""
+        return read_origin(self.path / PROVENANCE)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether making the environment runs no code, or code that this user has run here."""
+        return is_trusted(self.settings.env, self.origin)
 
     @property
     def world(self) -> str | None:

@@ -20,6 +20,8 @@ from gridcade.agents.base import (
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
+from gridcade.envs.model_check import model_notes
+from gridcade.envs.origins import with_module
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
@@ -42,6 +44,7 @@ from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.run_names import RUNS, is_run
 from gridcade.training.tensorboard import TensorBoardLogger
 from gridcade.training.trainer import Progress, StepLoop, Trainer
+from gridcade.training.trust import changed_code, check_trusted, origin_entry
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
 LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
@@ -75,7 +78,7 @@ def train(
         InputError: a name is unknown, a value is out of its range, or the folder is taken.
     """
     with EnvPool(env) as pool:
-        config = _resolve(agent, env, pool.first, hyperparameters, options)
+        config = _resolve(agent, with_module(env), pool.first, hyperparameters, options)
         return _start(config, pool, options.get("out"), report, stop, note)
 
 
@@ -103,6 +106,7 @@ def _start(
     agent = make_agent(config, pool.first)
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
+        *model_notes(pool.first),
         *_discount_in_a_continuing_task(config, pool.first),
         *start_from(agent, config),
         *agent.warnings(),
@@ -149,7 +153,11 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
+    if not options.get("trust"):
+        check_trusted(run.path, run.settings.env, run.origin)
     with EnvPool(run.env) as pool:
+        if changed := changed_code(run.env, run.origin):
+            note(changed)
         learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
             note(sentence)
@@ -253,7 +261,7 @@ def _resolve(
         recipe = agent
     else:
         kind, file = agents.find(agent), options.get("config")
-        preset = options.get("preset") or kind.preset_for(single.observation_space)
+        preset = options.get("preset") or kind.preset_for(single)
         recipe = read_recipe(kind, preset, Path(file) if file is not None else None, overlay)
     # Hyperparameters, also by other libraries' names, have a message of their own below.
     fields = field_names(recipe.kind.config)
@@ -277,7 +285,7 @@ def _session(
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
     with run.locked(), pool.another() as evaluation_pool:
         envs = pool.vector(config.envs)
-        session = provenance(config.seed)
+        session = provenance(config.seed) | origin_entry(config.env, run.env)
         if agent.precision:
             session["precision"] = agent.precision
         loop: StepLoop | CompiledLoop | None = None

@@ -15,6 +15,7 @@ from gridcade.cli.output import out
 from gridcade.cli.runs_table import SortKey, print_runs, read_runs
 from gridcade.envs import registry
 from gridcade.envs.atari import DEFAULT_PROTOCOL, PROTOCOLS
+from gridcade.envs.suites import SUITES
 from gridcade.envs.tabular import TabularEnv
 from gridcade.errors import InputError
 from gridcade.training.config import read_toml
@@ -115,6 +116,7 @@ def _envs() -> Section:
         default = "; the default" if name == DEFAULT_PROTOCOL else ""
         rows.append((f"Pong?protocol={name}", "", protocol.about + default))
     rows.append(("Pong?sticky=0.25", "", "only sticky actions; also ?actions=full or minimal"))
+    rows += [(s.example, "", f"{s.about} (the package {s.package})") for s in SUITES if s.installed]
     rows.append(("my-world.txt", "", "a world that you draw: see docs/worlds.md"))
     return Section(("name", "states", ""), rows)
 

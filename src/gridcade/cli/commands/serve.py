@@ -36,7 +36,8 @@ class Serve(Command):
     """Only print the page's address, and open no browser."""
 
     trust: Annotated[bool, arg(help_behavior_hint="")] = False
-    """Also offer models of stable-baselines3 (*.zip) in RUNS. Loading one can run any code."""
+    """Also offer models of stable-baselines3 (*.zip) in RUNS, and run the code of environments in
+    which somebody else trained runs. Both can run any code."""
 
     def run(self) -> None:
         """Serve the live page until Ctrl-C."""

@@ -130,7 +130,7 @@ def _find_env(words: list[str], kind: AgentKind) -> str | None:
 def _preset_for(kind: AgentKind, env: str, env_arguments: dict[str, str]) -> str:
     """The agent's default preset for an environment."""
     with closing(make(with_arguments(env, env_arguments))) as single:
-        return kind.preset_for(single.observation_space)
+        return kind.preset_for(single)
 
 
 def _with_hyperparameters(

@@ -100,7 +100,7 @@ class PolicyList:
                 saved = ", ".join(f"{steps:,}" for steps in listed.checkpoints())
                 raise InputError(f"no checkpoint {checkpoint:,} in {name}; there are: {saved}")
             path = listed.run.checkpoint(checkpoint)
-        return contenders.find(path, env or None)
+        return contenders.find(path, env or None, trust=self._trust)
 
     def message(self) -> dict[str, Any]:
         """The choices of the page, as fields of a message."""

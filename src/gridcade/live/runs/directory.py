@@ -202,7 +202,7 @@ class RunsDirectory:
             evaluations=sum(1 for _ in run.path.glob("evaluation/*.json")),
             bytes=size,
             removals=_removals(run, state, size),
-            plays=self._can_play(run.env),
+            plays=run.trusted and self._can_play(run.env),
         )
 
     def _can_play(self, env: str) -> bool:

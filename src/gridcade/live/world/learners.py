@@ -5,8 +5,6 @@ To offer another tabular agent, add its name to `AGENTS`.
 
 from typing import NamedTuple
 
-import gymnasium as gym
-
 from gridcade import agents
 from gridcade.agents.base import AgentConfig
 from gridcade.errors import unknown
@@ -74,7 +72,7 @@ def open_learner(name: str, place: Place, parameters: dict[str, str], seed: int)
     table = read_changes(changes, kind, name) if changes else {}
     if kind is None:
         return Planner(PLANNERS[name], place, from_dict(table, PlanningConfig, name))
-    preset = kind.preset_for(gym.spaces.Discrete(place.model.num_states))
+    preset = kind.preset_for_states(place.model.num_states)
     return TabularLearner(
         name, place, read_recipe(kind, preset, overlay=table).hyperparameters, seed
     )

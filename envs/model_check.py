@@ -1,0 +1,193 @@
+"""Checks by simulation that a declared model agrees with what the environment does."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcade.envs.known_models import declares_model, known_model, why_no_model
+from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env
+from gridcade.errors import InputError
+
+VISITS = 20  # of each reachable pair of a state and an action, where the steps suffice
+MAX_STEPS = 10_000
+PLAN_STEPS = 50  # steps between two plans
+SWEEPS = 20  # of value iteration in a plan
+DISCOUNT = 0.95  # of a plan
+NOWHERE = 1e-3  # value of a state from which nothing is left to be seen: the episode starts anew
+LEAST_EXPECTED = 5.0  # counts below which frequencies are not compared
+UNLIKELY = 6.0  # standard deviations of a statistic that is about normal
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What a simulation has covered of a model, with which it agrees."""
+
+    steps: int
+    pairs: int  # of states and actions that can be reached
+    often: int  # of them, visited VISITS times or more
+    never: int
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        pairs = "reachable pairs of a state and an action"
+        if self.often == self.pairs:
+            covered = f"each of the {self.pairs:,} {pairs} occurred {VISITS} times or more"
+        else:
+            covered = f"{self.often:,} of {self.pairs:,} {pairs} occurred {VISITS} times or more"
+            covered += f", and {self.never:,} never" if self.never else ""
+        return f"the declared model agrees with {self.steps:,} simulated steps: {covered}"
+
+
+def model_notes(env: Env) -> list[str]:
+    """Check a declared model; returns a note on what was covered, or on a model that is not used.
+
+    The environment is reset and stepped.
+
+    Raises:
+        InputError: the model is not valid, or does not agree with the simulation.
+    """
+    if declares_model(env):
+        model = known_model(env)
+        return [] if model is None else [str(check_model(env, model))]
+    return [why_no_model(env)] if why_no_model(env) else []
+
+
+def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
+    """Step an environment, and compare every outcome with its model.
+
+    The model itself leads to the pairs that have occurred less than VISITS times, until none is
+    left or MAX_STEPS were taken. Every outcome must be in the model; outcomes
+    that occurred often enough must have about the model's frequencies.
+
+    Raises:
+        InputError: an outcome is not in the model, or its frequency differs.
+    """
+    rng = np.random.default_rng(seed)
+    reachable = set(_reachable_rows(model).tolist())
+    needed = VISITS * len(reachable)  # visits that are still missing
+    visits = [0] * (len(model.offsets) - 1)
+    counts = [0] * len(model.next_states)  # of each outcome
+    values = np.zeros(model.num_states)
+    state, steps = -1, 0
+    while steps < MAX_STEPS and needed:
+        if steps % PLAN_STEPS == 0:
+            wanted = np.array([row in reachable and n < VISITS for row, n in enumerate(visits)])
+            values, advantages = _plan(model, wanted, values)
+        if state < 0 or values[state] < NOWHERE:
+            state = _first_state(env, model, int(rng.integers(2**31)))
+        rows = range(state * model.num_actions, (state + 1) * model.num_actions)
+        row = min(rows, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
+        observation, reward, terminated, truncated, _ = env.step(row - rows.start)
+        outcome = _find_outcome(model, row, int(observation), float(reward), bool(terminated))
+        needed -= row in reachable and visits[row] < VISITS
+        visits[row] += 1
+        counts[outcome] += 1
+        steps += 1
+        state = -1 if terminated or truncated else int(observation)
+    _check_frequencies(model, np.array(visits), np.array(counts))
+    often = sum(visits[row] >= VISITS for row in reachable)
+    never = sum(visits[row] == 0 for row in reachable)
+    return ModelCheck(steps, len(reachable), often, never)
+
+
+def _plan(
+    model: Model, wanted: NDArray[np.bool_], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sweeps of value iteration for a policy that goes to wanted pairs, which pay 1 and end.
+
+    Args:
+        model: the model.
+        wanted: which pairs, [states * actions].
+        values: of the states, from which the sweeps start.
+
+    Returns:
+        The values of the states and of the pairs.
+    """
+    continues = DISCOUNT * model.probabilities * ~model.terminated
+    for _ in range(SWEEPS):
+        pairs = np.add.reduceat(continues * values[model.next_states], model.offsets[:-1])
+        pairs[wanted] = 1.0
+        values = pairs.reshape(-1, model.num_actions).max(axis=1)
+    return values, pairs
+
+
+def _first_state(env: Env, model: Model, seed: int) -> int:
+    """Reset the environment; returns the state, which the model must know as a first one."""
+    observation, _ = env.reset(seed=seed)
+    state = int(observation)
+    if not model.start[state] > 0:
+        raise InputError(
+            f"the declared model does not agree with reset: an episode began in state {state}, "
+            "whose probability in the start distribution is 0"
+        )
+    return state
+
+
+def _reachable_rows(model: Model) -> NDArray[np.int64]:
+    """The rows of the states in which an episode can be before it ends."""
+    reached = model.start > 0
+    continues = ~model.terminated
+    states = model.rows // model.num_actions  # of each outcome
+    while True:
+        found = reached.copy()
+        found[model.next_states[continues & reached[states]]] = True
+        if (found == reached).all():
+            break
+        reached = found
+    return np.flatnonzero(np.repeat(reached, model.num_actions))
+
+
+def _find_outcome(model: Model, row: int, state: int, reward: float, terminated: bool) -> int:
+    """The index of an outcome; InputError if the model does not have it."""
+    for i in range(model.offsets[row], model.offsets[row + 1]):
+        same = model.next_states[i] == state and model.terminated[i] == terminated
+        if same and math.isclose(model.rewards[i], reward, rel_tol=1e-6, abs_tol=1e-9):
+            return i
+    before, action = divmod(row, model.num_actions)
+    raise InputError(
+        f"the declared model does not agree with step: in state {before}, action {action} led to "
+        f"state {state} with reward {reward:g}{' and terminated' if terminated else ''}; "
+        f"the model has {_describe_row(model, row)}"
+    )
+
+
+def _describe_row(model: Model, row: int) -> str:
+    """The outcomes of a row for a message: `5 with reward -1 (0.8), ...`."""
+    outcomes = range(model.offsets[row], model.offsets[row + 1])
+    texts = [
+        f"{model.next_states[i]} with reward {model.rewards[i]:g}"
+        f"{' and terminated' if model.terminated[i] else ''} ({model.probabilities[i]:.3g})"
+        for i in outcomes
+    ]
+    return ", ".join(texts[:3]) + (", …" if len(texts) > 3 else "")
+
+
+def _check_frequencies(model: Model, visits: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    """Compare frequencies with probabilities, over all rows together (Pearson's chi-squared).
+
+    Only outcomes that are expected LEAST_EXPECTED times count, in rows that have two or more. The
+    statistic is taken for normal after its cube root (Wilson and Hilferty 1931).
+    """
+    expected = visits[model.rows] * model.probabilities
+    compared = expected >= LEAST_EXPECTED
+    terms = np.where(compared, (counts - expected) ** 2 / np.maximum(expected, 1e-300), 0.0)
+    per_row = np.bincount(model.rows, terms, len(visits))
+    free = np.maximum(np.bincount(model.rows, compared, len(visits)) - 1, 0)  # degrees of freedom
+    per_row[free == 0] = 0.0
+    total, degrees = per_row.sum(), free.sum()
+    if not degrees:
+        return
+    spread = 2 / (9 * degrees)
+    if ((total / degrees) ** (1 / 3) - (1 - spread)) / spread**0.5 < UNLIKELY:
+        return
+    row = int(per_row.argmax())
+    index = int(np.where(model.rows == row, terms, -1).argmax())
+    state, action = divmod(row, model.num_actions)
+    raise InputError(
+        f"the declared model does not agree with step: in state {state}, action {action} led "
+        f"{counts[index]} of {visits[row]} times to state {model.next_states[index]}, whose "
+        f"probability in the model is {model.probabilities[index]:.3g}"
+    )

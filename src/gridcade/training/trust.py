@@ -1,0 +1,134 @@
+"""Whether the code of a run's environment may run: where it came from, and who has trained the run.
+
+A run folder names the environment of its run. If that is an import path, loading the run would run
+code that whoever made the folder has chosen. So a session of training signs the import path and the
+file to which it leads, with a key that only this user has. Without such a signature the code runs
+only if the user says so.
+"""
+
+import hmac
+import json
+import os
+import secrets
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gridcade.envs.imports import SUFFIX, is_import_path, split_import_path
+from gridcade.envs.origins import code_file, file_hash, import_location
+from gridcade.errors import InputError
+
+KEY_BYTES = 32
+KEY_PATIENCE = 1.0  # seconds to wait for another process that is writing the key
+ENTRY = "environment"  # of a session in provenance.json
+
+
+def origin_entry(name: str, found: str) -> dict[str, Any]:
+    """Describe where an environment's code comes from, for the provenance of a session.
+
+    Args:
+        name: the environment in the run's config.
+        found: the same, from this directory.
+
+    Returns:
+        An entry; empty if the name is no import path.
+    """
+    if not is_import_path(name):
+        return {}
+    location, file = import_location(found), code_file(found)
+    described = {"location": location, "file": file, "sha256": file_hash(file)}
+    return {ENTRY: described | {"signature": _sign(name, location)}}
+
+
+def read_origin(provenance: Path) -> dict[str, Any]:
+    """The description of the last session's environment; empty if there is none."""
+    try:
+        found = json.loads(provenance.read_bytes())["sessions"][-1][ENTRY]
+    except (OSError, LookupError, TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def located(name: str, origin: dict[str, Any]) -> str:
+    """The import path with the absolute path of its file, where that file still exists."""
+    base, mark, query = name.partition("?")
+    head, tail = split_import_path(base)
+    location = str(origin.get("location", ""))
+    if head.endswith(SUFFIX) and location.endswith(SUFFIX) and os.path.isfile(location):
+        return f"{location}:{tail}{mark}{query}"
+    return name
+
+
+def is_trusted(name: str, origin: dict[str, Any]) -> bool:
+    """Whether loading a run imports nothing, or only what this user has trained with before.
+
+    Args:
+        name: the environment in the run's config.
+        origin: what `read_origin` has read.
+    """
+    if not is_import_path(name):
+        return True
+    location, signature = str(origin.get("location", "")), str(origin.get("signature", ""))
+    signed = _sign(name, location)
+    same_place = import_location(located(name, origin)) == location
+    return bool(signed) and hmac.compare_digest(signed, signature) and same_place
+
+
+def check_trusted(run: Path, name: str, origin: dict[str, Any], instead: str = "") -> None:
+    """Raise InputError if loading a run would run code that somebody else may have chosen.
+
+    Args:
+        run: the run folder.
+        name: the environment in its config.
+        origin: what `read_origin` has read.
+        instead: what the user can write instead of --trust.
+    """
+    if not is_trusted(name, origin):
+        raise InputError(
+            f"'{run}' would run the code of '{name}', and you did not train it on this machine: "
+            f"add --trust (Python: trust=True) if you trust its author{instead}"
+        )
+
+
+def changed_code(name: str, origin: dict[str, Any]) -> str:
+    """Say that the file of an environment has changed since the last session; empty if not."""
+    if not origin or not is_import_path(name):
+        return ""
+    file = code_file(name)
+    if file_hash(file) == origin.get("sha256"):
+        return ""
+    return f"the environment's file {file} has changed since the run was last trained"
+
+
+def _sign(name: str, location: str) -> str:
+    """Sign an import path and its file; empty if this user can have no key."""
+    key = _user_key()
+    if not key or not location:
+        return ""
+    return hmac.new(key, f"{name}\0{location}".encode(errors="replace"), "sha256").hexdigest()
+
+
+def _user_key() -> bytes:
+    """Read this user's key; it is made at the first call. Empty if it cannot be stored."""
+    try:
+        file = _user_folder() / "key"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "wb") as new:
+                new.write(secrets.token_bytes(KEY_BYTES))
+        until = time.monotonic() + KEY_PATIENCE
+        while len(key := file.read_bytes()) < KEY_BYTES and time.monotonic() < until:
+            time.sleep(0.01)
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home directory
+        return b""
+    return key if len(key) == KEY_BYTES else b""
+
+
+def _user_folder() -> Path:
+    """The folder of this user's data of Gridcade."""
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_DATA_HOME"
+    base = os.environ.get(variable)
+    return Path(base or Path.home() / ".local" / "share") / "gridcade"
