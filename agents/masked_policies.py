@@ -14,9 +14,10 @@ from gridcade.agents.base import (
     PolicyState,
     StochasticPolicy,
 )
+from gridcade.agents.predictions import check_prediction
 from gridcade.envs.actions import ActionIndex
 from gridcade.envs.masks import masks_of_parts
-from gridcade.envs.types import Array
+from gridcade.envs.types import Array, Space
 
 
 def uses_masks(policy: Policy) -> bool:
@@ -49,14 +50,18 @@ def predict_allowed(
     deterministic: bool,
     masks: Masks | None,
     index: ActionIndex | None,
-) -> tuple[Array, PolicyState]:
-    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do."""
+    space: Space,
+) -> tuple[Any, PolicyState]:
+    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do.
+
+    Raises:
+        InputError: the actions do not fit the action space.
+    """
     if masks is None or index is None or not uses_masks(policy):
-        return policy.predict(observations, state, starts, deterministic)
+        predicted = policy.predict(observations, state, starts, deterministic)
+        return check_prediction(policy, predicted, len(starts), space)
     predict: Any = policy.predict  # the protocol does not require the parameter
     if len(index.parts) > 1:
         masks = masks_of_parts(masks, index)
-    result: tuple[Array, PolicyState] = predict(
-        observations, state, starts, deterministic, action_masks=masks
-    )
-    return result
+    predicted = predict(observations, state, starts, deterministic, action_masks=masks)
+    return check_prediction(policy, predicted, len(starts), space)

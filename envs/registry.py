@@ -39,6 +39,7 @@ from gridcade.files import read_text
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
+MADE_AS = "_made_as"  # attribute of the environments that `make` made: their name
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_ARGUMENTS = ("observation", "pixels", "time_limit")
 ATARI_ARGUMENTS = ("protocol", "actions", "sticky")
@@ -130,8 +131,10 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
         InputError: the environment, file or argument does not exist, or a value is invalid.
     """
     env = _make(name, render_mode, arguments)
-    has_masks = not isinstance(env, AtariGame)
-    return IgnoreMasks(env) if has_masks and masks_off(name, **arguments) else env
+    if masks_off(name, **arguments) and not isinstance(env, AtariGame):
+        env = IgnoreMasks(env)
+    vars(env)[MADE_AS] = with_arguments(name, arguments)
+    return env
 
 
 def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
@@ -372,13 +375,16 @@ def _not_made(name: str, error: Exception) -> InputError:
 
 def _unknown_environment(base: str, names: list[str]) -> InputError:
     """The error for an unknown name; its text does not depend on what was imported before."""
+    ids = [i for i, s in gym.registry.items() if module_of(s).partition(".")[0] in OWN_IDS]
+    title = base.partition("-v")[0]
+    if versions := [i for i in ids if gym.registry[i].name == title]:
+        return unknown("environment", base, versions)  # of Taxi, which is an Atari game too
     if (game := OLD_GAME.fullmatch(base)) and game[1] in names:
         write = f"{game[1]}?sticky=0.25" if game[2] == "0" else game[1]
         return InputError(
             f"'{base}' is {game[1]} without Gridcade's preprocessing; write {write} "
             f"(protocol {DEFAULT_PROTOCOL}), or {game[1]}?protocol=machado2018"
         )
-    ids = [i for i, s in gym.registry.items() if module_of(s).partition(".")[0] in OWN_IDS]
     error = unknown("environment", base, [*ids, *names])
     if "did you mean" not in str(error):
         ours = [spec.name for spec in gym.registry.values() if spec.namespace == "gridcade"]

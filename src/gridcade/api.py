@@ -66,6 +66,7 @@ def evaluate(
     env: EnvLike | None = None,
     *,
     trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
     **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
@@ -75,6 +76,7 @@ def evaluate(
         policy: a policy or its name; see `find`.
         env: an environment, its name, or a function that makes one; see `find`.
         trust: load files that are unpickled; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         progress: called during the evaluation; see `ProgressCallback`.
         **options: see `gridcade.evaluation.options.EvaluationOptions`.
 
@@ -82,7 +84,7 @@ def evaluate(
         InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
     """
     check_options(evaluate, options, EvaluationOptions.__annotations__)
-    contender = find(policy, env, trust=trust)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
     result = evaluate_policy(
         contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
@@ -124,6 +126,8 @@ def shortfall(run: Run) -> str:
 
 def _exact_shortfall(run: Run) -> str:
     """What `shortfall` returns if the model of the run's environment is known."""
+    if run.settings.env_source != "name":
+        return ""
     hyperparameters = vars(run.config.hyperparameters)
     discount = hyperparameters.get("discount", 0.99)
     learns_average = hyperparameters.get("criterion") == "average-reward"
@@ -255,6 +259,7 @@ def watch(
     env: EnvLike | None = None,
     *,
     trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
     **options: "Unpack[WatchOptions]",
 ) -> None:
     """Show episodes of a policy in the terminal, in a window or as a video.
@@ -264,6 +269,7 @@ def watch(
         env: an environment, its name, or a function that makes one; see `find`. An environment
             must have been made with render_mode="rgb_array".
         trust: load files that are unpickled; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         **options: see `gridcade.viewing.show.WatchOptions`.
 
     Raises:
@@ -272,7 +278,7 @@ def watch(
     from gridcade.viewing import show
 
     check_options(watch, options, show.WatchOptions.__annotations__)
-    contender = find(policy, env, trust=trust)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
     show.watch(
         contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **options
     )

@@ -58,13 +58,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "my_package" / "__init__.py").write_text("")
     (tmp_path / "my_package" / "worlds.py").write_text(CODE.replace("Corridor-v0", "Packed-v0"))
     monkeypatch.chdir(tmp_path)
-    modules, path, ids = dict(sys.modules), [*sys.path], dict(gym.registry)
+    path = [*sys.path]
     yield tmp_path
-    for name in sys.modules.keys() - modules.keys():
-        del sys.modules[name]
     sys.path[:] = path
-    gym.registry.clear()
-    gym.registry.update(ids)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]  # other new ones stay: ale_py cannot be imported twice
+    for id_ in ("Corridor-v0", "Packed-v0"):
+        gym.registry.pop(id_, None)
 
 
 @pytest.mark.parametrize(
@@ -214,3 +215,8 @@ def test_answers_do_not_depend_on_what_was_imported_before() -> None:
     assert "write Breakout (protocol nature2015), or Breakout?protocol=mach" in no_frameskip
     assert "write Breakout?sticky=0.25" in sticky
     assert "write Breakout (" in deterministic
+
+
+def test_another_version_goes_before_an_atari_game_of_that_name() -> None:
+    with pytest.raises(InputError, match="unknown environment 'Taxi-v3'; did you mean Taxi-v4"):
+        registry.make("Taxi-v3")

@@ -86,11 +86,21 @@ TRUST_HELP = (
     "can run any code, so they must be from a trusted author."
 )
 
+VECNORMALIZE_HELP = (
+    "Statistics that VecNormalize of stable-baselines3 saved, for a model.zip that was trained "
+    "with them. The file is unpickled, so it needs --trust."
+)
+
 EnvName: TypeAlias = Annotated[Positional[str], arg(metavar="ENV", help=ENV_HELP)]
 OtherEnv: TypeAlias = Annotated[
     str | None, arg(help=OTHER_ENV_HELP, help_behavior_hint=""), optional(str, "ENV")
 ]
 PolicyName: TypeAlias = Annotated[Positional[str], arg(metavar="POLICY", help=POLICY_HELP)]
+VecNormalizeFile: TypeAlias = Annotated[
+    Path | None,
+    arg(name="vecnormalize", help=VECNORMALIZE_HELP, help_behavior_hint=""),
+    optional(Path, "FILE"),
+]
 Trust: TypeAlias = Annotated[bool, arg(help=TRUST_HELP, help_behavior_hint="")]
 
 

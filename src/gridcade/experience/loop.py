@@ -91,6 +91,10 @@ class Experience:
         """Observations [n, ...] for which the next actions are chosen."""
         return self._current
 
+    def replace_current(self, observations: Array) -> None:
+        """Set the present observations, after an environment was reset elsewhere."""
+        self._current = observations
+
     def steps(self, agent: Learner, overlap: bool = False) -> Iterator[Step]:
         """Yield step after step, without end.
 
