@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encodi
 
 @pytest.fixture
 def example(folder: Path) -> Path:
-    [program] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    program = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
     (folder / "stairs.py").write_text(program)
     return folder
 
