@@ -91,7 +91,7 @@ BAD = {  # words -> parts of the message, separated by |
     "train q-learning FourRooms --config wrong.toml": "wrong.toml|'stpes'|did you mean steps?",
     "train q-learning FourRooms --out run": "'run'|another config|env: RussellNorvig4x3 -> Four",
     f"train q-learning {SMALL} --config run/config.toml --out run": "gridcade resume run",
-    "train q-learning CartPole": "Discrete observations|Box|try: gridcade train dqn CartPole",
+    "train q-learning CartPole": "finitely many observations|Box|or: gridcade train dqn CartPole",
     "train pqn FourRooms": 'write: gridcade train pqn "FourRooms?observation=one_hot"',
     "train dqn Pendulum": "continuous; try: gridcade train sb3-sac Pendulum",
     "train dqn FrozenLake": "try: gridcade train q-learning FrozenLake",
