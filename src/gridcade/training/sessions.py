@@ -336,8 +336,8 @@ def _session(
             session["precision"] = agent.precision
         loop: StepLoop | CompiledLoop | None = None
         if isinstance(agent, SelfTrainedAgent):
-            session |= _start_over(run, config, note)
             agent.set_env(envs)
+            session |= _start_over(run, config, note)
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
             if agent.storage_bytes and run.damaged():
