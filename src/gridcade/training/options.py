@@ -15,6 +15,8 @@ class ResumeOptions(TypedDict, total=False):
     steps and minutes."""
     trust: bool
     """Run the code of the environment's file or module although somebody else trained the run."""
+    tensorboard: bool | None
+    """Write the metrics for TensorBoard too, from now on or no longer. Default: as before."""
 
 
 class TrainOptions(TypedDict, total=False):
@@ -45,3 +47,5 @@ class TrainOptions(TypedDict, total=False):
     """Epochs per evaluation. Default: 1."""
     evaluation_episodes: int | None
     """Episodes per evaluation, where the policy's exact value is not known. Default: 20."""
+    tensorboard: bool | None
+    """Write the metrics for TensorBoard too, into tensorboard/ of the run folder. Default: no."""

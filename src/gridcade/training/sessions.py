@@ -45,7 +45,7 @@ from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
 from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.run_names import RUNS, is_run
-from gridcade.training.tensorboard import TensorBoardLogger
+from gridcade.training.tensorboard import TensorBoardLogger, check_tensorboard
 from gridcade.training.trainer import Progress, StepLoop, Trainer
 from gridcade.training.trust import changed_code, check_trusted, origin_entry
 
@@ -164,6 +164,8 @@ def resume(
     steps, minutes = options.get("steps"), options.get("minutes")
     if steps is not None or minutes is not None:
         config = replace(config, steps=steps, minutes=minutes)
+    if options.get("tensorboard") is not None:
+        config = replace(config, tensorboard=bool(options["tensorboard"]))
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
@@ -225,6 +227,8 @@ def dry_run(
 
 def make_agent(config: RunConfig, env: Env) -> Agent | SelfTrainedAgent:
     """Make a run's agent for its environment; InputError if it does not fit."""
+    if config.tensorboard:
+        check_tensorboard()
     agent = agents.find(config.agent).make(env, config.hyperparameters, config.seed)
     if isinstance(agent, SelfTrainedAgent):
         agent.set_total_steps(config.steps)
@@ -365,7 +369,7 @@ def _session(
         run.add_provenance(session)
         with (
             _torch_threads(agent.torch_threads),
-            closing(TensorBoardLogger(run.path, agent.steps)) as logger,
+            closing(TensorBoardLogger(run.path, agent.steps, config.tensorboard)) as logger,
         ):
             trainer.train(logger)
     return run
