@@ -35,6 +35,7 @@ from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, unknown
 from gridcade.files import read_text
+from gridcade.plain import plain
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
@@ -81,7 +82,7 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     """
     base, _, query = name.partition("?")
     in_name = {key: _parse_value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
-    arguments = in_name | arguments
+    arguments = in_name | plain(arguments)
     head, _, tail = base.partition(":")
     if tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
         base = tail

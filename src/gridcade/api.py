@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack, cast
 
 from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
@@ -26,7 +26,9 @@ from gridcade.exact.values import policy_table, solution_note
 from gridcade.experience.pool import EnvPool
 from gridcade.files import write_text
 from gridcade.formatting import format_number
+from gridcade.plain import plain
 from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
+from gridcade.training.config import convert_numbers
 from gridcade.training.run_folder import Run
 from gridcade.training.run_names import RUNS
 from gridcade.training.sessions import resume, train
@@ -168,7 +170,7 @@ def solve(
     Raises:
         InputError: the model is unknown, an argument is invalid, or no optimum exists.
     """
-    gamma = 0.99 if discount is None else discount
+    gamma = 0.99 if discount is None else float(discount)
     solver.check_discount(gamma)
     with EnvPool(env) as pool:
         single, label = pool.first, registry.label_of(pool.first)
@@ -246,7 +248,7 @@ def compare(
     )
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(
-        study, folder, backend=backend, address=address, jobs=jobs, report=report, note=note
+        study, folder, backend=backend, address=address, jobs=plain(jobs), report=report, note=note
     )
     write_results(comparison, folder)
     return PrintedComparison(**vars(comparison), page=write_page(comparison, folder))
@@ -275,8 +277,9 @@ def watch(
 
     check_options(watch, options, show.WatchOptions.__annotations__)
     contender = find(policy, env, trust=trust)
+    given = cast(show.WatchOptions, convert_numbers(options, show.WatchOptions, "watch"))
     show.watch(
-        contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **options
+        contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **given
     )
 
 
@@ -284,7 +287,7 @@ def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -
     """Let a human play in the terminal; see `gridcade.viewing.play.play`."""
     from gridcade.viewing.play import play
 
-    return play(env, episodes, seed, confidence)
+    return play(env, int(episodes), int(seed), float(confidence))
 
 
 def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "LivePage":

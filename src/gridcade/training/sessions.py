@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import gymnasium as gym
 
@@ -33,6 +33,7 @@ from gridcade.training.config import (
     Recipe,
     RunConfig,
     RunSettings,
+    convert_numbers,
     differences,
     field_names,
     read_recipe,
@@ -161,6 +162,7 @@ def resume(
     check_options(resume, options, ResumeOptions.__annotations__)
     run = Run(path)
     config = run.config
+    options = cast(ResumeOptions, convert_numbers(options, ResumeOptions, "resume"))
     steps, minutes = options.get("steps"), options.get("minutes")
     if steps is not None or minutes is not None:
         config = replace(config, steps=steps, minutes=minutes)
