@@ -45,7 +45,9 @@ from gridcade.agents.sb3_model import (
     one_line,
     preserve_random_streams,
 )
+from gridcade.agents.sb3_normalize import Normalize, load_normalization
 from gridcade.agents.sb3_zip import load_model
+from gridcade.agents.spaces import check_sb3_spaces
 from gridcade.experience.loop import Experience
 from gridcade.seeding import stream
 
@@ -64,47 +66,70 @@ def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
     Raises:
         InputError: the algorithm rejects the environment or the hyperparameters.
     """
+    check_sb3_spaces(env)
     with preserve_random_streams():
         model = build_model(config, env, seed, replay=False)
     return _agent(model, config, seed)
 
 
-def load_zip(path: str | os.PathLike[str], env: Env) -> "SB3Agent":
+def load_zip(
+    path: str | os.PathLike[str], env: Env, vecnormalize: str | os.PathLike[str] | None = None
+) -> "SB3Agent":
     """Load a model that stable-baselines3 has saved, as an agent that acts but does not learn.
 
-    The file can run any code: load only files that you trust. See `sb3_zip.load_model`.
+    The files can run any code: load only files that you trust. See `sb3_zip.load_model`.
+
+    Args:
+        path: of the model.
+        env: the environment that the model is to act in.
+        vecnormalize: statistics of VecNormalize, with which observations are normalized.
 
     Raises:
-        InputError: the file is not a saved model, or its model does not fit the environment.
+        InputError: a file holds something else, or does not fit the environment.
     """
-    return _agent(load_model(path, env), None, 0)
+    agent = _agent(load_model(path, env), None, 0)
+    if vecnormalize is not None:
+        agent.normalize = load_normalization(vecnormalize, env)
+    return agent
 
 
 def _agent(model: BaseAlgorithm, config: SB3Config | None, seed: int) -> "SB3Agent":
     """Make the agent of a model: one with action probabilities if its actions are Discrete."""
-    if isinstance(model.action_space, gym.spaces.Discrete):
-        if model.action_space.start != 0:
-            raise InputError(
-                "stable-baselines3 needs actions that start at 0; the action space is "
-                f"{model.action_space}"
-            )
-        if not isinstance(model.observation_space, gym.spaces.Dict):
-            kind = DQNSB3Agent if isinstance(model, DQN) else ActorCriticSB3Agent
-            return kind(model, config, seed)
-    return SB3Agent(model, config, seed)
+    actions = model.action_space
+    if isinstance(actions, gym.spaces.Discrete) and actions.start != 0:
+        raise InputError(
+            f"stable-baselines3 needs actions that start at 0; the action space is {actions}"
+        )
+    if type(model).__module__.startswith("sb3_contrib."):
+        from gridcade.agents.sb3_contrib import agent_kind
+
+        return agent_kind(model)(model, config, seed)
+    if not isinstance(actions, gym.spaces.Discrete):
+        return SB3Agent(model, config, seed)
+    kind = DQNSB3Agent if isinstance(model, DQN) else ActorCriticSB3Agent
+    return kind(model, config, seed)
+
+
+def _unchanged(observations: Any) -> Any:
+    """Return observations as they are: a function of this module, so that agents can be pickled."""
+    return observations
 
 
 class SB3Agent(SelfTrainedAgent):
-    """A model of stable-baselines3 as an agent.
+    """A model of stable-baselines3 or sb3-contrib as an agent.
 
     Args:
         model: the model. `set_env` replaces it by one for the environments.
         config: the hyperparameters that the model was built from; None: it cannot learn.
         seed: the run's random seed.
+
+    Attributes:
+        normalize: normalizes observations before the model sees them.
     """
 
     def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
         self.model = model
+        self.normalize: Normalize = _unchanged
         self.config = config
         self.uses_masks = False
         self.torch_threads = config.threads if config else 1
@@ -178,7 +203,7 @@ class SB3Agent(SelfTrainedAgent):
         deterministic: bool = False,
     ) -> tuple[Array, PolicyState]:
         """Actions for one observation or a batch."""
-        array: Any = observation  # which may be a single number, too
+        array: Any = self.normalize(observation)  # which may be a single number, too
         return self.model.predict(array, state, episode_start, deterministic)
 
     def metrics(self) -> dict[str, float]:
@@ -198,7 +223,7 @@ class SB3Agent(SelfTrainedAgent):
     def state_dict(self) -> Tensors:
         """The policy's weights and what else acting depends on; not enough to resume learning."""
         tensors = {"counters": np.array([self.steps])}
-        if isinstance(self.model, DQN):
+        if hasattr(self.model, "exploration_rate"):  # DQN and QR-DQN
             tensors["exploration_rate"] = np.array([self.model.exploration_rate])
         weights = self.model.policy.state_dict()
         return tensors | {f"policy.{key}": value.cpu().numpy() for key, value in weights.items()}
@@ -219,7 +244,7 @@ class SB3Agent(SelfTrainedAgent):
             (self.steps,) = tensors["counters"].tolist()
         except (KeyError, RuntimeError) as error:
             raise ValueError(one_line(error)) from None
-        if isinstance(self.model, DQN) and "exploration_rate" in tensors:
+        if "exploration_rate" in tensors and hasattr(self.model, "exploration_rate"):
             (self.model.exploration_rate,) = tensors["exploration_rate"].tolist()
 
     def memory_bytes(self, num_envs: int) -> int:
@@ -227,10 +252,10 @@ class SB3Agent(SelfTrainedAgent):
         del num_envs
         config, space = self.config, self.model.observation_space
         capacity: int = getattr(config, "buffer_size", 0)
-        if not space.shape:
-            return 0
+        parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
+        numbers = [np.empty(part.shape or (), part.dtype).nbytes for part in parts]
         copies = 1 if getattr(config, "optimize_memory_usage", False) else 2  # s_t and s_{t+1}
-        return copies * np.empty(space.shape, space.dtype).nbytes * capacity
+        return copies * sum(numbers) * capacity
 
     @property
     def _learning_config(self) -> SB3Config:
@@ -247,11 +272,11 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
         self._observation_space = model.observation_space
         self._prediction_rng = stream(seed, "prediction")
 
-    def _inputs(self, observations: Observations) -> Tensor:
+    def _inputs(self, observations: Any) -> Tensor | dict[str, Tensor]:
         """Observations [n, ...] as the policy's networks take them, in evaluation mode."""
         self.model.policy.set_training_mode(False)
-        inputs, _ = self.model.policy.obs_to_tensor(np.asarray(observations))
-        assert isinstance(inputs, Tensor)  # noqa: S101 - observations are not dictionaries
+        batch = observations if isinstance(observations, dict) else np.asarray(observations)
+        inputs, _ = self.model.policy.obs_to_tensor(self.normalize(batch))
         return inputs
 
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache, reduce
+from importlib import import_module
+from importlib.util import find_spec
 from inspect import getdoc, signature
 from operator import or_
 from types import NoneType, UnionType
@@ -21,6 +23,9 @@ from typing_extensions import Doc
 from gridcade import agents
 from gridcade.errors import InputError
 
+# Algorithms of sb3-contrib that learn in `SB3VecEnv`. ARS has no loop of steps.
+CONTRIB = ("CrossQ", "QRDQN", "TQC", "TRPO")
+INSTALL_CONTRIB = "pip install 'gridcade[sb3-contrib]'"
 LINEAR = "lin_"  # prefix of linear schedules, as in RL Baselines3 Zoo
 NOT_FIELDS = {  # arguments that are no hyperparameters, or that SB3Config defines itself
     *("policy", "policy_kwargs", "env", "seed"),
@@ -97,11 +102,29 @@ class SB3Config:
         return any(scheduled) or hasattr(self, "exploration_fraction")
 
 
-def algorithms() -> dict[str, type[BaseAlgorithm]]:
-    """The algorithms that stable-baselines3 exports, by agent name, such as `sb3-dqn`."""
+def own_algorithms() -> list[type[BaseAlgorithm]]:
+    """The algorithms that stable-baselines3 exports."""
     exported = (getattr(stable_baselines3, name) for name in stable_baselines3.__all__)
-    classes = [c for c in exported if isinstance(c, type) and issubclass(c, BaseAlgorithm)]
+    return [c for c in exported if isinstance(c, type) and issubclass(c, BaseAlgorithm)]
+
+
+def algorithms() -> dict[str, type[BaseAlgorithm]]:
+    """The algorithms that can be trained, by agent name, such as `sb3-dqn`.
+
+    Those of sb3-contrib are among them, if it is installed.
+    """
+    classes = own_algorithms()
+    if find_spec("sb3_contrib"):
+        contrib = import_module("sb3_contrib")
+        classes += [getattr(contrib, name) for name in CONTRIB]
     return {agents.SB3 + c.__name__.lower(): c for c in classes}
+
+
+def check_contrib(name: str) -> None:
+    """Raise InputError if a name is that of an algorithm of sb3-contrib, which is not installed."""
+    is_contrib = name in {agents.SB3 + algorithm.lower() for algorithm in CONTRIB}
+    if is_contrib and not find_spec("sb3_contrib"):
+        raise InputError(f"{name} needs sb3-contrib: {INSTALL_CONTRIB}")
 
 
 @cache

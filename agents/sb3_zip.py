@@ -15,8 +15,8 @@ from stable_baselines3.common.preprocessing import (
 )
 from stable_baselines3.common.vec_env import VecTransposeImage
 
-from gridcade.agents.sb3_config import algorithms, config_class
-from gridcade.agents.sb3_model import one_line, preserve_random_streams
+from gridcade.agents.sb3_config import config_class, own_algorithms
+from gridcade.agents.sb3_model import network_form, one_line, preserve_random_streams
 from gridcade.envs.types import Env, Space
 from gridcade.errors import InputError
 
@@ -34,18 +34,20 @@ def load_model(path: str | os.PathLike[str], env: Env) -> BaseAlgorithm:
     Raises:
         InputError: the file is not a saved model, or its model does not fit the environment.
     """
-    algorithm: type[BaseAlgorithm] | None = None
+    name = "model"
     try:
         with zipfile.ZipFile(path) as archive:
             attributes = json.loads(archive.read("data"))
         algorithm = _identify_algorithm(attributes)
+        name = algorithm.__name__
         has_replay = "buffer_size" in attributes
         overrides: dict[str, Any] = {"buffer_size": 1} if has_replay else {}  # it only acts
         with warnings.catch_warnings(), preserve_random_streams():
             warnings.simplefilter("ignore")  # about files of other versions
             model = algorithm.load(os.fspath(path), device="cpu", **overrides)
+    except InputError as error:
+        raise InputError(f"cannot load '{path}': {error}") from None
     except Exception as error:  # unpickling raises errors of any class
-        name = algorithm.__name__ if algorithm else "model"
         raise InputError(
             f"cannot load '{path}' as a stable-baselines3 {name}: {one_line(error)}"
         ) from error
@@ -56,15 +58,22 @@ def load_model(path: str | os.PathLike[str], env: Env) -> BaseAlgorithm:
 def _identify_algorithm(attributes: Mapping[str, Any]) -> type[BaseAlgorithm]:
     """Find the algorithm of a saved model by the names of its attributes, without unpickling.
 
-    Of all algorithms, it is the one with the fewest hyperparameters that the model lacks; in a tie
-    it is the one with the most hyperparameters.
+    Of stable-baselines3's algorithms, it is the one with the fewest hyperparameters that the model
+    lacks; in a tie it is the one with the most hyperparameters.
+
+    Raises:
+        InputError: it is an algorithm of sb3-contrib, which is not installed.
     """
+    from gridcade.agents import sb3_contrib
+
+    if name := sb3_contrib.algorithm_name(attributes):
+        return sb3_contrib.load_algorithm(name)
 
     def rank(algorithm: type[BaseAlgorithm]) -> tuple[int, int]:
         names = config_class(algorithm).argument_names()
         return len(names - set(attributes)), -len(names)
 
-    return min(algorithms().values(), key=rank)
+    return min(own_algorithms(), key=rank)
 
 
 def _check_spaces(path: str | os.PathLike[str], model: BaseAlgorithm, env: Env) -> None:
@@ -74,7 +83,7 @@ def _check_spaces(path: str | os.PathLike[str], model: BaseAlgorithm, env: Env) 
         "action": (model.action_space, env.action_space),
     }
     for name, (saved, present) in spaces.items():
-        if _network_form(saved) != _network_form(present):
+        if network_form(saved) != network_form(present):
             both = f"its {name} space is {saved}, the environment's is {present}"
             raise InputError(
                 f"the model '{path}' does not fit this environment: {' '.join(both.split())}"
@@ -90,14 +99,3 @@ def _channels_first(space: Space) -> Space:
     ):
         return VecTransposeImage.transpose_space(space)
     return space
-
-
-def _network_form(space: Space) -> Any:
-    """The properties of a space that a network depends on.
-
-    Bounds are left out: they differ between versions of an environment.
-    """
-    if isinstance(space, gym.spaces.Dict):
-        return {key: _network_form(part) for key, part in space.items()}
-    sizes = [str(getattr(space, name, None)) for name in ("n", "nvec")]
-    return type(space), space.shape, *sizes

@@ -12,6 +12,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.faults import shown
 from gridcade.envs.imports import IMPORTED_FILE
+from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.suites import find_suite
 from gridcade.envs.types import Env
@@ -96,6 +97,8 @@ def copier(env: Env) -> EnvMaker | None:
     spec.additional_wrappers = tuple(wrappers)
     if spec.kwargs.get("render_mode") == "human":
         del spec.kwargs["render_mode"]
+    if ignores_masks(env):
+        return lambda: IgnoreMasks(gym.make(spec))
     return lambda: gym.make(spec)
 
 

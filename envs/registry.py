@@ -30,6 +30,7 @@ from gridcade.envs.faults import one_line, place_of
 from gridcade.envs.guard import guard_of, guarded
 from gridcade.envs.imports import find_imported, is_import_path, module_of, split_import_path
 from gridcade.envs.known_models import known_model as known_model
+from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
@@ -105,28 +106,40 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
         raise InputError(f"'{base}' is a folder, not a map file")
     else:
         raise _unknown_environment(base, [*shorts, *games, *MNIH2013_GAMES])
+    if arguments.get("mask") in ("on", "off"):  # see `masks_off`
+        del arguments["mask"]
     known = _argument_names(id_)
     for key in arguments:
+        if key == "mask" and known is not None and key not in known:
+            raise InputError(f"mask is '{arguments[key]}'; it must be on or off")
         if known is not None and key not in known:
-            raise unknown(f"argument of {base}", key, known)
+            raise unknown(f"argument of {base}", key, {*known, "mask"})
     return id_, arguments
+
+
+def masks_off(name: str, **arguments: Any) -> bool:
+    """Whether an environment's name or its arguments say that action masks are ignored."""
+    return (dict(parse_qsl(name.partition("?")[2])) | arguments).get("mask") == "off"
 
 
 def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     """Make an environment from a short name, a Gymnasium id or a map file.
 
-    Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords.
+    Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords. Every
+    environment takes the argument `mask`: `off` ignores its action masks.
 
     Raises:
         InputError: the environment, file or argument does not exist, or a value is invalid.
     """
     env = _make(name, render_mode, arguments)
+    if masks_off(name, **arguments) and not isinstance(env, AtariGame):
+        env = IgnoreMasks(env)
     vars(env)[MADE_AS] = with_arguments(name, arguments)
     return env
 
 
 def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
-    """Make an environment; see `make`."""
+    """Make an environment, whose masks count."""
     id_, arguments = parse(name, **arguments)
     if title := atari_title(id_):
         env = AtariGame(title, render_mode=render_mode, **arguments)
@@ -186,7 +199,8 @@ def draws_pictures(name: str) -> bool:
         creator = _creator(id_)
     except (InputError, GymnasiumError, ImportError, AttributeError):
         return False
-    return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
+    metadata = getattr(creator, "metadata", None)  # of a wrapper class, it is a property
+    return isinstance(metadata, dict) and "rgb_array" in metadata.get("render_modes", ())
 
 
 def takes_render_mode(name: str) -> bool:
@@ -209,6 +223,8 @@ def name_of(env: Env) -> str:
     registered = gym.registry[env.spec.id].kwargs if env.spec.id in gym.registry else {}
     arguments = {k: v for k, v in env.spec.kwargs.items() if registered.get(k, k) != v}
     arguments.pop("render_mode", None)
+    if ignores_masks(env):
+        arguments["mask"] = "off"
     world = arguments.pop("world", None) if env.spec.id == WORLD_ID else None
     if isinstance(world, str) and world.endswith(".txt"):
         return with_arguments(world, arguments)

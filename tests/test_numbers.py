@@ -48,23 +48,23 @@ def test_training_takes_numbers_of_numpy(
     run = gridcade.train(
         agent, env, hyperparameters=hyperparameters, out=tmp_path / "run", **options
     )
+    plainly: Any = {name: int(value) for name, value in options.items()}
     same = gridcade.train(
         agent,
         env,
         hyperparameters=plain(hyperparameters) | ({"replay_capacity": 500} if env == "dqn" else {}),
         out=tmp_path / "same",
-        **{name: int(value) for name, value in options.items()},
+        **plainly,
     )
     assert Run(run.path).config == same.config
     if agent == "q-learning":
-        assert gridcade.resume(run.path, steps=np.float64(300)).last_checkpoint() == 300
+        steps: Any = np.float64(300)
+        assert gridcade.resume(run.path, steps=steps).last_checkpoint() == 300
 
 
 def test_other_functions_take_numbers_of_numpy(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"episodes": np.int64(12), "seed": np.int64(1)}
-    result = gridcade.evaluate(
-        "random", gridcade.make("Maze", size=np.int64(9)), discount=np.float32(0.5), **options
-    )
+    options: Any = {"episodes": np.int64(12), "seed": np.int64(1), "discount": np.float32(0.5)}
+    result = gridcade.evaluate("random", gridcade.make("Maze", size=np.int64(9)), **options)
     assert json.loads(json.dumps(result.as_dict()))["seed"] == 1
     discount: Any = np.float32(0.5)
     assert json.dumps(gridcade.solve("FourRooms", "discounted", discount).as_dict())

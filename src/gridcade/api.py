@@ -35,6 +35,7 @@ from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
 
 if TYPE_CHECKING:  # the functions below load these when they are called, because that takes long
+    from gridcade.checking.findings import EnvCheck
     from gridcade.live.background import LivePage
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import TaskStatus
@@ -46,6 +47,7 @@ ROUNDING = 1e-9  # share of the optimum by which an optimal policy's value may d
 
 __all__ = [
     "Contender",
+    "check",
     "compare",
     "evaluate",
     "find",
@@ -68,6 +70,7 @@ def evaluate(
     env: EnvLike | None = None,
     *,
     trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
     **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
@@ -77,6 +80,7 @@ def evaluate(
         policy: a policy or its name; see `find`.
         env: an environment, its name, or a function that makes one; see `find`.
         trust: load files that are unpickled; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         progress: called during the evaluation; see `ProgressCallback`.
         **options: see `gridcade.evaluation.options.EvaluationOptions`.
 
@@ -84,7 +88,7 @@ def evaluate(
         InputError: see `find` and `gridcade.evaluation.evaluate.evaluate_policy`.
     """
     check_options(evaluate, options, EvaluationOptions.__annotations__)
-    contender = find(policy, env, trust=trust)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
     result = evaluate_policy(
         contender.policy, contender.env, name=contender.name, progress=progress, **options
     )
@@ -154,6 +158,26 @@ def _exact_shortfall(run: Run) -> str:
         f"The greedy policy is not optimal yet: its {objective} is {format_number(reached)}, "
         f"the optimum {format_number(optimum.value)}."
     )
+
+
+def check(env: EnvLike) -> "EnvCheck":
+    """Check an environment before agents learn in it.
+
+    Gymnasium's checker runs, stable-baselines3's if it is installed, and ours. The environment is
+    reset and stepped.
+
+    Args:
+        env: an environment, its name, or a function that makes one.
+
+    Returns:
+        A page of findings; `ok` says whether none of them is a problem.
+
+    Raises:
+        InputError: the environment cannot be made.
+    """
+    from gridcade.checking.check import check_environment
+
+    return check_environment(env)
 
 
 def solve(
@@ -259,6 +283,7 @@ def watch(
     env: EnvLike | None = None,
     *,
     trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
     **options: "Unpack[WatchOptions]",
 ) -> None:
     """Show episodes of a policy in the terminal, in a window or as a video.
@@ -268,6 +293,7 @@ def watch(
         env: an environment, its name, or a function that makes one; see `find`. An environment
             must have been made with render_mode="rgb_array".
         trust: load files that are unpickled; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         **options: see `gridcade.viewing.show.WatchOptions`.
 
     Raises:
@@ -276,7 +302,7 @@ def watch(
     from gridcade.viewing import show
 
     check_options(watch, options, show.WatchOptions.__annotations__)
-    contender = find(policy, env, trust=trust)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
     given = cast(show.WatchOptions, convert_numbers(options, show.WatchOptions, "watch"))
     show.watch(
         contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **given

@@ -2,8 +2,11 @@
 
 import os
 import sys
+import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import gymnasium as gym
@@ -13,7 +16,7 @@ from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transf
 from gridcade.envs import registry
 from gridcade.envs.objects import EnvLike, check_env, function_name
 from gridcade.envs.types import Env
-from gridcade.errors import InputError, brief
+from gridcade.errors import InputError, InputWarning, brief
 from gridcade.evaluation.policies import optimal_policy, random_policy
 from gridcade.experience.pool import EnvPool
 from gridcade.formatting import shell_command
@@ -61,22 +64,36 @@ class Contender:
 PolicyLike: TypeAlias = Contender | Policy | Run | str | os.PathLike[str]
 
 
-def find(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False) -> Contender:
+def find(
+    policy: PolicyLike,
+    env: EnvLike | None = None,
+    *,
+    trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
+) -> Contender:
     """Find a policy by its name, and its environment.
 
     Args:
         policy: a policy; a run or its folder (its last checkpoint); a checkpoint in one; a shipped
-            agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3
-            (`model.zip`).
+            agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3 or
+            sb3-contrib (`model.zip`).
         env: an environment, its name, or a function that makes one; None: the one that the agent
             was trained in. Under another protocol of its Atari game, an agent keeps its set of
             actions.
         trust: run code that others may have chosen: that of `model.zip`, which is unpickled, and
             that of the environment which a run of another user names by an import path.
+        vecnormalize: statistics of stable-baselines3's VecNormalize, which are unpickled too; a
+            model that was trained with them observes normalized observations.
 
     Raises:
         InputError: the policy or environment does not exist, or they do not fit.
     """
+    model = saved_model(policy) if isinstance(policy, str | os.PathLike) else None
+    if vecnormalize is not None and model is None:
+        raise InputError(
+            "--vecnormalize (Python: vecnormalize=) is for a model.zip of stable-baselines3; "
+            f"{brief(policy) if not isinstance(policy, Run) else policy.path} is none"
+        )
     if isinstance(policy, Contender):
         return policy
     if env is not None:
@@ -92,17 +109,42 @@ def find(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False)
             raise InputError(f"'{policy}' needs an environment: {GIVE_ENV}")
         with EnvPool(env) as pool:
             return Contender(BUILT_IN[policy](pool.first), policy, env)
-    if not isinstance(policy, Run) and str(policy).endswith(ZIP) and os.path.isfile(policy):
-        return _find_sb3_model(str(policy), env, trust)
+    if model is not None:
+        return _find_sb3_model(model, env, trust, vecnormalize)
     return _find_trained_agent(policy, env, trust)
 
 
-def load(policy: PolicyLike, env: EnvLike | None = None, *, trust: bool = False) -> Policy:
+def load(
+    policy: PolicyLike,
+    env: EnvLike | None = None,
+    *,
+    trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
+) -> Policy:
     """Load a policy by its name; see `find` for the arguments and errors."""
-    return find(policy, env, trust=trust).policy
+    return find(policy, env, trust=trust, vecnormalize=vecnormalize).policy
 
 
-def _find_sb3_model(path: str, env: EnvLike | None, trust: bool) -> Contender:
+def saved_model(policy: str | os.PathLike[str]) -> str | None:
+    """The file of a model that stable-baselines3 saved; None if the policy is none.
+
+    The name may lack .zip, which stable-baselines3 adds when it saves a model. It does not add it
+    to a name with another suffix, such as ppo-v1.5.
+    """
+    path = os.fspath(policy)
+    if path in BUILT_IN or path in agents.trained() or os.path.isdir(path):
+        return None
+    if os.path.isfile(path):
+        return path if path.lower().endswith(ZIP) or zipfile.is_zipfile(path) else None
+    return path + ZIP if os.path.isfile(path + ZIP) else None
+
+
+def _find_sb3_model(
+    path: str,
+    env: EnvLike | None,
+    trust: bool,
+    vecnormalize: str | os.PathLike[str] | None,
+) -> Contender:
     """Load a model saved by stable-baselines3, which does not name its environment."""
     if not trust:
         raise InputError(
@@ -112,9 +154,17 @@ def _find_sb3_model(path: str, env: EnvLike | None, trust: bool) -> Contender:
     if env is None:
         raise InputError(f"'{path}' needs an environment: {GIVE_ENV}")
     from gridcade.agents.sb3 import load_zip
+    from gridcade.agents.sb3_normalize import unused_statistics
 
     with EnvPool(env) as pool:
-        return Contender(load_zip(path, pool.first), path, env)
+        agent = load_zip(path, pool.first, vecnormalize)
+    if vecnormalize is None and (unused := unused_statistics(Path(path))):
+        text = (
+            f"'{unused}' lies beside the model and is not used: a model that was trained with it "
+            f"needs {shell_command('--vecnormalize', unused)} (Python: vecnormalize='{unused}')"
+        )
+        warnings.warn(text, InputWarning, stacklevel=2)
+    return Contender(agent, path, env)
 
 
 def _find_trained_agent(

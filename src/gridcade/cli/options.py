@@ -79,11 +79,16 @@ POLICY_HELP = (
     "(`gridcade list agents`), `random`, `optimal`, or with --trust a model.zip of "
     "stable-baselines3."
 )
-ENV_HELP = "Environment: a name, a Gymnasium id or a map file."
+ENV_HELP = "Environment: a name, a Gymnasium id, a map file, or my_env.py:MyEnv."
 OTHER_ENV_HELP = "Environment. Default: the one the agent was trained in."
 TRUST_HELP = (
     "Load a model.zip, or the file of the environment in which somebody else trained a run. Both "
     "can run any code, so they must be from a trusted author."
+)
+
+VECNORMALIZE_HELP = (
+    "Statistics that VecNormalize of stable-baselines3 saved, for a model.zip that was trained "
+    "with them. The file is unpickled, so it needs --trust."
 )
 
 EnvName: TypeAlias = Annotated[Positional[str], arg(metavar="ENV", help=ENV_HELP)]
@@ -91,6 +96,11 @@ OtherEnv: TypeAlias = Annotated[
     str | None, arg(help=OTHER_ENV_HELP, help_behavior_hint=""), optional(str, "ENV")
 ]
 PolicyName: TypeAlias = Annotated[Positional[str], arg(metavar="POLICY", help=POLICY_HELP)]
+VecNormalizeFile: TypeAlias = Annotated[
+    Path | None,
+    arg(name="vecnormalize", help=VECNORMALIZE_HELP, help_behavior_hint=""),
+    optional(Path, "FILE"),
+]
 Trust: TypeAlias = Annotated[bool, arg(help=TRUST_HELP, help_behavior_hint="")]
 
 

@@ -118,7 +118,8 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
             environment.
     """
     known = {*contenders.BUILT_IN, *agents.trained()}
-    if spec.policy not in known and not os.path.exists(spec.policy):
+    model = contenders.saved_model(spec.policy)
+    if spec.policy not in known and not os.path.exists(spec.policy) and not model:
         if registry.is_environment(spec.policy):
             right = shell_command("--env", spec.policy)
             raise InputError(f"'{spec.policy}' is an environment; write: {right}")
@@ -126,7 +127,7 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
     for name in ("preset", "hyperparameters", "envs", "evaluation_every", "init_from"):
         if value := getattr(spec, name):
             raise InputError(f"{name} is {value}; '{spec.policy}' is not trained: remove it")
-    if spec.policy.endswith(contenders.ZIP):
+    if model:
         raise InputError(
             f"'{spec.policy}' cannot be in a study, because loading a model of "
             "stable-baselines3 may run any code; use gridcade evaluate with --trust"

@@ -138,6 +138,7 @@ def resume(
     path: str | Path,
     env: EnvLike | None = None,
     *,
+    trust: bool = False,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
     note: Note = lambda _: None,
@@ -151,6 +152,8 @@ def resume(
         path: the run folder.
         env: a function that makes the environment, where the run does not know its name. Default:
             the environment of that name.
+        trust: run the code of the environment that the folder names although somebody else may have
+            chosen it: see `gridcade.training.trust`.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
         note: called with sentences that the user should read before training starts.
@@ -171,7 +174,7 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
-    if env is None and not options.get("trust"):
+    if env is None and not trust:
         check_trusted(run.path, run.settings.env, run.origin)
     with EnvPool(_env_to_resume(run, env), copies=True) as pool:
         if env is None and (changed := changed_code(run.env, run.origin)):

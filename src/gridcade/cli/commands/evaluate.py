@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 from gridcade import api
 from gridcade.cli.command import EnvCommand
-from gridcade.cli.options import OtherEnv, PolicyName, Trust
+from gridcade.cli.options import OtherEnv, PolicyName, Trust, VecNormalizeFile
 from gridcade.cli.output import show_evaluation
 from gridcade.cli.progress import progress_bar
 from gridcade.evaluation.options import EvaluationOptions
@@ -30,6 +30,7 @@ class Evaluate(EnvCommand):
     policy: PolicyName
     env: OtherEnv = None
     trust: Trust = False
+    vecnormalize: VecNormalizeFile = None
     options: Annotated[EvaluationOptions, arg(name="")] = field(
         default_factory=lambda: EvaluationOptions()
     )
@@ -38,7 +39,9 @@ class Evaluate(EnvCommand):
 
     def run(self) -> None:
         """Evaluate the policy, print the result, and save it in the run folder."""
-        contender = api.find(self.policy, self.env, trust=self.trust)
+        contender = api.find(
+            self.policy, self.env, trust=self.trust, vecnormalize=self.vecnormalize
+        )
         with progress_bar("evaluating") as progress:
             result = api.evaluate(contender, progress=progress, **self.options)
         show_evaluation(result, as_json=self.json)

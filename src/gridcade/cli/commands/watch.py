@@ -7,7 +7,7 @@ from tyro.conf import arg
 
 from gridcade import api
 from gridcade.cli.command import EnvCommand, disable_sdl_window
-from gridcade.cli.options import OtherEnv, PolicyName, Trust
+from gridcade.cli.options import OtherEnv, PolicyName, Trust, VecNormalizeFile
 from gridcade.viewing import show
 from gridcade.viewing.show import WatchOptions
 
@@ -27,13 +27,16 @@ class Watch(EnvCommand):
     policy: PolicyName
     env: OtherEnv = None
     trust: Trust = False
+    vecnormalize: VecNormalizeFile = None
     options: Annotated[WatchOptions, arg(name="")] = field(default_factory=lambda: WatchOptions())
 
     def run(self) -> None:
         """Show episodes of the policy."""
         if self.options.get("where") != "window":
             disable_sdl_window()
-        contender = api.find(self.policy, self.env, trust=self.trust)
+        contender = api.find(
+            self.policy, self.env, trust=self.trust, vecnormalize=self.vecnormalize
+        )
         show.watch(
             contender.policy,
             contender.env,

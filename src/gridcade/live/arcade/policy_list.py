@@ -66,8 +66,8 @@ class PolicyList:
                 continue
             if run.checkpoints():
                 policies[name] = ListedPolicy(name, "runs", run.settings.env, run)
-        for file in sorted(self._runs.glob("*.zip")) if self._trust else ():
-            if file.resolve().is_relative_to(root):
+        for file in sorted(self._runs.glob("*")) if self._trust else ():
+            if file.suffix.lower() == contenders.ZIP and file.resolve().is_relative_to(root):
                 policies[file.name] = ListedPolicy(file.name, "models", file=file)
         return policies
 
