@@ -34,7 +34,7 @@ from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.errors import InputError, unknown
+from gridcade.errors import EnvError, InputError, unknown
 from gridcade.files import read_text
 from gridcade.plain import plain
 
@@ -372,7 +372,8 @@ def _not_made(name: str, error: Exception) -> InputError:
     place = place_of(cause)
     reason = one_line(cause) if place else " ".join(str(cause).split())
     where = f" ({place})" if place else ""
-    return InputError(f"cannot make the environment '{name}': {reason}{where}")
+    kind = EnvError if isinstance(cause, OSError) else InputError  # such as a port in use
+    return kind(f"cannot make the environment '{name}': {reason}{where}")
 
 
 def _unknown_environment(base: str, names: list[str]) -> InputError:

@@ -10,12 +10,13 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Unpack, cast
 
+import gymnasium as gym
+
 from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.model_check import model_notes
-from gridcade.envs.objects import EnvLike
-from gridcade.envs.origins import with_module
+from gridcade.envs.objects import EnvLike, check_env, nameable
 from gridcade.envs.registry import make
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.evaluate import evaluate_policy
@@ -222,7 +223,7 @@ def solve(
 
 def compare(
     contenders: ContenderName | Sequence[ContenderName],
-    envs: str | Sequence[str] = (),
+    envs: EnvLike | Sequence[EnvLike] = (),
     *,
     presets: Sequence[str] = (),
     out: str | Path | None = None,
@@ -241,7 +242,8 @@ def compare(
     Args:
         contenders: agents (`q-learning`, `dqn:two-core`), which are trained; policies (`random`,
             `optimal`, shipped agents, runs), which are only evaluated; or a study file, NAME.toml.
-        envs: names of environments.
+        envs: names of environments. A function with an import path stands for its name, and so does
+            an environment that was made by a name.
         presets: `CONTENDER=NAME`, or `NAME` for every agent without a preset.
         out: the study's folder. Default: one under studies/, named after the study.
         backend: see `gridcade.study.runner.run_study`; also for `address` and `jobs`.
@@ -264,12 +266,9 @@ def compare(
     if isinstance(contenders, str | os.PathLike | Run):
         contenders = [contenders]
     names = [_contender_name(contender) for contender in contenders]
-    study, name = study_from_arguments(
-        names,
-        [with_module(env) for env in ([envs] if isinstance(envs, str) else envs)],
-        presets,
-        **options,
-    )
+    several = [envs] if isinstance(envs, str | gym.Env) or callable(envs) else envs
+    env_names = [_env_name(env) for env in several]
+    study, name = study_from_arguments(names, env_names, presets, **options)
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(
         study, folder, backend=backend, address=address, jobs=plain(jobs), report=report, note=note
@@ -333,6 +332,24 @@ def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "Live
     from gridcade.live.background import LivePage
 
     return LivePage(Path(runs), port, height)
+
+
+def _env_name(env: EnvLike) -> str:
+    """The name of an environment of a study, by which the workers make it.
+
+    Raises:
+        InputError: it has none.
+    """
+    check_env(env)
+    name = nameable(env)
+    if name is None:
+        what = "environment" if isinstance(env, gym.Env) else "function"
+        raise InputError(
+            f"compare makes environments in other processes, and this {what} has no name there: "
+            f"{brief(env)}; pass the name, such as 'my_package.my_module:make_env' for a function "
+            "at the top level of a module"
+        )
+    return name
 
 
 def _contender_name(contender: object) -> str:
