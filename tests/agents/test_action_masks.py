@@ -255,6 +255,14 @@ def test_policies_are_watched_within_the_masks(name: str) -> None:
         game.seek(1)
 
 
+def test_a_check_takes_only_allowed_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridcade.checking.trials.STEPS", 200)
+    for source in (f"{HERE}:Forbidding", lambda: Forbidding(method=True)):
+        result = gridcade.check(source)
+        assert result.facts["action masks"] != "none"
+        assert [f.text for f in result.findings if f.severity == "problem"] == []
+
+
 def test_uniform_policy_predicts_within_masks() -> None:
     policy = UniformPolicy(4)
     masks = np.array([allowed_at(place) for place in range(PLACES - 1)])
