@@ -27,6 +27,7 @@ from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
+from gridcade.experience.vector import action_masks
 from gridcade.files import slug
 from gridcade.formatting import shell_command
 from gridcade.training.config import (
@@ -344,6 +345,8 @@ def _session(
         if isinstance(agent, SelfTrainedAgent):
             session |= _start_over(run, config, note)
             agent.set_env(envs)
+            if action_masks(envs) is not None and not agent.uses_masks:
+                note(f"{config.agent} does not use action masks: it may take forbidden actions")
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
             if agent.storage_bytes and run.damaged():
