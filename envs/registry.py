@@ -35,8 +35,9 @@ from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.errors import InputError, unknown
+from gridcade.errors import EnvError, InputError, unknown
 from gridcade.files import read_text
+from gridcade.plain import plain
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
@@ -82,7 +83,7 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
         InputError: the environment, file or argument does not exist.
     """
     base = name.partition("?")[0]
-    arguments = _arguments_in(name) | arguments
+    arguments = _arguments_in(name) | plain(arguments)
     head, _, tail = base.partition(":")
     if tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
         base = tail
@@ -393,7 +394,8 @@ def _not_made(name: str, error: Exception) -> InputError:
     place = place_of(cause)
     reason = one_line(cause) if place else " ".join(str(cause).split())
     where = f" ({place})" if place else ""
-    return InputError(f"cannot make the environment '{name}': {reason}{where}")
+    kind = EnvError if isinstance(cause, OSError) else InputError  # such as a port in use
+    return kind(f"cannot make the environment '{name}': {reason}{where}")
 
 
 def _unknown_environment(base: str, names: list[str]) -> InputError:
