@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from gridcade.envs.actions import ActionIndex, finite_actions, one_line
 from gridcade.envs.faults import one_line as error_line
 from gridcade.envs.faults import place_of
-from gridcade.envs.types import Env
+from gridcade.envs.types import Env, Space
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, brief
 
@@ -126,6 +126,20 @@ class MaskReader:
                 f"{source} allows no action {where}, though the episode goes on; {OFF}"
             )
         return mask
+
+
+def sample_action(space: Space, mask: Bools | None) -> Any:
+    """Sample an action with the random stream of its space, among the allowed ones.
+
+    Args:
+        space: the action space.
+        mask: the allowed actions, [actions]; None: all.
+    """
+    index = finite_actions(space)
+    if mask is None or index is None:
+        return space.sample()
+    allowed = np.flatnonzero(mask)
+    return index.decode(allowed[space.np_random.integers(len(allowed))])
 
 
 def number_mask(given: Any, index: ActionIndex) -> Bools | None:

@@ -1,6 +1,6 @@
 """Environments that raise an error if a forbidden action comes, for the tests of action masks."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -21,12 +21,20 @@ class Forbidding(gym.Env[Any, Any]):
         observation: `state`: the number of the place. `vector`: place and elapsed steps.
         start: number of the first action.
         method: give masks by a method `action_masks`, not in `info`.
+        render_mode: `rgb_array`: pictures are black.
     """
 
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}  # type: ignore[misc]
     time_limit = 9  # steps
 
-    def __init__(self, observation: str = "vector", start: int = 0, method: bool = False):
-        self.observation = observation
+    def __init__(
+        self,
+        observation: str = "vector",
+        start: int = 0,
+        method: bool = False,
+        render_mode: str | None = None,
+    ):
+        self.observation, self.render_mode = observation, render_mode
         self.action_space: Any = gym.spaces.Discrete(4, start=start)
         vector = gym.spaces.Box(0.0, 10.0, (2,), np.float32)
         numbers = gym.spaces.Discrete(PLACES)
@@ -55,6 +63,9 @@ class Forbidding(gym.Env[Any, Any]):
         ended = self.place == PLACES - 1
         observation, info = self._observe()
         return observation, float(ended), ended, self.steps >= self.time_limit and not ended, info
+
+    def render(self) -> Any:
+        return np.zeros((8, 8, 3), np.uint8)
 
     def _observe(self) -> tuple[Any, dict[str, Any]]:
         info = {} if hasattr(self, "action_masks") else {"action_mask": self.mask()}

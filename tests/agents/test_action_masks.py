@@ -15,10 +15,15 @@ from gridcade.agents.deep import DeepAgent
 from gridcade.agents.q_learning import QLearning
 from gridcade.envs import registry
 from gridcade.errors import InputError
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import UniformPolicy, optimal_policy, random_policy
 from gridcade.exact import solver
 from gridcade.experience.loop import Experience
 from gridcade.experience.vector import SyncEnvs
+from gridcade.live.arcade.chooser import Chooser
+from gridcade.live.arcade.consoles import GymConsole
+from gridcade.live.arcade.game import Game
+from gridcade.recording.frames import make_rgb_env, play_frames
 from gridcade.training import sessions
 
 HUGE = 1e6  # value of the action that is always forbidden
@@ -234,6 +239,28 @@ def test_mask_off_ignores_masks() -> None:
     with pytest.raises(InputError, match="is forbidden in place"):
         gridcade.evaluate("random", f"{HERE}:Forbidding?mask=off", episodes=20)
     assert gridcade.evaluate("random", f"{HERE}:Forbidding", episodes=20).episodes == 20
+
+
+@pytest.mark.parametrize("name", ["random", "dqn"])
+def test_policies_are_watched_within_the_masks(name: str) -> None:
+    env = make_rgb_env(f"{HERE}:Forbidding")
+    policy = random_policy(env) if name == "random" else make_agent(name, env)
+    actor = EvaluatedPolicy(policy, env, epsilon=0.3, deterministic=name == "dqn")
+    frames = list(play_frames(actor, env, 5, seed=0))  # an error if a forbidden action comes
+    assert frames[-1].episode == 5
+    for seed in range(5):
+        game = Game(GymConsole(env), Chooser(actor, env), seed)
+        while not game.moment.end:
+            game.advance()
+        game.seek(1)
+
+
+def test_a_check_takes_only_allowed_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridcade.checking.trials.STEPS", 200)
+    for source in (f"{HERE}:Forbidding", lambda: Forbidding(method=True)):
+        result = gridcade.check(source)
+        assert result.facts["action masks"] != "none"
+        assert [f.text for f in result.findings if f.severity == "problem"] == []
 
 
 def test_uniform_policy_predicts_within_masks() -> None:
