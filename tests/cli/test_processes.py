@@ -102,3 +102,21 @@ def test_window_needs_a_display(driver: str | None, folder: Path) -> None:
     assert "gridcade: " in done.stderr
     assert "open a window" in done.stderr
     assert not contents(folder)
+
+
+@pytest.mark.parametrize("module", ["gridcade", "gymnasium", "tyro", "gridcade.exact.solver"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(module: str, folder: Path) -> None:
+    code = f"""
+import os, signal, sys
+
+def hook(event, arguments):
+    if event == "import" and arguments[0] == {module!r}:
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(hook)
+sys.argv = ["gridcade", "solve", "FourRooms"]
+from gridcade_command import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gridcade: interrupted\n")
