@@ -32,7 +32,7 @@ PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
 WEIGHTS = "weights.safetensors"  # of a shipped agent
 SB3 = "sb3-"  # begins the names of stable-baselines3's algorithms
-SMALL_IMAGES = "minatar"  # preset for small images of environments that belong to no suite
+SMALL_IMAGES = "minatar", "minigrid"  # presets for small images of other environments
 MANY_STATES = 128  # numbered states; above this number an agent may have another default preset
 EXPORTS = {
     "DQN": "dqn",
@@ -57,6 +57,7 @@ class AgentKind:
     image_preset: str = ""  # for Atari games and other stacks of pictures; default: default_preset
     pixels_preset: str = ""  # for other pictures of bytes, 36 pixels or more; default: image_preset
     state_preset: str = ""  # for numbered states; default: default_preset
+    dict_preset: str = ""  # for Dict observations; default: default_preset
     large_preset: str = ""  # for more than MANY_STATES numbered states; default: state_preset
     presets_folder: str = ""  # default: its name
 
@@ -72,11 +73,16 @@ class AgentKind:
             images = []
         if any(part.image_kind == "small" for part in images):
             suite = find_suite(env.spec.id) if env.spec else None
-            names = [suite.package if suite else "", SMALL_IMAGES]
-            return next((n for n in names if n in self.presets()), self.default_preset)
-        stacks = [part.image for part in images if part.image and part.image.channels not in (1, 3)]
-        pixels = "" if stacks else self.pixels_preset
-        return ((pixels or self.image_preset) if images else "") or self.default_preset
+            names = [suite.package if suite else "", *SMALL_IMAGES]
+            preset = next((name for name in names if name in self.presets()), "")
+        else:
+            shapes = [part.image for part in images if part.image]
+            stacked = any(shape.channels not in (1, 3) for shape in shapes)
+            pixels = "" if stacked else self.pixels_preset
+            preset = (pixels or self.image_preset) if shapes else ""
+        if isinstance(space, gym.spaces.Dict):
+            preset = preset or self.dict_preset
+        return preset or self.default_preset
 
     def preset_for_states(self, states: int) -> str:
         """The default preset for so many numbered states."""
@@ -87,7 +93,7 @@ class AgentKind:
     def presets_differ(self) -> bool:
         """Whether the default preset depends on the environment."""
         presets = (self.image_preset, self.pixels_preset, self.state_preset, self.large_preset)
-        return any(presets)
+        return any(presets) or any(name in self.presets() for name in SMALL_IMAGES)
 
     @property
     def config(self) -> "type[AgentConfig]":
@@ -154,6 +160,8 @@ AGENTS = {
                 default_preset="vector",
                 image_preset="two-core",
                 state_preset="gridworld",
+                # the n-step returns of other presets are not supported for Dict observations
+                dict_preset="defaults" if algorithm == "DQN" else "",
             )
             for algorithm in ("DQN", "PPO", "A2C")
         ),

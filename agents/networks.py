@@ -151,9 +151,9 @@ def network(
         )
     layers: list[nn.Module] = []
     if len(parts) == 1:
-        layers, size = _features(kinds[0], parts[0], layer_norm)
+        layers, size = features_of(parts[0], kinds[0], layer_norm)
     else:
-        features = [_features(*pair, layer_norm) for pair in zip(kinds, parts, strict=True)]
+        features = [features_of(*pair, layer_norm) for pair in zip(parts, kinds, strict=True)]
         layers = [Parts(parts, [nn.Sequential(*modules) for modules, _ in features])]
         size = sum(outputs for _, outputs in features)
     units = max((UNITS[kind] for kind in kinds if kind), default=0)
@@ -175,8 +175,16 @@ def _kind(name: NetworkName, part: Part) -> str | None:
     return name if side >= PICTURE_SIDE and part.dtype == np.uint8 else None
 
 
-def _features(kind: str | None, part: Part, layer_norm: bool) -> tuple[list[nn.Module], int]:
-    """The layers that make a vector of a part, and its size."""
+def features_of(
+    part: Part, kind: str | None, layer_norm: bool = False
+) -> tuple[list[nn.Module], int]:
+    """The layers that make a vector of a part of an observation, and its size.
+
+    Args:
+        part: the part.
+        kind: convolutions, a key of FILTERS; None: the part is a vector.
+        layer_norm: normalize the outputs of the convolutions.
+    """
     if kind is None or part.image is None:
         return [FlatVector(part.scale)], prod(part.shape)
     filters = FILTERS[kind]

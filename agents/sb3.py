@@ -47,6 +47,7 @@ from gridcade.agents.sb3_model import (
 )
 from gridcade.agents.sb3_normalize import Normalize, load_normalization
 from gridcade.agents.sb3_zip import load_model
+from gridcade.agents.spaces import check_sb3_spaces
 from gridcade.experience.loop import Experience
 from gridcade.seeding import stream
 
@@ -65,6 +66,7 @@ def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
     Raises:
         InputError: the algorithm rejects the environment or the hyperparameters.
     """
+    check_sb3_spaces(env)
     with preserve_random_streams():
         model = build_model(config, env, seed, replay=False)
     return _agent(model, config, seed)
@@ -102,10 +104,7 @@ def _agent(model: BaseAlgorithm, config: SB3Config | None, seed: int) -> "SB3Age
         from gridcade.agents.sb3_contrib import agent_kind
 
         return agent_kind(model)(model, config, seed)
-    is_known = isinstance(actions, gym.spaces.Discrete) and not isinstance(
-        model.observation_space, gym.spaces.Dict
-    )
-    if not is_known:
+    if not isinstance(actions, gym.spaces.Discrete):
         return SB3Agent(model, config, seed)
     kind = DQNSB3Agent if isinstance(model, DQN) else ActorCriticSB3Agent
     return kind(model, config, seed)
@@ -253,10 +252,10 @@ class SB3Agent(SelfTrainedAgent):
         del num_envs
         config, space = self.config, self.model.observation_space
         capacity: int = getattr(config, "buffer_size", 0)
-        if not space.shape:
-            return 0
+        parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
+        numbers = [np.empty(part.shape or (), part.dtype).nbytes for part in parts]
         copies = 1 if getattr(config, "optimize_memory_usage", False) else 2  # s_t and s_{t+1}
-        return copies * np.empty(space.shape, space.dtype).nbytes * capacity
+        return copies * sum(numbers) * capacity
 
     @property
     def _learning_config(self) -> SB3Config:
@@ -273,11 +272,11 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
         self._observation_space = model.observation_space
         self._prediction_rng = stream(seed, "prediction")
 
-    def _inputs(self, observations: Observations) -> Tensor:
+    def _inputs(self, observations: Any) -> Tensor | dict[str, Tensor]:
         """Observations [n, ...] as the policy's networks take them, in evaluation mode."""
         self.model.policy.set_training_mode(False)
-        inputs, _ = self.model.policy.obs_to_tensor(self.normalize(np.asarray(observations)))
-        assert isinstance(inputs, Tensor)  # noqa: S101 - observations are not dictionaries
+        batch = observations if isinstance(observations, dict) else np.asarray(observations)
+        inputs, _ = self.model.policy.obs_to_tensor(self.normalize(batch))
         return inputs
 
 

@@ -1,4 +1,4 @@
-"""Models of stable-baselines3, built from a config, with the networks and optimizers of Mnih et al.
+"""Models of stable-baselines3, built from a config, with the optimizer of Mnih et al. (2015).
 
 stable-baselines3 seeds the global random streams when it makes a model;
 `preserve_random_streams` restores them.
@@ -22,35 +22,14 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor, nn
 
-from gridcade.agents.networks import network
 from gridcade.agents.optimizers import MnihRMSProp
 from gridcade.agents.sb3_config import SB3Config
-from gridcade.envs.observations import PICTURE_SIDE, Part
+from gridcade.agents.sb3_features import Mnih2013CNN, SmallImages, has_small_images
+from gridcade.envs.observations import PICTURE_SIDE
 from gridcade.envs.types import Space
 from gridcade.errors import InputError, unknown
 
 UNBOUNDED_STEPS = 10**12  # stable-baselines3 needs a number, also where only time bounds the run
-
-
-class Mnih2013CNN(torch_layers.BaseFeaturesExtractor):
-    """The hidden layers of Mnih et al. (2013); stable-baselines3's NatureCNN has those of 2015.
-
-    Pixels from 0 to 1, [batch, frames, height, width] -> [batch, 256].
-    """
-
-    def __init__(self, observation_space: gym.spaces.Box):
-        part = Part(observation_space.shape, np.dtype(np.uint8))
-        layers: Any = network("2013", [part], 1).children()
-        first, *others, output = layers
-        super().__init__(observation_space, output.in_features)
-        # gridcade's first layer takes blocks of pixels as channels; this one takes pixels.
-        convolution = nn.Conv2d(observation_space.shape[0], first.out_channels, 8, stride=4)
-        self.layers = nn.Sequential(convolution, *others)
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Compute the activations of the last hidden layer."""
-        features: Tensor = self.layers(observations)
-        return features
 
 
 def mnih_rmsprop(parameters: Iterable[Tensor], lr: float, **kwargs: float) -> MnihRMSProp:
@@ -67,6 +46,7 @@ POLICY_CLASSES: dict[str, dict[str, Any]] = {  # classes in policy_kwargs, by fi
         "FlattenExtractor": torch_layers.FlattenExtractor,
         "Mnih2013CNN": Mnih2013CNN,
         "NatureCNN": torch_layers.NatureCNN,
+        "SmallImages": SmallImages,
     },
     "optimizer_class": {
         **{name: getattr(torch.optim, name) for name in torch.optim.__all__ if name[0].isupper()},
@@ -101,7 +81,10 @@ def build_model(
         arguments["buffer_size"] = 1
     algorithm = config.algorithm
     policy = _policy_name(config, env.observation_space)
-    policy_kwargs = _policy_kwargs(config.policy_kwargs, algorithm.policy_aliases[policy])
+    values = config.policy_kwargs
+    if config.policy == "auto" and has_small_images(env.observation_space):
+        values = {"features_extractor_class": "SmallImages", **values}
+    policy_kwargs = _policy_kwargs(values, algorithm.policy_aliases[policy])
     try:
         with warnings.catch_warnings():
             # They concern memory and devices, which gridcade checks itself.

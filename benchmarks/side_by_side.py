@@ -159,7 +159,7 @@ def sb3_policy(network: str) -> dict[str, Any]:
     """Return the `policy_kwargs` for the same convolutions and hidden layer on pixels."""
     from stable_baselines3.common.torch_layers import NatureCNN
 
-    from gridcade.agents.sb3_model import Mnih2013CNN
+    from gridcade.agents.sb3_features import Mnih2013CNN
 
     extractor = {"2013": Mnih2013CNN, "2015": NatureCNN}[network]
     return {"features_extractor_class": extractor, "net_arch": []}

@@ -16,7 +16,8 @@ from gridcade.agents import dqn, sb3
 from gridcade.agents.dqn import DQNConfig
 from gridcade.agents.networks import network
 from gridcade.agents.optimizers import MnihRMSProp
-from gridcade.agents.sb3_model import Mnih2013CNN, build_model, mnih_rmsprop
+from gridcade.agents.sb3_features import Mnih2013CNN
+from gridcade.agents.sb3_model import build_model, mnih_rmsprop
 from gridcade.envs import registry
 from gridcade.envs.observations import Part
 from gridcade.errors import InputError
@@ -78,7 +79,11 @@ def test_a_wrong_hyperparameter_is_refused_in_one_line(
     [
         ("sb3-dqn", "Pendulum-v1", "stable-baselines3's DQN rejects .* this environment"),
         ("sb3-sac", "CartPole-v1", "stable-baselines3's SAC rejects .* this environment"),
-        ("sb3-ppo", "Blackjack-v1", "stable-baselines3's PPO rejects .* this environment"),
+        (
+            "sb3-ppo",
+            "Blackjack-v1",
+            "cannot learn from Tuple observations; try: gridcade train dqn",
+        ),
     ],
 )
 def test_an_unsuitable_environment_is_refused(name: str, env: str, message: str) -> None:

@@ -6,15 +6,20 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import nn
 
 import gridcade
-from gridcade.agents import dqn
+from gridcade import agents
+from gridcade.agents import dqn, sb3
 from gridcade.agents.base import in_memory
 from gridcade.agents.networks import ImageConv, PixelConv
+from gridcade.agents.sb3_features import SmallImages
 from gridcade.envs import registry
 from gridcade.envs.actions import action_index
+from gridcade.errors import InputError
 
 OBSERVATIONS: dict[str, Any] = {
     "discrete": spaces.Discrete(5, start=2),
@@ -96,6 +101,17 @@ QUICK: dict[str, Any] = {
         "discount": 0.0,
     },
 }
+QUICK["sb3-dqn"] = {
+    "learning_starts": 60,
+    "train_freq": 1,
+    "target_update_interval": 50,
+    "buffer_size": 2000,
+    "exploration_fraction": 0.5,
+    "learning_rate": 0.003,
+    "gamma": 0.0,
+    "n_steps": 1,
+    "policy_kwargs": {"net_arch": [32]},
+}
 STEPS = 600
 
 
@@ -144,6 +160,66 @@ def test_images_go_to_convolutions() -> None:
     agent = dqn.make(registry.make("tests/Matching-v0?observe=image and more"), dqn.DQNConfig(), 0)
     head = [layer for layer in agent.q if isinstance(layer, nn.Linear)]
     assert [layer.in_features for layer in head] == [4 + 5 * 5 * 16, 128]  # Young & Tian (2019)
+
+
+@pytest.mark.parametrize("observe", ["cells", "planes", "image and more", "multi-binary"])
+def test_stable_baselines3_learns_from_small_images_and_dicts(observe: str, tmp_path: Path) -> None:
+    run = learned("sb3-dqn", f"tests/Matching-v0?observe={observe}", out=tmp_path / "run")
+    policy: Any = gridcade.load(run)
+    extractor = policy.model.policy.q_net.features_extractor
+    has_image = observe in ("cells", "planes", "image and more")
+    assert isinstance(extractor, SmallImages) == has_image
+    assert gridcade.evaluate(run, episodes=3, epsilon=1.0).epsilon == 1  # probabilities are known
+
+
+@pytest.mark.parametrize("observe", ["cells", "floats", "image and more"])
+def test_stable_baselines3_has_the_convolutions_of_our_network(observe: str) -> None:
+    """From the same weights they have the same outputs."""
+    env = registry.make(f"tests/Matching-v0?observe={observe}")
+    ours = dqn.make(env, dqn.DQNConfig(), 0)
+    theirs: Any = sb3.make(env, sb3_config("sb3-dqn"), 0)
+    extractor = theirs.model.policy.q_net.features_extractor
+    for mine, copied in zip(convolutions(ours.q), convolutions(extractor), strict=True):
+        copied.load_state_dict(mine.state_dict())
+    space = env.observation_space
+    space.seed(1)
+    batch = gym.vector.utils.batch_space(space, 3).sample()
+    seen = torch.from_numpy(ours.preprocess(batch))
+    layers = list(ours.q)
+    expected = layers[0](seen) if observe == "image and more" else nn.Sequential(*layers[:3])(seen)
+    policy = theirs.model.policy
+    inputs, _ = policy.obs_to_tensor(batch)
+    preprocessed = preprocess_obs(inputs, policy.q_net.observation_space)
+    torch.testing.assert_close(extractor(preprocessed), expected)
+
+
+def convolutions(module: nn.Module) -> list[nn.Module]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+
+
+def sb3_config(name: str) -> Any:
+    return agents.find(name).config()
+
+
+@pytest.mark.parametrize(
+    ("observe", "act", "message"),
+    [
+        (
+            "tuple",
+            "discrete",
+            "cannot learn from Tuple observations; try: gridcade train dqn .*tests/",
+        ),
+        ("deep", "discrete", "cannot learn from Tuple observations"),
+        ("discrete", "discrete", r"observations that start at 0; these are Discrete\(5, start=2\)"),
+        ("dict", "shifted", r"actions that start at 0; these are Discrete\(3, start=-1\); try"),
+        ("dict", "multi-binary", "stable-baselines3's DQN rejects"),
+    ],
+)
+def test_spaces_that_stable_baselines3_cannot_use(observe: str, act: str, message: str) -> None:
+    env = registry.make(f"tests/Matching-v0?observe={observe}&act={act}")
+    with pytest.raises(InputError, match=message) as error:
+        sb3.make(env, sb3_config("sb3-dqn"), 0)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])

@@ -58,13 +58,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "my_package" / "__init__.py").write_text("")
     (tmp_path / "my_package" / "worlds.py").write_text(CODE.replace("Corridor-v0", "Packed-v0"))
     monkeypatch.chdir(tmp_path)
-    modules, path, ids = dict(sys.modules), [*sys.path], dict(gym.registry)
+    path = [*sys.path]
     yield tmp_path
-    for name in sys.modules.keys() - modules.keys():
-        del sys.modules[name]
     sys.path[:] = path
-    gym.registry.clear()
-    gym.registry.update(ids)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]  # other new ones stay: ale_py cannot be imported twice
+    for id_ in ("Corridor-v0", "Packed-v0"):
+        gym.registry.pop(id_, None)
 
 
 @pytest.mark.parametrize(
