@@ -38,7 +38,7 @@ from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
-from gridcade.formatting import format_result, format_term
+from gridcade.formatting import format_result, format_term, shell_command
 from gridcade.seeding import pack, stream, unpack
 
 Floats = NDArray[np.float64]
@@ -488,6 +488,7 @@ def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:
     if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
         raise InputError(
             f"q-learning requires Discrete observations that start at 0, but this environment has "
-            f"{type(space).__name__} observations; try: gridcade train dqn {name_of(env)}"
+            f"{type(space).__name__} observations; try: "
+            f"{shell_command('gridcade', 'train', 'dqn', name_of(env))}"
         )
     return QLearning(int(space.n), actions.count, config, seed, actions)

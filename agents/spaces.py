@@ -1,7 +1,5 @@
 """Whether an agent can act in an environment, and the advice where it cannot."""
 
-import shlex
-
 import gymnasium as gym
 import numpy as np
 
@@ -10,6 +8,7 @@ from gridcade.envs.observations import ArrayEncoder
 from gridcade.envs.registry import name_of
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
+from gridcade.formatting import shell_command
 
 NUMERIC = (
     gym.spaces.Box,
@@ -26,7 +25,7 @@ def numbered_actions(env: Env, agent: str) -> ActionIndex:
         InputError: they are infinite, or too many.
     """
     if isinstance(env.action_space, gym.spaces.Box):
-        here = shlex.quote(name_of(env))
+        here = shell_command(name_of(env))
         raise InputError(
             f"{agent} needs finitely many actions; these are continuous; try: gridcade train "
             f"sb3-sac {here}"
@@ -69,4 +68,4 @@ def _dqn_instead(env: Env) -> str:
         action_index(env.action_space)
     except InputError:
         return ""
-    return f"; try: gridcade train dqn {shlex.quote(name_of(env))}"
+    return f"; try: gridcade train dqn {shell_command(name_of(env))}"
