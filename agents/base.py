@@ -18,6 +18,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from gridcade.agents.predictions import check_prediction
 from gridcade.agents.probabilities import sample_actions
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
 from gridcade.envs.masks import masks_of_parts, number_mask
@@ -184,17 +185,21 @@ def predict_allowed(
     deterministic: bool,
     masks: Masks | None,
     index: ActionIndex | None,
-) -> tuple[Array, PolicyState]:
-    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do."""
+    space: Space,
+) -> tuple[Any, PolicyState]:
+    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do.
+
+    Raises:
+        InputError: the actions do not fit the action space.
+    """
     if masks is None or index is None or not uses_masks(policy):
-        return policy.predict(observations, state, starts, deterministic)
+        predicted = policy.predict(observations, state, starts, deterministic)
+        return check_prediction(policy, predicted, len(starts), space)
     predict: Any = policy.predict  # the protocol does not require the parameter
     if len(index.parts) > 1:
         masks = masks_of_parts(masks, index)
-    result: tuple[Array, PolicyState] = predict(
-        observations, state, starts, deterministic, action_masks=masks
-    )
-    return result
+    predicted = predict(observations, state, starts, deterministic, action_masks=masks)
+    return check_prediction(policy, predicted, len(starts), space)
 
 
 def masks_by_number(action_masks: ArrayLike, index: ActionIndex) -> Masks:

@@ -1,9 +1,8 @@
 """Names of an environment's discrete actions, as far as they are known."""
 
-from typing import Protocol, runtime_checkable
-
 import gymnasium as gym
 
+from gridcade.envs.atari import AtariGame
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 
@@ -19,15 +18,6 @@ ACTION_NAMES = {
 }
 
 
-@runtime_checkable
-class NamesActions(Protocol):
-    """An environment that names its actions, as Gymnasium's Atari games do."""
-
-    def get_action_meanings(self) -> list[str]:
-        """Return the name of each action."""
-        ...
-
-
 def action_names(env: Env) -> tuple[str, ...]:
     """The name of each action, in lower case; empty if they are not known or not discrete."""
     if not isinstance(env.action_space, gym.spaces.Discrete):
@@ -36,8 +26,10 @@ def action_names(env: Env) -> tuple[str, ...]:
     names: tuple[str, ...]
     if isinstance(world, TabularEnv):
         names = tuple(MOVE_NAMES.get(move, "") for move in world.moves)
-    elif isinstance(world, NamesActions):
+    elif isinstance(world, AtariGame):
         names = tuple(name.lower() for name in world.get_action_meanings())
+    elif not type(world).__module__.startswith("gymnasium."):
+        return ()  # another environment of the same name may number its actions otherwise
     else:
         names = ACTION_NAMES.get(env.spec.name if env.spec else "", ())
     return names if len(names) == count and all(names) else ()

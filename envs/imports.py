@@ -16,6 +16,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
@@ -66,7 +67,7 @@ def find_imported(base: str) -> EnvSpec:
             f"'{head}' is a file of Python; the environments in it are: {known}; "
             f"name one: {head}:{names[0] if names else 'NAME'}"
         )
-    found = vars(module).get(tail)
+    found: Any = vars(module).get(tail)
     if found is None and tail in gym.registry:
         return gym.registry[tail]
     if found is None:
@@ -79,7 +80,7 @@ def find_imported(base: str) -> EnvSpec:
             f"'{base}' is {brief(found)}; name a class, or a function that returns an environment"
         )
     id_ = re.sub(r"[^\w:.-]", "_", f"{Path(head).name}:{tail}")
-    return EnvSpec(id_, entry_point=found)
+    return EnvSpec(id_, entry_point=vars(module)[tail])
 
 
 def environments_of(module: ModuleType) -> list[str]:

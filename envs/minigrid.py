@@ -69,8 +69,9 @@ class MiniGrid(gym.Wrapper[Any, Any, Any, Any]):
         self._full = view == "full"
         side = grid_env.agent_view_size
         shape = (grid_env.width, grid_env.height) if self._full else (side, side)
+        dtype: Any = bool  # Gymnasium's annotation does not include it
         spaces: dict[str, gym.Space[Any]] = {
-            "image": gym.spaces.Box(0, 1, (*shape, sum(map(len, PLANES))), bool),
+            "image": gym.spaces.Box(0, 1, (*shape, sum(map(len, PLANES))), dtype),
             "direction": gym.spaces.Discrete(4),
         }
         self._words: dict[str, int] = {}

@@ -107,6 +107,7 @@ def _plan(
         The values of the states and of the pairs.
     """
     continues = DISCOUNT * model.probabilities * ~model.terminated
+    pairs = np.zeros(len(wanted))
     for _ in range(SWEEPS):
         pairs = np.add.reduceat(continues * values[model.next_states], model.offsets[:-1])
         pairs[wanted] = 1.0

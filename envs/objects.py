@@ -9,10 +9,15 @@ from typing import Any, Literal, TypeAlias
 import gymnasium as gym
 
 from gridcade.envs import registry
+from gridcade.envs.atari import AtariGame
+from gridcade.envs.faults import shown
+from gridcade.envs.imports import IMPORTED_FILE
 from gridcade.envs.origins import with_module
+from gridcade.envs.suites import find_suite
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 
+GUARD = "gridcade.envs.guard:Guard"  # not part of an environment
 EnvMaker: TypeAlias = Callable[[], Env]
 EnvLike: TypeAlias = str | Env | EnvMaker
 EnvSource: TypeAlias = Literal["name", "function", "object"]
@@ -46,6 +51,13 @@ def identity(env: EnvLike, made: Env) -> tuple[str, EnvSource]:
     return registry.name_of(env), "object" if copier(env) is None else "function"
 
 
+def game_by_name(env: EnvLike) -> EnvLike:
+    """Return the name of an Atari game that `registry.make` made, whose copies run in parallel."""
+    if isinstance(env, gym.Env) and isinstance(env.unwrapped, AtariGame):
+        return _full_name(env) or env
+    return env
+
+
 def function_name(function: Callable[..., Any]) -> str | None:
     """The import path of a function or class, by which another process finds it; None without one.
 
@@ -55,14 +67,15 @@ def function_name(function: Callable[..., Any]) -> str | None:
     loaded = sys.modules.get(module)
     if loaded is None or vars(loaded).get(name) is not function:
         return None
+    if IMPORTED_FILE in vars(loaded):  # it was imported by an import path
+        return f"{shown(str(loaded.__file__))}:{name}"
     if module == "__main__":
         spec, file = loaded.__spec__, vars(loaded).get("__file__")
         if spec is not None and spec.parent is not None:  # python -m package.module
             return f"{spec.name}:{name}"
         if not file or not file.endswith(".py"):  # a notebook, or Python's prompt
             return None
-        below = f"{os.getcwd()}{os.sep}"
-        return f"{os.path.abspath(file).removeprefix(below)}:{name}"
+        return f"{shown(os.path.abspath(file))}:{name}"
     return f"{module}:{name}"
 
 
@@ -72,12 +85,15 @@ def copier(env: Env) -> EnvMaker | None:
     Only what `gymnasium.make` and wrappers with recorded arguments did is copied, not what the
     program did to the object afterwards. A copy opens no window.
     """
-    spec = env.spec
-    if spec is None or any(wrapper.kwargs is None for wrapper in spec.additional_wrappers):
-        return None
-    if (name := _full_name(env)) is not None:
+    if name := _full_name(env):
         return lambda: registry.make(name)
-    spec = deepcopy(spec)
+    spec = deepcopy(env.spec)
+    if spec is None:
+        return None
+    wrappers = [w for w in spec.additional_wrappers if w.entry_point != GUARD]
+    if any(wrapper.kwargs is None for wrapper in wrappers):
+        return None
+    spec.additional_wrappers = tuple(wrappers)
     if spec.kwargs.get("render_mode") == "human":
         del spec.kwargs["render_mode"]
     return lambda: gym.make(spec)
@@ -85,20 +101,21 @@ def copier(env: Env) -> EnvMaker | None:
 
 def _full_name(env: Env) -> str | None:
     """The name by which `registry.make` makes the same environment; None if no name does."""
+    if made_as := vars(env).get(registry.MADE_AS):
+        return str(made_as)
     spec = env.spec
-    if spec is None or spec.additional_wrappers:
+    if spec is None or spec.additional_wrappers or spec.id not in gym.registry:
         return None
-    name = registry.name_of(env)
-    limit = spec.max_episode_steps
-    registered = gym.registry.get(spec.id)
-    if registered is not None and limit != registered.max_episode_steps:
+    if find_suite(spec.id) or registry.atari_title(spec.id):
+        return None  # by its name it would get a wrapper of ours
+    name, limit, registered = registry.name_of(env), spec.max_episode_steps, gym.registry[spec.id]
+    if limit != registered.max_episode_steps:
         name = registry.with_arguments(name, {"max_episode_steps": limit})
     try:
         id_, arguments = registry.parse(name)
     except InputError:
         return None
-    given = {} if registered is None else registered.kwargs
-    given = {**given, **arguments}
-    given.pop("max_episode_steps", None)
+    arguments.pop("max_episode_steps", None)
     wanted = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+    given = registered.kwargs | arguments
     return name if registry.find_spec(id_).id == spec.id and given == wanted else None

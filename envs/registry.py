@@ -38,6 +38,7 @@ from gridcade.files import read_text
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
+MADE_AS = "_made_as"  # attribute of the environments that `make` made: their name
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_ARGUMENTS = ("observation", "pixels", "time_limit")
 ATARI_ARGUMENTS = ("protocol", "actions", "sticky")
@@ -118,6 +119,13 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     Raises:
         InputError: the environment, file or argument does not exist, or a value is invalid.
     """
+    env = _make(name, render_mode, arguments)
+    vars(env)[MADE_AS] = with_arguments(name, arguments)
+    return env
+
+
+def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
+    """Make an environment; see `make`."""
     id_, arguments = parse(name, **arguments)
     if title := atari_title(id_):
         env = AtariGame(title, render_mode=render_mode, **arguments)
@@ -177,7 +185,8 @@ def draws_pictures(name: str) -> bool:
         creator = _creator(id_)
     except (InputError, GymnasiumError, ImportError, AttributeError):
         return False
-    return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
+    metadata = getattr(creator, "metadata", None)  # of a wrapper class, it is a property
+    return isinstance(metadata, dict) and "rgb_array" in metadata.get("render_modes", ())
 
 
 def takes_render_mode(name: str) -> bool:

@@ -40,6 +40,7 @@ KEYS = {
     "stochastic",
     "discount",
     "expected_return",
+    "best_return",
     "average_reward",
     "discounted_return",
     "episode_length",

@@ -20,6 +20,7 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
     "recording": {"evaluation"},
     "training": {"recording"},
     "study": {"training"},
+    "checking": {"training"},
     "report": {"study"},
     "viewing": {"recording"},
     "live": {"study"},
@@ -29,7 +30,7 @@ BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are
 MODULES = {
     "contenders": {"training"},
     "study": {"contenders"},
-    "api": {"report", "viewing", "live"},
+    "api": {"report", "viewing", "live", "checking"},
 }
 PRINTS = {"cli", "viewing"}
 

@@ -22,6 +22,7 @@ from gridcade import agents as agents
 from gridcade import envs as envs
 
 if TYPE_CHECKING:
+    from gridcade.api import check as check
     from gridcade.api import compare as compare
     from gridcade.api import evaluate as evaluate
     from gridcade.api import load as load
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gridcade.api import watch as watch
 
 __all__ = [
+    "check",
     "compare",
     "evaluate",
     "load",

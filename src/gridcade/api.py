@@ -33,6 +33,7 @@ from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
 
 if TYPE_CHECKING:  # the functions below load these when they are called, because that takes long
+    from gridcade.checking.findings import EnvCheck
     from gridcade.live.background import LivePage
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import TaskStatus
@@ -44,6 +45,7 @@ ROUNDING = 1e-9  # share of the optimum by which an optimal policy's value may d
 
 __all__ = [
     "Contender",
+    "check",
     "compare",
     "evaluate",
     "find",
@@ -126,6 +128,8 @@ def shortfall(run: Run) -> str:
 
 def _exact_shortfall(run: Run) -> str:
     """What `shortfall` returns if the model of the run's environment is known."""
+    if run.settings.env_source != "name":
+        return ""
     hyperparameters = vars(run.config.hyperparameters)
     discount = hyperparameters.get("discount", 0.99)
     learns_average = hyperparameters.get("criterion") == "average-reward"
@@ -152,6 +156,26 @@ def _exact_shortfall(run: Run) -> str:
         f"The greedy policy is not optimal yet: its {objective} is {format_number(reached)}, "
         f"the optimum {format_number(optimum.value)}."
     )
+
+
+def check(env: EnvLike) -> "EnvCheck":
+    """Check an environment before agents learn in it.
+
+    Gymnasium's checker runs, stable-baselines3's if it is installed, and ours. The environment is
+    reset and stepped.
+
+    Args:
+        env: an environment, its name, or a function that makes one.
+
+    Returns:
+        A page of findings; `ok` says whether none of them is a problem.
+
+    Raises:
+        InputError: the environment cannot be made.
+    """
+    from gridcade.checking.check import check_environment
+
+    return check_environment(env)
 
 
 def solve(

@@ -182,11 +182,17 @@ def _find_trained_agent(
             f"(Python: 'random', env='{policy}')"
         ) from None
     trained_env = config.env if run is None else run.env
+    named = config.env_source == "name"
+    if env is None and not named:
+        raise InputError(
+            f"'{policy}' was trained in Python, on an environment without a name ({trained_env}); "
+            "give it in Python: env=FUNCTION, or env=OBJECT"
+        )
     if env is None and run is not None and not trust:
         instead = f", or name it: {shell_command('--env', run.settings.env)}"
         check_trusted(run.path, run.settings.env, run.origin, instead)
     env = trained_env if env is None else env
-    if isinstance(env, str):
+    if isinstance(env, str) and named:
         env = registry.with_actions_of(env, trained_env)
     name = str(policy.path if isinstance(policy, Run) else policy)
     with EnvPool(env) as pool:

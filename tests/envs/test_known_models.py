@@ -21,18 +21,18 @@ from gridcade.evaluation.policies import UniformPolicy
 class GenerousCliff(CliffWalkingEnv):
     """Pays half a point more than its inherited table says."""
 
-    def step(self, action: Any) -> Any:
+    def step(self, a: Any) -> Any:
         inherited: Any = super()
-        observation, reward, *rest = inherited.step(action)
+        observation, reward, *rest = inherited.step(a)
         return observation, reward + 0.5, *rest
 
 
 class CostlyLake(FrozenLakeEnv):
     """Takes a tenth for each move."""
 
-    def step(self, action: Any) -> Any:
+    def step(self, a: Any) -> Any:
         inherited: Any = super()
-        observation, reward, *rest = inherited.step(action)
+        observation, reward, *rest = inherited.step(a)
         return observation, reward - 0.1, *rest
 
 
@@ -70,8 +70,8 @@ class Declared(CostlyLake):
 class DeclaredThenChanged(Declared):
     """Inherits the declaration, and changes step once more."""
 
-    def step(self, action: Any) -> Any:
-        return super().step(action)
+    def step(self, a: Any) -> Any:
+        return super().step(a)
 
 
 @pytest.mark.parametrize("kind", [GenerousCliff, CostlyLake, OtherStart, OddMaze])

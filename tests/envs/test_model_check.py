@@ -32,9 +32,9 @@ class Lake(FrozenLakeEnv):
 class LeftAlone(FrozenLakeEnv):
     """Is the inherited lake, with another step."""
 
-    def step(self, action: Any) -> Any:
+    def step(self, a: Any) -> Any:
         inherited: Any = super()
-        return inherited.step(action)
+        return inherited.step(a)
 
 
 def forget_slips(table: Any, _: Any) -> None:

@@ -14,6 +14,7 @@ from gridcade.envs import registry
 from gridcade.envs.observations import batch_size
 from gridcade.envs.tabular import Model
 from gridcade.errors import InputError
+from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import (
     Human,
     RandomPolicy,
@@ -225,3 +226,50 @@ def test_stable_baselines3_evaluates_our_policies(count: int) -> None:
     mean, deviation = evaluate_policy(policy, envs, n_eval_episodes=episodes, deterministic=False)
     assert exact.expected_return is not None
     assert abs(float(np.mean(mean)) - exact.expected_return) < 5 * deviation / episodes**0.5
+
+
+class Returns:
+    """A policy that predicts what a function of the number of observations returns."""
+
+    def __init__(self, function: Any):
+        self.function = function
+
+    def predict(self, observation: Any, *_: Any, **__: Any) -> Any:
+        return self.function(len(observation))
+
+
+class Table(Returns):
+    """A policy whose probabilities a function of the number of observations returns."""
+
+    def probabilities(self, observations: Any, *_: Any) -> Any:
+        return self.function(len(observations))
+
+
+@pytest.mark.parametrize("env", ["CartPole", "FrozenLake"])
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (Returns(lambda _: 3), "policy Returns returned 3; it must return a pair"),
+        (Returns(lambda n: np.zeros(n, int)), "must return a pair"),
+        (Returns(lambda _: (1, None)), r"Returns returned the actions 1 for .* the shape \(\d+,\)"),
+        (Returns(lambda n: (np.zeros(n), None)), r"actions array\(\[0.* they must be integers"),
+        (Returns(lambda n: (np.zeros((n, 2), int), None)), r"they must have the shape"),
+        (Returns(lambda n: (np.full(n, 7), None)), r"they must be from 0 to [13]"),
+        (Returns(lambda n: (np.full(n, -1), None)), r"they must be from 0 to [13]"),
+        (
+            Table(lambda n: np.ones((n, 9)) / 9),
+            r"policy Table returned an array of shape \(\d+, 9\)",
+        ),
+        (Table(lambda n: np.ones(n)), r"of shape \(\d+,\); it must be \(\d+, [24]\)"),
+    ],
+)
+def test_what_does_not_fit_the_actions_is_refused(env: str, policy: Any, message: str) -> None:
+    """In sampling, and in the table of a world whose model is known."""
+    with pytest.raises(InputError, match=message) as error:
+        evaluate_policy(policy, env, episodes=10)
+    assert "\n" not in str(error.value)
+
+
+def test_probabilities_have_the_sum_1() -> None:
+    with pytest.raises(InputError, match="each row must be 0 or more, with the sum 1"):
+        evaluate_policy(Table(lambda n: np.ones((n, 2))), "CartPole", episodes=10)

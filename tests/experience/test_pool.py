@@ -102,7 +102,7 @@ def test_the_first_environment_that_cannot_be_made_is_an_error() -> None:
 def test_an_object_is_used_alone_and_stays_open() -> None:
     env = gym.make(NAME)
     with EnvPool(env) as pool:
-        assert pool.first is env
+        assert pool.first.unwrapped is env.unwrapped
         assert pool.vector(16, fewer=True).num_envs == 1
         with pytest.raises(InputError, match="pass a function that makes such an environment"):
             pool.vector(2)

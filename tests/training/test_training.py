@@ -46,7 +46,7 @@ from gridcade.training.run_folder import Run
 from gridcade.training.sessions import dry_run, resume, start_from, train
 from gridcade.training.trainer import Progress, StepLoop
 
-WALL_CLOCK = ("seconds", "steps_per_second", "epoch_seconds")
+WALL_CLOCK = ("seconds", "steps_per_second", "epoch_seconds", "evaluation_seconds")
 Q_LEARNING = agents.find("q-learning")
 OPEN = "step reward: -1\ntime limit: none\nmap:\nS...\n....\n...G\n"
 

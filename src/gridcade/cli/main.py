@@ -26,9 +26,9 @@ $ gridcade evaluate runs/FourRooms-q-learning-s0
 $ gridcade watch runs/FourRooms-q-learning-s0
 $ gridcade compare q-learning random optimal --env CliffWalk --steps 100_000
 
-ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), or the file of a map that you
-drew (my-world.txt). Its arguments are part of the name, "Maze?size=9&seed=3", or options,
---env.size 9 --env.seed 3.
+ENV is a short name (FourRooms), a Gymnasium id (FrozenLake-v1), the file of a map that you drew
+(my-world.txt), or an environment of your own (my_env.py:MyEnv, my_package:MyEnv-v0). Its
+arguments are part of the name, "Maze?size=9&seed=3", or options, --env.size 9 --env.seed 3.
 
 POLICY is a run folder, a checkpoint in one, a shipped agent ('breakout'), 'random', 'optimal', or
 with --trust a model.zip of stable-baselines3."""
@@ -39,6 +39,7 @@ COMMANDS = {  # name -> what it does; gridcade.cli.commands.NAME holds the class
     "resume": "Resume a run that was stopped or killed, or extend its budget.",
     "evaluate": "Estimate a policy's return and average reward, with intervals.",
     "compare": "Compare agents and policies over several seeds, and write a report.",
+    "check": "Check an environment of your own before agents learn in it.",
     "solve": "Compute the exact optimum of an environment whose model is known.",
     "watch": "Watch a policy in a terminal (over ssh too), a window, or a video.",
     "play": "Play yourself, evaluated like every policy.",
@@ -55,6 +56,7 @@ OTHER_VERBS = {  # verbs of other programs -> the command; {} stands for the wor
     **dict.fromkeys(("optimal", "optimum", "plan"), "gridcade solve {}"),
     **dict.fromkeys(("ls", "info"), "gridcade list {}"),
     **{section: f"gridcade list {section}" for section in ("envs", "agents", "presets", "runs")},
+    **dict.fromkeys(("lint", "validate", "verify"), "gridcade check {}"),
     "help": "gridcade {} --help",
     "version": "gridcade --version",
 }

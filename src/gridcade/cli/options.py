@@ -79,7 +79,7 @@ POLICY_HELP = (
     "(`gridcade list agents`), `random`, `optimal`, or with --trust a model.zip of "
     "stable-baselines3."
 )
-ENV_HELP = "Environment: a name, a Gymnasium id or a map file."
+ENV_HELP = "Environment: a name, a Gymnasium id, a map file, or my_env.py:MyEnv."
 OTHER_ENV_HELP = "Environment. Default: the one the agent was trained in."
 TRUST_HELP = (
     "Load a model.zip, or the file of the environment in which somebody else trained a run. Both "

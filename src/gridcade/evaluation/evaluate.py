@@ -132,7 +132,8 @@ def _evaluate(
         runner = EpisodeRunner(
             envs, evaluated, resolved.discount, time_limit, longest_episode, check
         )
-        best_returns = BestReturns(envs, time_limit)
+        # not while an agent learns: the search can take a minute
+        best_returns = BestReturns(envs, time_limit) if purpose == "evaluation" else None
         sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     if exact is not None and isinstance(policy, TabularPolicy):
         notes += _optimality_notes(policy, exact)
@@ -244,7 +245,7 @@ def _sample_streams(
 
 def _sample_episodes(
     runner: EpisodeRunner,
-    best_returns: BestReturns,
+    best_returns: BestReturns | None,
     options: ResolvedOptions,
     model: Model | None,
     purpose: Purpose,
@@ -280,6 +281,6 @@ def _sample_episodes(
         steps=int(episodes.lengths.sum()),
         truncated=float(episodes.truncated.mean()),
         estimates=estimates,
-        notes=notes + best_returns.notes,
-        best_return=best_returns.mean if finished == planned else None,
+        notes=notes + (best_returns.notes if best_returns else []),
+        best_return=best_returns.mean if best_returns and finished == planned else None,
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from gridcade.agents.base import (
     probabilities_of,
     uses_masks,
 )
+from gridcade.agents.predictions import check_probabilities
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs.actions import finite_actions, one_line
 from gridcade.envs.tabular import Model
@@ -52,6 +54,7 @@ class EvaluatedPolicy:
             epsilon = ATARI_EPSILON if is_atari else 0.0
         if not 0 <= epsilon <= 1:
             raise InputError(f"epsilon is {epsilon}; it must be between 0 and 1")
+        self._action_space = env.action_space
         self._action_index = finite_actions(env.action_space)
         if epsilon and self._action_index is None:
             raise InputError(
@@ -101,11 +104,21 @@ class EvaluatedPolicy:
         index = self._action_index
         if isinstance(self.policy, StochasticPolicy) and index is not None:
             table = probabilities_of(self.policy, observations, self.deterministic, masks)
+            check_probabilities(self.policy, table, len(starts), index.count)
             draws = np.array([rng.random() for rng in rngs])
             return index.decode(sample_actions(with_epsilon(table, self.epsilon, masks), draws))
         actions, self._state = predict_allowed(
-            self.policy, observations, self._state, starts, self.deterministic, masks, index
+            self.policy,
+            observations,
+            self._state,
+            starts,
+            self.deterministic,
+            masks,
+            index,
+            self._action_space,
         )
+        if isinstance(self._action_space, gym.spaces.Dict | gym.spaces.Tuple):
+            return actions
         actions = np.array(actions)
         if self.epsilon and index is not None:
             for i, rng in enumerate(rngs):

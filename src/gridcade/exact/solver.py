@@ -9,6 +9,7 @@ new start.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -99,7 +100,11 @@ def check_discount(discount: float) -> None:
 
 
 def policy_value(
-    model: Model, policy: ArrayLike, discount: float = 0.99, time_limit: int | None = None
+    model: Model,
+    policy: ArrayLike,
+    discount: float = 0.99,
+    time_limit: int | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> PolicyValue:
     """Compute the exact value of a policy.
 
@@ -108,6 +113,7 @@ def policy_value(
         policy: action probabilities, [states, actions].
         discount: discount factor of the discounted return.
         time_limit: steps after which an episode is truncated and the next one starts; None: none.
+        check: called at every step of a time limit; it can end the computation by an exception.
 
     Raises:
         InputError: the policy is not a table of probabilities that fits the model, the discount is
@@ -116,11 +122,13 @@ def policy_value(
     """
     chain = Chain.of(model, policy)
     check_discount(discount)
-    if time_limit is not None:
-        return _value_within_limit(model, chain, discount, time_limit)
     # States that the policy does not reach have no influence, but would take most of the time.
     reached = np.flatnonzero(reachable(chain.transitions, np.flatnonzero(model.start)))
     chain, start = chain.restricted(reached), model.start[reached]
+    if time_limit is not None:
+        if model.continuing:
+            raise InputError("a continuing task cannot have a time limit")
+        return _value_within_limit(chain, start, discount, time_limit, check)
     discounted = expected_totals(chain.transitions * discount, chain.rewards)
     gains, _ = gain_and_bias(*chain.restarted(start))
     gain = float(gains[-1])  # the last state stands for the start
@@ -227,18 +235,21 @@ def _return_and_length(
 
 
 def _value_within_limit(
-    model: Model, chain: Chain, discount: float, time_limit: int
+    chain: Chain,
+    start: Floats,
+    discount: float,
+    time_limit: int,
+    check: Callable[[], None],
 ) -> PolicyValue:
     """The value of a policy whose episodes are truncated after `time_limit` steps."""
-    if model.continuing:
-        raise InputError("a continuing task cannot have a time limit")
     if time_limit < 1:
         raise InputError(f"time_limit is {time_limit}; it must be an integer, 1 or greater")
     forward = chain.transitions.T.tocsr()
-    running = model.start  # [states]: probability that the episode is still running in each state
+    running = start  # [states]: probability that the episode is still running in each state
     total = discounted = length = 0.0
     weight = 1.0
     for _ in range(time_limit):
+        check()
         reward = float(running @ chain.rewards)
         total += reward
         discounted += weight * reward

@@ -1,6 +1,7 @@
 """Exact values of a policy in an environment whose model is known, reported beside estimates."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.agents.base import Policy, StochasticPolicy, predict_allowed, probabilities_of
+from gridcade.agents.predictions import check_probabilities
 from gridcade.envs.actions import action_index
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
@@ -46,7 +48,11 @@ class ExactValues:
 
 
 def policy_table(
-    policy: Policy, env: Env, model: Model, deterministic: bool = True
+    policy: Policy,
+    env: Env,
+    model: Model,
+    deterministic: bool = True,
+    check: Callable[[], None] = lambda: None,
 ) -> Floats | None:
     """A policy's action probabilities in every state, [states, actions]; None if unknown.
 
@@ -56,20 +62,28 @@ def policy_table(
     """
     bare = env.unwrapped
     encode = bare.encode if isinstance(bare, TabularEnv) else None
-    if encode is None and not isinstance(env.observation_space, gym.spaces.Discrete):
+    space = env.observation_space
+    if encode is None and not isinstance(space, gym.spaces.Discrete):
         return None
+    first_state = int(space.start) if isinstance(space, gym.spaces.Discrete) else 0
     index = action_index(env.action_space)
     rows = []
     for first in range(0, model.num_states, BATCH_STATES):
+        check()
         states = np.arange(first, min(first + BATCH_STATES, model.num_states))
-        observations = np.array([encode(int(s)) for s in states]) if encode else states
+        observations = (
+            np.array([encode(int(s)) for s in states]) if encode else states + first_state
+        )
         masks = None if model.allowed is None else model.allowed[states]
         if isinstance(policy, StochasticPolicy):
-            rows.append(probabilities_of(policy, observations, deterministic, masks))
+            table = probabilities_of(policy, observations, deterministic, masks)
+            rows.append(check_probabilities(policy, table, len(states), model.num_actions))
             continue
         starts = np.ones(len(states), dtype=bool)
         (actions, inner_state), (repeated, _) = (
-            predict_allowed(policy, observations, None, starts, deterministic, masks, index)
+            predict_allowed(
+                policy, observations, None, starts, deterministic, masks, index, env.action_space
+            )
             for _ in range(2)
         )
         if inner_state is not None or not deterministic or not np.array_equal(actions, repeated):

@@ -9,6 +9,7 @@ from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 
 from gridcade.envs.actions import FROM_ZERO, finite_actions
+from gridcade.envs.guard import is_ours
 from gridcade.envs.registry import time_limit
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Array, Envs
@@ -90,6 +91,10 @@ class Experience:
     def current(self) -> Array:
         """Observations [n, ...] for which the next actions are chosen."""
         return self._current
+
+    def replace_current(self, observations: Array) -> None:
+        """Set the present observations, after an environment was reset elsewhere."""
+        self._current = observations
 
     def steps(self, agent: Learner, overlap: bool = False) -> Iterator[Step]:
         """Yield step after step, without end.
@@ -255,5 +260,5 @@ def _endless_worlds(envs: Envs) -> list[TabularEnv]:
     if not isinstance(envs, SyncVectorEnv):
         return []
     endless = [env.unwrapped for env in envs.envs if time_limit(env) is None]
-    worlds = [world for world in endless if isinstance(world, TabularEnv)]
+    worlds = [world for world in endless if isinstance(world, TabularEnv) and is_ours(world)]
     return worlds if len(worlds) == envs.num_envs else []

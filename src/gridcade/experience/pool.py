@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from gridcade.envs import registry
+from gridcade.envs.guard import guarded
 from gridcade.envs.objects import EnvLike, check_env, copier
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError, brief
@@ -27,7 +28,8 @@ class EnvPool:
         check_env(env)
         self.env = env
         self._make = _maker(env, copies)
-        self._given = [env] if isinstance(env, gym.Env) else []
+        self._given = [guarded(env)] if isinstance(env, gym.Env) else []
+        self._others: list[Env] = []  # of another pool, which a function must not return again
         self._made: list[Env] = []
         self._games: list[Envs] = []
         self._vectors: dict[int, Envs] = {}  # by the number that was asked for
@@ -70,7 +72,13 @@ class EnvPool:
 
     def another(self) -> "EnvPool":
         """A pool of other environments of the same kind; of the same one if it cannot be copied."""
-        return EnvPool(self._make or self.env if self._given else self.env)
+        other = EnvPool(self._make or self.env if self._given else self.env)
+        other._others = self._all if self.can_copy else []
+        return other
+
+    def alone(self) -> "EnvPool":
+        """A pool that has only the first environment of this one, and does not close it."""
+        return EnvPool(self.first)
 
     def close(self) -> None:
         """Close the environments that were made here."""
@@ -117,12 +125,12 @@ class EnvPool:
         env: Any = self._make()
         if not isinstance(env, gym.Env):
             raise InputError(f"the function returned {brief(env)}, not a Gymnasium environment")
-        if any(env.unwrapped is other.unwrapped for other in self._all):
+        if any(env.unwrapped is other.unwrapped for other in (*self._all, *self._others)):
             raise RepeatedEnvError(
                 "the function returned the same environment twice; it must make a new one at each "
                 "call, or pass the environment itself"
             )
-        self._made.append(env)
+        self._made.append(guarded(env))
 
 
 class RepeatedEnvError(InputError):

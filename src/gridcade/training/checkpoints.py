@@ -7,7 +7,7 @@ damage it all the same: a damaged one is skipped, and never deleted.
 import json
 import shutil
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -27,6 +27,7 @@ class LoopState(TypedDict):
     epoch_start: int  # step
     epoch_seconds: float  # of the running epoch, without evaluation and checkpoint
     seconds: float  # of training, over all sessions
+    evaluation_seconds: NotRequired[float]  # among these; checkpoints of older versions lack it
     totals: dict[str, float]  # of the running epoch
     env_state: EnvState | None  # None: the loop keeps its state as tensors
 

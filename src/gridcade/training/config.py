@@ -13,6 +13,7 @@ from gridcade.agents import AgentKind
 from gridcade.agents.base import AgentConfig
 from gridcade.agents.schedules import Schedule
 from gridcade.aliases import hint, synonyms
+from gridcade.envs.objects import EnvSource
 from gridcade.errors import InputError
 from gridcade.files import read_text
 from gridcade.seeding import check_seed
@@ -51,6 +52,8 @@ class RunSettings:
     evaluation_every: int = 1  # epochs
     envs: int = 1  # side by side
     init_from: str = ""  # an agent whose layers this one starts from
+    env_source: EnvSource = "name"  # how the environment can be made again
+    tensorboard: bool = False  # write the metrics for TensorBoard too
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -13,8 +13,6 @@ class ResumeOptions(TypedDict, total=False):
     minutes: float | None
     """New budget of minutes of training, including those spent already. Replaces the old budget of
     steps and minutes."""
-    trust: bool
-    """Run the code of the environment's file or module although somebody else trained the run."""
 
 
 class TrainOptions(TypedDict, total=False):

@@ -170,24 +170,28 @@ class Run(Printed):
         """
         steps = self.last_checkpoint()
         if not self.finished:
-            return [
-                f"stopped after {steps:,} steps; the checkpoint is saved",
-                unbroken(f"continue:   {shell_command('gridcade', 'resume', self.path)}"),
-            ]
+            parts: list[Part] = [f"stopped after {steps:,} steps; the checkpoint is saved"]
+            if self.settings.env_source != "object":
+                parts.append(unbroken(f"continue:   {self._command('resume')}"))
+            return parts
         seconds = self.load_loop_state(steps)["seconds"]
         speed = f" ({steps / seconds:,.0f} per second)" if seconds > 0 else ""
         settings = self.settings
-        parts: list[Part] = [
-            f"{settings.agent} on {settings.env}: {steps:,} steps in {seconds:.1f} s{speed}"
-        ]
+        parts = [f"{settings.agent} on {settings.env}: {steps:,} steps in {seconds:.1f} s{speed}"]
         if metrics := self.metrics():
             parts.append(f"last epoch: {metrics_text(metrics[-1], short=True)}")
         return [
             *parts,
             unbroken(f"run folder: {self.path}"),
-            unbroken(f"evaluate:   {shell_command('gridcade', 'evaluate', self.path)}"),
-            unbroken(f"watch:      {shell_command('gridcade', 'watch', self.path)}"),
+            unbroken(f"evaluate:   {self._command('evaluate')}"),
+            unbroken(f"watch:      {self._command('watch')}"),
         ]
+
+    def _command(self, name: str) -> str:
+        """A command for this run; in Python, where its environment has no name."""
+        if self.settings.env_source == "name":
+            return shell_command("gridcade", name, self.path)
+        return f"gridcade.{name}('{self.path}', env=...)"
 
     def __str__(self) -> str:
         """Return what the command line prints, or why the run cannot be read."""

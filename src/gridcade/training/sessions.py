@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
+
+import gymnasium as gym
 
 from gridcade import agents
 from gridcade.agents.base import (
@@ -21,7 +23,7 @@ from gridcade.agents.base import (
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
 from gridcade.envs.model_check import model_notes
-from gridcade.envs.origins import with_module
+from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
@@ -37,6 +39,7 @@ from gridcade.training.config import (
     resolve_config,
     used_up,
 )
+from gridcade.training.evaluator import Evaluator
 from gridcade.training.find_run import find_trained
 from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
@@ -55,7 +58,7 @@ Note = Callable[[str], None]
 
 def train(
     agent: str | Recipe,
-    env: str,
+    env: EnvLike,
     *,
     hyperparameters: AgentConfig | dict[str, Any] | None = None,
     report: Report | None = None,
@@ -67,7 +70,8 @@ def train(
 
     Args:
         agent: its name; or an agent with its preset and config file, already read.
-        env: a short name, a Gymnasium id or a map file.
+        env: a name; a function that makes an environment; or an environment, which stays open. One
+            that `gymnasium.make` made is copied where several are needed. Another one trains alone.
         hyperparameters: the agent's whole config, or a table that overrides preset and config file.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
@@ -77,8 +81,8 @@ def train(
     Raises:
         InputError: a name is unknown, a value is out of its range, or the folder is taken.
     """
-    with EnvPool(env) as pool:
-        config = _resolve(agent, with_module(env), pool.first, hyperparameters, options)
+    with EnvPool(game_by_name(env), copies=True) as pool:
+        config = _resolve(agent, env, pool.first, hyperparameters, options)
         return _start(config, pool, options.get("out"), report, stop, note)
 
 
@@ -103,6 +107,11 @@ def _start(
     note: Note,
 ) -> Run:
     """Make the agent, check that it can train here, and train it in a new folder."""
+    if config.envs > 1 and not pool.can_copy:
+        raise InputError(
+            f"envs is {config.envs}, but an environment object that cannot be copied trains alone: "
+            "set envs to 1, or pass a function that makes such an environment"
+        )
     agent = make_agent(config, pool.first)
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
@@ -115,16 +124,20 @@ def _start(
     check_memory([agent.memory_bytes(config.envs)])
     for sentence in sentences:
         note(sentence)
-    world = registry.map_text(config.env)
+    world = registry.map_text(config.env) if config.env_source == "name" else None
     path = Path(out) if out is not None else _free_folder(config, note)
     if is_run(path):
         raise _taken(Run(path), config, world)
+    if config.env_source != "name":
+        note(_how_to_resume(config, path))
     return _session(Run.create(path, config, world), config, agent, pool, report, stop, note)
 
 
 def resume(
     path: str | Path,
+    env: EnvLike | None = None,
     *,
+    trust: bool = False,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
     note: Note = lambda _: None,
@@ -136,6 +149,10 @@ def resume(
 
     Args:
         path: the run folder.
+        env: a function that makes the environment, where the run does not know its name. Default:
+            the environment of that name.
+        trust: run the code of the environment that the folder names although somebody else may have
+            chosen it: see `gridcade.training.trust`.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
         note: called with sentences that the user should read before training starts.
@@ -153,10 +170,10 @@ def resume(
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
-    if not options.get("trust"):
+    if env is None and not trust:
         check_trusted(run.path, run.settings.env, run.origin)
-    with EnvPool(run.env) as pool:
-        if changed := changed_code(run.env, run.origin):
+    with EnvPool(_env_to_resume(run, env), copies=True) as pool:
+        if env is None and (changed := changed_code(run.env, run.origin)):
             note(changed)
         learner = make_agent(config, pool.first)
         for sentence in learner.warnings():
@@ -164,6 +181,34 @@ def resume(
         if run.is_new:
             start_from(learner, config)
         return _session(run, config, learner, pool, report, stop, note)
+
+
+def _env_to_resume(run: Run, env: EnvLike | None) -> EnvLike:
+    """The environment of a run that goes on; InputError if there is none."""
+    source, name = run.settings.env_source, run.settings.env
+    if source == "object":
+        raise InputError(
+            f"'{run.path}' cannot be resumed: its environment was an object ({name}) that cannot "
+            "be copied; train with a function that makes it"
+        )
+    if env is None and source == "function":
+        raise InputError(
+            f"'{run.path}' was trained in Python, on environments that a function made ({name}); "
+            f"resume it there: gridcade.resume('{run.path}', env=FUNCTION)"
+        )
+    if isinstance(env, gym.Env) and copier(env) is None:
+        raise InputError("to resume a run, pass a function that makes the environment as env")
+    return run.env if env is None else env
+
+
+def _how_to_resume(config: RunConfig, path: Path) -> str:
+    """Say how a run goes on whose environments have no name."""
+    if config.env_source == "object":
+        return (
+            "this run cannot be resumed, and its evaluations end the running episode, because the "
+            "environment is an object that cannot be copied: a function that makes it is better"
+        )
+    return f"only Python can resume this run: gridcade.resume('{path}', env=FUNCTION)"
 
 
 def dry_run(
@@ -249,7 +294,7 @@ def machine_memory() -> int | None:
 
 def _resolve(
     agent: str | Recipe,
-    env: str,
+    env: EnvLike,
     single: Env,
     hyperparameters: AgentConfig | dict[str, Any] | None,
     options: TrainOptions,
@@ -270,7 +315,8 @@ def _resolve(
     settings = {k: v for k, v in options.items() if k not in ("preset", "config", "out")}
     if settings.get("init_from") is not None:
         settings["init_from"] = str(settings["init_from"])
-    return resolve_config(recipe, env, settings, whole)
+    name, source = identity(env, single)
+    return replace(resolve_config(recipe, name, settings, whole), env_source=source)
 
 
 def _session(
@@ -283,7 +329,7 @@ def _session(
     note: Note,
 ) -> Run:
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
-    with run.locked(), pool.another() as evaluation_pool:
+    with run.locked(), ExitStack() as stack:
         envs = pool.vector(config.envs)
         session = provenance(config.seed) | origin_entry(config.env, run.env)
         if agent.precision:
@@ -300,7 +346,11 @@ def _session(
                     "otherwise than one that was not interrupted"
                 )
             loop = _loop(agent, envs, pool.first, config.seed)
-        trainer = Trainer(run, config, agent, loop, evaluation_pool, pool.first, report, stop)
+        in_envs = isinstance(loop, StepLoop | None)
+        evaluator = stack.enter_context(
+            closing(Evaluator(config, agent, pool, in_envs, stop, note))
+        )
+        trainer = Trainer(run, config, agent, loop, envs, evaluator, report, stop)
         if run.is_new:
             trainer.save()
         else:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gridcade import agents
 from gridcade.agents.schedules import Schedule
+from gridcade.errors import InputError
 from gridcade.formatting import shell_command
 from gridcade.training.config import read_recipe, resolve_config
 from gridcade.training.options import TrainOptions
@@ -21,9 +22,12 @@ def train_command(run: Run) -> str:
     the run's config.toml instead where an option cannot express a hyperparameter.
 
     Raises:
-        InputError: the run's config cannot be read, or its preset does not exist any more.
+        InputError: the run's config cannot be read, its preset does not exist any more, or its
+            environment was made in Python and has no name.
     """
     config = run.config
+    if config.env_source != "name":
+        raise InputError(f"'{run.path}' was trained in Python, on an environment without a name")
     recipe = read_recipe(agents.find(config.agent), config.preset)
     words = ["gridcade", "train", config.agent, run.env, "--preset", config.preset]
     settings = _fields(config)

@@ -4,27 +4,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gridcade.agents.base import Agent, CompiledLoop, SelfTrainedAgent, Tensors
-from gridcade.envs import registry
-from gridcade.envs.atari import AtariGame
-from gridcade.envs.types import Env, Envs
+import numpy as np
+
+from gridcade.agents.base import Agent, CompiledLoop, Observations, SelfTrainedAgent, Tensors
+from gridcade.envs.types import Envs
 from gridcade.errors import InputError
 from gridcade.evaluation import intervals
 from gridcade.evaluation.estimates import MIN_EPISODES
-from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.evaluation.result import finite
-from gridcade.exact import solver
-from gridcade.exact.values import policy_table
 from gridcade.experience.loop import EnvState, Experience
-from gridcade.experience.pool import EnvPool
 from gridcade.experience.step import TOTALS, EpisodeSums, Step
+from gridcade.experience.vector import SyncEnvs
 from gridcade.training.checkpoints import LoopState
 from gridcade.training.config import RunSettings, used_up
+from gridcade.training.evaluator import CONFIDENCE, Evaluator, columns
 from gridcade.training.metrics import Metrics
 from gridcade.training.run_folder import Run
 from gridcade.training.tensorboard import TensorBoardLogger
 
-CONFIDENCE = 0.95  # of the intervals in the metrics
+CHECKPOINT_SECONDS = 300.0  # most time between checkpoints, as in a long epoch
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,13 @@ class StepLoop:
             self._sums.add(next(self._steps), totals)
         return totals
 
+    def replace_observations(self, observations: Observations) -> None:
+        """Set what the next actions are chosen for, after an environment was reset elsewhere."""
+        self._experience.replace_current(observations)
+        # an environment without seeds may start at another place
+        none = np.zeros(len(self._sums.present[0]), dtype=bool)
+        self.agent.restart_episodes(none, observations)
+
     def state_dict(self) -> Tensors:
         """Return and length of the running episodes."""
         return {"episode_sums": self._sums.present}
@@ -105,8 +109,8 @@ class Trainer:
         budget: bounds on steps and minutes, and the length of an epoch.
         agent: the agent.
         loop: runs the agent; None: the agent runs its own loop.
-        pool: the environments of evaluations.
-        env: one of the run's environments, for exact values.
+        envs: the environments of training.
+        evaluator: evaluates the agent; its owner closes it.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
     """
@@ -117,14 +121,13 @@ class Trainer:
         budget: RunSettings,
         agent: Agent | SelfTrainedAgent,
         loop: StepLoop | CompiledLoop | None,
-        pool: EnvPool,
-        env: Env,
+        envs: Envs,
+        evaluator: Evaluator,
         report: Callable[[Progress], None] | None,
         stop: Callable[[], bool],
     ):
-        self._pool = pool
-        self.run, self.budget, self.agent, self.loop, self.env = run, budget, agent, loop, env
-        self.model = registry.known_model(env)
+        self.run, self.budget, self.agent, self.loop = run, budget, agent, loop
+        self._envs, self._evaluator = envs, evaluator
         self._report, self._stop = report, stop
         self.lost_episodes = 0  # of the last checkpoint, which could not go on
         self._totals: dict[str, float] = {}  # of the running epoch
@@ -132,6 +135,7 @@ class Trainer:
         self._epoch_seconds = 0.0  # of the running epoch, without evaluation and checkpoint
         self._began = time.perf_counter()  # of training, as if all sessions were one
         self._resumed = self._began  # of learning, after the last report
+        self._saved = self._began  # time of the last checkpoint
 
     @property
     def seconds(self) -> float:
@@ -145,6 +149,7 @@ class Trainer:
             "epoch_start": self._epoch_start,
             "epoch_seconds": self._epoch_seconds,
             "seconds": self.seconds,
+            "evaluation_seconds": self._evaluator.seconds,
             "totals": self._totals,
             "env_state": self.loop.env_state() if isinstance(self.loop, StepLoop) else None,
         }
@@ -152,6 +157,7 @@ class Trainer:
         self.run.save_checkpoint(self.agent.steps, self.agent.state_dict(), tensors, state)
         if isinstance(self.agent, Agent):
             self.agent.checkpoint_saved()
+        self._saved = time.perf_counter()
 
     def load(self, steps: int) -> None:
         """Go back to the checkpoint after a number of steps.
@@ -170,6 +176,7 @@ class Trainer:
                 self.lost_episodes = self.loop.load_env_state(state["env_state"])
             self._totals = state["totals"]
             self._began = time.perf_counter() - state["seconds"]
+            self._evaluator.seconds = state.get("evaluation_seconds", 0.0)
             self._epoch_start, self._epoch_seconds = state["epoch_start"], state["epoch_seconds"]
         except (KeyError, TypeError, ValueError) as error:
             folder = self.run.checkpoint(steps)
@@ -183,6 +190,7 @@ class Trainer:
                 self.save()  # a new budget ends just where the run was stopped
             return
         self._resumed = time.perf_counter()
+        self._truncate_before_evaluation()
         if isinstance(self.agent, SelfTrainedAgent):
             episodes = EpisodeSums(self.budget.envs)
 
@@ -220,6 +228,9 @@ class Trainer:
             self._end_epoch()
         elif isinstance(self.agent, Agent) and self.agent.needs_checkpoint:
             self.save()  # or the next step would overwrite what the last checkpoint refers to
+        elif time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
+            self.save()
+        self._truncate_before_evaluation()
         self._resumed = time.perf_counter()
         return not (used_up(self.budget, self.agent.steps, self.seconds) or self._stop())
 
@@ -233,7 +244,18 @@ class Trainer:
     def _until(self) -> int:
         """The step at which the running epoch or the budget ends."""
         end = self._epoch_end()
-        return end if self.budget.steps is None else min(end, self.budget.steps)
+        end = end if self.budget.steps is None else min(end, self.budget.steps)
+        before = end - self._envs.num_envs  # where the epoch's last step can be announced
+        return before if self._evaluator.truncates and self.agent.steps < before else end
+
+    def _truncate_before_evaluation(self) -> None:
+        """Truncate an episode by the epoch's last step, if an evaluation needs its environment."""
+        if not self._evaluator.truncates or not isinstance(self._envs, SyncEnvs):
+            return
+        after = self.agent.steps + self._envs.num_envs
+        ends = self._epoch_end() if self.budget.steps is None else self.budget.steps
+        end = min(ends, self._epoch_end())
+        self._envs.truncate_first = after >= end and self._evaluator.is_due(after)
 
     def _end_epoch(self) -> None:
         metrics = self._metrics()
@@ -254,11 +276,10 @@ class Trainer:
         """The epoch's metrics: of training while exploring, and of the greedy policy."""
         totals, steps = self._totals, self.agent.steps
         taken = steps - self._epoch_start
-        bare = self.env.unwrapped
         episodes = int(totals["episodes"])
         metrics: Metrics = {
             "steps": steps,
-            "frames": steps * (bare.frame_skip if isinstance(bare, AtariGame) else 1),
+            "frames": steps * self._evaluator.frame_skip,
             "episodes": episodes,
             "seconds": round(self.seconds, 3),
             "steps_per_second": round(taken / max(self._epoch_seconds, 1e-9)),
@@ -270,54 +291,14 @@ class Trainer:
             )
             if episodes < MIN_EPISODES:
                 estimate = estimate.without_interval()
-            metrics |= _columns("training_return", estimate)
+            metrics |= columns("training_return", estimate)
             metrics["training_length_mean"] = totals["length"] / episodes
             metrics["training_truncated"] = totals["truncated"] / episodes
         metrics |= self.agent.metrics()
-        epochs = steps // self.budget.epoch
-        if self._reached(self.budget.steps) or epochs % self.budget.evaluation_every == 0:
-            metrics |= self._evaluation()
+        if self._evaluator.is_due(steps):
+            metrics |= self._evaluator.evaluate(steps, self.seconds - self._evaluator.seconds)
+            if self._evaluator.truncates and isinstance(self._envs, SyncEnvs):
+                observations = self._envs.restart_first()
+                if isinstance(self.loop, StepLoop):
+                    self.loop.replace_observations(observations)
         return metrics
-
-    def _evaluation(self) -> Metrics:
-        """The value of the greedy policy (on Atari games with the epsilon of evaluations).
-
-        Exact where the model is known, otherwise estimated from a few episodes.
-        """
-        if (value := self._exact_value()) is not None:
-            exact = {"average_reward": value.average_reward, "return": value.expected_return}
-            return {
-                f"{name}_{part}": number
-                for name, unbounded in exact.items()
-                if (number := finite(unbounded)) is not None
-                for part in ("mean", "low", "high")
-            } | {"exact": True}
-        continuing = self.model is not None and self.model.continuing
-        result = evaluate_policy(
-            self.agent,
-            self._pool,
-            episodes=None if continuing else self.budget.evaluation_episodes,
-            seed=self.budget.seed,
-            confidence=CONFIDENCE,
-            purpose="validation",
-        )
-        metrics = _columns("average_reward", result.average_reward)
-        if result.truncated is not None:
-            metrics["truncated"] = result.truncated
-        if result.expected_return is not None:
-            metrics |= _columns("return", result.expected_return)
-        return metrics | {"exact": False}
-
-    def _exact_value(self) -> solver.PolicyValue | None:
-        """None where the model is not known, or episodes are too long to be solved."""
-        if self.model is None or (table := policy_table(self.agent, self.env, self.model)) is None:
-            return None
-        try:
-            return solver.policy_value(self.model, table, time_limit=registry.time_limit(self.env))
-        except solver.UnsolvableError:
-            return None
-
-
-def _columns(name: str, estimate: intervals.Estimate) -> Metrics:
-    parts = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
-    return {f"{name}_{part}": finite(value) for part, value in parts.items()}

@@ -118,6 +118,7 @@ def _envs() -> Section:
     rows.append(("Pong?sticky=0.25", "", "only sticky actions; also ?actions=full or minimal"))
     rows += [(s.example, "", f"{s.about} (the package {s.package})") for s in SUITES if s.installed]
     rows.append(("my-world.txt", "", "a world that you draw: see docs/worlds.md"))
+    rows.append(("my_env.py:MyEnv", "", "an environment of your own: see docs/environments.md"))
     return Section(("name", "states", ""), rows)
 
 

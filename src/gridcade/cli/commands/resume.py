@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from gridcade.cli.command import Command
 from gridcade.cli.commands.train import run_session
+from gridcade.cli.options import Trust
 from gridcade.cli.output import longer_training, show_parts
 from gridcade.printing import unbroken
 from gridcade.training import sessions
@@ -26,6 +27,7 @@ class Resume(Command):
 
     folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Run folder."""
+    trust: Trust = False
     options: Annotated[ResumeOptions, arg(name="")] = field(default_factory=lambda: ResumeOptions())
 
     def run(self) -> None:
@@ -38,4 +40,4 @@ class Resume(Command):
                 [unbroken(f"{run.path} is finished ({steps:,} steps); to train longer: {longer}")]
             )
             return
-        run_session(partial(sessions.resume, self.folder, **self.options))
+        run_session(partial(sessions.resume, self.folder, trust=self.trust, **self.options))

@@ -1,0 +1,96 @@
+"""Check an environment: what it is, who can learn there, and what its author should change."""
+
+from collections.abc import Iterator
+
+from gridcade import agents
+from gridcade.checking.checkers import gymnasium_findings, sb3_findings
+from gridcade.checking.findings import EnvCheck, Finding
+from gridcade.checking.trials import episode_findings, play, render_findings, seed_finding
+from gridcade.envs import registry
+from gridcade.envs.guard import guarded
+from gridcade.envs.known_models import declares_model, why_no_model
+from gridcade.envs.model_check import check_model
+from gridcade.envs.objects import EnvLike
+from gridcade.envs.types import Env
+from gridcade.errors import InputError
+from gridcade.experience.pool import EnvPool
+from gridcade.training.config import read_recipe
+
+
+def check_environment(env: EnvLike) -> EnvCheck:
+    """Check an environment; see `gridcade.api.check`."""
+    with EnvPool(env, copies=True) as pool, pool.another() as others:
+        single, fresh = guarded(pool.first), guarded(others.first)
+        facts = _spaces(single)
+        findings = list(_findings(single, fresh, facts))
+        modes: list[str] = list(single.metadata.get("render_modes") or ())
+        facts["render modes"] = ", ".join(modes) or "none"
+        if isinstance(env, str):
+            findings += render_findings(env, modes)
+        return EnvCheck(pool.label, facts, _agents(single), findings)
+
+
+def _spaces(env: Env) -> dict[str, str]:
+    limit = registry.time_limit(env)
+    return {
+        "observations": " ".join(str(env.observation_space).split()),
+        "actions": " ".join(str(env.action_space).split()),
+        "time limit": "none" if limit is None else f"{limit:,} steps",
+    }
+
+
+def _findings(env: Env, fresh: Env, facts: dict[str, str]) -> Iterator[Finding]:
+    """Yield the findings, and add facts. If the environment fails in `play`, there is no more."""
+    try:
+        played = play(env)
+    except InputError as error:
+        yield _problem(error)
+        return
+    facts |= played.facts()
+    facts["action masks"] = _masks(env, played.masked)
+    yield from episode_findings(env, played)
+    try:
+        yield seed_finding(env, fresh)
+        yield from _model(env, facts)
+    except InputError as error:
+        yield _problem(error)
+    yield from gymnasium_findings(fresh)
+    yield from sb3_findings(fresh)
+
+
+def _problem(error: InputError) -> Finding:
+    text = str(error)
+    return Finding("problem", f"{text[0].upper()}{text[1:]}.")
+
+
+def _masks(env: Env, in_info: bool) -> str:
+    """Where action masks come from, in words."""
+    if in_info:
+        return 'in info["action_mask"]'
+    return "by the method action_masks" if env.has_wrapper_attr("action_masks") else "none"
+
+
+def _model(env: Env, facts: dict[str, str]) -> Iterator[Finding]:
+    """Yield what is found on the exact model."""
+    facts["model"] = "not known"
+    model = registry.known_model(env)
+    if model is None:
+        if reason := why_no_model(env):
+            yield Finding("advice", f"{reason}.")
+        return
+    size = f"{model.num_states:,} states, {model.num_actions:,} actions"
+    facts["model"] = f"{'declared' if declares_model(env) else 'known'}: {size}"
+    yield Finding("ok", f"{check_model(env, model)}.".replace("the declared", "The", 1))
+
+
+def _agents(env: Env) -> dict[str, str]:
+    """Why each agent, with its preset, cannot learn in an environment; empty if it can."""
+    reasons = {}
+    for name, kind in agents.AGENTS.items():
+        try:
+            recipe = read_recipe(kind, kind.preset_for(env))
+            kind.make(env, recipe.hyperparameters, 0)
+            reasons[name] = ""
+        except InputError as error:
+            reasons[name] = str(error).removeprefix(f"{name} ")
+    return reasons

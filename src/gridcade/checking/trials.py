@@ -1,0 +1,189 @@
+"""What an environment does under random actions: speed, episodes, seeds, observations, pictures."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from gridcade.checking.findings import Finding
+from gridcade.envs import registry
+from gridcade.envs.types import Env
+from gridcade.errors import InputError, brief
+
+STEPS = 5000  # of random actions, for the speed and the episodes
+SECONDS = 2.0  # after which they end
+REPEATED_STEPS = 200  # that are compared with the same seed
+
+
+@dataclass
+class Played:
+    """What happened under random actions."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    lengths: list[int] = field(default_factory=list)  # of the episodes that ended
+    returns: list[float] = field(default_factory=list)
+    truncated: int = 0  # episodes
+    outside: str = ""  # an observation that is outside the bounds of its space
+    masked: bool = False  # whether an info has an action mask
+
+    def facts(self) -> dict[str, str]:
+        """Episodes and speed, in words."""
+        speed = f"{self.steps / max(self.seconds, 1e-9):,.0f} steps a second, with random actions"
+        if not self.lengths:
+            return {"episodes": f"none has ended within {self.steps:,} steps", "speed": speed}
+        low, high = min(self.returns), max(self.returns)
+        returns = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        episodes = (
+            f"{len(self.lengths):,} with random actions: {np.mean(self.lengths):.4g} steps on "
+            f"average, returns {returns}"
+        )
+        return {"episodes": episodes, "speed": speed}
+
+
+def play(env: Env) -> Played:
+    """Play episodes with random actions; InputError as the environment's guard raises it."""
+    played, length, total = Played(), 0, 0.0
+    env.action_space.seed(0)
+    observation, info = env.reset(seed=0)
+    began = time.perf_counter()
+    while played.steps < STEPS and time.perf_counter() - began < SECONDS:
+        played.masked |= "action_mask" in info
+        if not played.outside and played.steps <= REPEATED_STEPS:
+            inside = env.observation_space.contains(observation)
+            when = f"at step {length}" if length else "after a reset"
+            played.outside = "" if inside else f"{when} it is {brief(observation)}"
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        played.steps += 1
+        length, total = length + 1, total + float(reward)
+        if terminated or truncated:
+            played.lengths.append(length)
+            played.returns.append(total)
+            played.truncated += bool(truncated and not terminated)
+            length, total = 0, 0.0
+            observation, info = env.reset()
+    played.seconds = time.perf_counter() - began
+    return played
+
+
+def episode_findings(env: Env, played: Played) -> list[Finding]:
+    """What the played episodes say on ends, rewards and observations."""
+    findings = []
+    if registry.time_limit(env) is None and not played.lengths:
+        findings.append(
+            Finding(
+                "advice",
+                f"No episode ended within {played.steps:,} random steps, and there is no time "
+                "limit.",
+                "Give a limit, ?max_episode_steps=1000, or end the episodes in step.",
+            )
+        )
+    if played.outside:
+        findings.append(
+            Finding(
+                "problem",
+                f"An observation is outside its space, {env.observation_space}: {played.outside}.",
+                "Widen the bounds of observation_space, or fix the observation or its type.",
+            )
+        )
+    else:
+        findings.append(Finding("ok", "Observations and rewards are as the spaces say."))
+    return findings
+
+
+def seed_finding(first: Env, second: Env) -> Finding:
+    """Whether the same seed and actions give the same episodes.
+
+    Args:
+        first: plays twice.
+        second: another environment of the same kind, or the first one.
+    """
+    expected = _trajectory(first, REPEATED_STEPS)
+    for env, where in ((first, "the second time"), (second, "in a second environment")):
+        for step, (one, other) in enumerate(
+            zip(expected, _trajectory(env, REPEATED_STEPS), strict=False)
+        ):
+            for name, a, b in zip(("observation", "reward", "end"), one, other, strict=True):
+                if not _equal(a, b):
+                    when = "after the reset" if step == 0 else f"at step {step}"
+                    return Finding(
+                        "problem",
+                        f"With the same seed and actions, the {name} {when} was {brief(a)}, and "
+                        f"{brief(b)} {where}; runs cannot be repeated or resumed exactly.",
+                        "Call super().reset(seed=seed) in reset, and draw every random number "
+                        "from self.np_random.",
+                    )
+    return Finding("ok", f"A seed repeats an episode: {REPEATED_STEPS} steps were equal.")
+
+
+def _trajectory(env: Env, steps: int) -> list[tuple[Any, float, bool]]:
+    """Observation, reward and end of each step with random actions, from seed 0."""
+    env.action_space.seed(0)
+    observation, _ = env.reset(seed=0)
+    found = [(_copied(observation), 0.0, False)]
+    seed = 0
+    for _ in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        ended = bool(terminated or truncated)
+        found.append((_copied(observation), float(reward), ended))
+        if ended:
+            seed += 1
+            env.reset(seed=seed)
+    return found
+
+
+def _copied(observation: Any) -> Any:
+    """A copy of an observation, which the environment may write again."""
+    if isinstance(observation, dict):
+        return {key: _copied(part) for key, part in observation.items()}
+    if isinstance(observation, tuple | list):
+        return tuple(_copied(part) for part in observation)
+    return observation.copy() if isinstance(observation, np.ndarray) else observation
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two observations are equal, part by part."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return bool(np.array_equal(a, b))
+
+
+def render_findings(name: str, modes: list[str]) -> list[Finding]:
+    """Whether an environment draws itself in each mode but `human`, which opens a window."""
+    findings = []
+    for mode in modes:
+        if mode == "human":
+            continue
+        try:
+            problem = _render(name, mode)
+        except (InputError, NotImplementedError, gym.error.Error) as error:
+            problem = " ".join(str(error).split()) or type(error).__name__
+        if problem:
+            findings.append(
+                Finding("problem", f"Render mode {mode}: {problem}.", "Fix render, or remove it.")
+            )
+    if not findings and set(modes) - {"human"}:
+        drawn = ", ".join(mode for mode in modes if mode != "human")
+        findings.append(Finding("ok", f"It draws itself: {drawn}."))
+    return findings
+
+
+def _render(name: str, mode: str) -> str:
+    """What is wrong with a picture; empty if nothing is."""
+    env = registry.make(name, render_mode=mode)
+    try:
+        env.reset(seed=0)
+        picture = env.render()
+    finally:
+        env.close()
+    if mode == "ansi":
+        return "" if isinstance(picture, str) else f"it returned {brief(picture)}, not a text"
+    if mode != "rgb_array":
+        return ""
+    if not (isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] == 3):
+        return f"it returned {brief(picture)}, not an array [height, width, 3]"
+    return "" if picture.dtype == np.uint8 else f"its type is {picture.dtype}, not uint8"
