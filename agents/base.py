@@ -11,17 +11,15 @@ The smallest agent implements `act`, `observe`, `probabilities`, `state_dict` an
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from inspect import signature
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from gridcade.agents.predictions import check_prediction
 from gridcade.agents.probabilities import sample_actions
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
-from gridcade.envs.masks import masks_of_parts, number_mask
+from gridcade.envs.masks import masks_by_number
 from gridcade.envs.observations import as_batch, batch_size
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Array, Envs, Space
@@ -153,66 +151,6 @@ class SamplingPolicy(ABC):
         indices = sample_actions(table, self._prediction_rng.random(len(table)))
         actions = self._action_index.decode(indices)
         return (actions[0] if single else actions), state
-
-
-def uses_masks(policy: Policy) -> bool:
-    """Whether a policy heeds the action masks that it is given."""
-    if isinstance(policy, BaseAgent) and not policy.uses_masks:
-        return False
-    if isinstance(policy, StochasticPolicy):
-        return "masks" in signature(policy.probabilities).parameters
-    return "action_masks" in signature(policy.predict).parameters
-
-
-def probabilities_of(
-    policy: StochasticPolicy,
-    observations: Observations,
-    deterministic: bool,
-    masks: Masks | None,
-) -> Floats:
-    """The action probabilities of a policy, [n, actions], which gets the masks if it uses them."""
-    if masks is None or not uses_masks(policy):
-        return policy.probabilities(observations, deterministic)
-    probabilities: Any = policy.probabilities  # the protocol does not require the parameter
-    return np.asarray(probabilities(observations, deterministic, masks=masks))
-
-
-def predict_allowed(
-    policy: Policy,
-    observations: Observations,
-    state: PolicyState,
-    starts: Array,
-    deterministic: bool,
-    masks: Masks | None,
-    index: ActionIndex | None,
-    space: Space,
-) -> tuple[Any, PolicyState]:
-    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do.
-
-    Raises:
-        InputError: the actions do not fit the action space.
-    """
-    if masks is None or index is None or not uses_masks(policy):
-        predicted = policy.predict(observations, state, starts, deterministic)
-        return check_prediction(policy, predicted, len(starts), space)
-    predict: Any = policy.predict  # the protocol does not require the parameter
-    if len(index.parts) > 1:
-        masks = masks_of_parts(masks, index)
-    predicted = predict(observations, state, starts, deterministic, action_masks=masks)
-    return check_prediction(policy, predicted, len(starts), space)
-
-
-def masks_by_number(action_masks: ArrayLike, index: ActionIndex) -> Masks:
-    """Masks as sb3-contrib takes them, of one observation or n, by the numbers of the actions.
-
-    Raises:
-        ValueError: they have a wrong shape.
-    """
-    masks = np.atleast_2d(np.asarray(action_masks, dtype=bool))
-    numbered = number_mask(masks, index) if len(index.parts) > 1 else masks
-    if numbered is None:
-        raise ValueError(f"action_masks has the shape {masks.shape}")
-    return numbered
 
 
 # ---- agents

@@ -15,7 +15,6 @@ action it takes. The environment draws one for the outcome, and one for the star
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +23,7 @@ from gridcade.agents.base import Actions, Agent, Observations, Tensors, check_te
 from gridcade.agents.compiled import compiled
 from gridcade.agents.probabilities import greedy, with_epsilon
 from gridcade.agents.schedules import CompiledSchedule, Schedule
-from gridcade.agents.spaces import numbered_actions
+from gridcade.agents.spaces import advice, numbered_actions, numbered_states
 from gridcade.agents.tabular_loop import (
     TabularLoop,
     Transition,
@@ -33,14 +32,15 @@ from gridcade.agents.tabular_loop import (
     world_step,
 )
 from gridcade.envs.actions import FROM_ZERO, ActionIndex
-from gridcade.envs.registry import name_of
+from gridcade.envs.states import STATES_FROM_ZERO, StateIndex
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.step import Step
-from gridcade.formatting import format_result, format_term, shell_command
+from gridcade.formatting import format_result, format_term
 from gridcade.seeding import pack, stream, unpack
 
+MAX_TABLE = 100_000_000  # numbers in a table of action values: 1.6 GB with the numbers of visits
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -269,14 +269,15 @@ DIFFERENTIAL_EQUATION = "{new} ← {Q(s,a)} + {α} [{r} − {r̄} + {max Q(s′,
 
 
 class QLearning(Agent):
-    """A Q-learning agent for discrete observations and actions.
+    """A Q-learning agent for finitely many observations and actions.
 
     Args:
-        num_states: number of states; observations are 0 … num_states - 1.
+        num_states: number of states, which are the observations.
         num_actions: number of actions.
         config: hyperparameters.
         seed: seed of the agent's random stream.
         actions: the numbering of the actions.
+        states: the numbering of the observations.
     """
 
     def __init__(
@@ -286,9 +287,12 @@ class QLearning(Agent):
         config: QLearningConfig | None = None,
         seed: int = 0,
         actions: ActionIndex = FROM_ZERO,
+        states: StateIndex = STATES_FROM_ZERO,
     ):
         self.config = config or QLearningConfig()
         self._action_index = actions
+        self.states = states
+        self._observation_space = states.space
         self.hyperparameters = self.config.to_compiled()
         self.q: Floats = np.full((num_states, num_actions), float(self.config.initial_value))
         self.visits: Ints = np.zeros((num_states, num_actions), dtype=np.int64)
@@ -299,9 +303,10 @@ class QLearning(Agent):
         self._prediction_rng = stream(seed, "prediction")
 
     def act(self, observations: Observations, masks: Bools | None = None) -> Actions:
-        """Choose epsilon-greedy actions in states [n], at the current step."""
-        actions = np.empty(len(observations), dtype=np.int64)
-        for i, s in enumerate(observations):
+        """Choose epsilon-greedy actions at n observations, at the current step.  [n, ...]."""
+        states = self.states.encode(observations)
+        actions = np.empty(len(states), dtype=np.int64)
+        for i, s in enumerate(states):
             self._remember(int(s), masks, i)
             epsilon = epsilon_at(self.hyperparameters.epsilon, self.visits, int(s), self.steps + i)
             u = self.rng.random()
@@ -311,14 +316,17 @@ class QLearning(Agent):
     def observe(self, step: Step) -> None:
         """Learn from one step of every environment, in their order."""
         actions = self._action_index.encode(step.actions)
+        encode = self.states.encode
+        states, next_states = encode(step.observations), encode(step.next_observations)
+        current = encode(step.current)
         for i in range(len(actions)):
             transition = Transition(
-                int(step.observations[i]),
+                int(states[i]),
                 int(actions[i]),
                 float(step.rewards[i]),
-                int(step.next_observations[i]),
+                int(next_states[i]),
                 bool(step.terminated[i]),
-                int(step.current[i]),
+                int(current[i]),
             )
             if not transition.terminated:
                 self._remember(transition.s_next, step.next_masks, i)
@@ -423,7 +431,7 @@ class QLearning(Agent):
 
     def action_values(self, observations: Observations) -> Floats:
         """Q(s, a) in states [n]: [n, actions]."""
-        return np.asarray(self.q[np.asarray(observations, dtype=np.int64)])
+        return np.asarray(self.q[self.states.encode(observations)])
 
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Bools | None = None
@@ -434,7 +442,7 @@ class QLearning(Agent):
         policy at the current step. Without masks, the last ones that were seen in these states
         count.
         """
-        states = np.asarray(observations, dtype=np.int64)
+        states = self.states.encode(observations)
         if masks is None and self.allowed is not None:
             masks = self.allowed[states]
         table = greedy(self.q[states], masks)
@@ -482,13 +490,13 @@ def make(env: Env, config: QLearningConfig, seed: int) -> QLearning:
     """Create an agent for an environment.
 
     Raises:
-        InputError: the observations are not Discrete from 0 on, or the actions cannot be numbered.
+        InputError: the observations are infinite, or the table would be too large.
     """
-    actions, space = numbered_actions(env, "q-learning"), env.observation_space
-    if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
+    actions = numbered_actions(env, "q-learning")
+    states = numbered_states(env, "q-learning")
+    if (size := states.count * actions.count) > MAX_TABLE:
         raise InputError(
-            f"q-learning requires Discrete observations that start at 0, but this environment has "
-            f"{type(space).__name__} observations; try: "
-            f"{shell_command('gridcade', 'train', 'dqn', name_of(env))}"
+            f"q-learning needs a table of {states.count} states and {actions.count} actions here, "
+            f"which is {size} numbers; at most {MAX_TABLE} are possible{advice(env, bins=False)}"
         )
-    return QLearning(int(space.n), actions.count, config, seed, actions)
+    return QLearning(states.count, actions.count, config, seed, actions, states)

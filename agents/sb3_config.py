@@ -24,7 +24,7 @@ from gridcade import agents
 from gridcade.errors import InputError
 
 # Algorithms of sb3-contrib that learn in `SB3VecEnv`. ARS has no loop of steps.
-CONTRIB = ("CrossQ", "QRDQN", "TQC", "TRPO")
+CONTRIB = ("CrossQ", "MaskablePPO", "QRDQN", "TQC", "TRPO")
 INSTALL_CONTRIB = "pip install 'gridcade[sb3-contrib]'"
 LINEAR = "lin_"  # prefix of linear schedules, as in RL Baselines3 Zoo
 NOT_FIELDS = {  # arguments that are no hyperparameters, or that SB3Config defines itself

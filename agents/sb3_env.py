@@ -12,6 +12,8 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from gridcade.agents.base import Actions, Masks, Observations
+from gridcade.envs.actions import action_index
+from gridcade.envs.masks import METHOD, masks_of_parts
 from gridcade.envs.types import Array
 from gridcade.experience.loop import Experience
 from gridcade.experience.step import Step
@@ -113,8 +115,22 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
     ) -> list[Any]:
-        """Not supported: no algorithm calls it."""
-        raise NotImplementedError
+        """The action masks of each environment, which MaskablePPO asks for; nothing else.
+
+        Where actions have several parts, the masks of the parts stand one after another. If the
+        environment gives no masks, everything is allowed.
+        """
+        del args, indices, kwargs
+        if method_name != METHOD:
+            raise NotImplementedError
+        index, masks = action_index(self.action_space), self._experience.current_masks
+        if masks is None:
+            masks = np.ones((self.num_envs, index.count), dtype=bool)
+        return list(masks_of_parts(masks, index))
+
+    def has_attr(self, attr_name: str) -> bool:
+        """Whether the environments have an attribute; all have action masks."""
+        return attr_name == METHOD or super().has_attr(attr_name)
 
 
 def _observation_of(observations: Any, env: int) -> Any:

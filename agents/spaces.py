@@ -1,15 +1,21 @@
 """Whether an agent can act in an environment, and the advice where it cannot."""
 
+from contextlib import suppress
+
 import gymnasium as gym
 import numpy as np
 
 from gridcade.envs.actions import ActionIndex, action_index, one_line
+from gridcade.envs.bins import Binned
 from gridcade.envs.observations import ArrayEncoder
-from gridcade.envs.registry import name_of
+from gridcade.envs.registry import name_of, with_arguments
+from gridcade.envs.states import StateIndex, finite_states
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.formatting import shell_command
 
+EXAMPLE_BINS = 8  # of each number, in advice
+MANY_BINS = 1_000_000  # observations, above which bins are not advised
 NUMERIC = (
     gym.spaces.Box,
     gym.spaces.Discrete,
@@ -58,14 +64,39 @@ def check_sb3_spaces(env: Env) -> None:
     elif np.any(getattr(actions, "start", 0)):
         reason = f"needs actions that start at 0; these are {one_line(actions)}"
     if reason:
-        raise InputError(f"stable-baselines3 {reason}{_dqn_instead(env)}")
+        raise InputError(f"stable-baselines3 {reason}{advice(env, bins=False)}")
 
 
-def _dqn_instead(env: Env) -> str:
-    """The command that trains DQN, if it can learn in an environment."""
-    try:
-        ArrayEncoder(env.observation_space)
+def numbered_states(env: Env, agent: str) -> StateIndex:
+    """The numbering of an environment's observations.
+
+    Raises:
+        InputError: they are infinite.
+    """
+    states = finite_states(env.observation_space)
+    if states is None:
+        raise InputError(
+            f"{agent} needs finitely many observations; these are "
+            f"{one_line(env.observation_space)}{advice(env)}"
+        )
+    return states
+
+
+def advice(env: Env, bins: bool = True) -> str:
+    """The commands that train another agent, or the same one on observations in bins, if they can.
+
+    Args:
+        env: the environment, in which an agent cannot learn.
+        bins: whether to propose bins.
+    """
+    commands = []
+    with suppress(InputError):
         action_index(env.action_space)
-    except InputError:
-        return ""
-    return f"; try: gridcade train dqn {shell_command(name_of(env))}"
+        with suppress(InputError):
+            numbers = finite_states(Binned(env, EXAMPLE_BINS).observation_space) if bins else None
+            if numbers is not None and numbers.count <= MANY_BINS:
+                name = with_arguments(name_of(env), {"bins": EXAMPLE_BINS})
+                commands.append(f"gridcade train q-learning {shell_command(name)}")
+        ArrayEncoder(env.observation_space)
+        commands.append(f"gridcade train dqn {shell_command(name_of(env))}")
+    return f"; try: {' or: '.join(commands)}" if commands else ""

@@ -23,7 +23,7 @@ from gridcade.envs.faults import one_line, place_of, place_of_method
 from gridcade.envs.space_checks import observation_check
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
-from gridcade.errors import InputError, brief
+from gridcade.errors import EnvError, InputError, brief
 
 # The guard is put below these wrappers of Gymnasium, which fail on what it reports.
 OUTSIDE = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
@@ -165,7 +165,7 @@ class Guard(TransparentWrapper):
         if isinstance(error, RecursionError):  # its text is of no use
             place = place or place_of_method(type(self.env), method)
         when = f"at step {self._steps}" if method == "step" else f"in {method}"
-        return self._fault(f"failed {when}: {one_line(error)}", place)
+        return EnvError(str(self._fault(f"failed {when}: {one_line(error)}", place)))
 
     def _wrong_step(self, result: Any) -> InputError:
         """The error for a step that does not return five values."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gridcade.envs.actions import ActionIndex, finite_actions, one_line
 from gridcade.envs.faults import one_line as error_line
 from gridcade.envs.faults import place_of
-from gridcade.envs.types import Env
+from gridcade.envs.types import Env, Space
 from gridcade.envs.wrappers import TransparentWrapper
 from gridcade.errors import InputError, brief
 
@@ -128,6 +128,20 @@ class MaskReader:
         return mask
 
 
+def sample_action(space: Space, mask: Bools | None) -> Any:
+    """Sample an action with the random stream of its space, among the allowed ones.
+
+    Args:
+        space: the action space.
+        mask: the allowed actions, [actions]; None: all.
+    """
+    index = finite_actions(space)
+    if mask is None or index is None:
+        return space.sample()
+    allowed = np.flatnonzero(mask)
+    return index.decode(allowed[space.np_random.integers(len(allowed))])
+
+
 def number_mask(given: Any, index: ActionIndex) -> Bools | None:
     """Masks over the numbers of the actions, [..., actions]; None if they have a wrong shape.
 
@@ -148,6 +162,19 @@ def number_mask(given: Any, index: ActionIndex) -> Bools | None:
         firsts = np.cumsum([0, *parts[:-1]])  # of each part's entries
         return np.asarray(mask[..., firsts + chosen].all(axis=-1))
     return mask if mask.shape[-1] == index.count else None
+
+
+def masks_by_number(action_masks: ArrayLike, index: ActionIndex) -> Bools:
+    """Masks as sb3-contrib takes them, of one observation or n, by the numbers of the actions.
+
+    Raises:
+        ValueError: they have a wrong shape.
+    """
+    masks = np.atleast_2d(np.asarray(action_masks, dtype=bool))
+    numbered = number_mask(masks, index) if len(index.parts) > 1 else masks
+    if numbered is None:
+        raise ValueError(f"action_masks has the shape {masks.shape}")
+    return numbered
 
 
 def masks_of_parts(masks: Bools, index: ActionIndex) -> Bools:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.envs.known_models import declares_model, known_model, why_no_model
+from gridcade.envs.masks import MaskReader
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -65,7 +66,8 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
     Raises:
         InputError: an outcome is not in the model, or its frequency differs.
     """
-    rng = np.random.default_rng(seed)
+    rng, reader = np.random.default_rng(seed), MaskReader(env)
+    allowed = model.uniform.ravel() > 0  # [states * actions]
     reachable = set(_reachable_rows(model).tolist())
     needed = VISITS * len(reachable)  # visits that are still missing
     visits = [0] * (len(model.offsets) - 1)
@@ -77,11 +79,15 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
             wanted = np.array([row in reachable and n < VISITS for row, n in enumerate(visits)])
             values, advantages = _plan(model, wanted, values)
         if state < 0 or values[state] < NOWHERE:
-            state = _first_state(env, model, int(rng.integers(2**31)))
+            state = _first_state(env, model, reader, int(rng.integers(2**31)))
         rows = range(state * model.num_actions, (state + 1) * model.num_actions)
-        row = min(rows, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
-        observation, reward, terminated, truncated, _ = env.step(row - rows.start)
+        possible = [row for row in rows if allowed[row]]
+        row = min(possible, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
+        observation, reward, terminated, truncated, info = env.step(row - rows.start)
+        mask = reader.after_step(info, bool(terminated))
         outcome = _find_outcome(model, row, int(observation), float(reward), bool(terminated))
+        if not terminated:
+            _check_mask(model, mask, int(observation))
         needed -= row in reachable and visits[row] < VISITS
         visits[row] += 1
         counts[outcome] += 1
@@ -111,14 +117,30 @@ def _plan(
     for _ in range(SWEEPS):
         pairs = np.add.reduceat(continues * values[model.next_states], model.offsets[:-1])
         pairs[wanted] = 1.0
+        pairs[model.uniform.ravel() == 0] = 0.0
         values = pairs.reshape(-1, model.num_actions).max(axis=1)
     return values, pairs
 
 
-def _first_state(env: Env, model: Model, seed: int) -> int:
+def _check_mask(model: Model, mask: NDArray[np.bool_] | None, state: int) -> None:
+    """Raise InputError unless the mask of a state allows what the model allows."""
+    masked, modeled = (
+        "all actions" if row is None else f"actions {', '.join(map(str, np.flatnonzero(row)))}"
+        for row in (mask, None if model.allowed is None else model.allowed[state])
+    )
+    if masked == modeled:
+        return
+    raise InputError(
+        f"the declared model does not agree with the action masks: in state {state} the "
+        f"environment allows {masked}, and the model {modeled}"
+    )
+
+
+def _first_state(env: Env, model: Model, reader: MaskReader, seed: int) -> int:
     """Reset the environment; returns the state, which the model must know as a first one."""
-    observation, _ = env.reset(seed=seed)
+    observation, info = env.reset(seed=seed)
     state = int(observation)
+    _check_mask(model, reader.after_reset(info), state)
     if not model.start[state] > 0:
         raise InputError(
             f"the declared model does not agree with reset: an episode began in state {state}, "
@@ -128,9 +150,10 @@ def _first_state(env: Env, model: Model, seed: int) -> int:
 
 
 def _reachable_rows(model: Model) -> NDArray[np.int64]:
-    """The rows of the states in which an episode can be before it ends."""
+    """The rows of allowed actions in the states in which an episode can be before it ends."""
     reached = model.start > 0
-    continues = ~model.terminated
+    allowed = model.uniform.ravel() > 0
+    continues = ~model.terminated & allowed[model.rows]
     states = model.rows // model.num_actions  # of each outcome
     while True:
         found = reached.copy()
@@ -138,7 +161,7 @@ def _reachable_rows(model: Model) -> NDArray[np.int64]:
         if (found == reached).all():
             break
         reached = found
-    return np.flatnonzero(np.repeat(reached, model.num_actions))
+    return np.flatnonzero(np.repeat(reached, model.num_actions) & allowed)
 
 
 def _find_outcome(model: Model, row: int, state: int, reward: float, terminated: bool) -> int:

@@ -12,6 +12,7 @@ from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
 from gridcade.envs.faults import shown
 from gridcade.envs.imports import IMPORTED_FILE
+from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.suites import find_suite
 from gridcade.envs.types import Env
@@ -41,14 +42,17 @@ def identity(env: EnvLike, made: Env) -> tuple[str, EnvSource]:
         env: a name, a function that makes environments, or an environment.
         made: an environment that the function has made, or the environment itself.
     """
-    if isinstance(env, str):
-        return with_module(env), "name"
-    if not isinstance(env, gym.Env):
-        name = function_name(env)
-        return (name, "name") if name else (registry.name_of(made), "function")
-    if name := _full_name(env):
+    if name := nameable(env):
         return name, "name"
-    return registry.name_of(env), "object" if copier(env) is None else "function"
+    alone = isinstance(env, gym.Env) and copier(env) is None
+    return registry.name_of(made), "object" if alone else "function"
+
+
+def nameable(env: EnvLike) -> str | None:
+    """The name by which another process makes the same environment; None if there is none."""
+    if isinstance(env, str):
+        return with_module(env)
+    return _full_name(env) if isinstance(env, gym.Env) else function_name(env)
 
 
 def game_by_name(env: EnvLike) -> EnvLike:
@@ -96,6 +100,8 @@ def copier(env: Env) -> EnvMaker | None:
     spec.additional_wrappers = tuple(wrappers)
     if spec.kwargs.get("render_mode") == "human":
         del spec.kwargs["render_mode"]
+    if ignores_masks(env):
+        return lambda: IgnoreMasks(gym.make(spec))
     return lambda: gym.make(spec)
 
 

@@ -136,7 +136,7 @@ def as_batch(observation: Any) -> Any:
     return np.asarray(observation)[None]
 
 
-def _children(space: Space) -> list[tuple[Any, Space]] | None:
+def components(space: Space) -> list[tuple[Any, Space]] | None:
     """Keys and spaces of the components of a Dict or Tuple; None for other spaces."""
     if isinstance(space, gym.spaces.Dict):
         return list(space.spaces.items())
@@ -145,7 +145,7 @@ def _children(space: Space) -> list[tuple[Any, Space]] | None:
 
 def _parts(space: Space, name: str) -> Iterator[Part]:
     """The parts of the encoded observations of a space; the name stands in messages."""
-    if (children := _children(space)) is not None:
+    if (children := components(space)) is not None:
         for key, child in children:
             yield from _parts(child, f"their part {key!r} is")
     elif isinstance(space, gym.spaces.Box):
@@ -165,7 +165,7 @@ def _parts(space: Space, name: str) -> Iterator[Part]:
 
 def _flatten(space: Space, observations: Any) -> Iterator[Array]:
     """The parts of a batch, [n, numbers] each."""
-    if (children := _children(space)) is not None:
+    if (children := components(space)) is not None:
         for key, child in children:
             yield from _flatten(child, observations[key])
     elif isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):

@@ -11,6 +11,7 @@ from socket import gethostname
 import gymnasium as gym
 
 from gridcade.envs import suites
+from gridcade.envs.faults import shown
 from gridcade.envs.imports import (
     IMPORTED_FILE,
     SUFFIX,
@@ -90,5 +91,5 @@ def with_module(name: str) -> str:
         return name
     loaded = sys.modules.get(module)
     if module == "__main__" or (loaded is not None and IMPORTED_FILE in vars(loaded)):
-        module = str(vars(loaded).get("__file__", "")) if loaded is not None else ""
+        module = shown(str(vars(loaded).get("__file__", ""))) if loaded is not None else ""
     return f"{module}:{name}" if module else name

@@ -26,15 +26,18 @@ from gridcade.envs.atari import (
     resolve_protocol,
     rom_name,
 )
+from gridcade.envs.bins import Binned, binned
 from gridcade.envs.faults import one_line, place_of
 from gridcade.envs.guard import guard_of, guarded
 from gridcade.envs.imports import find_imported, is_import_path, module_of, split_import_path
 from gridcade.envs.known_models import known_model as known_model
+from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.errors import InputError, unknown
+from gridcade.errors import EnvError, InputError, unknown
 from gridcade.files import read_text
+from gridcade.plain import plain
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
@@ -79,9 +82,8 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: the environment, file or argument does not exist.
     """
-    base, _, query = name.partition("?")
-    in_name = {key: _parse_value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
-    arguments = in_name | arguments
+    base = name.partition("?")[0]
+    arguments = _arguments_in(name) | plain(arguments)
     head, _, tail = base.partition(":")
     if tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
         base = tail
@@ -104,28 +106,54 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
         raise InputError(f"'{base}' is a folder, not a map file")
     else:
         raise _unknown_environment(base, [*shorts, *games, *MNIH2013_GAMES])
+    if arguments.get("mask") in ("on", "off"):  # see `masks_off`
+        del arguments["mask"]
     known = _argument_names(id_)
+    if not atari_title(id_) and (known is None or "bins" not in known):
+        arguments.pop("bins", None)  # see `bins_of`
     for key in arguments:
+        if key == "mask" and known is not None and key not in known:
+            raise InputError(f"mask is '{arguments[key]}'; it must be on or off")
         if known is not None and key not in known:
-            raise unknown(f"argument of {base}", key, known)
+            raise unknown(f"argument of {base}", key, {*known, "mask", "bins"})
     return id_, arguments
+
+
+def bins_of(name: str, **arguments: Any) -> Any:
+    """The bins for observations that an environment's name or its arguments give; None: none."""
+    id_, _ = parse(name, **arguments)
+    known = _argument_names(id_)
+    if atari_title(id_) or (known is not None and "bins" in known):
+        return None  # an argument of the environment itself
+    return (_arguments_in(name) | arguments).get("bins")
+
+
+def masks_off(name: str, **arguments: Any) -> bool:
+    """Whether an environment's name or its arguments say that action masks are ignored."""
+    return (dict(parse_qsl(name.partition("?")[2])) | arguments).get("mask") == "off"
 
 
 def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
     """Make an environment from a short name, a Gymnasium id or a map file.
 
-    Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords.
+    Arguments may be part of the name (`"Maze?size=9&seed=3"`) or given as keywords. Every
+    environment takes the argument `mask`: `off` ignores its action masks. All but Atari games take
+    `bins`, which makes finitely many observations: see `Binned`.
 
     Raises:
         InputError: the environment, file or argument does not exist, or a value is invalid.
     """
     env = _make(name, render_mode, arguments)
+    bins = bins_of(name, **arguments)
+    env = env if bins is None else Binned(env, bins)
+    if masks_off(name, **arguments) and not isinstance(env, AtariGame):
+        env = IgnoreMasks(env)
     vars(env)[MADE_AS] = with_arguments(name, arguments)
     return env
 
 
 def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
-    """Make an environment; see `make`."""
+    """Make an environment, whose masks count."""
     id_, arguments = parse(name, **arguments)
     if title := atari_title(id_):
         env = AtariGame(title, render_mode=render_mode, **arguments)
@@ -209,6 +237,10 @@ def name_of(env: Env) -> str:
     registered = gym.registry[env.spec.id].kwargs if env.spec.id in gym.registry else {}
     arguments = {k: v for k, v in env.spec.kwargs.items() if registered.get(k, k) != v}
     arguments.pop("render_mode", None)
+    if (wrapper := binned(env)) is not None:
+        arguments["bins"] = wrapper.bins
+    if ignores_masks(env):
+        arguments["mask"] = "off"
     world = arguments.pop("world", None) if env.spec.id == WORLD_ID else None
     if isinstance(world, str) and world.endswith(".txt"):
         return with_arguments(world, arguments)
@@ -301,6 +333,12 @@ def time_limit(env: Env) -> int | None:
     return min((limit for limit in limits if limit is not None and limit > 0), default=None)
 
 
+def _arguments_in(name: str) -> dict[str, Any]:
+    """The arguments in an environment's name."""
+    pairs = parse_qsl(name.partition("?")[2], keep_blank_values=True)
+    return {key: _parse_value(text) for key, text in pairs}
+
+
 def _parse_value(text: str) -> Any:
     """Parse an argument: `9`, `0.5`, `true`, `none` or another Python literal; else it is text."""
     words = {"true": True, "false": False, "none": None}
@@ -356,7 +394,8 @@ def _not_made(name: str, error: Exception) -> InputError:
     place = place_of(cause)
     reason = one_line(cause) if place else " ".join(str(cause).split())
     where = f" ({place})" if place else ""
-    return InputError(f"cannot make the environment '{name}': {reason}{where}")
+    kind = EnvError if isinstance(cause, OSError) else InputError  # such as a port in use
+    return kind(f"cannot make the environment '{name}': {reason}{where}")
 
 
 def _unknown_environment(base: str, names: list[str]) -> InputError:

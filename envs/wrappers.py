@@ -3,13 +3,19 @@
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 
 class TransparentWrapper(gym.Wrapper[Any, Any, Any, Any]):
     """Base class of wrappers that change no observation, reward or action.
 
-    The exact model of the wrapped environment remains valid.
+    The exact model of the wrapped environment remains valid, and so does its specification.
     """
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # Gymnasium's is a property too
+        """The specification of the wrapped environment."""
+        return self.env.spec
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import pytest
 import gridcade
 
 ROOT = Path(gridcade.__file__).parent
-SHARED = {"aliases", "errors", "field_docs", "files", "seeding", "formatting", "printing"}
+SHARED = {"aliases", "errors", "field_docs", "files", "seeding", "formatting", "plain", "printing"}
 BELOW: dict[str, set[str]] = {  # package -> those directly below it; theirs are allowed as well
     "envs": set(),
     "experience": {"envs"},

@@ -8,14 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack, cast
+
+import gymnasium as gym
 
 from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.model_check import model_notes
-from gridcade.envs.objects import EnvLike
-from gridcade.envs.origins import with_module
+from gridcade.envs.objects import EnvLike, check_env, nameable
 from gridcade.envs.registry import make
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.evaluate import evaluate_policy
@@ -26,7 +27,9 @@ from gridcade.exact.values import policy_table, solution_note
 from gridcade.experience.pool import EnvPool
 from gridcade.files import write_text
 from gridcade.formatting import format_number
+from gridcade.plain import plain
 from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
+from gridcade.training.config import convert_numbers
 from gridcade.training.run_folder import Run
 from gridcade.training.run_names import RUNS
 from gridcade.training.sessions import resume, train
@@ -192,7 +195,7 @@ def solve(
     Raises:
         InputError: the model is unknown, an argument is invalid, or no optimum exists.
     """
-    gamma = 0.99 if discount is None else discount
+    gamma = 0.99 if discount is None else float(discount)
     solver.check_discount(gamma)
     with EnvPool(env) as pool:
         single, label = pool.first, registry.label_of(pool.first)
@@ -220,7 +223,7 @@ def solve(
 
 def compare(
     contenders: ContenderName | Sequence[ContenderName],
-    envs: str | Sequence[str] = (),
+    envs: EnvLike | Sequence[EnvLike] = (),
     *,
     presets: Sequence[str] = (),
     out: str | Path | None = None,
@@ -239,7 +242,8 @@ def compare(
     Args:
         contenders: agents (`q-learning`, `dqn:two-core`), which are trained; policies (`random`,
             `optimal`, shipped agents, runs), which are only evaluated; or a study file, NAME.toml.
-        envs: names of environments.
+        envs: names of environments. A function with an import path stands for its name, and so does
+            an environment that was made by a name.
         presets: `CONTENDER=NAME`, or `NAME` for every agent without a preset.
         out: the study's folder. Default: one under studies/, named after the study.
         backend: see `gridcade.study.runner.run_study`; also for `address` and `jobs`.
@@ -262,15 +266,12 @@ def compare(
     if isinstance(contenders, str | os.PathLike | Run):
         contenders = [contenders]
     names = [_contender_name(contender) for contender in contenders]
-    study, name = study_from_arguments(
-        names,
-        [with_module(env) for env in ([envs] if isinstance(envs, str) else envs)],
-        presets,
-        **options,
-    )
+    several = [envs] if isinstance(envs, str | gym.Env) or callable(envs) else envs
+    env_names = [_env_name(env) for env in several]
+    study, name = study_from_arguments(names, env_names, presets, **options)
     folder = Path("studies") / name if out is None else Path(out)
     comparison = run_study(
-        study, folder, backend=backend, address=address, jobs=jobs, report=report, note=note
+        study, folder, backend=backend, address=address, jobs=plain(jobs), report=report, note=note
     )
     write_results(comparison, folder)
     return PrintedComparison(**vars(comparison), page=write_page(comparison, folder))
@@ -301,8 +302,9 @@ def watch(
 
     check_options(watch, options, show.WatchOptions.__annotations__)
     contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
+    given = cast(show.WatchOptions, convert_numbers(options, show.WatchOptions, "watch"))
     show.watch(
-        contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **options
+        contender.policy, contender.env, name=contender.name, env_name=contender.env_name, **given
     )
 
 
@@ -310,7 +312,7 @@ def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -
     """Let a human play in the terminal; see `gridcade.viewing.play.play`."""
     from gridcade.viewing.play import play
 
-    return play(env, episodes, seed, confidence)
+    return play(env, int(episodes), int(seed), float(confidence))
 
 
 def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "LivePage":
@@ -330,6 +332,24 @@ def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "Live
     from gridcade.live.background import LivePage
 
     return LivePage(Path(runs), port, height)
+
+
+def _env_name(env: EnvLike) -> str:
+    """The name of an environment of a study, by which the workers make it.
+
+    Raises:
+        InputError: it has none.
+    """
+    check_env(env)
+    name = nameable(env)
+    if name is None:
+        what = "environment" if isinstance(env, gym.Env) else "function"
+        raise InputError(
+            f"compare makes environments in other processes, and this {what} has no name there: "
+            f"{brief(env)}; pass the name, such as 'my_package.my_module:make_env' for a function "
+            "at the top level of a module"
+        )
+    return name
 
 
 def _contender_name(contender: object) -> str:

@@ -17,6 +17,10 @@ class InputWarning(UserWarning):
     """Something that the user should know. The command line prints it on one line."""
 
 
+class EnvError(InputError):
+    """The code of somebody else's environment has failed. A retry may succeed."""
+
+
 def brief(value: object) -> str:
     """Return the start of a value's `repr` on one line, for an error message."""
     return shorten(repr(value), 80, placeholder=" …")

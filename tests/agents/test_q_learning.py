@@ -1,5 +1,6 @@
 """Q-learning: its update rules, its two loops, and convergence to exact solutions."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -54,14 +55,21 @@ def make_agent(model: Model, config: QLearningConfig, seed: int = 0) -> QLearnin
     return QLearning(model.num_states, model.num_actions, config, seed)
 
 
+def info_masks(info: dict[str, Any]) -> Any:
+    """The mask of one environment as a batch."""
+    return info["action_mask"][None] if info else None
+
+
 def learn_with_gymnasium(agent: QLearning, env: TabularEnv, steps: int) -> dict[str, float]:
     """Learn through `act` and `observe`, in an environment with one stream for all episodes."""
     totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
-    observation, _ = env.reset()
+    observation, info = env.reset()
+    masks = info_masks(info)
     episode_return, length = 0.0, 0
     for _ in range(steps):
-        action = agent.act(np.array([observation]))
-        after, reward, terminated, truncated, _ = env.step(action[0])
+        action = agent.act(np.array([observation]), masks)
+        after, reward, terminated, truncated, info = env.step(action[0])
+        next_masks = info_masks(info)
         episode_return, length = episode_return + reward, length + 1
         totals["reward"] += reward
         current = after
@@ -72,7 +80,7 @@ def learn_with_gymnasium(agent: QLearning, env: TabularEnv, steps: int) -> dict[
             totals["length"] += length
             totals["truncated"] += truncated
             episode_return, length = 0.0, 0
-            current, _ = env.reset()
+            current, info = env.reset()
         agent.observe(
             Step(
                 observations=np.array([observation]),
@@ -82,12 +90,25 @@ def learn_with_gymnasium(agent: QLearning, env: TabularEnv, steps: int) -> dict[
                 terminated=np.array([terminated]),
                 truncated=np.array([truncated]),
                 current=np.array([current]),
+                masks=masks,
+                next_masks=next_masks,
+                current_masks=info_masks(info),
             )
         )
-        observation = current
+        observation, masks = current, info_masks(info)
     return totals
 
 
+def forbid_some(env: TabularEnv) -> TabularEnv:
+    """The same world, where a quarter of the actions is forbidden."""
+    model, rng = env.model, np.random.default_rng(0)
+    allowed = rng.random((model.num_states, model.num_actions)) < 0.75
+    allowed |= ~allowed.any(axis=1, keepdims=True)
+    masked = replace(model, allowed=allowed)
+    return TabularEnv(env.world, masked, env.moves, time_limit=env.time_limit)
+
+
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("config", [ANNEALED, HARMONIC, DIFFERENTIAL])
 @pytest.mark.parametrize(
     ("name", "arguments"),
@@ -101,9 +122,12 @@ def learn_with_gymnasium(agent: QLearning, env: TabularEnv, steps: int) -> dict[
     ],
 )
 def test_compiled_and_gymnasium_loops_agree_bit_for_bit(
-    config: QLearningConfig, name: str, arguments: dict[str, Any]
+    config: QLearningConfig, name: str, arguments: dict[str, Any], masked: bool
 ) -> None:
     env, model = make_world(name, **arguments)
+    if masked:
+        env = forbid_some(env)
+        model = env.model
     compiled, plain = (make_agent(model, config, seed=7) for _ in range(2))
     loop = compiled.compiled_loop(model, env.time_limit, seed=5)
     totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
@@ -112,11 +136,19 @@ def test_compiled_and_gymnasium_loops_agree_bit_for_bit(
             totals[key] += value
     env.np_random = stream(5, "training")
     expected = learn_with_gymnasium(plain, env, 600)
+    seen = plain.visits.any(axis=1)
+    if masked:
+        assert model.allowed is not None
+        assert not model.allowed.all()
+        assert not plain.visits[~model.allowed].any()
+        np.testing.assert_array_equal(plain.state_dict()["allowed"][seen], model.allowed[seen])
     for key, tensor in plain.state_dict().items():
+        if key == "allowed":  # the compiled loop knows the masks of all states from the beginning
+            continue
         np.testing.assert_array_equal(compiled.state_dict()[key], tensor, err_msg=key)
     np.testing.assert_array_equal(loop.state_dict()["world_stream"], pack(env.np_random))
     assert totals == pytest.approx(expected, rel=1e-12)
-    assert totals["episodes"] > 3 or model.continuing
+    assert totals["episodes"] > 3 or model.continuing or masked
 
 
 def test_q_learning_is_a_compiled_agent() -> None:
@@ -430,8 +462,8 @@ def test_hyperparameters_out_of_range_are_refused(fields: dict[str, Any], messag
 def test_environments_that_are_not_discrete_are_refused() -> None:
     with pytest.raises(
         InputError,
-        match="has Box observations; try: gridcade train dqn CartPole",
+        match=r"these are Box.*; try: .* or: gridcade train dqn CartPole",
     ):
         make(gym.make("CartPole-v1"), QLearningConfig(), 0)
-    with pytest.raises(InputError, match="Discrete observations"):
+    with pytest.raises(InputError, match="needs finitely many observations; these are Box"):
         make(registry.make("FourRooms", observation="pixels"), QLearningConfig(), 0)

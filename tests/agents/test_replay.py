@@ -48,8 +48,19 @@ class Naive:
         return transitions
 
 
+def masks_of(observations: Any) -> Any:
+    """A mask for each observation that depends on its newest frame.  [n, k] -> [n, 3]."""
+    newest = np.asarray(observations)[:, -1:].astype(int)
+    return (newest >> np.arange(3)) % 2 == 1
+
+
 def play(
-    rng: np.random.Generator, replay: Replay, stack: int, envs: int, steps: int
+    rng: np.random.Generator,
+    replay: Replay,
+    stack: int,
+    envs: int,
+    steps: int,
+    masked: bool = False,
 ) -> tuple[Naive, list[int]]:
     """Play random episodes; every frame is a new number, so that all observations differ."""
     naive = Naive(envs)
@@ -88,6 +99,9 @@ def play(
             terminated=np.array(terminated),
             truncated=np.array(ended) & ~np.array(terminated),
             current=np.array(current),
+            masks=masks_of(observations) if masked else None,
+            next_masks=masks_of(after) if masked else None,
+            current_masks=masks_of(current) if masked else None,
         )
         replay.add(step, rewards, np.array(life))
         for env in range(envs):
@@ -111,14 +125,15 @@ def play(
     steps=st.integers(1, 60),
     n=st.integers(1, 4),
     capacity=st.integers(30, 120),
+    masked=st.booleans(),
 )
 def test_samples_equal_those_of_a_naive_list(
-    seed: int, stack: int, envs: int, steps: int, n: int, capacity: int
+    seed: int, stack: int, envs: int, steps: int, n: int, capacity: int, masked: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     shape = () if stack else (1,)
     replay = Replay(envs, capacity, 30, shape, np.float64, stack)
-    naive, slots = play(rng, replay, stack, envs, steps)
+    naive, slots = play(rng, replay, stack, envs, steps, masked)
     assert replay.written.tolist() == slots
     transitions = naive.transitions(n, 0.9)
     try:
@@ -133,6 +148,10 @@ def test_samples_equal_those_of_a_naive_list(
         assert batch.discounts[i] == pytest.approx(weight, rel=1e-5)
         if weight:  # the next observation is irrelevant after an end
             assert batch.next_observations[i].tobytes() == after
+    assert (batch.masks is not None) == (batch.next_masks is not None) == masked
+    if masked:
+        np.testing.assert_array_equal(batch.masks, masks_of(batch.observations))
+        np.testing.assert_array_equal(batch.next_masks, masks_of(batch.next_observations))
 
 
 def test_all_transitions_of_the_window_are_equally_likely() -> None:

@@ -26,6 +26,7 @@ from gridcade.agents.base import ActionValues, StochasticPolicy
 from gridcade.agents.sb3_zip import _identify_algorithm
 from gridcade.cli.main import main
 from gridcade.errors import InputError, InputWarning
+from gridcade.training import sessions
 
 DISCRETE, CONTINUOUS = "CartPole-v1", "Pendulum-v1"
 SMALL: dict[str, Any] = {"policy_kwargs": {"net_arch": [8]}}
@@ -333,3 +334,37 @@ def test_its_algorithms_are_agents(name: str, tmp_path: Path) -> None:
     assert type(policy.model).__name__.lower() == name.removeprefix("sb3-")
     assert api.evaluate(run, episodes=2).episodes == 2
     assert (run.metrics()[-1]["steps"], run.metrics()[-1]["exact"]) == (128, False)
+
+
+FORBIDDING = Path(__file__).with_name("forbidding.py")
+
+
+@pytest.mark.parametrize("name", ["ForbiddingWorld", "Forbidding", "ForbiddingParts", "CartPole"])
+def test_maskable_ppo_learns_within_the_masks_of_our_environments(
+    name: str, tmp_path: Path
+) -> None:
+    """The environment raises an error if a forbidden action comes; CartPole forbids none."""
+    env = name if name == "CartPole" else f"{FORBIDDING}:{name}"
+    settings: Any = {"n_steps": 32, "batch_size": 32, "n_epochs": 2}
+    options: Any = {"steps": 256, "epoch": 128, "envs": 2, "evaluation_episodes": 5}
+    run = api.train(
+        "sb3-maskableppo", env, hyperparameters=settings, out=tmp_path / "run", **options
+    )
+    result = api.evaluate(run, episodes=100, epsilon=0.2, stochastic=True)
+    assert not any("mask" in note for note in result.notes)
+    if name == "ForbiddingWorld":
+        assert result.exact is not None
+        assert result.expected_return is not None
+        exact = result.exact.expected_return
+        assert exact is not None
+        assert abs(result.expected_return.mean - exact) < 2.5 * result.expected_return.half_width
+
+
+def test_algorithms_without_masks_say_that_they_take_forbidden_actions(tmp_path: Path) -> None:
+    told: list[str] = []
+    settings: Any = {"n_steps": 16, "batch_size": 16}
+    options: Any = {"steps": 32, "epoch": 32, "evaluation_episodes": 1, "out": tmp_path / "run"}
+    run = sessions.train("sb3-ppo", "Taxi", hyperparameters=settings, note=told.append, **options)
+    notes = api.evaluate(run, "Taxi", episodes=2).notes
+    for sentences in (told, notes):
+        assert sum("not use action masks" in sentence for sentence in sentences) == 1

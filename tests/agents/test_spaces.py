@@ -1,5 +1,7 @@
 """Agents in spaces of every kind: they learn which action belongs to which observation."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from gridcade.agents.sb3_features import SmallImages
 from gridcade.envs import registry
 from gridcade.envs.actions import action_index
 from gridcade.errors import InputError
+from gridcade.training.config import read_recipe
 
 OBSERVATIONS: dict[str, Any] = {
     "discrete": spaces.Discrete(5, start=2),
@@ -112,6 +115,11 @@ QUICK["sb3-dqn"] = {
     "n_steps": 1,
     "policy_kwargs": {"net_arch": [32]},
 }
+QUICK["q-learning"] = {
+    "step_size": {"initial": 0.5},
+    "epsilon": {"initial": 1.0, "final": 0.1, "steps": 400},
+    "discount": 0.0,
+}
 STEPS = 600
 
 
@@ -140,6 +148,76 @@ def test_deep_agents_learn_finite_actions_of_every_kind(
     agent: str, act: str, tmp_path: Path
 ) -> None:
     learned(agent, f"tests/Matching-v0?observe=dict&act={act}", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("observe", "act"),
+    [
+        ("discrete", "shifted"),
+        ("multi-discrete", "multi-binary"),
+        ("multi-binary", "discrete"),
+        ("tuple", "multi-discrete"),
+        ("dict&bins=4", "discrete"),
+        ("deep&bins=2", "shifted"),
+    ],
+)
+def test_q_learning_learns_from_finite_observations(observe: str, act: str, tmp_path: Path) -> None:
+    run = learned(
+        "q-learning", f"tests/Matching-v0?observe={observe}&act={act}", out=tmp_path / "run"
+    )
+    policy: Any = gridcade.load(run)
+    assert (policy.q != 1.0).any(axis=1).sum() == 3  # the observations that there are
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "message"),
+    [
+        (
+            "q-learning",
+            "CartPole",
+            r"try: (gridcade train q-learning 'CartPole\?bins=8') or: (.*)$",
+        ),
+        (
+            "q-learning",
+            "FourRooms?observation=pixels",
+            r"these are Box.*uint8\); try: (.* dqn .*)$",
+        ),
+        (
+            "q-learning",
+            "Pendulum",
+            "needs finitely many actions.*try: (gridcade train sb3-sac .*)$",
+        ),
+        ("dqn", "Pendulum", "needs finitely many actions.*try: (gridcade train sb3-sac Pendulum)$"),
+        ("sb3-dqn", "Blackjack", "cannot learn from Tuple.*; try: (gridcade train dqn Blackjack)$"),
+    ],
+)
+def test_the_advice_works(agent: str, env: str, message: str) -> None:
+    kind, single = agents.find(agent), registry.make(env)
+    with pytest.raises(InputError, match=message) as error:
+        kind.make(single, kind.config(), 0)
+    found = re.search(message, str(error.value))
+    assert found
+    for command in found.groups():
+        _, _, other, name = shlex.split(command)
+        kind, single = agents.find(other), registry.make(name)
+        recipe = read_recipe(kind, kind.preset_for(single))
+        kind.make(single, recipe.hyperparameters, 0)
+
+
+def test_too_many_states_are_refused() -> None:
+    class Huge(Matching):
+        def __init__(self) -> None:
+            self.observation_space = spaces.Discrete(10**12)
+            self.action_space = spaces.Discrete(2)
+
+    message = (
+        "a table of 1000000000000 states and 2 actions here, .*; at most 100000000 are possible"
+    )
+    kind = agents.find("q-learning")
+    with pytest.raises(InputError, match=message):
+        kind.make(Huge(), kind.config(), 0)
+    with pytest.raises(InputError, match="1000000000000 numbers for a network"):
+        dqn.make(Huge(), dqn.DQNConfig(), 0)
 
 
 def test_the_replay_holds_bytes() -> None:

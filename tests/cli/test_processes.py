@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,71 @@ def test_training_shows_a_bar_and_ctrl_c_leaves_a_run_to_resume(
     assert [m["steps"] for m in Run("run").metrics()] == list(range(1000, end + 1, 1000))
 
 
+TRAIN = "train q-learning RussellNorvig4x3 --steps 1e9 --epoch 2e4 --envs 2 --out run"
+
+
+def test_a_closed_terminal_leaves_a_run_to_resume(folder: Path) -> None:
+    """As where an ssh connection is closed."""
+    child: Any = pexpect.spawn(
+        sys.executable, [*COMMAND[1:], *TRAIN.split()], cwd=str(folder), timeout=60
+    )
+    child.expect("k/s")
+    child.close(force=False)  # the terminal, which sends SIGHUP
+    child.wait()
+    assert Run("run").last_checkpoint() > 0
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sighup_saves_unless_nohup_ignores_it(ignored: bool, folder: Path) -> None:
+    command = ["nohup", *COMMAND] if ignored else COMMAND
+    with subprocess.Popen(
+        [*command, *TRAIN.split()], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        while not (folder / "run" / "checkpoints" / "0").is_dir():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        for _ in range(3):  # the kernel and the shell may both send it
+            process.send_signal(signal.SIGHUP)
+        if ignored:
+            time.sleep(0.5)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+        assert process.wait() == 130
+    assert Run("run").last_checkpoint() > 0
+
+
+def test_a_pipe_that_is_closed_during_training_leaves_a_run_to_resume(folder: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, *TRAIN.split()], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+    assert Run("run").checkpoints() != []
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+import gridcade_command
+
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["list", "agents"]
+gridcade_command.main()
+"""
+
+
+@pytest.mark.parametrize("module", ["gridcade", "gymnasium", "rich", "gridcade.cli.commands.list"])
+def test_ctrl_c_while_the_program_loads_ends_it_without_a_traceback(module: str) -> None:
+    script = INTERRUPTED_IMPORT.format(module=module)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gridcade: interrupted\n")
+
+
 def test_closed_pipe_is_not_an_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)  # as `head` does at its end
@@ -102,21 +169,3 @@ def test_window_needs_a_display(driver: str | None, folder: Path) -> None:
     assert "gridcade: " in done.stderr
     assert "open a window" in done.stderr
     assert not contents(folder)
-
-
-@pytest.mark.parametrize("module", ["gridcade", "gymnasium", "tyro", "gridcade.exact.solver"])
-def test_ctrl_c_while_modules_are_imported_is_one_line(module: str, folder: Path) -> None:
-    code = f"""
-import os, signal, sys
-
-def hook(event, arguments):
-    if event == "import" and arguments[0] == {module!r}:
-        os.kill(os.getpid(), signal.SIGINT)
-
-sys.addaudithook(hook)
-sys.argv = ["gridcade", "solve", "FourRooms"]
-from gridcade_command import main
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gridcade: interrupted\n")

@@ -102,6 +102,23 @@ def test_the_steps_are_limited_and_the_coverage_is_reported() -> None:
     assert f"{check.often} of {check.pairs} reachable pairs" in str(check)
 
 
+def test_forbidden_actions_are_not_tried() -> None:
+    """Taxi's mask forbids moves into walls, and to pick up where nobody waits."""
+    env = registry.make("Taxi")
+    taken = set()
+    model = known_model(env)
+    assert model is not None
+    assert model.allowed is not None
+
+    class Watched(gym.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            taken.add((int(env.unwrapped.s), action))  # type: ignore[attr-defined]
+            return super().step(action)
+
+    check_model(Watched(env), model)
+    assert all(model.allowed[state, action] for state, action in taken)
+
+
 def test_right_models_are_never_refused_by_their_frequencies() -> None:
     """Chains whose probabilities are as small as one in a thousand, with many seeds."""
     rng = np.random.default_rng(0)

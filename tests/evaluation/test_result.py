@@ -10,7 +10,8 @@ import pytest
 from gymnasium.wrappers import TimeLimit
 
 import gridcade
-from gridcade.evaluation.policies import TabularPolicy
+from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.evaluation.policies import Human, TabularPolicy
 from gridcade.evaluation.result import Evaluation
 from gridcade.formatting import format_number
 
@@ -108,3 +109,20 @@ def test_new_values_are_in_the_json(result: Evaluation) -> None:
     assert result.exact is not None
     for key in ("discounted_return", "episode_length", "gap_discounted_return"):
         assert plain["exact"][key] == getattr(result.exact, key)
+
+
+@pytest.mark.parametrize("env", ["CliffWalk", "CartPole"])
+def test_one_episode_of_a_person_says_what_it_can_and_cannot_tell(env: str) -> None:
+    person, world = Human(lambda: 1), gridcade.make(env)
+    one = evaluate_policy(person, world, episodes=1, name="you")
+    lines = str(one).splitlines()
+    assert lines[0].startswith(f"you on {one.env}: 1 episode, ")
+    assert lines[1].split() == ["this", "episode"]
+    assert all(len(re.split(r"  +", line)) == 2 for line in lines[2:6])
+    text = " ".join(lines)
+    assert "One episode shows what happened once" in text
+    assert "probabilities" not in text
+    assert not re.search(r"inf| - |nan", text)
+    three = str(evaluate_policy(person, world, episodes=3, name="you"))
+    assert re.split(r"  +", three.splitlines()[1]) == ["expected", "estimate"]
+    assert "Intervals take 10 or more episodes" in three

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 import gridcade
+from gridcade.envs.objects import EnvLike
 from gridcade.errors import InputError
+from gridcade.study import runner
 from gridcade.training.run_folder import Run
+from in_process import in_process_workers
 
 DQN: dict[str, Any] = {"learn_start": 50, "replay_capacity": 500, "hidden": [4], "held_out": 3}
 OPTIONS: dict[str, Any] = {"steps": 600, "epoch": 200, "evaluation_episodes": 2}
@@ -219,3 +222,19 @@ def test_a_function_of_a_script_is_named_by_its_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gridcade.cli.main", "evaluate", "run", "--episodes", "3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "mine.py:make" in done.stdout, done.stderr
+
+
+def test_compare_takes_functions_and_objects_that_have_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "workers", in_process_workers)
+    envs: list[EnvLike] = [make_walk, gym.make("CartPole-v1", max_episode_steps=20), "FourRooms"]
+    comparison = gridcade.compare("random", envs, out=tmp_path / "study", episodes=3)
+    names = (f"{__name__}:make_walk", "CartPole?max_episode_steps=20", "FourRooms")
+    assert comparison.study.environments == names
+    assert not comparison.failures
+    for env in (lambda: Walk(), Walk()):
+        with pytest.raises(InputError, match="in other processes, and this"):
+            gridcade.compare("random", env)
+    with pytest.raises(InputError, match="or a function that makes one, not 3"):
+        gridcade.compare("random", [3])  # type: ignore[list-item]  # a wrong type on purpose

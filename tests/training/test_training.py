@@ -631,7 +631,7 @@ def test_a_mistake_in_a_config_file_is_an_error_before_a_folder_is_created(
     [
         ({"agent": "q-lerning"}, "unknown agent 'q-lerning'; did you mean q-learning?"),
         ({"env": "FourRoms"}, "unknown environment 'FourRoms'; did you mean FourRooms?"),
-        ({"env": "CartPole-v1"}, "q-learning requires Discrete observations"),
+        ({"env": "CartPole-v1"}, "q-learning needs finitely many observations"),
         ({"env": "no/such/map.txt"}, "cannot read the map no/such/map.txt"),
         ({"preset": "watkin"}, "unknown preset of q-learning 'watkin'; did you mean watkins?"),
         ({"steps": 0}, "config: steps is 0; it must be 1 or more"),

@@ -50,9 +50,9 @@ def test_play_command_scores_a_game_by_arrow_keys() -> None:
     finally:
         child.close(force=True)
     assert "episode 1: return -13 in 13 steps, terminated" in text
-    assert re.search(r"you on CliffWalk: 1 episodes, 13 steps, seed 0", text)
-    assert re.search(r"\nreturn +-13 ", text)
-    assert re.search(r"\nepisode length +13 ", text)
+    assert re.search(r"you on CliffWalk: 1 episode, 13 steps, seed 0", text)
+    assert re.search(r"\nreturn +-13\s", text)
+    assert re.search(r"\nepisode length +13\s", text)
 
 
 def play_scripted(

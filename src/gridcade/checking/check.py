@@ -1,6 +1,7 @@
 """Check an environment: what it is, who can learn there, and what its author should change."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gridcade import agents
 from gridcade.checking.checkers import gymnasium_findings, sb3_findings
@@ -9,12 +10,15 @@ from gridcade.checking.trials import episode_findings, play, render_findings, se
 from gridcade.envs import registry
 from gridcade.envs.guard import guarded
 from gridcade.envs.known_models import declares_model, why_no_model
+from gridcade.envs.masks import has_mask_method
 from gridcade.envs.model_check import check_model
 from gridcade.envs.objects import EnvLike
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
 from gridcade.training.config import read_recipe
+
+MASKED = "This checker does not know action masks: it may have taken a forbidden action."
 
 
 def check_environment(env: EnvLike) -> EnvCheck:
@@ -54,8 +58,9 @@ def _findings(env: Env, fresh: Env, facts: dict[str, str]) -> Iterator[Finding]:
         yield from _model(env, facts)
     except InputError as error:
         yield _problem(error)
-    yield from gymnasium_findings(fresh)
-    yield from sb3_findings(fresh)
+    for finding in (*gymnasium_findings(fresh), *sb3_findings(fresh)):
+        unfair = played.masked and finding.severity == "problem"
+        yield replace(finding, severity="advice", todo=MASKED) if unfair else finding
 
 
 def _problem(error: InputError) -> Finding:
@@ -63,11 +68,11 @@ def _problem(error: InputError) -> Finding:
     return Finding("problem", f"{text[0].upper()}{text[1:]}.")
 
 
-def _masks(env: Env, in_info: bool) -> str:
+def _masks(env: Env, masked: bool) -> str:
     """Where action masks come from, in words."""
-    if in_info:
-        return 'in info["action_mask"]'
-    return "by the method action_masks" if env.has_wrapper_attr("action_masks") else "none"
+    if not masked:
+        return "none"
+    return "by the method action_masks" if has_mask_method(env) else 'in info["action_mask"]'
 
 
 def _model(env: Env, facts: dict[str, str]) -> Iterator[Finding]:

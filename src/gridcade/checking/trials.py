@@ -9,6 +9,7 @@ import numpy as np
 
 from gridcade.checking.findings import Finding
 from gridcade.envs import registry
+from gridcade.envs.masks import MaskReader, sample_action
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 
@@ -27,7 +28,7 @@ class Played:
     returns: list[float] = field(default_factory=list)
     truncated: int = 0  # episodes
     outside: str = ""  # an observation that is outside the bounds of its space
-    masked: bool = False  # whether an info has an action mask
+    masked: bool = False  # whether action masks are given
 
     def facts(self) -> dict[str, str]:
         """Episodes and speed, in words."""
@@ -47,15 +48,19 @@ def play(env: Env) -> Played:
     """Play episodes with random actions; InputError as the environment's guard raises it."""
     played, length, total = Played(), 0, 0.0
     env.action_space.seed(0)
+    reader = MaskReader(env)
     observation, info = env.reset(seed=0)
+    mask = reader.after_reset(info)
     began = time.perf_counter()
     while played.steps < STEPS and time.perf_counter() - began < SECONDS:
-        played.masked |= "action_mask" in info
+        played.masked |= mask is not None
         if not played.outside and played.steps <= REPEATED_STEPS:
             inside = env.observation_space.contains(observation)
             when = f"at step {length}" if length else "after a reset"
             played.outside = "" if inside else f"{when} it is {brief(observation)}"
-        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        action = sample_action(env.action_space, mask)
+        observation, reward, terminated, truncated, info = env.step(action)
+        mask = reader.after_step(info, bool(terminated))
         played.steps += 1
         length, total = length + 1, total + float(reward)
         if terminated or truncated:
@@ -64,6 +69,7 @@ def play(env: Env) -> Played:
             played.truncated += bool(truncated and not terminated)
             length, total = 0, 0.0
             observation, info = env.reset()
+            mask = reader.after_reset(info)
     played.seconds = time.perf_counter() - began
     return played
 
@@ -121,16 +127,21 @@ def seed_finding(first: Env, second: Env) -> Finding:
 def _trajectory(env: Env, steps: int) -> list[tuple[Any, float, bool]]:
     """Observation, reward and end of each step with random actions, from seed 0."""
     env.action_space.seed(0)
-    observation, _ = env.reset(seed=0)
+    reader = MaskReader(env)
+    observation, info = env.reset(seed=0)
+    mask = reader.after_reset(info)
     found = [(_copied(observation), 0.0, False)]
     seed = 0
     for _ in range(steps):
-        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        action = sample_action(env.action_space, mask)
+        observation, reward, terminated, truncated, info = env.step(action)
+        mask = reader.after_step(info, bool(terminated))
         ended = bool(terminated or truncated)
         found.append((_copied(observation), float(reward), ended))
         if ended:
             seed += 1
-            env.reset(seed=seed)
+            _, info = env.reset(seed=seed)
+            mask = reader.after_reset(info)
     return found
 
 

@@ -68,6 +68,8 @@ def main() -> None:
     """Run the command line. Bad input is one line on stderr and exit code 2."""
     # A KeyboardInterrupt, unlike the default action of SIGTERM, restores the terminal.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as of a job in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     streams.prepare()
     with streams.warnings_on_one_line():
         code = _exit_code(sys.argv[1:])

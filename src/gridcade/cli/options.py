@@ -207,9 +207,14 @@ def _options_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     docs = field_docs(info.type)
     hints = get_type_hints(info.type)
     fields = [_option(key, hint, docs[key]) for key, hint in hints.items()]
+    negatable = [key for key, hint in hints.items() if _is_negatable(hint)]
+    fields += [_option(f"no_{key}", bool, f"Not --{key}.") for key in negatable]
 
     def instantiate(**values: Any) -> dict[str, Any]:
-        return {key: value for key, value in values.items() if value is not None}
+        given = {key: v for key, v in values.items() if v is not None and v is not False}
+        return {key: v for key, v in given.items() if key in hints} | {
+            key: False for key in negatable if f"no_{key}" in given
+        }
 
     return StructConstructorSpec(instantiate, tuple(fields))
 
@@ -277,6 +282,11 @@ def _option(key: str, hint: Any, doc: str) -> StructFieldSpec:
         convert = {int: whole_number, float: number}.get(kind, kind)
         spec = optional(convert, METAVARS_BY_KEY.get(key, METAVARS[kind]))
     return StructFieldSpec(key, Annotated[hint | None, look, spec], None)  # type: ignore[arg-type]
+
+
+def _is_negatable(hint: Any) -> bool:
+    """Whether an option is a switch that can be off although it is on elsewhere: bool | None."""
+    return _without_none(hint) is bool and NoneType in get_args(hint)
 
 
 def _without_none(hint: Any) -> Any:

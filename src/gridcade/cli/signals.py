@@ -1,32 +1,54 @@
-"""Ctrl-C and SIGTERM: the first one stops a training at a checkpoint, the second one at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one stops a training at a checkpoint.
 
+A second Ctrl-C or SIGTERM stops it at once. SIGHUP means that the terminal is gone, such as with a
+closed ssh connection, and may arrive several times.
+"""
+
+import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 
 INTERRUPTED = 130  # exit code of an interrupted program in shells
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 def stop_on_signal() -> Callable[[], bool]:
     """Return a function that returns whether a signal has arrived.
 
-    The first signal does not interrupt the program. The second one raises KeyboardInterrupt.
+    The first signal does not interrupt the program. The second one raises KeyboardInterrupt. After
+    SIGHUP, what would be printed on the terminal is discarded. nohup's choice is respected.
     """
     arrived = False
+    terminals = [s.fileno() for s in (sys.stdout, sys.stderr) if s.isatty()]
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal arrived
-        del number, frame
+        del frame
         arrived = True
-        interrupt_on_signal()
+        if number == HANGUP:
+            signal.signal(number, signal.SIG_IGN)
+            for terminal in terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), terminal)
+        _interrupt()
 
     for number in SIGNALS:
         signal.signal(number, handle)
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
+        signal.signal(HANGUP, handle)
     return lambda: arrived
 
 
 def interrupt_on_signal() -> None:
-    """Let every signal raise KeyboardInterrupt."""
+    """Let every signal interrupt the program again."""
+    _interrupt()
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
+        signal.signal(HANGUP, signal.SIG_DFL)
+
+
+def _interrupt() -> None:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt."""
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)

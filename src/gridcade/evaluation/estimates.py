@@ -92,7 +92,13 @@ def estimate_from_episodes(
     lowest, highest = step_rewards or (-math.inf, math.inf)
     longest_sum = (1 - discount**max_length) / (1 - discount)  # of discounted ones
     note = None
-    if len(returns) < MIN_EPISODES:
+    if len(returns) == 1:
+        note = (
+            "One episode shows what happened once. It cannot show how much episodes differ, so how "
+            "far the expected values may be from these is unknown; "
+            f"play {MIN_EPISODES} or more for intervals."
+        )
+    elif len(returns) < MIN_EPISODES:
         note = f"Intervals take {MIN_EPISODES} or more episodes; this sample has {len(returns)}."
     elif all(np.ptp(x) == 0 for x in (returns, lengths, discounted)) and two_returns is None:
         note = intervals.alike_note(len(returns), "episodes", confidence)

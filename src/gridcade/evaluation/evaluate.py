@@ -29,7 +29,7 @@ from gridcade.evaluation.options import (
     ResolvedOptions,
     resolve_options,
 )
-from gridcade.evaluation.policies import TabularPolicy
+from gridcade.evaluation.policies import Human, TabularPolicy
 from gridcade.evaluation.result import Evaluation
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
@@ -121,7 +121,7 @@ def _evaluate(
     if model is not None:
         table = evaluated.table(single, model)
         exact, exact_notes = _exact_values(table, model, time_limit, resolved.discount)
-        notes += exact_notes
+        notes += [] if isinstance(policy, Human) else exact_notes  # a person has no exact value
     most = STREAMS if continuing else min(ENVS, resolved.episodes or resolved.steps or ENVS)
     envs = pool.vector(most, fewer=True)
     if model is not None and continuing:

@@ -11,10 +11,8 @@ from gridcade.agents.base import (
     Policy,
     PolicyState,
     StochasticPolicy,
-    predict_allowed,
-    probabilities_of,
-    uses_masks,
 )
+from gridcade.agents.masked_policies import predict_allowed, probabilities_of, uses_masks
 from gridcade.agents.predictions import check_probabilities
 from gridcade.agents.probabilities import sample_actions, with_epsilon
 from gridcade.envs.actions import finite_actions, one_line

@@ -9,6 +9,7 @@ import numpy as np
 from gridcade.errors import InputError
 from gridcade.evaluation.intervals import check_confidence
 from gridcade.exact.solver import check_discount
+from gridcade.plain import plain
 from gridcade.seeding import check_seed
 
 ProgressCallback = Callable[[int, int], None]
@@ -88,7 +89,7 @@ def resolve_options(options: EvaluationOptions) -> ResolvedOptions:
     Raises:
         InputError: see `ResolvedOptions`.
     """
-    present: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    present: dict[str, Any] = {k: plain(value) for k, value in options.items() if value is not None}
     for key in ("episodes", "steps"):  # 1e5 is a whole number too
         value = present.get(key)
         if isinstance(value, float) and value.is_integer():

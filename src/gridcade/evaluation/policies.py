@@ -16,10 +16,10 @@ from gridcade.agents.base import (
     Policy,
     PolicyState,
     SamplingPolicy,
-    masks_by_number,
 )
 from gridcade.agents.probabilities import restrict, uniform
 from gridcade.envs.actions import FROM_ZERO, ActionIndex, action_index, finite_actions
+from gridcade.envs.masks import masks_by_number
 from gridcade.envs.observations import batch_size
 from gridcade.envs.registry import known_model
 from gridcade.envs.types import Array, Env, Space

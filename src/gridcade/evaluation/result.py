@@ -56,7 +56,8 @@ class Evaluation(Printed):
 
     def parts(self) -> list[Part]:
         """A heading, the estimates, the exact values, and notes."""
-        episodes = "" if self.episodes is None else f"{self.episodes:,} episodes, "
+        plural = "" if self.episodes == 1 else "s"
+        episodes = "" if self.episodes is None else f"{self.episodes:,} episode{plural}, "
         heading = Text.assemble(
             (self.policy, "bold"),
             " on ",
@@ -99,20 +100,28 @@ class Evaluation(Printed):
         return [bool(e is not None and _mark(e, value)) for e, value in self._rows().values()]
 
     def _estimates_table(self) -> Table:
-        """The estimates with their intervals, beside the exact values."""
-        interval_name = f"{100 * self.confidence:g} % interval"
+        """The estimates, with intervals and beside exact or best possible values if there are any.
+
+        Of a single episode the table shows what happened in it, which is a poor estimate.
+        """
+        rows = {name: row for name, row in self._rows().items() if row[0] is not None}
         has_best = self.best_return is not None
-        last = "best possible" if has_best else "exact"  # no environment with a model has both
-        table = number_table("expected", "estimate", interval_name, last)
-        for name, (estimate, value) in self._rows().items():
+        has_intervals = any(e is not None and math.isfinite(e.half_width) for e, _ in rows.values())
+        columns = ["this episode" if self.episodes == 1 else "estimate"]
+        if has_intervals:
+            columns.append(f"{100 * self.confidence:g} % interval")
+        if has_best or self.exact is not None:  # no environment with a model has both
+            columns.append("best possible" if has_best else "exact")
+        table = number_table("" if self.episodes == 1 else "expected", *columns)
+        for name, (estimate, value) in rows.items():
             if estimate is None:
                 continue
-            cells = format_number(estimate.mean), _interval(estimate)
+            cells = [format_number(estimate.mean)] + [_interval(estimate)] * has_intervals
             if has_best:
-                best = format_number(self.best_return) if name == "return" else ""
-                table.add_row(name, *cells, best)
-            else:
-                table.add_row(name, *cells, format_number(value) + _mark(estimate, value))
+                cells.append(format_number(self.best_return) if name == "return" else "")
+            elif self.exact is not None:
+                cells.append(format_number(value) + _mark(estimate, value))
+            table.add_row(name, *cells)
         return table
 
     def _exact_table(self, exact: ExactValues) -> Table:

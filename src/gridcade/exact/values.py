@@ -9,7 +9,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcade.agents.base import Policy, StochasticPolicy, predict_allowed, probabilities_of
+from gridcade.agents.base import Policy, StochasticPolicy
+from gridcade.agents.masked_policies import predict_allowed, probabilities_of
 from gridcade.agents.predictions import check_probabilities
 from gridcade.envs.actions import action_index
 from gridcade.envs.tabular import Model, TabularEnv

@@ -95,6 +95,7 @@ class Experience:
     def replace_current(self, observations: Array) -> None:
         """Set the present observations, after an environment was reset elsewhere."""
         self._current = observations
+        self._current_masks = action_masks(self.envs)
 
     def steps(self, agent: Learner, overlap: bool = False) -> Iterator[Step]:
         """Yield step after step, without end.

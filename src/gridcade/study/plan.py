@@ -22,6 +22,7 @@ from gridcade.training.run_folder import PROVENANCE
 from gridcade.training.run_names import unknown_policy
 
 KEY_LENGTH = 16  # hexadecimal digits of a hash
+NO_INFLUENCE = ("env_source", "tensorboard")  # settings that do not change a run's result
 
 
 def plan_tasks(study: Study) -> list[Task]:
@@ -64,7 +65,7 @@ def _contender_tasks(spec: ContenderSpec, env: str, study: Study) -> list[Task]:
     if init_from := configs[0].init_from:
         parts = (*parts, _weights_hash(init_from))
     return [
-        Task(spec, env, config.seed, config, _key(to_dict(config), *parts), memory_bytes)
+        Task(spec, env, config.seed, config, _key(_learning(config), *parts), memory_bytes)
         for config in configs
     ]
 
@@ -94,10 +95,17 @@ def _run_configs(spec: ContenderSpec, env: str, study: Study) -> tuple[list[RunC
         minutes=study.minutes,
         envs=spec.envs,
         evaluation_every=spec.evaluation_every,
+        tensorboard=study.tensorboard or None,
         init_from=_pinned_checkpoint(spec.init_from) if spec.init_from else None,
     )
     configs = [replace(config, seed=seed) for seed in range(study.seeds)]
     return configs, agent.memory_bytes(config.envs)
+
+
+def _learning(config: RunConfig) -> dict[str, Any]:
+    """The part of a config on which the result of a run depends."""
+    values = to_dict(config)
+    return {key: value for key, value in values.items() if key not in NO_INFLUENCE}
 
 
 def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[Any]]:
@@ -130,7 +138,7 @@ def _check_fixed_policy(spec: ContenderSpec, env: str) -> tuple[str, Sequence[An
     run, steps = find_run(spec.policy, known)
     runs = read_sessions(run.path / PROVENANCE)
     started = runs[0].get("started") if runs else None
-    return str(run.checkpoint(steps)), (steps, to_dict(run.config), started)
+    return str(run.checkpoint(steps)), (steps, _learning(run.config), started)
 
 
 def _pinned_checkpoint(policy: str) -> str:

@@ -26,7 +26,14 @@ from gridcade.training.config import (
 
 Criterion = Literal["return", "average-reward"]
 # These fields may change while the study's folder keeps its results.
-GROWABLE_FIELDS = ("contenders", "environments", "seeds", "criterion", "threshold")
+GROWABLE_FIELDS = (
+    "contenders",
+    "environments",
+    "seeds",
+    "criterion",
+    "threshold",
+    "tensorboard",
+)
 
 
 class StudyOptions(TypedDict, total=False):
@@ -43,6 +50,8 @@ class StudyOptions(TypedDict, total=False):
     threshold: float
     """Share of the way from random play to the optimum, at which training steps are counted.
     Default: 0.95."""
+    tensorboard: bool
+    """Write the metrics of each run for TensorBoard too."""
     criterion: Criterion
     """Criterion that ranks the contenders. Default: return. average-reward separates them better
     where only the goal gives a reward."""
@@ -101,6 +110,8 @@ class Study:
     """Episodes of each final evaluation."""
     evaluation_seed: int = 1_000_000
     """Seed of the evaluation episodes, which no training run uses."""
+    tensorboard: bool = False
+    """Write the metrics of each run for TensorBoard too, into tensorboard/ of its folder."""
     criterion: Criterion = "return"
     """The measure that decides which contender is better."""
     confidence: float = 0.95

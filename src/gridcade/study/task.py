@@ -25,7 +25,7 @@ import msgspec
 from gridcade import contenders
 from gridcade.envs import registry
 from gridcade.envs.origins import check_shared
-from gridcade.errors import InputError, InputWarning, WriteError
+from gridcade.errors import EnvError, InputError, InputWarning, WriteError
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.files import slug, write_text
 from gridcade.study.study import ContenderSpec, Study
@@ -168,7 +168,8 @@ def _attempt(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None
             write_text(heartbeat.folder / f"error-{errors}.txt", traceback.format_exc())
             reason = one_line(error).replace(f"{session.out}{os.sep}", "")
             heartbeat.update(errors=errors, reason=reason)
-            deterministic = isinstance(error, InputError) and not isinstance(error, WriteError)
+            passing = isinstance(error, WriteError | EnvError)
+            deterministic = isinstance(error, InputError) and not passing
             if errors == MAX_ATTEMPTS or deterministic:
                 return heartbeat.update(phase="failed")
 

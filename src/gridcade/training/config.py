@@ -16,6 +16,7 @@ from gridcade.aliases import hint, synonyms
 from gridcade.envs.objects import EnvSource
 from gridcade.errors import InputError
 from gridcade.files import read_text
+from gridcade.plain import plain
 from gridcade.seeding import check_seed
 from gridcade.training.side_by_side import flatten
 
@@ -321,6 +322,8 @@ def field_names(kind: Any) -> list[str]:
 def convert_numbers(values: Mapping[str, Any], kind: Any, where: str) -> Table:
     """Convert 1e5 to an int where a field is one, and a number to a constant schedule.
 
+    Numbers of NumPy become those of Python.
+
     Raises:
         InputError: a number is not whole, but must be.
     """
@@ -341,7 +344,7 @@ def convert_numbers(values: Mapping[str, Any], kind: Any, where: str) -> Table:
             raise InputError(f"{where}: {name} is {value}; it must be a whole number")
         return int(value)
 
-    return {name: convert(name, value) for name, value in values.items()}
+    return {name: convert(name, plain(value)) for name, value in values.items()}
 
 
 def to_dict(value: Any) -> Table:
@@ -350,7 +353,7 @@ def to_dict(value: Any) -> Table:
     def tidy(item: Any) -> Any:
         if isinstance(item, dict):
             return {k: tidy(v) for k, v in item.items() if v is not None}
-        return [tidy(v) for v in item] if isinstance(item, list | tuple) else item
+        return [tidy(v) for v in item] if isinstance(item, list | tuple) else plain(item)
 
     table: Table = tidy(asdict(value))
     return table

@@ -13,6 +13,8 @@ class ResumeOptions(TypedDict, total=False):
     minutes: float | None
     """New budget of minutes of training, including those spent already. Replaces the old budget of
     steps and minutes."""
+    tensorboard: bool | None
+    """Write the metrics for TensorBoard too, from now on or no longer. Default: as before."""
 
 
 class TrainOptions(TypedDict, total=False):
@@ -43,3 +45,5 @@ class TrainOptions(TypedDict, total=False):
     """Epochs per evaluation. Default: 1."""
     evaluation_episodes: int | None
     """Episodes per evaluation, where the policy's exact value is not known. Default: 20."""
+    tensorboard: bool | None
+    """Write the metrics for TensorBoard too, into tensorboard/ of the run folder. Default: no."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import gymnasium as gym
 
@@ -27,12 +27,14 @@ from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
 from gridcade.experience.pool import EnvPool
+from gridcade.experience.vector import action_masks
 from gridcade.files import slug
 from gridcade.formatting import shell_command
 from gridcade.training.config import (
     Recipe,
     RunConfig,
     RunSettings,
+    convert_numbers,
     differences,
     field_names,
     read_recipe,
@@ -45,7 +47,7 @@ from gridcade.training.options import ResumeOptions, TrainOptions
 from gridcade.training.provenance import provenance
 from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.run_names import RUNS, is_run
-from gridcade.training.tensorboard import TensorBoardLogger
+from gridcade.training.tensorboard import TensorBoardLogger, check_tensorboard
 from gridcade.training.trainer import Progress, StepLoop, Trainer
 from gridcade.training.trust import changed_code, check_trusted, origin_entry
 
@@ -164,9 +166,12 @@ def resume(
     check_options(resume, options, ResumeOptions.__annotations__)
     run = Run(path)
     config = run.config
+    options = cast(ResumeOptions, convert_numbers(options, ResumeOptions, "resume"))
     steps, minutes = options.get("steps"), options.get("minutes")
     if steps is not None or minutes is not None:
         config = replace(config, steps=steps, minutes=minutes)
+    if options.get("tensorboard") is not None:
+        config = replace(config, tensorboard=bool(options["tensorboard"]))
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
@@ -228,6 +233,8 @@ def dry_run(
 
 def make_agent(config: RunConfig, env: Env) -> Agent | SelfTrainedAgent:
     """Make a run's agent for its environment; InputError if it does not fit."""
+    if config.tensorboard:
+        check_tensorboard()
     agent = agents.find(config.agent).make(env, config.hyperparameters, config.seed)
     if isinstance(agent, SelfTrainedAgent):
         agent.set_total_steps(config.steps)
@@ -338,6 +345,8 @@ def _session(
         if isinstance(agent, SelfTrainedAgent):
             session |= _start_over(run, config, note)
             agent.set_env(envs)
+            if action_masks(envs) is not None and not agent.uses_masks:
+                note(f"{config.agent} does not use action masks: it may take forbidden actions")
         else:
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
             if agent.storage_bytes and run.damaged():
@@ -368,7 +377,7 @@ def _session(
         run.add_provenance(session)
         with (
             _torch_threads(agent.torch_threads),
-            closing(TensorBoardLogger(run.path, agent.steps)) as logger,
+            closing(TensorBoardLogger(run.path, agent.steps, config.tensorboard)) as logger,
         ):
             trainer.train(logger)
     return run

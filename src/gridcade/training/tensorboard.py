@@ -1,41 +1,62 @@
-"""Metrics for TensorBoard, where it is installed."""
+"""Metrics for TensorBoard, if a run asks for them."""
 
-import sys
+import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridcade.errors import InputError
+
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+
+def check_tensorboard() -> None:
+    """Raise InputError if the package is not installed."""
+    if find_spec("tensorboard") is None:
+        raise InputError(
+            "tensorboard is not installed; pip install tensorboard, or leave out --tensorboard "
+            "(Python: tensorboard=)"
+        )
 
 
 class TensorBoardLogger:
-    """Writes a run's metrics into `tensorboard/` of its folder, if TensorBoard is installed.
-
-    Only for agents that have loaded PyTorch, whose writer it uses.
+    """Writes a run's metrics into `tensorboard/` of its folder.
 
     Args:
         folder: of the run.
         steps: at which the run continues; what was written after them is purged.
+        enabled: whether the run asks for it.
     """
 
-    def __init__(self, folder: Path, steps: int):
-        self._writer: SummaryWriter | None = None
-        if "torch" in sys.modules and find_spec("tensorboard"):
-            from torch.utils import tensorboard
+    _writer: "EventFileWriter | None" = None
 
-            self._writer = tensorboard.SummaryWriter(
-                str(folder / "tensorboard"), purge_step=steps + 1
-            )
+    def __init__(self, folder: Path, steps: int, enabled: bool):
+        if not enabled:
+            return
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._writer = EventFileWriter(str(folder / "tensorboard"))
+        # TensorBoard drops what an earlier session has written from this step on
+        start = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Event(wall_time=time.time(), step=steps + 1, session_log=start))
 
     def add(self, metrics: Mapping[str, Any]) -> None:
         """Write the numbers of an epoch."""
         if self._writer is None:
             return
-        for name, value in metrics.items():
-            if isinstance(value, int | float) and name != "steps":
-                self._writer.add_scalar(name, value, metrics["steps"])
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in metrics.items()
+            if isinstance(value, int | float) and name != "steps"
+        ]
+        summary = Summary(value=values)
+        self._writer.add_event(Event(wall_time=time.time(), step=metrics["steps"], summary=summary))
         self._writer.flush()
 
     def close(self) -> None:

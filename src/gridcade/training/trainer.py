@@ -65,10 +65,11 @@ class StepLoop:
 
     def replace_observations(self, observations: Observations) -> None:
         """Set what the next actions are chosen for, after an environment was reset elsewhere."""
-        self._experience.replace_current(observations)
+        experience = self._experience
+        experience.replace_current(observations)
         # an environment without seeds may start at another place
         none = np.zeros(len(self._sums.present[0]), dtype=bool)
-        self.agent.restart_episodes(none, observations)
+        self.agent.restart_episodes(none, observations, experience.current_masks)
 
     def state_dict(self) -> Tensors:
         """Return and length of the running episodes."""

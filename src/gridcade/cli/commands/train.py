@@ -26,6 +26,7 @@ from gridcade.training import sessions
 from gridcade.training.config import Recipe, read_recipe
 from gridcade.training.options import TrainOptions
 from gridcade.training.run_folder import Run
+from gridcade.training.trainer import Progress
 
 
 @dataclass
@@ -91,8 +92,18 @@ def run_session(session: Callable[..., Run]) -> None:
     Args:
         session: trains; takes `report`, `stop` and `note`: see `gridcade.training.sessions.train`.
     """
+    signaled, lost = stop_on_signal(), list[OSError]()
     with TrainingDisplay() as display:
-        run = session(report=display.report, stop=stop_on_signal(), note=print_note)
+
+        def report(progress: Progress) -> None:
+            """Show the progress, until the terminal or the reader of a pipe is gone."""
+            try:
+                if not lost:
+                    display.report(progress)
+            except OSError as error:
+                lost.append(error)
+
+        run = session(report=report, stop=lambda: bool(lost) or signaled(), note=print_note)
     interrupt_on_signal()
     if not show_run(run):
         sys.exit(INTERRUPTED)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gridcade.envs import registry
 from gridcade.envs.atari import STACK, AtariGame
 from gridcade.envs.atari_console import AtariConsole
+from gridcade.envs.masks import MaskReader
 from gridcade.envs.types import Env
 from gridcade.recording.frames import DEFAULT_FPS, render_picture
 
@@ -36,6 +37,7 @@ class Console(ABC):
         time_limit: steps of a game, at most.
         palette: red, green and blue of the numbers in the screens, [256, 3]; None: screens are RGB.
         stack: frames of an observation; 0: observations are no stacks of frames.
+        mask: the actions that are allowed at present, [actions]; None: all.
         saves: whether states can be saved. Otherwise `reset` and the actions lead to a step.
     """
 
@@ -44,6 +46,7 @@ class Console(ABC):
     time_limit: int
     palette: NDArray[np.uint8] | None = None
     stack: int = 0
+    mask: NDArray[np.bool_] | None = None
     saves: bool = False
 
     @property
@@ -80,17 +83,20 @@ class GymConsole(Console):
     """
 
     def __init__(self, env: Env):
-        self._env = env
+        self._env, self._reader = env, MaskReader(env)
         self.steps_per_second = float(env.metadata.get("render_fps") or DEFAULT_FPS)
         self.time_limit = registry.time_limit(env) or LONGEST_GAME
 
     def reset(self, seed: int) -> Any:
         """Start a game; returns the first observation."""
-        return self._env.reset(seed=seed)[0]
+        observation, info = self._env.reset(seed=seed)
+        self.mask = self._reader.after_reset(info)
+        return observation
 
     def step(self, action: Any) -> Outcome:
         """Take one step."""
-        observation, reward, terminated, truncated, _ = self._env.step(action)
+        observation, reward, terminated, truncated, info = self._env.step(action)
+        self.mask = self._reader.after_step(info, bool(terminated))
         return Outcome(observation, float(reward), bool(terminated), bool(truncated))
 
     def screens(self) -> Screens:

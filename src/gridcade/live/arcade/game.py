@@ -71,7 +71,7 @@ class Game:
         self.line, self.step, self.kept = Line(), 0, 0
         self.observation = console.reset(seed)
         self._save()
-        choice = chooser.choose(self.observation, self._rng, start=True)
+        choice = chooser.choose(self.observation, self._rng, True, console.mask)
         self.line.moments.append(Moment(choice, pack(self._rng), lives=console.lives))
 
     @property
@@ -144,7 +144,8 @@ class Game:
             end = "game over"
         elif outcome.truncated or self.step >= self._console.time_limit:
             end = f"stopped at the limit of {self.step:,} steps"
-        choice = self._chooser.choose(outcome.observation, self._rng, start=False)
+        mask = self._console.mask
+        choice = self._chooser.choose(outcome.observation, self._rng, False, mask)
         self.line.moments.append(
             Moment(
                 choice,

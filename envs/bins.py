@@ -1,0 +1,99 @@
+"""Observations in bins: `?bins=8` makes finitely many observations of arrays of numbers."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from gridcade.envs.types import Array, Env, Space
+from gridcade.errors import InputError
+
+UNBOUNDED = 1e6  # a bound of this size or more counts as none
+RANGE = 3.0  # the bins of an unbounded number lie between -3 and 3
+
+
+class Binned(gym.ObservationWrapper[Any, Any, Any]):
+    """Replaces arrays of numbers by the numbers of their bins.
+
+    A Box becomes a MultiDiscrete space, also within a Dict or Tuple; other spaces stay as they are.
+    The bins of a number have equal widths between its bounds. Without a bound they reach from -3 to
+    3, or 6 from the one bound that there is, and the outermost bins take what lies beyond.
+
+    Args:
+        env: the environment.
+        bins: number of bins of every number, or, for each number of a Box, a list.
+
+    Raises:
+        InputError: a number of bins is no integer above 0, the list has a wrong length, or there is
+            no Box.
+    """
+
+    def __init__(self, env: Env, bins: int | list[int]):
+        super().__init__(env)
+        self.bins = bins
+        self._edges: list[Array] = []  # inner edges of the bins of each Box, [numbers, bins - 1]
+        self.observation_space = self._binned(env.observation_space)
+        if not self._edges:
+            raise InputError("bins are for arrays of numbers; these observations have none")
+
+    def observation(self, observation: Any) -> Any:
+        """The numbers of the bins of one observation."""
+        edges = iter(self._edges)
+
+        def numbers(space: Space, part: Any) -> Any:
+            if isinstance(space, gym.spaces.Dict):
+                return {key: numbers(child, part[key]) for key, child in space.spaces.items()}
+            if isinstance(space, gym.spaces.Tuple):
+                return tuple(numbers(s, p) for s, p in zip(space.spaces, part, strict=True))
+            if not isinstance(space, gym.spaces.Box):
+                return part
+            values = np.asarray(part, dtype=np.float64).reshape(-1, 1)
+            return (values >= next(edges)).sum(axis=1)
+
+        return numbers(self.env.observation_space, observation)
+
+    def _binned(self, space: Space) -> Space:
+        """The space of the numbers of bins; remembers the edges in the order of the parts."""
+        if isinstance(space, gym.spaces.Dict):
+            return gym.spaces.Dict({k: self._binned(part) for k, part in space.spaces.items()})
+        if isinstance(space, gym.spaces.Tuple):
+            return gym.spaces.Tuple([self._binned(part) for part in space.spaces])
+        if not isinstance(space, gym.spaces.Box):
+            return space
+        low, high = space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
+        counts = self._counts(low.size)
+        if np.issubdtype(space.dtype or np.float32, np.integer):
+            high += 1  # each whole number is a bin as wide as the others
+        edges = np.full((low.size, counts.max() - 1), np.inf)
+        for row, (a, b, count) in enumerate(zip(low, high, counts.tolist(), strict=True)):
+            edges[row, : count - 1] = np.linspace(*_bounds(a, b), count + 1)[1:-1]
+        self._edges.append(edges)
+        return gym.spaces.MultiDiscrete(counts)
+
+    def _counts(self, size: int) -> Array:
+        """The number of bins of each number of a Box, [size]."""
+        given = self.bins if isinstance(self.bins, list | tuple) else [self.bins] * size
+        if len(given) != size:
+            raise InputError(f"bins is {self.bins}; it must be one number, or a list of {size}")
+        if not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in given):
+            raise InputError(f"bins is {self.bins}; it must be an integer of 1 or more, or a list")
+        return np.array(given)
+
+
+def binned(env: Env) -> Binned | None:
+    """The wrapper that puts the observations of an environment in bins; None: there is none."""
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, Binned):
+            return env
+        env = env.env
+    return None
+
+
+def _bounds(low: float, high: float) -> tuple[float, float]:
+    """The outer edges of the bins of a number between two bounds, which may be infinite."""
+    has_low, has_high = low > -UNBOUNDED, high < UNBOUNDED
+    if has_low and has_high:
+        return low, high
+    if has_low or has_high:
+        return (low, low + 2 * RANGE) if has_low else (high - 2 * RANGE, high)
+    return -RANGE, RANGE
