@@ -85,6 +85,9 @@ def train(
     """
     with EnvPool(game_by_name(env), copies=True) as pool:
         config = _resolve(agent, env, pool.first, hyperparameters, options)
+        if config.envs > 1 and not pool.can_copy and options.get("envs") is None:
+            note(f"envs is 1, not {config.envs}: this environment object cannot be copied")
+            config = replace(config, envs=1)
         return _start(config, pool, options.get("out"), report, stop, note)
 
 
