@@ -173,8 +173,8 @@ def resume(
     steps, minutes = options.get("steps"), options.get("minutes")
     if steps is not None or minutes is not None:
         config = replace(config, steps=steps, minutes=minutes)
-    if options.get("tensorboard") is not None:
-        config = replace(config, tensorboard=bool(options["tensorboard"]))
+    if (tensorboard := options.get("tensorboard")) is not None:
+        config = replace(config, tensorboard=tensorboard)
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
