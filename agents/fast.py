@@ -18,9 +18,9 @@ import copy
 import ctypes
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from gridcade.agents.base import Observations
 from gridcade.agents.compiled import compiled
 from gridcade.agents.networks import KERNEL, STRIDE, PixelConv, copy_weights
 from gridcade.envs.types import Array
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class HasNextObservations(Protocol):
@@ -133,7 +136,7 @@ class FastBackend(Backend):
         self._blocks = isinstance(self.q[0], BlockConv)
         if self._blocks:
             keep_freed_memory()
-        self._executor = ThreadPoolExecutor(1)  # for the target network and OverlappedAdam
+        self._executor = Worker()  # for the target network and OverlappedAdam
         if bfloat16 and self._blocks and has_bfloat16(device):
             self.compute_network = in_bfloat16(self.q)
             self.precision = "bfloat16"
@@ -176,6 +179,23 @@ class FastBackend(Backend):
         """Round the float32 weights to their copies in bfloat16."""
         if self.compute_network is not self.q:
             copy_weights(self.q, self.compute_network)
+
+
+class Worker:
+    """A thread that starts when it is first used; copies of it have a thread of their own."""
+
+    def __init__(self) -> None:
+        self._executor: ThreadPoolExecutor | None = None
+
+    def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Run a function on the thread, after those that were submitted before."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1)
+        return self._executor.submit(function, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the thread out of copies."""
+        return {"_executor": None}
 
 
 # ---- blocks of pixels
@@ -347,16 +367,26 @@ class OverlappedAdam:
         weights: nn.Sequential,
         copies: nn.Sequential,
         learning_rate: float,
-        executor: Executor,
+        executor: Worker,
     ):
         self.learning_rate = learning_rate
         self._executor = executor
         self._running: list[Future[None]] = []
         self._steps = 0
         self._weights = list(weights.parameters())
+        self._copies = copies
         self._moments = [[np.zeros(w.numel(), np.float32) for _ in "mv"] for w in self._weights]
-        large = {layer.weight: layer for layer in copies if isinstance(layer, Hidden)}
-        for i, copied in enumerate(copies.parameters()):
+        self._register_hooks()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy, whose weights have lost their hooks."""
+        self.__dict__.update(state)
+        self._register_hooks()
+
+    def _register_hooks(self) -> None:
+        """Have the backward pass call for an update as soon as a gradient is known."""
+        large = {layer.weight: layer for layer in self._copies if isinstance(layer, Hidden)}
+        for i, copied in enumerate(self._copies.parameters()):
             if not copied.requires_grad:
                 continue
             if copied in large:

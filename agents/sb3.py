@@ -46,6 +46,7 @@ from gridcade.agents.sb3_model import (
     preserve_random_streams,
 )
 from gridcade.agents.sb3_normalize import Normalize, load_normalization
+from gridcade.agents.sb3_streams import begin_training, check_no_training, end_training
 from gridcade.agents.sb3_zip import load_model
 from gridcade.agents.spaces import check_sb3_spaces
 from gridcade.experience.loop import Experience
@@ -69,6 +70,7 @@ def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
     check_sb3_spaces(env)
     with preserve_random_streams():
         model = build_model(config, env, seed, replay=False)
+    model.env = None  # it only acts until `set_env`, and can be copied without the environment
     return _agent(model, config, seed)
 
 
@@ -141,8 +143,10 @@ class SB3Agent(SelfTrainedAgent):
         """Set the number of steps that the schedules refer to; None: only time bounds the run.
 
         Raises:
-            InputError: the schedules need a number.
+            InputError: the schedules need a number, or an agent of stable-baselines3 trains on
+                another thread.
         """
+        check_no_training()
         config = self._learning_config
         if steps is None and config.has_schedules and not config.schedule_steps:
             raise InputError(
@@ -157,9 +161,11 @@ class SB3Agent(SelfTrainedAgent):
         stable-baselines3 draws from the global random streams; this seeds them.
 
         Raises:
-            InputError: the algorithm rejects the environments.
+            InputError: the algorithm rejects the environments, or an agent of stable-baselines3
+                trains on another thread.
         """
         config = self._learning_config
+        begin_training(self)
         self._envs = SB3VecEnv(Experience(envs, self._seed), config.clip_rewards)
         self.model = build_model(config, self._envs, self._seed, self._total_steps)
         self.model.set_logger(Logger(folder=None, output_formats=[]))
@@ -194,6 +200,8 @@ class SB3Agent(SelfTrainedAgent):
             raise InputError(
                 f"stable-baselines3's {name} cannot continue: {one_line(error)}"
             ) from error
+        finally:
+            end_training()
 
     def predict(
         self,

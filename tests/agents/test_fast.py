@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from gridcade.agents.base import in_memory
 from gridcade.agents.deep import DeepAgent, Spaces
 from gridcade.agents.dqn import DQN, DQNConfig
-from gridcade.agents.fast import OverlappedAdam, fast_layers, in_bfloat16, to_blocks
+from gridcade.agents.fast import OverlappedAdam, Worker, fast_layers, in_bfloat16, to_blocks
 from gridcade.agents.networks import NetworkName, copy_weights, network
 from gridcade.agents.pqn import PQN, PQNConfig
 from gridcade.agents.schedules import Schedule
@@ -166,26 +165,26 @@ def test_overlapped_adam_is_adam(resumed: bool, convert: Callable[..., nn.Sequen
     computing = convert(weights)
     plain = copy.deepcopy(computing)  # differentiated as PyTorch does
     reference = torch.optim.Adam(expected.parameters(), 0.001)
-    with ThreadPoolExecutor(1) as executor:
-        ours = OverlappedAdam(weights, computing, 0.001, executor)
-        for update in range(6):
-            blocks = torch.randint(0, 256, (8, 21, 21, 64), dtype=torch.uint8)
-            copy_weights(weights, plain)
-            plain.zero_grad()
-            plain(blocks).square().sum().backward()
-            for parameter, low in zip(expected.parameters(), plain.parameters(), strict=True):
-                assert low.grad is not None
-                parameter.grad = low.grad.float()
-            reference.step()
-            computing(blocks).square().sum().backward()
-            ours.step()
-            for weight, wanted, low in zip(
-                *map(parameters, (weights, expected, computing)), strict=True
-            ):
-                np.testing.assert_allclose(weight, wanted, rtol=1e-4, atol=3e-6)
-                assert torch.equal(low, weight.to(low.dtype))
-            if resumed and update == 2:
-                saved = copy.deepcopy(ours.state_dict())
-                weights = copy.deepcopy(weights)
-                ours = OverlappedAdam(weights, computing := convert(weights), 0.001, executor)
-                ours.load_state_dict(saved)
+    executor = Worker()
+    ours = OverlappedAdam(weights, computing, 0.001, executor)
+    for update in range(6):
+        blocks = torch.randint(0, 256, (8, 21, 21, 64), dtype=torch.uint8)
+        copy_weights(weights, plain)
+        plain.zero_grad()
+        plain(blocks).square().sum().backward()
+        for parameter, low in zip(expected.parameters(), plain.parameters(), strict=True):
+            assert low.grad is not None
+            parameter.grad = low.grad.float()
+        reference.step()
+        computing(blocks).square().sum().backward()
+        ours.step()
+        for weight, wanted, low in zip(
+            *map(parameters, (weights, expected, computing)), strict=True
+        ):
+            np.testing.assert_allclose(weight, wanted, rtol=1e-4, atol=3e-6)
+            assert torch.equal(low, weight.to(low.dtype))
+        if resumed and update == 2:
+            saved = copy.deepcopy(ours.state_dict())
+            weights = copy.deepcopy(weights)
+            ours = OverlappedAdam(weights, computing := convert(weights), 0.001, executor)
+            ours.load_state_dict(saved)

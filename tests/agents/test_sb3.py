@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from itertools import count
@@ -551,3 +552,31 @@ for name in ("sb3-dqn", "sb3-sac"):
     assert "sb3-ppo" in done.stdout
     message = "sb3 agents need stable-baselines3: pip install 'gridcade[sb3]'"
     assert done.stdout.splitlines()[-2:] == [message, message]
+
+
+def test_a_training_on_another_thread_is_refused(tmp_path: Path) -> None:
+    """Both would draw from the global random streams, so that the weights would differ."""
+    alone = train_small("sb3-ppo", tmp_path / "alone")
+    refused: list[str] = []
+
+    def train_beside() -> bool:
+        def work() -> None:
+            try:
+                train_small("sb3-dqn", tmp_path / "second")
+            except InputError as error:
+                refused.append(str(error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return False
+
+    first = train_small("sb3-ppo", tmp_path / "first", stop=train_beside)
+    assert "already trains on another thread of this process" in refused[0]
+    assert len(refused) > 1
+    assert not (tmp_path / "second").exists()
+    last = first.last_checkpoint()
+    for name, tensor in alone.load_agent(last).items():
+        np.testing.assert_array_equal(first.load_agent(last)[name], tensor)
+    train_beside()  # the first has ended
+    assert (tmp_path / "second").exists()

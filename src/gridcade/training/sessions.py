@@ -343,8 +343,8 @@ def _session(
             session["precision"] = agent.precision
         loop: StepLoop | CompiledLoop | None = None
         if isinstance(agent, SelfTrainedAgent):
-            session |= _start_over(run, config, note)
             agent.set_env(envs)
+            session |= _start_over(run, config, note)
             if action_masks(envs) is not None and not agent.uses_masks:
                 note(f"{config.agent} does not use action masks: it may take forbidden actions")
         else:
