@@ -84,7 +84,7 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
         possible = [row for row in rows if allowed[row]]
         row = min(possible, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
         observation, reward, terminated, truncated, info = env.step(row - rows.start)
-        mask = reader.after_step(info, bool(terminated))
+        mask = reader.after_step(info, bool(terminated), bool(truncated))
         outcome = _find_outcome(model, row, int(observation), float(reward), bool(terminated))
         if not terminated:
             _check_mask(model, mask, int(observation))

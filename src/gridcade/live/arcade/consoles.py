@@ -96,7 +96,7 @@ class GymConsole(Console):
     def step(self, action: Any) -> Outcome:
         """Take one step."""
         observation, reward, terminated, truncated, info = self._env.step(action)
-        self.mask = self._reader.after_step(info, bool(terminated))
+        self.mask = self._reader.after_step(info, bool(terminated), bool(truncated))
         return Outcome(observation, float(reward), bool(terminated), bool(truncated))
 
     def screens(self) -> Screens:
