@@ -91,7 +91,7 @@ def test_a_check_finds_what_is_wrong(folder: Path, gridcade: Gridcade) -> None:
         "An observation is outside its space",
         "No episode ended within",
         "Render mode rgb_array: its type is float64, not uint8",
-        "not q-learning: requires Discrete observations",
+        "not q-learning: needs finitely many observations",
     ):
         assert text in " ".join(out.split())
     code, out, _ = gridcade("check", "bad.py:Bad", "--json")
