@@ -242,10 +242,23 @@ class DeepAgent(Agent):
         lost = step.life_lost
         return rewards, step.terminated if lost is None else step.terminated | lost
 
-    def finite(self, loss: Tensor) -> float:
-        """A loss as a number; InputError if it is infinite or nan."""
+    def finite(self, loss: Tensor, seen: Callable[[], tuple[Array, ...]]) -> float:
+        """A loss as a number.
+
+        Args:
+            loss: the loss.
+            seen: returns the observations that it was computed from.
+
+        Raises:
+            InputError: it is infinite or nan, because learning diverged or an observation is.
+        """
         value = float(loss.detach())
         if not np.isfinite(value):
+            if not all(np.isfinite(observations).all() for observations in seen()):
+                raise InputError(
+                    "the environment returned an observation that is infinite; a network cannot "
+                    "learn from it"
+                )
             raise InputError(f"the loss is {value} at update {self.updates}: learning diverged")
         return value
 

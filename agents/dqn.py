@@ -143,7 +143,7 @@ class DQN(ReplayAgent[DQNConfig]):
         self.backend.gather_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        value = self.finite(loss)
+        value = self.finite(loss, lambda: (batch.observations, batch.next_observations))
         self._losses += [value / (len(batch.actions) if self._reduction == "sum" else 1), 1]
         self.updates += 1
 

@@ -232,7 +232,7 @@ class PQN(DeepAgent):
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.backend.weights_changed()
-        self._sums[:2] += self.finite(loss), 1
+        self._sums[:2] += self.finite(loss, lambda: (self.batch.observations,)), 1
         self.updates += 1
 
     def _learn_last_rollout(self) -> None:

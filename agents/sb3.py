@@ -231,8 +231,9 @@ class SB3Agent(SelfTrainedAgent):
     def state_dict(self) -> Tensors:
         """The policy's weights and what else acting depends on; not enough to resume learning."""
         tensors = {"counters": np.array([self.steps])}
-        if hasattr(self.model, "exploration_rate"):  # DQN and QR-DQN
-            tensors["exploration_rate"] = np.array([self.model.exploration_rate])
+        rate = getattr(self.model, "exploration_rate", None)  # of DQN and QR-DQN
+        if rate is not None:
+            tensors["exploration_rate"] = np.array([rate])
         weights = self.model.policy.state_dict()
         return tensors | {f"policy.{key}": value.cpu().numpy() for key, value in weights.items()}
 
@@ -252,8 +253,9 @@ class SB3Agent(SelfTrainedAgent):
             (self.steps,) = tensors["counters"].tolist()
         except (KeyError, RuntimeError) as error:
             raise ValueError(one_line(error)) from None
-        if "exploration_rate" in tensors and hasattr(self.model, "exploration_rate"):
-            (self.model.exploration_rate,) = tensors["exploration_rate"].tolist()
+        if "exploration_rate" in tensors:
+            model: Any = self.model
+            (model.exploration_rate,) = tensors["exploration_rate"].tolist()
 
     def memory_bytes(self, num_envs: int) -> int:
         """Bytes of the observations in a full replay buffer, however many environments share it."""

@@ -1,6 +1,5 @@
 """Whether an agent can act in an environment, and the advice where it cannot."""
 
-import shlex
 from contextlib import suppress
 
 import gymnasium as gym
@@ -13,6 +12,7 @@ from gridcade.envs.registry import name_of, with_arguments
 from gridcade.envs.states import StateIndex, finite_states
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
+from gridcade.formatting import shell_command
 
 EXAMPLE_BINS = 8  # of each number, in advice
 MANY_BINS = 1_000_000  # observations, above which bins are not advised
@@ -31,7 +31,7 @@ def numbered_actions(env: Env, agent: str) -> ActionIndex:
         InputError: they are infinite, or too many.
     """
     if isinstance(env.action_space, gym.spaces.Box):
-        here = shlex.quote(name_of(env))
+        here = shell_command(name_of(env))
         raise InputError(
             f"{agent} needs finitely many actions; these are continuous; try: gridcade train "
             f"sb3-sac {here}"
@@ -96,7 +96,7 @@ def advice(env: Env, bins: bool = True) -> str:
             numbers = finite_states(Binned(env, EXAMPLE_BINS).observation_space) if bins else None
             if numbers is not None and numbers.count <= MANY_BINS:
                 name = with_arguments(name_of(env), {"bins": EXAMPLE_BINS})
-                commands.append(f"gridcade train q-learning {shlex.quote(name)}")
+                commands.append(f"gridcade train q-learning {shell_command(name)}")
         ArrayEncoder(env.observation_space)
-        commands.append(f"gridcade train dqn {shlex.quote(name_of(env))}")
+        commands.append(f"gridcade train dqn {shell_command(name_of(env))}")
     return f"; try: {' or: '.join(commands)}" if commands else ""

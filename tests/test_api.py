@@ -48,6 +48,7 @@ KEYS = {
     "cycles",
     "time_limit",
     "exact",
+    "best_return",
     "notes",
 }
 

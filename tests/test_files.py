@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from gridcade import api
 from gridcade.errors import InputError
 from gridcade.files import MAX_NAME, read_text, slug, write_text
+from gridcade.live.runs.directory import RunsDirectory
 from gridcade.report import write_page
-from gridcade.study.study import study_from_arguments
+from gridcade.study.study import ContenderSpec, Study, study_from_arguments
 from gridcade.training.run_folder import Run
 from in_process import run_in_process
 
@@ -91,3 +92,28 @@ def test_long_arguments_of_an_environment_are_no_file_names(
             assert len(one.encode()) < 2 * MAX_NAME, parent
     trained = {Run(file.parent).env for file in Path("studies").rglob("config.toml")}
     assert trained == set(envs)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "."])
+def test_a_study_and_its_page_are_in_a_folder_that_exists(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "empty"
+    (folder / "lost+found").mkdir(parents=True)  # as on an empty file system
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    monkeypatch.chdir(folder)
+    out = {"folder": folder, "link": tmp_path / "link", ".": Path()}[kind]
+    specs = ContenderSpec("q-learning"), ContenderSpec("random")
+    study = Study(specs, ("CliffWalk",), steps=100, seeds=1, episodes=2)
+    comparison = run_in_process(study, out)
+    assert not comparison.failures
+    assert write_page(comparison, out).is_file()
+    assert run_in_process(study, out) == comparison
+    table = RunsDirectory(out).table()
+    assert [run.name for run in table.runs] == ["runs/CliffWalk/q-learning/s0"]
+    (row,) = table.studies
+    assert RunsDirectory(out).file(row.report) == out / "report.html"
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/letter").write_text("mine")
+    with pytest.raises(InputError, match="exists and holds no study"):
+        run_in_process(study, tmp_path / "taken")

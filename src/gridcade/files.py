@@ -74,6 +74,6 @@ def slug(name: str) -> str:
 def is_empty(folder: Path) -> bool:
     """Whether a path is a folder, or a link to one, that holds nothing of a user's.
 
-    An empty file system holds `lost+found`.
+    An empty file system holds `lost+found`, and a full disk may have left a lock alone.
     """
-    return folder.is_dir() and all(path.name == "lost+found" for path in folder.iterdir())
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= {"lost+found", ".lock"}

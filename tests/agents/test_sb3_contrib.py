@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("sb3_contrib", reason="requires sb3-contrib (pip install sb3-contrib)")
 
 import sb3_contrib
+from sb3_contrib.ppo_recurrent import MlpLstmPolicy
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -192,7 +193,7 @@ class OwnPolicy(ActorCriticPolicy):
     """A policy of a user, which says nothing of its algorithm."""
 
 
-class OwnRecurrentPolicy(sb3_contrib.ppo_recurrent.MlpLstmPolicy):
+class OwnRecurrentPolicy(MlpLstmPolicy):
     """A recurrent one."""
 
 

@@ -53,6 +53,7 @@ EVALUATION_KEYS = [
     "cycles",
     "time_limit",
     "exact",
+    "best_return",
     "notes",
 ]
 EXACT_KEYS = [

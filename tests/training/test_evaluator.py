@@ -45,7 +45,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def train(out: Path, **options: Any) -> Run:
     small = {"rollout": 10, "minibatches": 1, "hidden": [4], "epochs": 1}
-    given = {"steps": 1200, "epoch": 200, "evaluation_episodes": 3, "envs": 1} | options
+    given: Any = {"steps": 1200, "epoch": 200, "evaluation_episodes": 3, "envs": 1} | options
     return sessions.train("pqn", given.pop("env", NAME), hyperparameters=small, out=out, **given)
 
 

@@ -238,3 +238,46 @@ def test_compare_takes_functions_and_objects_that_have_a_name(
             gridcade.compare("random", env)
     with pytest.raises(InputError, match="or a function that makes one, not 3"):
         gridcade.compare("random", [3])  # type: ignore[list-item]  # a wrong type on purpose
+
+
+class Bad(Walk):
+    """The seventh step pays nan or inf, or returns an infinite observation."""
+
+    def __init__(self, reward: float, place: float):
+        super().__init__()
+        self.steps, self.reward, self.bad_place = 0, reward, place
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        if self.steps < 7:
+            return super().step(action)
+        return np.array([self.bad_place], np.float32), self.reward, False, False, {}
+
+
+@pytest.mark.parametrize("agent", ["dqn", "pqn", "sb3-a2c"])
+@pytest.mark.parametrize(
+    ("reward", "place", "message"),
+    [
+        (np.nan, 1, "paid nan at step 7; a reward must be finite .*test_objects.py:.*, in step"),
+        (np.inf, 1, "paid inf at step 7"),
+        (1, np.nan, "returned at step 7 an observation that holds nan"),
+        (1, np.inf, "an observation that is infinite|cannot continue"),
+    ],
+)
+def test_what_the_environment_did_wrong_is_not_called_divergence(
+    agent: str, reward: float, place: float, message: str, tmp_path: Path
+) -> None:
+    hyperparameters: Any = {
+        "dqn": DQN,
+        "pqn": {"rollout": 16, "minibatches": 1, "hidden": [4]},
+        "sb3-a2c": {},
+    }
+    with pytest.raises(InputError, match=message):
+        gridcade.train(
+            agent,
+            Bad(reward, place),
+            hyperparameters=hyperparameters[agent],
+            out=tmp_path / "run",
+            **OPTIONS,
+        )

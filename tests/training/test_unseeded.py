@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from gridcade.agents.base import in_memory
 from gridcade.agents.pqn import PQN
 from gridcade.agents.replay import LAST
 from gridcade.training import sessions
@@ -98,10 +99,9 @@ def test_a_rollout_truncates_the_lost_episode() -> None:
     config = agents.find("pqn").config(**SMALL["pqn"] | {"hidden": (4,)})
     agent = agents.find("pqn").make(Unseeded(), config, 0)
     assert isinstance(agent, PQN)
-    agent.allocate(2, 100, lambda _, shape, dtype: np.zeros(shape, dtype))
+    agent.allocate(2, 100, in_memory)
     steps = Experience(make_vector(NAME, 2), 0).steps(agent)
-    for _ in range(3):
-        last = next(steps)
+    last = [next(steps) for _ in range(3)][-1]
     agent.restart_episodes(np.array([False, True]), np.zeros((2, 1)))
     assert agent.played.truncated[2].tolist() == [False, True]
     value = agent.backend.values(agent.backend.preprocess(last.next_observations)).max(axis=1)[1]

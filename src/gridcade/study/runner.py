@@ -27,7 +27,7 @@ from joblib import cpu_count
 
 from gridcade.envs import registry
 from gridcade.errors import InputError
-from gridcade.files import write_text
+from gridcade.files import is_empty, write_text
 from gridcade.study.comparison import Comparison, Failure, RunResult
 from gridcade.study.plan import plan_tasks, read_sessions
 from gridcade.study.study import Study, read_study, report_changes, study_differences
@@ -141,10 +141,7 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
                 f"'{out}' holds another study ({'; '.join(changes)}): "
                 "choose another --out (Python: out=)"
             )
-    elif os.path.exists(out) and not (
-        # A session on a full disk may have left the lock alone.
-        out.is_dir() and all(path.name == ".lock" for path in out.iterdir())
-    ):
+    elif os.path.exists(out) and not is_empty(out):
         raise InputError(f"'{out}' exists and holds no study: choose another --out (Python: out=)")
     for task in tasks:
         path = session.run_folder(task)

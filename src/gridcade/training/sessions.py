@@ -85,6 +85,9 @@ def train(
     """
     with EnvPool(game_by_name(env), copies=True) as pool:
         config = _resolve(agent, env, pool.first, hyperparameters, options)
+        if config.envs > 1 and not pool.can_copy and options.get("envs") is None:
+            note(f"envs is 1, not {config.envs}: this environment object cannot be copied")
+            config = replace(config, envs=1)
         return _start(config, pool, options.get("out"), report, stop, note)
 
 
@@ -170,8 +173,8 @@ def resume(
     steps, minutes = options.get("steps"), options.get("minutes")
     if steps is not None or minutes is not None:
         config = replace(config, steps=steps, minutes=minutes)
-    if options.get("tensorboard") is not None:
-        config = replace(config, tensorboard=bool(options["tensorboard"]))
+    if (tensorboard := options.get("tensorboard")) is not None:
+        config = replace(config, tensorboard=tensorboard)
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")

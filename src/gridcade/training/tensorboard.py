@@ -35,29 +35,32 @@ class TensorBoardLogger:
     def __init__(self, folder: Path, steps: int, enabled: bool):
         if not enabled:
             return
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._writer = EventFileWriter(str(folder / "tensorboard"))
         # TensorBoard drops what an earlier session has written from this step on
-        start = SessionLog(status=SessionLog.START)
-        self._writer.add_event(Event(wall_time=time.time(), step=steps + 1, session_log=start))
+        start = {"status": "START"}
+        self._add(step=steps + 1, session_log=start)
 
     def add(self, metrics: Mapping[str, Any]) -> None:
         """Write the numbers of an epoch."""
         if self._writer is None:
             return
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
         values = [
-            Summary.Value(tag=name, simple_value=value)
+            {"tag": name, "simple_value": value}
             for name, value in metrics.items()
             if isinstance(value, int | float) and name != "steps"
         ]
-        summary = Summary(value=values)
-        self._writer.add_event(Event(wall_time=time.time(), step=metrics["steps"], summary=summary))
+        self._add(step=metrics["steps"], summary={"value": values})
         self._writer.flush()
+
+    def _add(self, **event: Any) -> None:
+        """Write an event; nested messages are given as dictionaries."""
+        from tensorboard.compat.proto import event_pb2
+
+        proto: Any = event_pb2  # its classes are made when it is imported, without types
+        if self._writer is not None:
+            self._writer.add_event(proto.Event(wall_time=time.time(), **event))
 
     def close(self) -> None:
         """Close the file."""

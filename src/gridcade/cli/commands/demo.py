@@ -17,6 +17,7 @@ from gridcade.cli.progress import TrainingDisplay, progress_bar
 from gridcade.envs.atari import INSTALL
 from gridcade.envs.objects import EnvLike
 from gridcade.errors import InputError
+from gridcade.files import is_empty
 from gridcade.formatting import shell_command
 from gridcade.viewing import show
 from gridcade.viewing.terminal import Keyboard, TerminalScreen
@@ -135,7 +136,7 @@ def _create_folder(folder: Path) -> None:
     """Create the run folder; InputError if it cannot be created or is not empty."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
+        occupied = not is_empty(folder)
     except OSError as error:
         raise InputError(f"cannot create the run folder '{folder}': {error.strerror}") from None
     if occupied:
