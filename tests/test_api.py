@@ -48,7 +48,6 @@ KEYS = {
     "cycles",
     "time_limit",
     "exact",
-    "best_return",
     "notes",
 }
 
