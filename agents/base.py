@@ -231,7 +231,8 @@ class Agent(SamplingPolicy, BaseAgent):
     ) -> None:
         """Take note that running episodes cannot go on: their last step counts as truncated.
 
-        Called when a run is resumed in an environment whose state cannot be restored.
+        Called when a run is resumed in an environment whose state cannot be restored, and when an
+        evaluation has used the only environment.
 
         Args:
             lost: in which environments, [n].

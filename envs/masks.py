@@ -69,11 +69,13 @@ class MaskReader:
         self._gives = mask is not None
         return None if mask is None else self._check(mask, self._index)
 
-    def after_step(self, info: dict[str, Any], terminated: bool) -> Bools | None:
+    def after_step(
+        self, info: dict[str, Any], terminated: bool, truncated: bool = False
+    ) -> Bools | None:
         """The mask of the state after a step, as `after_reset`.
 
-        In a terminal state no action follows, so its mask may be missing or empty, and all actions
-        count as allowed.
+        In a terminal state no action follows: its mask is not read, and all actions count as
+        allowed. They do so too where the mask at a truncation is missing or empty.
 
         Raises:
             InputError: the mask has a wrong shape, allows nothing, or is given only sometimes.
@@ -81,8 +83,10 @@ class MaskReader:
         if self._index is None:
             return None
         self._steps += 1
+        if terminated:
+            return np.ones(self._index.count, dtype=bool) if self._gives else None
         mask = self._given(info)
-        if terminated and self._gives and (mask is None or not np.any(mask)):
+        if truncated and self._gives and (mask is None or not np.any(mask)):
             return np.ones(self._index.count, dtype=bool)
         if (mask is not None) != self._gives:
             have = ("had none", "has one") if mask is not None else ("had one", "has none")

@@ -91,7 +91,7 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
             actions.decode(row - rows.start)
         )
         state = int(states.encode(as_batch(observation))[0])
-        mask = reader.after_step(info, bool(terminated))
+        mask = reader.after_step(info, bool(terminated), bool(truncated))
         outcome = _find_outcome(model, row, state, float(reward), bool(terminated))
         if not terminated:
             _check_mask(model, mask, state)

@@ -85,7 +85,8 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     base = name.partition("?")[0]
     arguments = _arguments_in(name) | plain(arguments)
     head, _, tail = base.partition(":")
-    if tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
+    # what follows is an id of a package, never another import path, which `trust` would not see
+    if tail and ":" not in tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
         base = tail
     if base.startswith(ATARI):
         id_ = f"{base.removesuffix('-v5')}-v5"

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from gridcade import agents
 from gridcade.agents.base import Agent, Compiled
-from gridcade.agents.q_learning import (
-    QLearning,
-    QLearningConfig,
-    differential_update,
-    epsilon_greedy,
-    make,
-    watkins_update,
-)
+from gridcade.agents.q_learning import QLearning, QLearningConfig, make
+from gridcade.agents.q_updates import differential_update, epsilon_greedy, watkins_update
 from gridcade.agents.schedules import Schedule
 from gridcade.agents.tabular_loop import Transition, train_many
 from gridcade.envs import registry
@@ -161,13 +155,19 @@ def test_q_learning_is_a_compiled_agent() -> None:
 @given(
     row=st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=5),
     epsilon=st.floats(0, 1),
+    forbidden=st.integers(0, 31),  # bits
 )
-def test_epsilon_greedy_has_the_stated_probabilities(row: list[float], epsilon: float) -> None:
+def test_epsilon_greedy_has_the_stated_probabilities(
+    row: list[float], epsilon: float, forbidden: int
+) -> None:
     """Over a grid of uniform numbers, the share of each action is its probability."""
     agent = QLearning(1, len(row), QLearningConfig(epsilon=Schedule(epsilon)))
     agent.q[0] = row
+    allowed = ((forbidden >> np.arange(len(row))) % 2 == 0)[None]
+    agent.allowed = allowed if forbidden and allowed.any() else None
     cells = 1000
-    actions = [epsilon_greedy(agent.q, 0, epsilon, (i + 0.5) / cells) for i in range(cells)]
+    numbers = (np.arange(cells) + 0.5) / cells
+    actions = [epsilon_greedy(agent.q, 0, epsilon, u, agent.allowed) for u in numbers]
     shares = np.bincount(actions, minlength=len(row)) / cells
     expected = agent.probabilities(np.array([0]), deterministic=False)[0]
     np.testing.assert_allclose(shares, expected, atol=3 / cells)

@@ -219,7 +219,7 @@ def test_every_option_of_train_has_its_effect(gridcade: Gridcade, folder: Path) 
     words = (
         "train q-learning CliffWalk --preset converging --config more.toml --steps 3_000 "
         "--minutes 5 --seed 3 --out here/run --epoch 1000 --envs 2 --evaluation-episodes 7 "
-        "--evaluation-every 2 --discount 0.9 --epsilon.final=0.25"
+        "--evaluation-every 2 --discount 0.9 --epsilon.final=0.25 --tensorboard"
     )
     result = gridcade(*words.split())
     assert result.code == 0
@@ -228,6 +228,8 @@ def test_every_option_of_train_has_its_effect(gridcade: Gridcade, folder: Path) 
     assert config == {
         "agent": "q-learning",
         "env": "CliffWalk",
+        "env_source": "name",
+        "tensorboard": True,
         "format": 2,
         "preset": "converging",
         "seed": 3,

@@ -21,6 +21,7 @@ COMMANDS = {  # that print, with the least work
     "solve": f"solve {SMALL}",
     "solve others": "solve FrozenLake-v1",
     "solve map": "solve мир.txt",
+    "check": f"check {SMALL}",
     "train": f"train q-learning {SMALL} --steps 2000 --out new",
     "resume": "resume runs/one --steps 4000",
     "evaluate": "evaluate runs/one --episodes 5",

@@ -202,3 +202,21 @@ def test_every_name_takes_mask_off(name: str) -> None:
 def test_another_value_of_mask_is_refused() -> None:
     with pytest.raises(InputError, match="mask is 'none'; it must be on or off"):
         registry.make("Taxi?mask='none'")
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+def test_the_end_of_an_episode_needs_no_mask(terminated: bool) -> None:
+    """A method may fail in a terminal state, where there is nothing to choose."""
+
+    class Ends(Given):
+        def step(self, action: Any) -> Any:
+            observation, reward, _, _, info = super().step(action)
+            return observation, reward, terminated, not terminated, info
+
+    for last in (None, [0, 0, 0]):
+        assert read(Ends([1, 0, 1], last))[1] == [True, True, True]
+    if terminated:
+        env = Ends(None, None)
+        allowed = iter([[1, 0, 1]])
+        env.action_masks = lambda: next(allowed)  # type: ignore[attr-defined]  # as a method
+        assert read(env)[1] == [True, True, True]

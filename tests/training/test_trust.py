@@ -1,15 +1,19 @@
 """Code of environments that run folders name: whose runs load it, and whether it has changed."""
 
+import io
 import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gridcade
+from gridcade.envs import registry
+from gridcade.envs.imports import is_import_path
 from gridcade.envs.origins import check_shared
 from gridcade.errors import InputError
 from gridcade.study.study import ContenderSpec, Study
@@ -173,3 +177,47 @@ def test_a_worker_that_does_not_see_the_file_says_so() -> None:
         check_shared(NAME)
     with pytest.raises(InputError, match="does not find the module 'nowhere_at_all"):
         check_shared("nowhere_at_all.envs:Mine")
+
+
+def test_a_function_given_to_resume_signs_no_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that the folder names was not run, so it stays untrusted."""
+    received = sent(run, monkeypatch)
+    assert not Run(received).trusted
+
+    scope: dict[str, Any] = {"open": lambda *_: io.StringIO()}
+    exec(CODE, scope)  # of the same spaces, but another environment
+    gridcade.resume(received, steps=2000, env=scope["Mine"])
+    assert len(json.loads((received / "provenance.json").read_bytes())["sessions"]) == 2
+    assert not Path("imported").exists()
+    assert not Run(received).trusted
+
+
+def test_a_signature_of_other_characters_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = sent(run, monkeypatch)
+    file = received / "provenance.json"
+    provenance = json.loads(file.read_bytes())
+    provenance["sessions"][-1]["environment"]["signature"] = "é" * 64
+    file.write_text(json.dumps(provenance))
+    with pytest.raises(InputError, match="add --trust"):
+        gridcade.evaluate(received)
+
+
+@pytest.mark.parametrize("prefix", ["gymnasium", "gridcade", "ale_py", "other", "FrozenLake-v1"])
+@pytest.mark.parametrize("rest", ["mine:Mine", "a.mine:Mine", "mine.py:Mine", "mine.py", "Mine-v0"])
+def test_only_import_paths_are_imported(
+    prefix: str, rest: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that `trust` takes for no import path never runs a person's code."""
+    del here
+    name = f"{prefix}:{rest}"
+    if is_import_path(name):
+        return
+    imported: list[str] = []
+    monkeypatch.setattr(registry, "find_imported", imported.append)
+    with suppress(InputError):
+        registry.make(name)
+    assert not imported

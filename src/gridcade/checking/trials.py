@@ -60,7 +60,7 @@ def play(env: Env) -> Played:
             played.outside = "" if inside else f"{when} it is {brief(observation)}"
         action = sample_action(env.action_space, mask)
         observation, reward, terminated, truncated, info = env.step(action)
-        mask = reader.after_step(info, bool(terminated))
+        mask = reader.after_step(info, bool(terminated), bool(truncated))
         played.steps += 1
         length, total = length + 1, total + float(reward)
         if terminated or truncated:
@@ -135,7 +135,7 @@ def _trajectory(env: Env, steps: int) -> list[tuple[Any, float, bool]]:
     for _ in range(steps):
         action = sample_action(env.action_space, mask)
         observation, reward, terminated, truncated, info = env.step(action)
-        mask = reader.after_step(info, bool(terminated))
+        mask = reader.after_step(info, bool(terminated), bool(truncated))
         ended = bool(terminated or truncated)
         found.append((_copied(observation), float(reward), ended))
         if ended:

@@ -98,7 +98,9 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
         self._masks[env_num] = (
             reader.after_reset(env_info)
             if self._resetting
-            else reader.after_step(env_info, bool(self._terminations[env_num]))
+            else reader.after_step(
+                env_info, bool(self._terminations[env_num]), bool(self._truncations[env_num])
+            )
         )
         return vector_infos
 

@@ -64,7 +64,7 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
             actions = actor.act(batch, starts, rngs, masks)
             action = first_of_batch(env.action_space, actions)
             observation, reward, terminated, truncated, info = env.step(action)
-            mask = reader.after_step(info, terminated)
+            mask = reader.after_step(info, terminated, truncated)
             steps += 1
             episode_return += float(reward)
             if terminated:

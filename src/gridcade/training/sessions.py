@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -49,7 +50,7 @@ from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.run_names import RUNS, is_run
 from gridcade.training.tensorboard import TensorBoardLogger, check_tensorboard
 from gridcade.training.trainer import Progress, StepLoop, Trainer
-from gridcade.training.trust import changed_code, check_trusted, origin_entry
+from gridcade.training.trust import ENTRY, changed_code, check_trusted, origin_entry
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
 LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
@@ -135,7 +136,9 @@ def _start(
         raise _taken(Run(path), config, world)
     if config.env_source != "name":
         note(_how_to_resume(config, path))
-    return _session(Run.create(path, config, world), config, agent, pool, report, stop, note)
+    run = Run.create(path, config, world)
+    origin = partial(origin_entry, config.env, run.env)
+    return _session(run, config, agent, pool, report, stop, note, origin)
 
 
 def resume(
@@ -188,7 +191,12 @@ def resume(
             note(sentence)
         if run.is_new:
             start_from(learner, config)
-        return _session(run, config, learner, pool, report, stop, note)
+
+        def origin() -> dict[str, Any]:
+            # the code that the folder names runs, and is signed, only if the user gave no other
+            return origin_entry(config.env, run.env) if env is None else {ENTRY: run.origin}
+
+        return _session(run, config, learner, pool, report, stop, note, origin)
 
 
 def _env_to_resume(run: Run, env: EnvLike | None) -> EnvLike:
@@ -337,11 +345,15 @@ def _session(
     report: Report | None,
     stop: Callable[[], bool],
     note: Note,
+    origin: Callable[[], dict[str, Any]],
 ) -> Run:
-    """Train from the last checkpoint on, until the budget is used up or `stop` returns true."""
+    """Train from the last checkpoint on, until the budget is used up or `stop` returns true.
+
+    `origin` describes for the provenance where the environment's code comes from.
+    """
     with run.locked(), ExitStack() as stack:
         envs = pool.vector(config.envs)
-        session = provenance(config.seed) | origin_entry(config.env, run.env)
+        session = provenance(config.seed) | origin()
         if agent.precision:
             session["precision"] = agent.precision
         loop: StepLoop | CompiledLoop | None = None

@@ -64,12 +64,14 @@ class StepLoop:
         return totals
 
     def replace_observations(self, observations: Observations) -> None:
-        """Set what the next actions are chosen for, after an environment was reset elsewhere."""
+        """Set what the next actions are chosen for, after the first environment was reset.
+
+        Its episode had just begun; without seeds it may begin elsewhere now.
+        """
         experience = self._experience
         experience.replace_current(observations)
-        # an environment without seeds may start at another place
-        none = np.zeros(len(self._sums.present[0]), dtype=bool)
-        self.agent.restart_episodes(none, observations, experience.current_masks)
+        first = np.arange(self._sums.present.shape[1]) == 0
+        self.agent.restart_episodes(first, observations, experience.current_masks)
 
     def state_dict(self) -> Tensors:
         """Return and length of the running episodes."""

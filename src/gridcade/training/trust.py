@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import sys
-import time
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from gridcade.envs.origins import code_file, file_hash, import_location
 from gridcade.errors import InputError
 
 KEY_BYTES = 32
-KEY_PATIENCE = 1.0  # seconds to wait for another process that is writing the key
 ENTRY = "environment"  # of a session in provenance.json
 
 
@@ -73,7 +72,8 @@ def is_trusted(name: str, origin: dict[str, Any]) -> bool:
     location, signature = str(origin.get("location", "")), str(origin.get("signature", ""))
     signed = _sign(name, location)
     same_place = import_location(located(name, origin)) == location
-    return bool(signed) and hmac.compare_digest(signed, signature) and same_place
+    same = hmac.compare_digest(signed.encode(), signature.encode(errors="replace"))
+    return bool(signed) and same and same_place
 
 
 def check_trusted(run: Path, name: str, origin: dict[str, Any], instead: str = "") -> None:
@@ -115,13 +115,13 @@ def _user_key() -> bytes:
     try:
         file = _user_folder() / "key"
         file.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as new:
-                new.write(secrets.token_bytes(KEY_BYTES))
-        until = time.monotonic() + KEY_PATIENCE
-        while len(key := file.read_bytes()) < KEY_BYTES and time.monotonic() < until:
-            time.sleep(0.01)
+        if not file.exists():
+            with tempfile.NamedTemporaryFile(dir=file.parent) as whole:  # mode 0600
+                whole.write(secrets.token_bytes(KEY_BYTES))
+                whole.flush()
+                with suppress(FileExistsError):  # another process was faster
+                    os.link(whole.name, file)
+        key = file.read_bytes()
     except (OSError, RuntimeError):  # RuntimeError: the user has no home directory
         return b""
     return key if len(key) == KEY_BYTES else b""

@@ -100,7 +100,7 @@ class GymConsole(Console):
         if self._actions is not None:
             action = self._actions.decode(action)
         observation, reward, terminated, truncated, info = self._env.step(action)
-        self.mask = self._reader.after_step(info, bool(terminated))
+        self.mask = self._reader.after_step(info, bool(terminated), bool(truncated))
         return Outcome(observation, float(reward), bool(terminated), bool(truncated))
 
     def screens(self) -> Screens:
