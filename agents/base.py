@@ -32,7 +32,8 @@ Masks = NDArray[np.bool_]  # [n, actions], by the numbers of the actions: whethe
 Observations = Array
 Actions = Array  # [n, ...], as the environment takes them; tables number them by `ActionIndex`
 Tensors = dict[str, Array]
-Observation = Array | dict[str, Array] | np.integer[Any] | int  # of one environment, or of a batch
+# Of one environment, or of a batch.
+Observation = Array | dict[str, Array] | tuple[Any, ...] | np.integer[Any] | int
 PolicyState = tuple[Array, ...] | None  # of a recurrent policy
 Callback = Callable[[Step], bool]  # called after each step; returns whether to continue
 

@@ -50,7 +50,8 @@ class ActionIndex:
         if self._shape:
             parts = np.stack(np.unravel_index(indices, self.parts), axis=-1)
             parts = parts.reshape(*np.shape(indices), *self._shape)
-        return np.asarray((parts + self._start).astype(self._dtype))
+        actions: Array = np.asarray(parts + self._start, dtype=self._dtype)[()]  # scalars stay so
+        return actions
 
     def encode(self, actions: Array) -> NDArray[np.int64]:
         """The indices of n actions of the space.  [n, *shape of an action] -> [n]."""

@@ -20,7 +20,9 @@ from gymnasium.wrappers import (
 )
 from numpy.typing import NDArray
 
+from gridcade.envs.actions import finite_actions
 from gridcade.envs.masks import has_mask_method, ignores_masks
+from gridcade.envs.states import finite_states
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
@@ -149,15 +151,15 @@ def _declared_model(env: Any) -> Model:
             "gridcade.envs.tabular.Model, or a table P and the distribution of the first state, "
             "and where some actions are forbidden, the allowed ones, [states, actions]"
         )
-    for space, count, what in (
-        (env.observation_space, model.num_states, "states"),
-        (env.action_space, model.num_actions, "actions"),
+    states, actions = finite_states(env.observation_space), finite_actions(env.action_space)
+    for space, numbers, count, what in (
+        (env.observation_space, states, model.num_states, "states"),
+        (env.action_space, actions, model.num_actions, "actions"),
     ):
-        numbered = isinstance(space, gym.spaces.Discrete) and space.start == 0
-        if not numbered or space.n != count:
+        if numbers is None or numbers.count != count:
             raise InputError(
                 f"{DECLARATION} of {type(env).__name__} has {count} {what}; "
-                f"its space must be Discrete({count}), but is {space}"
+                f"its space must be Discrete({count}), or have as many elements, but is {space}"
             )
     return model
 

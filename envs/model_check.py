@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gridcade.envs.actions import action_index
 from gridcade.envs.known_models import declares_model, known_model, why_no_model
 from gridcade.envs.masks import MaskReader
+from gridcade.envs.observations import as_batch
+from gridcade.envs.states import StateIndex
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -67,6 +70,7 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
         InputError: an outcome is not in the model, or its frequency differs.
     """
     rng, reader = np.random.default_rng(seed), MaskReader(env)
+    states, actions = StateIndex(env.observation_space), action_index(env.action_space)
     allowed = model.uniform.ravel() > 0  # [states * actions]
     reachable = set(_reachable_rows(model).tolist())
     needed = VISITS * len(reachable)  # visits that are still missing
@@ -79,20 +83,23 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
             wanted = np.array([row in reachable and n < VISITS for row, n in enumerate(visits)])
             values, advantages = _plan(model, wanted, values)
         if state < 0 or values[state] < NOWHERE:
-            state = _first_state(env, model, reader, int(rng.integers(2**31)))
+            state = _first_state(env, model, states, reader, int(rng.integers(2**31)))
         rows = range(state * model.num_actions, (state + 1) * model.num_actions)
         possible = [row for row in rows if allowed[row]]
         row = min(possible, key=lambda row: (visits[row] >= VISITS, -advantages[row], rng.random()))
-        observation, reward, terminated, truncated, info = env.step(row - rows.start)
+        observation, reward, terminated, truncated, info = env.step(
+            actions.decode(row - rows.start)
+        )
+        state = int(states.encode(as_batch(observation))[0])
         mask = reader.after_step(info, bool(terminated), bool(truncated))
-        outcome = _find_outcome(model, row, int(observation), float(reward), bool(terminated))
+        outcome = _find_outcome(model, row, state, float(reward), bool(terminated))
         if not terminated:
-            _check_mask(model, mask, int(observation))
+            _check_mask(model, mask, state)
         needed -= row in reachable and visits[row] < VISITS
         visits[row] += 1
         counts[outcome] += 1
         steps += 1
-        state = -1 if terminated or truncated else int(observation)
+        state = -1 if terminated or truncated else state
     _check_frequencies(model, np.array(visits), np.array(counts))
     often = sum(visits[row] >= VISITS for row in reachable)
     never = sum(visits[row] == 0 for row in reachable)
@@ -136,10 +143,10 @@ def _check_mask(model: Model, mask: NDArray[np.bool_] | None, state: int) -> Non
     )
 
 
-def _first_state(env: Env, model: Model, reader: MaskReader, seed: int) -> int:
+def _first_state(env: Env, model: Model, states: StateIndex, reader: MaskReader, seed: int) -> int:
     """Reset the environment; returns the state, which the model must know as a first one."""
     observation, info = env.reset(seed=seed)
-    state = int(observation)
+    state = int(states.encode(as_batch(observation))[0])
     _check_mask(model, reader.after_reset(info), state)
     if not model.start[state] > 0:
         raise InputError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import concatenate, create_empty_array
 
 from gridcade.envs.actions import ActionIndex
 from gridcade.envs.observations import components
@@ -53,9 +54,16 @@ class StateIndex:
             parts.append(part.decode(np.int64(rest)))
         return _nested(self.space, iter(reversed(parts)))
 
+    def batch(self, numbers: Array) -> Any:
+        """The observations with n numbers, as vector environments give them."""
+        if self._is_identity:
+            return numbers
+        empty: Any = create_empty_array(self.space, len(numbers))
+        return concatenate(self.space, [self.decode(int(n)) for n in numbers], empty)
+
     def name(self, number: int) -> str:
         """The observation with a number, for the eye: `(18, 6, 0)`, or `door=1, key=0`."""
-        return _text(self.decode(number))
+        return text_of(self.decode(number))
 
 
 def finite_states(space: Space) -> StateIndex | None:
@@ -83,11 +91,12 @@ def _nested(space: Space, parts: Iterator[Any]) -> Any:
     return next(parts)
 
 
-def _text(observation: Any) -> str:
+def text_of(observation: Any) -> str:
+    """An observation or action of a finite space, for the eye."""
     if isinstance(observation, dict):
-        return ", ".join(f"{key}={_text(part)}" for key, part in observation.items())
+        return ", ".join(f"{key}={text_of(part)}" for key, part in observation.items())
     if isinstance(observation, tuple):
-        return f"({', '.join(map(_text, observation))})"
+        return f"({', '.join(map(text_of, observation))})"
     numbers = np.asarray(observation).tolist()
     return str(tuple(numbers) if isinstance(numbers, list) else numbers)
 

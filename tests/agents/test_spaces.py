@@ -24,6 +24,7 @@ from gridcade.envs.actions import action_index
 from gridcade.errors import InputError
 from gridcade.training.config import read_recipe
 
+BOOL: Any = bool  # Gymnasium's annotation leaves it out
 OBSERVATIONS: dict[str, Any] = {
     "discrete": spaces.Discrete(5, start=2),
     "multi-discrete": spaces.MultiDiscrete([3, 4], start=[1, 0]),
@@ -32,8 +33,10 @@ OBSERVATIONS: dict[str, Any] = {
     "dict": spaces.Dict(
         {"where": spaces.Box(-1, 1, (2,)), "with": spaces.Discrete(3), "time": spaces.Box(0, 1, ())}
     ),
-    "deep": spaces.Dict({"a": spaces.Tuple((spaces.Discrete(4), spaces.Box(0, 9, (2, 2), int)))}),
-    "cells": spaces.Box(0, 1, (10, 10, 4), bool),  # as MinAtar's
+    "deep": spaces.Dict(
+        {"a": spaces.Tuple((spaces.Discrete(4), spaces.Box(0, 9, (2, 2), np.int64)))}
+    ),
+    "cells": spaces.Box(0, 1, (10, 10, 4), BOOL),  # as MinAtar's
     "floats": spaces.Box(0, 1, (6, 9, 21)),
     "planes": spaces.Box(0, 1, (5, 8, 8), np.uint8),
     "image and more": spaces.Dict(

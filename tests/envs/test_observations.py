@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.spaces.utils import flatten
 from gymnasium.vector.utils import concatenate, create_empty_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,7 +59,7 @@ def test_observations_are_flattened_as_gymnasium_does(space: Any, count: int, se
     assert encoded.shape == (count, *encoder.shape)
     assert encoded.dtype == encoder.dtype
     for row, observation in zip(encoded, observations, strict=True):
-        expected: Any = spaces.utils.flatten(space, observation)
+        expected: Any = flatten(space, observation)
         np.testing.assert_allclose(row.ravel(), expected, rtol=1e-6)
         alone = encoder(as_batch(observation))
         np.testing.assert_array_equal(alone[0], row)
@@ -69,7 +70,7 @@ def test_observations_are_flattened_as_gymnasium_does(space: Any, count: int, se
 def test_bytes_bools_and_numbers_take_a_byte_each() -> None:
     small: dict[str, Any] = {"a": spaces.Box(0, 1, (7, 7, 20), np.uint8), "b": spaces.Discrete(4)}
     assert ArrayEncoder(spaces.Dict(small)).dtype == np.uint8
-    assert ArrayEncoder(spaces.Dict(small | {"c": spaces.Box(0, 1, (2,))})).dtype == np.float32
+    assert ArrayEncoder(spaces.Dict({**small, "c": spaces.Box(0, 1, (2,))})).dtype == np.float32
     assert ArrayEncoder(spaces.Box(0, 1, (2,), np.float64)).dtype == np.float64
 
 

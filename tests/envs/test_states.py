@@ -11,6 +11,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gridcade
 from gridcade.envs import registry
 from gridcade.envs.bins import Binned
 from gridcade.envs.states import StateIndex, finite_states
@@ -130,3 +131,46 @@ def test_bins_in_the_name_of_an_environment() -> None:
 def test_invalid_bins_are_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         registry.make(name)
+
+
+class Lights(gym.Env[Any, Any]):
+    """Two switches to turn on; the wrong one turns both off. Action -1 or 0 flips a switch."""
+
+    observation_space = spaces.Tuple((spaces.Discrete(2), spaces.MultiBinary(1)))
+    action_space = spaces.Discrete(2, start=-1)
+
+    def transition_model(self) -> Any:
+        """First the left one, then the right one: [states, actions], a state is 2 left + right."""
+        table = {0: [2, 0], 1: [3, 0], 2: [0, 3], 3: [3, 3]}
+        outcomes = {s: [[(1.0, n, -1.0, n == 3)] for n in row] for s, row in table.items()}
+        return outcomes, [0.5, 0.5, 0.0, 0.0]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        self.state = int(self.np_random.integers(2))
+        return self.observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        [[(_, self.state, reward, end)]] = [self.transition_model()[0][self.state][action + 1]]
+        return self.observe(), reward, end, False, {}
+
+    def observe(self) -> Any:
+        return self.state // 2, np.array([self.state % 2], np.int8)
+
+
+def test_models_of_states_with_several_parts(tmp_path: Any) -> None:
+    """The compiled loop, exact values, the optimal policy, and the list of the states."""
+    solution = gridcade.solve(Lights())
+    assert "state (0, (0,))  value         -2  action -1" in str(solution)
+    assert "state (1, (0,))  value         -1  action 0" in str(solution)
+    optimal = gridcade.load("optimal", env=Lights())
+    assert optimal.predict((1, np.array([0], np.int8)))[0] == 0
+    assert optimal.predict((0, np.array([1], np.int8)))[0] == -1
+    run = gridcade.train("q-learning", Lights, steps=3000, epoch=1000, out=tmp_path / "run")
+    for policy in (optimal, gridcade.load(run, env=Lights())):
+        result = gridcade.evaluate(policy, env=Lights(), episodes=20)
+        assert result.exact is not None
+        assert result.expected_return is not None
+        assert result.exact.expected_return == result.exact.optimal_return == -1.5
+        assert -2 <= result.expected_return.mean <= -1

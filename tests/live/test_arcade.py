@@ -10,12 +10,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import msgspec
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
 from gridcade import api
 from gridcade.agents.base import StateValues
+from gridcade.errors import InputError
 from gridcade.live.arcade.arcade import Arcade, keys_of
 from gridcade.live.arcade.game import Moment
 from gridcade.live.arcade.messages import Open
@@ -367,3 +370,43 @@ def process(policies: PolicyList = NO_RUNS) -> Iterator[Client]:
         ours.close()
         thread.join(10)
         assert not thread.is_alive()
+
+
+class Doors(gym.Env[Any, Any]):
+    """Pays for action (1, 5)."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium's
+    observation_space = gym.spaces.Discrete(2)
+    action_space = gym.spaces.MultiDiscrete([2, 2], start=[0, 4])
+    render_mode = "rgb_array"
+
+    def __init__(self, render_mode: str | None = None):
+        self.render_mode = render_mode or "rgb_array"
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        return 0, {}
+
+    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        return 0, float(action[0] == 1 and action[1] == 5), False, False, {}
+
+    def render(self) -> Any:
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+def test_actions_of_several_parts_are_played_by_their_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry_point: Any = Doors
+    monkeypatch.setitem(gym.registry, "Doors-v0", EnvSpec("Doors-v0", entry_point))
+    played = arcade("random", "Doors-v0")
+    for action in range(4):
+        played.check_action(action)
+    with pytest.raises(InputError, match="there is no action 4; they are 0 to 3"):
+        played.check_action(4)
+    for action, reward in ((0, 0), (1, 0), (2, 0), (3, 1)):
+        before = played.game.moment.score
+        played.game.advance(action)
+        assert played.game.moment.score - before == reward
+    played.game.advance()  # the policy's own action

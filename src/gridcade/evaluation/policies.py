@@ -22,6 +22,7 @@ from gridcade.envs.actions import FROM_ZERO, ActionIndex, action_index, finite_a
 from gridcade.envs.masks import masks_by_number
 from gridcade.envs.observations import batch_size
 from gridcade.envs.registry import known_model
+from gridcade.envs.states import STATES_FROM_ZERO, StateIndex, finite_states
 from gridcade.envs.types import Array, Env, Space
 from gridcade.errors import InputError
 from gridcade.exact import solver
@@ -81,6 +82,7 @@ class TabularPolicy(SamplingPolicy):
         values: values of the states to display, [states]; None: unknown.
         criterion: the criterion under which the policy is optimal; None: unknown.
         actions: the numbering of the actions.
+        states: the numbering of the observations.
     """
 
     def __init__(
@@ -90,19 +92,22 @@ class TabularPolicy(SamplingPolicy):
         values: Floats | None = None,
         criterion: solver.Criterion | None = None,
         actions: ActionIndex = FROM_ZERO,
+        states: StateIndex = STATES_FROM_ZERO,
     ):
         self.table: Floats = np.asarray(table, dtype=np.float64)
         self.values = values
         self.criterion: solver.Criterion | None = criterion
         self._action_index = actions
+        self._states = states
+        self._observation_space = states.space
         self._prediction_rng = stream(seed, "prediction")
 
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Action probabilities in states, [n] -> [n, actions]."""
+        """Action probabilities at n observations, which are states.  [n, ...] -> [n, actions]."""
         del deterministic
-        return restrict(self.table[np.asarray(observations, dtype=np.int64)], masks)
+        return restrict(self.table[self._states.encode(observations)], masks)
 
 
 class UniformPolicy(TabularPolicy):
@@ -211,13 +216,18 @@ def optimal_policy(env: Env) -> TabularPolicy:
     model = known_model(env)
     if model is None:
         raise InputError("'optimal' needs an environment whose model is known")
-    if not isinstance(env.observation_space, gym.spaces.Discrete):
+    states = finite_states(env.observation_space)
+    if states is None:
         raise InputError("'optimal' needs states as observations; use observation=state")
     solution = solver.solve(model)
     values = solution.values if solution.bias is None else solution.bias
     actions = action_index(env.action_space)
     return TabularPolicy(
-        solution.policy, values=values, criterion=solution.criterion, actions=actions
+        solution.policy,
+        values=values,
+        criterion=solution.criterion,
+        actions=actions,
+        states=states,
     )
 
 

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from gridcade.agents.base import Policy, StochasticPolicy
 from gridcade.agents.masked_policies import predict_allowed, probabilities_of
 from gridcade.agents.predictions import check_probabilities
 from gridcade.envs.actions import action_index
+from gridcade.envs.states import finite_states
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -63,18 +63,19 @@ def policy_table(
     """
     bare = env.unwrapped
     encode = bare.encode if isinstance(bare, TabularEnv) else None
-    space = env.observation_space
-    if encode is None and not isinstance(space, gym.spaces.Discrete):
+    numbers = finite_states(env.observation_space)
+    if encode is None and numbers is None:
         return None
-    first_state = int(space.start) if isinstance(space, gym.spaces.Discrete) else 0
     index = action_index(env.action_space)
     rows = []
     for first in range(0, model.num_states, BATCH_STATES):
         check()
         states = np.arange(first, min(first + BATCH_STATES, model.num_states))
-        observations = (
-            np.array([encode(int(s)) for s in states]) if encode else states + first_state
-        )
+        observations: Any = states
+        if encode is not None:
+            observations = np.array([encode(int(s)) for s in states])
+        elif numbers is not None:
+            observations = numbers.batch(states)
         masks = None if model.allowed is None else model.allowed[states]
         if isinstance(policy, StochasticPolicy):
             table = probabilities_of(policy, observations, deterministic, masks)

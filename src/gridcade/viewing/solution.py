@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.text import Text
 
+from gridcade.envs.actions import action_index
 from gridcade.envs.rendering import Overlay
+from gridcade.envs.states import STATES_FROM_ZERO, finite_states, text_of
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.evaluation.result import finite
@@ -67,9 +69,14 @@ class EnvSolution(Printed, Solution):
             ]
         if listed:
             values = self.values if self.bias is None else self.bias
-            for state, row in enumerate(self.policy):
-                number = format_number(float(values[state]))
-                parts.append(f"state {state:>3}  value {number:>10}  action {row.argmax()}")
+            states = finite_states(self.env.observation_space) or STATES_FROM_ZERO
+            actions = action_index(self.env.action_space)
+            names = [states.name(state) for state in range(len(values))]
+            width = max(3, *map(len, names))
+            for name, value, row in zip(names, values.tolist(), self.policy, strict=True):
+                action = actions.decode(row.argmax())
+                number = format_number(value)
+                parts.append(f"state {name:>{width}}  value {number:>10}  action {text_of(action)}")
         return parts
 
     def drawing(self, depth: ColorDepth = "none") -> list[str]:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from gridcade.envs import registry
 from gridcade.envs.action_names import action_names
+from gridcade.envs.actions import finite_actions, one_line
 from gridcade.envs.atari import DEFAULT_PROTOCOL, AtariGame
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
@@ -64,17 +64,19 @@ class Arcade:
     def check_action(self, action: int) -> None:
         """Raise InputError if there is no such action."""
         space = self.env.action_space
-        if not isinstance(space, gym.spaces.Discrete):
-            raise InputError(f"only the policy can choose actions of {space}; they have no keys")
-        if action >= space.n:
-            raise InputError(f"there is no action {action}; they are 0 to {space.n - 1}")
+        numbers = finite_actions(space)
+        if numbers is None:
+            raise InputError(
+                f"only the policy can choose actions of {one_line(space)}; they have no keys"
+            )
+        if action >= numbers.count:
+            raise InputError(f"there is no action {action}; they are 0 to {numbers.count - 1}")
 
     def message(self) -> bytes:
         """What the page must know of the policy and its environment."""
         console = self.console
-        space = self.env.action_space
-        count = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
-        names = self._names or tuple(f"action {i}" for i in range(count))
+        numbers = finite_actions(self.env.action_space)
+        names = self._names or tuple(f"action {i}" for i in range(numbers.count if numbers else 0))
         palette = console.palette
         return encode(
             "game",

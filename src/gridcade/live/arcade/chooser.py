@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gridcade.agents.base import ActionValues, StateValues, StochasticPolicy
 from gridcade.agents.masked_policies import probabilities_of
 from gridcade.agents.probabilities import greedy, max_allowed, sample_actions, with_epsilon
+from gridcade.envs.actions import finite_actions
 from gridcade.envs.types import Array, Env
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.recording.frames import batch_of_one, first_of_batch
@@ -21,7 +22,7 @@ Kind = Literal["q", "probabilities", "none"]
 class Choice:
     """What a policy says of a state, and what it does there."""
 
-    action: Any
+    action: Any  # its number, where actions can be numbered
     per_action: Floats | None = None  # Q(s, a) or probabilities by `Chooser.kind`, [actions]
     value: float | None = None  # of the state: max Q(s, a), or V(s)
 
@@ -64,6 +65,8 @@ class Chooser:
         per_action, value = self._read(batch, used)
         if per_action is None:
             actions = self._actor.act(batch, np.array([start]), [rng], masks)
+            if (index := finite_actions(self._env.action_space)) is not None:
+                return Choice(int(index.encode(actions)[0]), None, value)
             return Choice(first_of_batch(self._env.action_space, actions), None, value)
         table = per_action
         if self._actor.deterministic:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.envs import registry
+from gridcade.envs.actions import finite_actions
 from gridcade.envs.atari import STACK, AtariGame
 from gridcade.envs.atari_console import AtariConsole
 from gridcade.envs.masks import MaskReader
@@ -84,6 +85,7 @@ class GymConsole(Console):
 
     def __init__(self, env: Env):
         self._env, self._reader = env, MaskReader(env)
+        self._actions = finite_actions(env.action_space)
         self.steps_per_second = float(env.metadata.get("render_fps") or DEFAULT_FPS)
         self.time_limit = registry.time_limit(env) or LONGEST_GAME
 
@@ -94,7 +96,9 @@ class GymConsole(Console):
         return observation
 
     def step(self, action: Any) -> Outcome:
-        """Take one step."""
+        """Take one step. Actions that have numbers are given by them."""
+        if self._actions is not None:
+            action = self._actions.decode(action)
         observation, reward, terminated, truncated, info = self._env.step(action)
         self.mask = self._reader.after_step(info, bool(terminated), bool(truncated))
         return Outcome(observation, float(reward), bool(terminated), bool(truncated))
