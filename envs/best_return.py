@@ -3,10 +3,9 @@
 from typing import Protocol, runtime_checkable
 
 import gymnasium as gym
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from gridcade.envs.types import Env
-from gridcade.envs.wrappers import TransparentWrapper
+from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper
 
 
 class UnknownBestReturnError(Exception):
@@ -34,11 +33,11 @@ def find_best_return(env: Env) -> HasBestReturn | None:
 
     None where no layer does, or where a wrapper above it may change rewards or actions.
     """
-    unchanged = OrderEnforcing, PassiveEnvChecker, TimeLimit, TransparentWrapper
+    unchanged = (*TRANSPARENT, TransparentWrapper, gym.ObservationWrapper)
     while isinstance(env, gym.Wrapper):
         if isinstance(env, HasBestReturn) and type(env).__module__.startswith("gridcade.envs."):
             return env
-        if not isinstance(env, (*unchanged, gym.ObservationWrapper)):
+        if not isinstance(env, unchanged):
             return None
         env = env.env
     return None

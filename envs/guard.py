@@ -12,21 +12,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.wrappers import (
-    OrderEnforcing,
-    PassiveEnvChecker,
-    RecordEpisodeStatistics,
-    TimeLimit,
-)
 
 from gridcade.envs.faults import one_line, place_of, place_of_method
 from gridcade.envs.space_checks import observation_check
 from gridcade.envs.types import Env
-from gridcade.envs.wrappers import TransparentWrapper
+from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper
 from gridcade.errors import EnvError, InputError, brief
 
-# The guard is put below these wrappers of Gymnasium, which fail on what it reports.
-OUTSIDE = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
 STEP = "observation, reward, terminated, truncated, info"
 # Errors that have a message of their own.
 REPORTED: tuple[type[Exception], ...] = (InputError, DependencyNotInstalled)
@@ -47,7 +39,7 @@ def guarded(env: Env, name: str = "") -> Env:
     """
     if is_ours(env) or guard_of(env) is not None:
         return env
-    if type(env) in OUTSIDE and isinstance(env, gym.Wrapper):
+    if type(env) in TRANSPARENT and isinstance(env, gym.Wrapper):
         outer = copy.copy(env)
         outer.env = guarded(env.env, name)
         return outer

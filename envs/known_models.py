@@ -12,12 +12,6 @@ import numpy as np
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
-from gymnasium.wrappers import (
-    OrderEnforcing,
-    PassiveEnvChecker,
-    RecordEpisodeStatistics,
-    TimeLimit,
-)
 from numpy.typing import NDArray
 
 from gridcade.envs.actions import finite_actions
@@ -25,17 +19,11 @@ from gridcade.envs.masks import has_mask_method, ignores_masks
 from gridcade.envs.states import finite_states
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
-from gridcade.envs.wrappers import TransparentWrapper
+from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper
 from gridcade.errors import InputError, brief
 
 # Wrappers under which the exact model of an environment remains valid.
-TRANSPARENT_WRAPPERS = (
-    OrderEnforcing,
-    PassiveEnvChecker,
-    RecordEpisodeStatistics,
-    TimeLimit,
-    TransparentWrapper,
-)
+TRANSPARENT_WRAPPERS = (*TRANSPARENT, TransparentWrapper)
 TOY_TEXT = (CliffWalkingEnv, FrozenLakeEnv, TaxiEnv)  # those with a table P
 DECLARATION = "transition_model"
 

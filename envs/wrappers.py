@@ -3,6 +3,15 @@
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
+from gymnasium.wrappers import (
+    OrderEnforcing,
+    PassiveEnvChecker,
+    RecordEpisodeStatistics,
+    TimeLimit,
+)
+
+# Wrappers of Gymnasium that change no observation, reward or action.
+TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
 from gymnasium.envs.registration import EnvSpec
 
 

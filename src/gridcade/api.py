@@ -80,7 +80,7 @@ def evaluate(
     Args:
         policy: a policy or its name; see `find`.
         env: an environment, its name, or a function that makes one; see `find`.
-        trust: load files that are unpickled; see `find`.
+        trust: load files that are unpickled, and code that a run folder names; see `find`.
         vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         progress: called during the evaluation; see `ProgressCallback`.
         **options: see `gridcade.evaluation.options.EvaluationOptions`.
@@ -291,7 +291,7 @@ def watch(
         policy: a policy or its name; see `find`.
         env: an environment, its name, or a function that makes one; see `find`. An environment
             must have been made with render_mode="rgb_array".
-        trust: load files that are unpickled; see `find`.
+        trust: load files that are unpickled, and code that a run folder names; see `find`.
         vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
         **options: see `gridcade.viewing.show.WatchOptions`.
 
