@@ -76,8 +76,11 @@ class Model:
 
     @property
     def continuing(self) -> bool:
-        """Whether the task is continuing: no outcome terminates an episode."""
-        return not self.terminated.any()
+        """Whether the task is continuing: no outcome of an allowed action terminates an episode."""
+        ends = self.terminated
+        if self.allowed is not None:
+            ends = ends & self.allowed.ravel()[self.rows]
+        return not ends.any()
 
     @cached_property
     def uniform(self) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import (
     OrderEnforcing,
     PassiveEnvChecker,
@@ -12,7 +13,6 @@ from gymnasium.wrappers import (
 
 # Wrappers of Gymnasium that change no observation, reward or action.
 TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
-from gymnasium.envs.registration import EnvSpec
 
 
 class TransparentWrapper(gym.Wrapper[Any, Any, Any, Any]):

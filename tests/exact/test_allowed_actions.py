@@ -146,3 +146,13 @@ def test_taxi_allows_what_its_own_mask_allows() -> None:
     assert masked.expected_return is not None
     assert unmasked.expected_return is not None
     assert masked.expected_return > unmasked.expected_return + 500  # no illegal pickups
+
+
+def test_a_task_that_only_forbidden_actions_end_is_continuing() -> None:
+    """State 0 has a reward of 1 a step, and a forbidden action that would end the episode."""
+    table = {0: {0: [(1.0, 0, 1.0, False)], 1: [(1.0, 0, 1000.0, True)]}}
+    free = Model.from_table(table, [1.0])
+    assert not free.continuing
+    masked = replace(free, allowed=np.array([[True, False]]))
+    assert masked.continuing
+    assert solver.solve(masked).average_reward == 1.0
