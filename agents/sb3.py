@@ -129,11 +129,12 @@ class SB3Agent(SelfTrainedAgent):
         normalize: normalizes observations before the model sees them.
     """
 
+    uses_masks = False
+
     def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
         self.model = model
         self.normalize: Normalize = _unchanged
         self.config = config
-        self.uses_masks = False
         self.torch_threads = config.threads if config else 1
         self._seed = seed
         self._total_steps = UNBOUNDED_STEPS

@@ -14,7 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from gridcade.agents.base import Floats, Masks, Observation, Observations, PolicyState
 from gridcade.agents.probabilities import greedy
 from gridcade.agents.sb3 import ActorCriticSB3Agent, DQNSB3Agent, SB3Agent
-from gridcade.agents.sb3_config import INSTALL_CONTRIB, SB3Config
+from gridcade.agents.sb3_config import INSTALL_CONTRIB
 from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
@@ -71,9 +71,7 @@ def agent_kind(model: BaseAlgorithm) -> type[SB3Agent]:
 class MaskablePPOAgent(SB3Agent):
     """MaskablePPO, which is given the action masks of its environment."""
 
-    def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
-        super().__init__(model, config, seed)
-        self.uses_masks = True
+    uses_masks = True
 
     def predict(
         self,
@@ -94,9 +92,7 @@ class MaskablePPOAgent(SB3Agent):
 class DiscreteMaskablePPOAgent(ActorCriticSB3Agent):
     """MaskablePPO with Discrete actions, whose probabilities are known."""
 
-    def __init__(self, model: BaseAlgorithm, config: SB3Config | None = None, seed: int = 0):
-        super().__init__(model, config, seed)
-        self.uses_masks = True
+    uses_masks = True
 
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None

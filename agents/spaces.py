@@ -5,13 +5,13 @@ from contextlib import suppress
 import gymnasium as gym
 import numpy as np
 
-from gridcade.envs.actions import ActionIndex, action_index, one_line
+from gridcade.envs.actions import ActionIndex, action_index
 from gridcade.envs.bins import Binned
 from gridcade.envs.observations import ArrayEncoder
 from gridcade.envs.registry import name_of, with_arguments
 from gridcade.envs.states import StateIndex, finite_states
 from gridcade.envs.types import Env
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
 from gridcade.formatting import shell_command
 
 EXAMPLE_BINS = 8  # of each number, in advice
@@ -55,14 +55,14 @@ def check_sb3_spaces(env: Env) -> None:
         reason = "cannot learn from Tuple observations"
     elif any(isinstance(part, gym.spaces.Dict) for part in parts):
         reason = "cannot learn from observations with a Dict in a Dict"
-    elif others := [one_line(part) for part in parts if not isinstance(part, NUMERIC)]:
+    elif others := [single_line(part) for part in parts if not isinstance(part, NUMERIC)]:
         reason = f"cannot learn from observations of {others[0]}"
-    elif shifted := [one_line(part) for part in parts if np.any(getattr(part, "start", 0))]:
+    elif shifted := [single_line(part) for part in parts if np.any(getattr(part, "start", 0))]:
         reason = f"needs observations that start at 0; these are {shifted[0]}"
     elif not isinstance(actions, NUMERIC):
-        reason = f"cannot take actions of {one_line(actions)}"
+        reason = f"cannot take actions of {single_line(actions)}"
     elif np.any(getattr(actions, "start", 0)):
-        reason = f"needs actions that start at 0; these are {one_line(actions)}"
+        reason = f"needs actions that start at 0; these are {single_line(actions)}"
     if reason:
         raise InputError(f"stable-baselines3 {reason}{advice(env, bins=False)}")
 
@@ -77,7 +77,7 @@ def numbered_states(env: Env, agent: str) -> StateIndex:
     if states is None:
         raise InputError(
             f"{agent} needs finitely many observations; these are "
-            f"{one_line(env.observation_space)}{advice(env)}"
+            f"{single_line(env.observation_space)}{advice(env)}"
         )
     return states
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcade.envs.types import Array, Space
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
 
 MAX_ACTIONS = 10_000  # that are numbered: a network has an output for each of them
 
@@ -82,12 +82,12 @@ def action_index(space: Space) -> ActionIndex:
     index = _numbering(space)
     if index is None:
         raise InputError(
-            f"the actions are {one_line(space)}; they must be Discrete, MultiDiscrete or "
+            f"the actions are {single_line(space)}; they must be Discrete, MultiDiscrete or "
             "MultiBinary"
         )
     if index.count > MAX_ACTIONS:
         raise InputError(
-            f"the actions are {one_line(space)}, which are {index.count} actions; at most "
+            f"the actions are {single_line(space)}, which are {index.count} actions; at most "
             f"{MAX_ACTIONS} can be numbered"
         )
     return index
@@ -97,8 +97,3 @@ def _numbering(space: Space) -> ActionIndex | None:
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete | gym.spaces.MultiBinary):
         return ActionIndex(space)
     return None
-
-
-def one_line(space: Space) -> str:
-    """A space as text without line breaks."""
-    return " ".join(str(space).split())

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 
 from gridcade.envs.types import Array, Env, Space
+from gridcade.envs.wrappers import find_wrapper
 from gridcade.errors import InputError
 
 UNBOUNDED = 1e6  # a bound of this size or more counts as none
@@ -82,11 +83,7 @@ class Binned(gym.ObservationWrapper[Any, Any, Any]):
 
 def binned(env: Env) -> Binned | None:
     """The wrapper that puts the observations of an environment in bins; None: there is none."""
-    while isinstance(env, gym.Wrapper):
-        if isinstance(env, Binned):
-            return env
-        env = env.env
-    return None
+    return find_wrapper(env, Binned)
 
 
 def _bounds(low: float, high: float) -> tuple[float, float]:

@@ -7,6 +7,8 @@ from traceback import walk_tb
 from types import CodeType
 from typing import Any
 
+from gridcade.errors import single_line
+
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 # Modules of Gymnasium that call an environment; its own environments are in the others.
 CALLERS = ("gymnasium.core", "gymnasium.envs.registration", "gymnasium.utils", "gymnasium.wrappers")
@@ -49,7 +51,7 @@ def place_of_method(owner: type, name: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """Format an error on one line: `ZeroDivisionError: division by zero`."""
-    text = " ".join(str(error).split())
+    text = single_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

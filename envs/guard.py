@@ -16,7 +16,7 @@ from gymnasium.error import DependencyNotInstalled
 from gridcade.envs.faults import one_line, place_of, place_of_method
 from gridcade.envs.space_checks import observation_check
 from gridcade.envs.types import Env
-from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper
+from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper, find_wrapper
 from gridcade.errors import EnvError, InputError, brief
 
 STEP = "observation, reward, terminated, truncated, info"
@@ -48,11 +48,7 @@ def guarded(env: Env, name: str = "") -> Env:
 
 def guard_of(env: Env) -> "Guard | None":
     """The guard of an environment; None if it has none."""
-    while isinstance(env, gym.Wrapper):
-        if isinstance(env, Guard):
-            return env
-        env = env.env
-    return None
+    return find_wrapper(env, Guard)
 
 
 class Guard(TransparentWrapper):

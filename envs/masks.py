@@ -7,16 +7,14 @@ Masks are over the numbers of the actions (see `actions.py`).
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridcade.envs.actions import ActionIndex, finite_actions, one_line
-from gridcade.envs.faults import one_line as error_line
-from gridcade.envs.faults import place_of
+from gridcade.envs.actions import ActionIndex, finite_actions
+from gridcade.envs.faults import one_line, place_of
 from gridcade.envs.types import Env, Space
-from gridcade.envs.wrappers import TransparentWrapper
-from gridcade.errors import InputError, brief
+from gridcade.envs.wrappers import TransparentWrapper, find_wrapper
+from gridcade.errors import InputError, brief, single_line
 
 Bools = NDArray[np.bool_]
 
@@ -30,11 +28,7 @@ class IgnoreMasks(TransparentWrapper):
 
 def ignores_masks(env: Env) -> bool:
     """Whether the masks of an environment are ignored."""
-    while isinstance(env, gym.Wrapper):
-        if isinstance(env, IgnoreMasks):
-            return True
-        env = env.env
-    return False
+    return find_wrapper(env, IgnoreMasks) is not None
 
 
 def has_mask_method(env: Env) -> bool:
@@ -107,7 +101,7 @@ class MaskReader:
         except Exception as error:
             place = place_of(error)
             raise InputError(
-                f"{METHOD}() failed{f' at {place}' if place else ''}: {error_line(error)}"
+                f"{METHOD}() failed{f' at {place}' if place else ''}: {one_line(error)}"
             ) from error
 
     def _check(self, given: Any, index: ActionIndex) -> Bools:
@@ -123,7 +117,7 @@ class MaskReader:
             size = index.count if len(index.parts) == 1 else sum(index.parts)
             raise InputError(
                 f"{source} is {brief(given)} {where}; it must have {size} entries, 0 or 1, for the "
-                f"actions {one_line(self._space)}; {OFF}"
+                f"actions {single_line(self._space)}; {OFF}"
             )
         if not mask.any():
             raise InputError(

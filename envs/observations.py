@@ -11,9 +11,8 @@ from typing import Any, Literal, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from gridcade.envs.actions import one_line
 from gridcade.envs.types import Array, Space
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
 
 MAX_NUMBERS = 1_000_000  # in an encoded observation
 PICTURE_SIDE = 36  # pixels from which an image is a picture, for the convolutions of Mnih et al.
@@ -84,8 +83,8 @@ class ArrayEncoder:
         size = sum(prod(part.shape) for part in self.parts)
         if size > MAX_NUMBERS:
             raise InputError(
-                f"the observations are {one_line(space)}, which are {size} numbers for a network; "
-                f"at most {MAX_NUMBERS} are possible"
+                f"the observations are {single_line(space)}, which are {size} numbers for a "
+                f"network; at most {MAX_NUMBERS} are possible"
             )
         only_bytes = all(part.dtype in BYTES for part in self.parts)
         self.shape, self.dtype = (size,), np.dtype(np.uint8 if only_bytes else np.float32)
@@ -158,8 +157,8 @@ def _parts(space: Space, name: str) -> Iterator[Part]:
         yield Part((int(np.sum(_sizes(space))),), np.dtype(np.uint8))
     else:
         raise InputError(
-            f"the observations cannot become arrays: {name} {one_line(space)}; leave it out with "
-            "a wrapper (gymnasium.wrappers.FilterObservation)"
+            f"the observations cannot become arrays: {name} {single_line(space)}; leave it out "
+            "with a wrapper (gymnasium.wrappers.FilterObservation)"
         )
 
 

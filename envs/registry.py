@@ -35,7 +35,7 @@ from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.errors import EnvError, InputError, unknown
+from gridcade.errors import EnvError, InputError, single_line, unknown
 from gridcade.files import read_text
 from gridcade.plain import plain
 
@@ -393,7 +393,7 @@ def _not_made(name: str, error: Exception) -> InputError:
     by_gymnasium = "was raised from the environment creator" in str(error)
     cause = error.__cause__ if by_gymnasium and error.__cause__ is not None else error
     place = place_of(cause)
-    reason = one_line(cause) if place else " ".join(str(cause).split())
+    reason = one_line(cause) if place else single_line(cause)
     where = f" ({place})" if place else ""
     kind = EnvError if isinstance(cause, OSError) else InputError  # such as a port in use
     return kind(f"cannot make the environment '{name}': {reason}{where}")

@@ -1,6 +1,6 @@
 """What Gridcade adds to Gymnasium's interfaces: transparent wrappers and asynchronous steps."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
@@ -11,8 +11,21 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
+from gridcade.envs.types import Env
+
+W = TypeVar("W", bound="gym.Wrapper[Any, Any, Any, Any]")
+
 # Wrappers of Gymnasium that change no observation, reward or action.
 TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
+
+
+def find_wrapper(env: Env, kind: type[W]) -> W | None:
+    """The outermost wrapper of a kind around an environment; None: there is none."""
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, kind):
+            return env
+        env = env.env
+    return None
 
 
 class TransparentWrapper(gym.Wrapper[Any, Any, Any, Any]):

@@ -15,7 +15,6 @@ import gymnasium as gym
 from gridcade.aliases import check_options
 from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
-from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike, check_env, nameable
 from gridcade.envs.registry import make
 from gridcade.errors import InputError, brief
@@ -23,6 +22,7 @@ from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
+from gridcade.exact.model_check import model_notes
 from gridcade.exact.values import policy_table, solution_note
 from gridcade.experience.pool import EnvPool
 from gridcade.files import write_text

@@ -26,6 +26,11 @@ def brief(value: object) -> str:
     return shorten(repr(value), 80, placeholder=" …")
 
 
+def single_line(value: object) -> str:
+    """Return a value's text on one line, for an error message."""
+    return " ".join(str(value).split())
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Build the error for an unknown name; the message suggests the most similar known name."""
     names = sorted(known)

@@ -20,7 +20,7 @@ GOOD = np.zeros(3, np.float32)
 
 
 class Returns(gym.Env[Any, Any]):
-    """Returns what it was given, and fails where it is told to."""
+    """Returns prepared values, and raises an error in a prepared method."""
 
     action_space = gym.spaces.Discrete(2)
 

@@ -10,8 +10,8 @@ from gridcade.envs import registry
 from gridcade.envs.actions import action_index
 from gridcade.envs.known_models import known_model
 from gridcade.envs.masks import masks_of_parts, number_mask
-from gridcade.envs.model_check import check_model
 from gridcade.errors import InputError
+from gridcade.exact.model_check import check_model
 from gridcade.experience.vector import SyncEnvs, reset
 
 

@@ -115,7 +115,7 @@ def test_a_bare_object_trains_alone_and_an_evaluation_truncates_its_episode(
     assert run.config.env_source == "object"
     assert (Walk.made, Walk.open) == (1, 1)
     assert any("cannot be resumed" in note for note in notes)
-    # no episode ends by itself; the second and the last epoch have an evaluation
+    # No episode terminates. The second and the last epoch end with an evaluation.
     truncated = [m.get("training_truncated") for m in run.metrics()]
     assert truncated == [None, 1.0, 1.0]
     assert [m.get("training_length_mean") for m in run.metrics()] == [None, 400.0, 200.0]

@@ -11,10 +11,10 @@ from gridcade.envs import registry
 from gridcade.envs.guard import guarded
 from gridcade.envs.known_models import declares_model, why_no_model
 from gridcade.envs.masks import has_mask_method
-from gridcade.envs.model_check import check_model
 from gridcade.envs.objects import EnvLike
 from gridcade.envs.types import Env
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
+from gridcade.exact.model_check import check_model
 from gridcade.experience.pool import EnvPool
 from gridcade.training.config import read_recipe
 
@@ -37,8 +37,8 @@ def check_environment(env: EnvLike) -> EnvCheck:
 def _spaces(env: Env) -> dict[str, str]:
     limit = registry.time_limit(env)
     return {
-        "observations": " ".join(str(env.observation_space).split()),
-        "actions": " ".join(str(env.action_space).split()),
+        "observations": single_line(env.observation_space),
+        "actions": single_line(env.action_space),
         "time limit": "none" if limit is None else f"{limit:,} steps",
     }
 

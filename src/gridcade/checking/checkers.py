@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gridcade.checking.findings import Finding, Severity
 from gridcade.envs.faults import one_line, place_of
 from gridcade.envs.types import Env
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
 
 COLORS = re.compile(r"\x1b\[\d+m")
 GYMNASIUM = "Gymnasium's checker"
@@ -51,7 +51,7 @@ def _findings(
             failed = [Finding(severity, f"{checker}: {error}.")]
         except Exception as error:
             place = place_of(error, type(env.unwrapped).__module__.partition(".")[0])
-            reason = " ".join(str(error).split())
+            reason = single_line(error)
             text = reason if isinstance(error, AssertionError) and reason else one_line(error)
             where = f" ({place})" if place else ""
             failed = [Finding(severity, f"{checker}: {text}{where}")]

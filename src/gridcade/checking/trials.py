@@ -11,7 +11,7 @@ from gridcade.checking.findings import Finding
 from gridcade.envs import registry
 from gridcade.envs.masks import MaskReader, sample_action
 from gridcade.envs.types import Env
-from gridcade.errors import InputError, brief
+from gridcade.errors import InputError, brief, single_line
 
 STEPS = 5000  # of random actions, for the speed and the episodes
 SECONDS = 2.0  # after which they end
@@ -172,7 +172,7 @@ def render_findings(name: str, modes: list[str]) -> list[Finding]:
         try:
             problem = _render(name, mode)
         except (InputError, NotImplementedError, gym.error.Error) as error:
-            problem = " ".join(str(error).split()) or type(error).__name__
+            problem = single_line(error) or type(error).__name__
         if problem:
             findings.append(
                 Finding("problem", f"Render mode {mode}: {problem}.", "Fix render, or remove it.")

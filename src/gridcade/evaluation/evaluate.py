@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from gridcade.agents.base import BaseAgent, Policy
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
-from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Envs
@@ -33,6 +32,7 @@ from gridcade.evaluation.policies import Human, TabularPolicy
 from gridcade.evaluation.result import Evaluation
 from gridcade.evaluation.streams import DEFAULT_STEPS, STREAMS, play_streams
 from gridcade.exact.chains import Outcomes, possible_outcomes
+from gridcade.exact.model_check import model_notes
 from gridcade.exact.solver import UnsolvableError
 from gridcade.exact.values import NAMES, ExactValues, exact_values, two_possible_returns
 from gridcade.experience.pool import EnvPool

@@ -15,10 +15,10 @@ from gridcade.agents.base import (
 from gridcade.agents.masked_policies import predict_allowed, probabilities_of, uses_masks
 from gridcade.agents.predictions import check_probabilities
 from gridcade.agents.probabilities import sample_actions, with_epsilon
-from gridcade.envs.actions import finite_actions, one_line
+from gridcade.envs.actions import finite_actions
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Array, Env
-from gridcade.errors import InputError, brief
+from gridcade.errors import InputError, brief, single_line
 from gridcade.evaluation.policies import Human, RandomPolicy
 from gridcade.exact.values import policy_table
 
@@ -57,7 +57,7 @@ class EvaluatedPolicy:
         if epsilon and self._action_index is None:
             raise InputError(
                 f"epsilon is {epsilon}; it must be 0 because the actions cannot be numbered: they "
-                f"are {one_line(env.action_space)}"
+                f"are {single_line(env.action_space)}"
             )
         self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
         self._state: PolicyState = None  # the policy's inner state

@@ -25,7 +25,7 @@ import msgspec
 from gridcade import contenders
 from gridcade.envs import registry
 from gridcade.envs.origins import check_shared
-from gridcade.errors import EnvError, InputError, InputWarning, WriteError
+from gridcade.errors import EnvError, InputError, InputWarning, WriteError, single_line
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.files import slug, write_text
 from gridcade.study.study import ContenderSpec, Study
@@ -287,7 +287,7 @@ def kill_count(task: Task, session: StudySession) -> int:
 
 def one_line(error: Exception) -> str:
     """Format an error on one line."""
-    text = " ".join(str(error).split())
+    text = single_line(error)
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 

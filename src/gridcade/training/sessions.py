@@ -23,10 +23,10 @@ from gridcade.agents.base import (
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
-from gridcade.envs.model_check import model_notes
 from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
+from gridcade.exact.model_check import model_notes
 from gridcade.experience.pool import EnvPool
 from gridcade.experience.vector import action_masks
 from gridcade.files import slug

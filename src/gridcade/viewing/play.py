@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from gridcade.envs.action_names import action_names
-from gridcade.envs.actions import action_index, finite_actions, one_line
+from gridcade.envs.actions import action_index, finite_actions
 from gridcade.envs.registry import known_model
 from gridcade.envs.rendering import ARROWS
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TransparentWrapper
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.policies import Human, Quit
 from gridcade.evaluation.result import Evaluation
@@ -173,7 +173,7 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
     numbers = finite_actions(env.action_space)
     if numbers is None:
         raise InputError(
-            f"cannot play with actions of {one_line(env.action_space)}; they must be discrete"
+            f"cannot play with actions of {single_line(env.action_space)}; they must be discrete"
         )
     world = env.unwrapped
     if isinstance(world, TabularEnv):

@@ -8,10 +8,10 @@ import numpy as np
 
 from gridcade.envs import registry
 from gridcade.envs.action_names import action_names
-from gridcade.envs.actions import finite_actions, one_line
+from gridcade.envs.actions import finite_actions
 from gridcade.envs.atari import DEFAULT_PROTOCOL, AtariGame
 from gridcade.envs.types import Env
-from gridcade.errors import InputError
+from gridcade.errors import InputError, single_line
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.live.arcade.chooser import Chooser
 from gridcade.live.arcade.consoles import find_console
@@ -67,7 +67,7 @@ class Arcade:
         numbers = finite_actions(space)
         if numbers is None:
             raise InputError(
-                f"only the policy can choose actions of {one_line(space)}; they have no keys"
+                f"only the policy can choose actions of {single_line(space)}; they have no keys"
             )
         if action >= numbers.count:
             raise InputError(f"there is no action {action}; they are 0 to {numbers.count - 1}")

@@ -9,9 +9,9 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from gridcade.envs import registry
 from gridcade.envs.known_models import known_model, why_no_model
-from gridcade.envs.model_check import VISITS, check_model, model_notes
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError
+from gridcade.exact.model_check import VISITS, check_model, model_notes
 
 
 class Lake(FrozenLakeEnv):

@@ -14,6 +14,8 @@ from gridcade.envs.states import StateIndex
 from gridcade.envs.tabular import Model
 from gridcade.envs.types import Env
 from gridcade.errors import InputError
+from gridcade.exact.chains import reachable_states
+from gridcade.exact.policy_iteration import backup
 
 VISITS = 20  # of each reachable pair of a state and an action, where the steps suffice
 MAX_STEPS = 10_000
@@ -63,8 +65,8 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
     """Step an environment, and compare every outcome with its model.
 
     The model itself leads to the pairs that have occurred less than VISITS times, until none is
-    left or MAX_STEPS were taken. Every outcome must be in the model; outcomes
-    that occurred often enough must have about the model's frequencies.
+    left or MAX_STEPS were taken. Every outcome must be in the model; outcomes that occurred often
+    enough must have about the model's frequencies.
 
     Raises:
         InputError: an outcome is not in the model, or its frequency differs.
@@ -72,7 +74,8 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
     rng, reader = np.random.default_rng(seed), MaskReader(env)
     states, actions = StateIndex(env.observation_space), action_index(env.action_space)
     allowed = model.uniform.ravel() > 0  # [states * actions]
-    reachable = set(_reachable_rows(model).tolist())
+    reached = np.repeat(reachable_states(model), model.num_actions)
+    reachable = set(np.flatnonzero(reached & allowed).tolist())
     needed = VISITS * len(reachable)  # visits that are still missing
     visits = [0] * (len(model.offsets) - 1)
     counts = [0] * len(model.next_states)  # of each outcome
@@ -117,26 +120,27 @@ def _plan(
         values: of the states, from which the sweeps start.
 
     Returns:
-        The values of the states and of the pairs.
+        The values of the states, and of the pairs, [states * actions].
     """
-    continues = DISCOUNT * model.probabilities * ~model.terminated
-    pairs = np.zeros(len(wanted))
+    goals, nothing = wanted.reshape(-1, model.num_actions), np.zeros(len(model.rewards))
+    pairs = np.zeros(goals.shape)
     for _ in range(SWEEPS):
-        pairs = np.add.reduceat(continues * values[model.next_states], model.offsets[:-1])
-        pairs[wanted] = 1.0
-        pairs[model.uniform.ravel() == 0] = 0.0
-        values = pairs.reshape(-1, model.num_actions).max(axis=1)
-    return values, pairs
+        pairs = np.where(goals, 1.0, backup(model, nothing, values, DISCOUNT))
+        values = pairs.max(axis=1)
+    return values, pairs.ravel()
 
 
 def _check_mask(model: Model, mask: NDArray[np.bool_] | None, state: int) -> None:
     """Raise InputError unless the mask of a state allows what the model allows."""
+    allowed = None if model.allowed is None else model.allowed[state]
+    if mask is None and allowed is None:
+        return
+    if mask is not None and allowed is not None and np.array_equal(mask, allowed):
+        return
     masked, modeled = (
         "all actions" if row is None else f"actions {', '.join(map(str, np.flatnonzero(row)))}"
-        for row in (mask, None if model.allowed is None else model.allowed[state])
+        for row in (mask, allowed)
     )
-    if masked == modeled:
-        return
     raise InputError(
         f"the declared model does not agree with the action masks: in state {state} the "
         f"environment allows {masked}, and the model {modeled}"
@@ -154,21 +158,6 @@ def _first_state(env: Env, model: Model, states: StateIndex, reader: MaskReader,
             "whose probability in the start distribution is 0"
         )
     return state
-
-
-def _reachable_rows(model: Model) -> NDArray[np.int64]:
-    """The rows of allowed actions in the states in which an episode can be before it ends."""
-    reached = model.start > 0
-    allowed = model.uniform.ravel() > 0
-    continues = ~model.terminated & allowed[model.rows]
-    states = model.rows // model.num_actions  # of each outcome
-    while True:
-        found = reached.copy()
-        found[model.next_states[continues & reached[states]]] = True
-        if (found == reached).all():
-            break
-        reached = found
-    return np.flatnonzero(np.repeat(reached, model.num_actions) & allowed)
 
 
 def _find_outcome(model: Model, row: int, state: int, reward: float, terminated: bool) -> int:
