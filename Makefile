@@ -1,12 +1,13 @@
 # `make demo` shows what Gridcade does, `make test` runs the tests, `make check` runs ruff, mypy and
-# pyright. The first call of each creates .venv and installs what it needs.
+# pyright, `make docs` builds the documentation site. The first call creates .venv; each command
+# installs the packages that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test check benchmark clean
+.PHONY: demo test check docs benchmark clean
 
 demo: .venv/demo
 	$(BIN)/gridcade demo
@@ -20,11 +21,16 @@ check: .venv/test
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# Builds the site in docs/_build/html. Warnings are errors; notebooks that changed run again.
+docs: .venv/test
+	$(BIN)/sphinx-build -W --keep-going --quiet docs docs/_build/html
+
 benchmark: .venv/test
 	$(BIN)/python benchmarks/q_learning.py
+	$(BIN)/python benchmarks/learners.py
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist docs/_build docs/generated
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

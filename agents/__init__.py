@@ -1,7 +1,7 @@
-"""Agents: policies that learn from the steps that they are handed.
+"""Agents: policies that learn from the steps of the loop.
 
-`base.py` is the contract, and every algorithm is one file. An agent is found by its name and loaded
-when it is used. This package may import `envs` and `experience`.
+`base.py` defines the interface, and every algorithm is one file. `find` finds an agent by its name;
+its module is loaded when it is first used. This package may import `envs` and `experience`.
 """
 
 from dataclasses import dataclass
@@ -20,38 +20,62 @@ from gridcade.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from gridcade.agents.base import Agent, AgentConfig, SelfTrainedAgent
+    from gridcade.agents.double_q_learning import DoubleQLearning as DoubleQLearning
+    from gridcade.agents.double_q_learning import DoubleQLearningConfig as DoubleQLearningConfig
     from gridcade.agents.dqn import DQN as DQN
     from gridcade.agents.dqn import DQNConfig as DQNConfig
+    from gridcade.agents.dyna_q import DynaQ as DynaQ
+    from gridcade.agents.dyna_q import DynaQConfig as DynaQConfig
+    from gridcade.agents.expected_sarsa import ExpectedSarsa as ExpectedSarsa
+    from gridcade.agents.expected_sarsa import ExpectedSarsaConfig as ExpectedSarsaConfig
+    from gridcade.agents.monte_carlo import MonteCarlo as MonteCarlo
+    from gridcade.agents.monte_carlo import MonteCarloConfig as MonteCarloConfig
     from gridcade.agents.pqn import PQN as PQN
     from gridcade.agents.pqn import PQNConfig as PQNConfig
+    from gridcade.agents.q_lambda import QLambda as QLambda
+    from gridcade.agents.q_lambda import QLambdaConfig as QLambdaConfig
     from gridcade.agents.q_learning import QLearning as QLearning
     from gridcade.agents.q_learning import QLearningConfig as QLearningConfig
+    from gridcade.agents.sarsa import Sarsa as Sarsa
+    from gridcade.agents.sarsa import SarsaConfig as SarsaConfig
     from gridcade.agents.schedules import Schedule as Schedule
 
 PRESETS = Path(__file__).parent / "presets"
 TRAINED = Path(__file__).parent / "trained"
-WEIGHTS = "weights.safetensors"  # of a shipped agent
-SB3 = "sb3-"  # begins the names of stable-baselines3's algorithms
+WEIGHTS = "weights.safetensors"  # the file in a shipped agent's folder
+SB3 = "sb3-"  # prefix of the names of stable-baselines3's algorithms
 SMALL_IMAGES = "minatar", "minigrid"  # presets for small images of other environments
 MANY_STATES = 128  # numbered states; above this number an agent may have another default preset
 EXPORTS = {
     "DQN": "dqn",
     "DQNConfig": "dqn",
+    "DoubleQLearning": "double_q_learning",
+    "DoubleQLearningConfig": "double_q_learning",
+    "DynaQ": "dyna_q",
+    "DynaQConfig": "dyna_q",
+    "ExpectedSarsa": "expected_sarsa",
+    "ExpectedSarsaConfig": "expected_sarsa",
+    "MonteCarlo": "monte_carlo",
+    "MonteCarloConfig": "monte_carlo",
     "PQN": "pqn",
     "PQNConfig": "pqn",
+    "QLambda": "q_lambda",
+    "QLambdaConfig": "q_lambda",
     "QLearning": "q_learning",
     "QLearningConfig": "q_learning",
+    "Sarsa": "sarsa",
+    "SarsaConfig": "sarsa",
     "Schedule": "schedules",
 }
 
 
 @dataclass(frozen=True)
 class AgentKind:
-    """What is known of an agent before its module is loaded."""
+    """The description of an agent: what is known before its module is loaded."""
 
     name: str
     about: str
-    module: str  # of gridcade.agents
+    module: str  # in gridcade.agents
     config_name: str
     default_preset: str
     image_preset: str = ""  # for Atari games and other stacks of pictures; default: default_preset
@@ -59,17 +83,18 @@ class AgentKind:
     state_preset: str = ""  # for numbered states; default: default_preset
     dict_preset: str = ""  # for Dict observations; default: default_preset
     large_preset: str = ""  # for more than MANY_STATES numbered states; default: state_preset
-    presets_folder: str = ""  # default: its name
+    presets_folder: str = ""  # folder of presets that several agents share; default: only its own
+    is_tabular: bool = False  # whether it has a table of values; see tabular.py
 
     def preset_for(self, env: Env) -> str:
-        """The default preset for an environment: that of its suite, or by its observations."""
+        """Select the default preset for an environment, by its suite and its observations."""
         space = env.observation_space
         if isinstance(space, gym.spaces.Discrete):
             # The steps of large_preset are for the compiled loop of worlds with a model.
             return self.preset_for_states(int(space.n) if known_model(env) is not None else 1)
         try:
             images = [part for part in ArrayEncoder(space).parts if part.image_kind]
-        except InputError:  # no network can learn here, and `make` says why
+        except InputError:  # no network can learn here; `make` raises the error with the reason
             images = []
         if any(part.image_kind == "small" for part in images):
             suite = find_suite(env.spec.id) if env.spec else None
@@ -85,7 +110,7 @@ class AgentKind:
         return preset or self.default_preset
 
     def preset_for_states(self, states: int) -> str:
-        """The default preset for so many numbered states."""
+        """Return the default preset for this number of numbered states."""
         large = self.large_preset if states > MANY_STATES else ""
         return large or self.state_preset or self.default_preset
 
@@ -97,24 +122,31 @@ class AgentKind:
 
     @property
     def config(self) -> "type[AgentConfig]":
-        """The dataclass of its hyperparameters."""
+        """The dataclass of the agent's hyperparameters."""
         config: type[AgentConfig] = getattr(self._load(), self.config_name)
         return config
 
     def make(self, env: Env, config: "AgentConfig", seed: int) -> "Agent | SelfTrainedAgent":
-        """Make an agent for an environment; InputError if it does not fit."""
+        """Make an agent for an environment; InputError if they do not fit."""
         agent: Agent | SelfTrainedAgent = self._load().make(env, config, seed)
         return agent
 
     def presets(self) -> dict[str, Path]:
-        """Its presets by name."""
-        folder = self.presets_folder or self.name
-        return {file.stem: file for file in sorted(PRESETS.glob(f"{folder}/*.toml"))}
+        """Return the files of the agent's presets, by name."""
+        folders = self.presets_folder or self.name, self.name
+        files = {file for folder in folders for file in PRESETS.glob(f"{folder}/*.toml")}
+        return {file.stem: file for file in sorted(files, key=lambda file: file.stem)}
 
     def preset(self, name: str) -> Path:
-        """The file of a preset; InputError, with the nearest name, if it does not exist."""
+        """Return the file of a preset; InputError, with the known names, if it does not exist."""
         presets = self.presets()
         if name not in presets:
+            owners = [kind.name for kind in AGENTS.values() if name in kind.presets()]
+            if owners:
+                raise InputError(
+                    f"unknown preset of {self.name} '{name}' (a preset of {', '.join(owners)}); "
+                    f"known: {', '.join(presets)}"
+                )
             raise unknown(f"preset of {self.name}", name, presets)
         return presets[name]
 
@@ -122,9 +154,32 @@ class AgentKind:
         return import_module(f"gridcade.agents.{self.module}")
 
 
+def tabular(name: str, class_name: str, about: str) -> AgentKind:
+    """Describe a tabular agent that has the presets of most tabular agents."""
+    return AgentKind(
+        name=name,
+        about=about,
+        module=name.replace("-", "_"),
+        config_name=f"{class_name}Config",
+        default_preset="annealed",
+        large_preset="annealed-large",
+        presets_folder="tabular",
+        is_tabular=True,
+    )
+
+
 AGENTS = {
     kind.name: kind
     for kind in (
+        AgentKind(
+            name="monte-carlo",
+            about="tabular Monte Carlo control: on-policy, first-visit; learns when episodes end",
+            module="monte_carlo",
+            config_name="MonteCarloConfig",
+            default_preset="annealed",
+            is_tabular=True,
+        ),
+        tabular("sarsa", "Sarsa", "tabular Sarsa: discounted, and differential for average reward"),
         AgentKind(
             name="q-learning",
             about="tabular Q-learning: Watkins' discounted, and differential for average reward",
@@ -132,6 +187,27 @@ AGENTS = {
             config_name="QLearningConfig",
             default_preset="watkins",
             large_preset="watkins-large",
+            is_tabular=True,
+        ),
+        tabular(
+            "expected-sarsa",
+            "ExpectedSarsa",
+            "tabular Expected Sarsa (van Seijen et al. 2009): averages over the next action",
+        ),
+        tabular(
+            "double-q-learning",
+            "DoubleQLearning",
+            "tabular double Q-learning (van Hasselt 2010): two tables, against maximization bias",
+        ),
+        tabular(
+            "dyna-q",
+            "DynaQ",
+            "tabular Dyna-Q and Dyna-Q+ (Sutton 1990): plans with a learned, deterministic model",
+        ),
+        tabular(
+            "q-lambda",
+            "QLambda",
+            "tabular Watkins' Q(lambda) (Watkins 1989): Q-learning with eligibility traces",
         ),
         AgentKind(
             name="dqn",
@@ -170,15 +246,15 @@ AGENTS = {
 
 
 def trained() -> dict[str, Path]:
-    """The shipped agents by name: folders with a config, weights and a model card."""
+    """Return the folders of the shipped agents by name: config, weights and model card."""
     return {file.parent.name: file.parent for file in sorted(TRAINED.glob("*/config.toml"))}
 
 
 def find(name: str) -> AgentKind:
-    """Find an agent by its name; InputError, with the nearest one, if it does not exist.
+    """Find an agent by its name; InputError, with the nearest name, if it does not exist.
 
-    Every algorithm of stable-baselines3 is one: `sb3-sac` is its SAC. So are those of sb3-contrib
-    that `sb3_config.CONTRIB` lists.
+    Every algorithm of stable-baselines3 is an agent: `sb3-sac` is its SAC. So is every algorithm of
+    sb3-contrib in `sb3_config.CONTRIB`.
     """
     if name in AGENTS:
         return AGENTS[name]

@@ -1,12 +1,13 @@
-"""The contract of an agent: required methods, and optional ones with defaults.
+"""The interface of an agent: required methods, and optional ones with defaults.
 
 A policy is a function from observations to actions. An agent is a policy that learns from the steps
-that the loop hands to it, and whose whole state can be saved and loaded. It never steps an
+that the loop passes to it, and whose whole state can be saved and loaded. It never steps an
 environment, opens a file or prints: the loop in `gridcade.experience` steps the environments, and
-`gridcade.training` keeps the run folder.
+`gridcade.training` writes the run folder.
 
 The smallest agent implements `act`, `observe`, `probabilities`, `state_dict` and
-`load_state_dict`; `agents/q_learning.py` is an example. Everything else has a default.
+`load_state_dict`; `agents/tabular.py` does so for all agents with a table. Everything else has a
+default.
 """
 
 from abc import ABC, abstractmethod
@@ -26,15 +27,15 @@ from gridcade.envs.types import Array, Envs, Space
 from gridcade.experience.step import Step
 
 Floats = NDArray[np.float64]
-Masks = NDArray[np.bool_]  # [n, actions], by the numbers of the actions: whether each is allowed
+Masks = NDArray[np.bool_]  # whether each action is allowed, by its number, [n, actions]
 # [n, ...]; n environments, or n observations of a batch. Dicts and tuples of arrays are batches of
 # Dict and Tuple observations.
 Observations = Array
 Actions = Array  # [n, ...], as the environment takes them; tables number them by `ActionIndex`
 Tensors = dict[str, Array]
-# Of one environment, or of a batch.
+# One observation, or a batch.
 Observation = Array | dict[str, Array] | tuple[Any, ...] | np.integer[Any] | int
-PolicyState = tuple[Array, ...] | None  # of a recurrent policy
+PolicyState = tuple[Array, ...] | None  # the state of a recurrent policy; None: no state
 Callback = Callable[[Step], bool]  # called after each step; returns whether to continue
 
 
@@ -45,16 +46,23 @@ class AgentConfig(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+@runtime_checkable
+class HasDevice(AgentConfig, Protocol):
+    """Hyperparameters with a device."""
+
+    device: str
+
+
 class Storage(Protocol):
-    """Makes an array of zeros that survives the process, or not: see `Replay`."""
+    """Makes arrays of zeros, in memory or in files that outlive the process; see `Replay`."""
 
     def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """An array of this shape; the same one when it is called again in a resumed run."""
+        """Return a new array of zeros, or in a resumed run the file's array of this name."""
         ...
 
 
 def in_memory(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Storage that does not outlive the process."""
+    """Make an array in memory, which does not outlive the process."""
     del name
     return np.zeros(shape, dtype=dtype)
 
@@ -73,7 +81,7 @@ class Policy(Protocol):
         episode_start: Array | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, PolicyState]:
-        """Actions for one observation or a batch, and the policy's inner state (None: none)."""
+        """Return actions for one observation or a batch, and the policy's state, if it has one."""
         ...
 
 
@@ -81,11 +89,11 @@ class Policy(Protocol):
 class StochasticPolicy(Policy, Protocol):
     """A policy whose action probabilities are known, so that its exact value can be computed.
 
-    If `probabilities` has a parameter `masks`, the policy is given the masks of an environment.
+    If `probabilities` has a parameter `masks`, it receives the environment's action masks.
     """
 
     def probabilities(self, observations: Observations, deterministic: bool = True) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]."""
+        """Return the action probabilities at observations [n, ...]: [n, actions]."""
         ...
 
 
@@ -94,7 +102,7 @@ class ActionValues(Protocol):
     """A policy that predicts the value of each action."""
 
     def action_values(self, observations: Observations) -> Floats:
-        """Q(s, a) at observations [n, ...]: [n, actions]."""
+        """Return Q(s, a) at observations [n, ...]: [n, actions]."""
         ...
 
 
@@ -103,15 +111,15 @@ class StateValues(Protocol):
     """A policy that predicts the value of a state."""
 
     def state_values(self, observations: Observations) -> Floats:
-        """V(s) at observations [n, ...]: [n]."""
+        """Return V(s) at observations [n, ...]: [n]."""
         ...
 
 
 class SamplingPolicy(ABC):
     """A policy that predicts by sampling from its `probabilities`.
 
-    Samples come from a random stream of their own, `_prediction_rng`, so that prediction never
-    changes what an agent learns.
+    Samples come from a separate random stream, `_prediction_rng`, so that prediction never changes
+    what an agent learns.
     """
 
     _prediction_rng: np.random.Generator
@@ -122,7 +130,7 @@ class SamplingPolicy(ABC):
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions].
+        """Return the action probabilities at observations [n, ...]: [n, actions].
 
         Deterministic: the greedy policy. Otherwise the exploring policy at the current step.
         Actions that the masks forbid have probability 0.
@@ -136,10 +144,10 @@ class SamplingPolicy(ABC):
         deterministic: bool = False,
         action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
-        """Actions for one observation or a batch, with the signature of sb3-contrib's MaskablePPO.
+        """Return actions for one observation or a batch; the parameters are MaskablePPO's.
 
         Raises:
-            ValueError: a mask has another length than the actions.
+            ValueError: a mask does not have one entry per action.
         """
         del episode_start
         single = batch_size(observation, self._observation_space) is None
@@ -161,8 +169,9 @@ class BaseAgent(ABC):
     """Base class of all agents, whether Gridcade or the agent itself runs the training loop."""
 
     steps: int = 0  # environment steps taken so far, over all environments
-    uses_masks: bool = True  # whether it heeds the action masks of its environment
-    precision: str = ""  # number format of the network's passes; empty: no network
+    uses_masks: bool = True  # whether it takes only actions that the environment's masks allow
+    precision: str = ""  # number format in which the network computes; empty: no network
+    accelerator: str = ""  # name of the GPU on which the agent learns; empty: none
     torch_threads: int = 1  # threads of PyTorch while the agent learns
 
     @abstractmethod
@@ -173,11 +182,11 @@ class BaseAgent(ABC):
         episode_start: Array | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, PolicyState]:
-        """Actions for one observation or a batch; see `Policy`."""
+        """Return actions for one observation or a batch; see `Policy`."""
 
     @abstractmethod
     def state_dict(self) -> Tensors:
-        """Everything that the agent's future depends on, as arrays."""
+        """Return everything that the agent's future depends on, as arrays."""
 
     @abstractmethod
     def load_state_dict(self, tensors: Tensors) -> None:
@@ -188,7 +197,7 @@ class BaseAgent(ABC):
         """
 
     def metrics(self) -> dict[str, float]:
-        """Metrics of the steps since the last call, by name; they are written to metrics.jsonl.
+        """Return metrics of the steps since the last call, by name, for metrics.jsonl.
 
         Raises:
             InputError: learning has diverged.
@@ -196,64 +205,71 @@ class BaseAgent(ABC):
         return {}
 
     def warnings(self) -> list[str]:
-        """Sentences that the user should read before training starts."""
+        """Return sentences that the user should read before training starts."""
         return []
 
     def memory_bytes(self, num_envs: int) -> int:
-        """Bytes that training in so many environments allocates in memory, if that is much."""
+        """Return the bytes of memory that training in these environments takes; 0: not much."""
         del num_envs
         return 0
 
     @property
     def storage_bytes(self) -> int:
-        """Bytes that the agent requests from `Storage`, if that is much."""
+        """Bytes that the agent requests from `Storage`, without masks; 0: not much."""
+        return 0
+
+    @property
+    def mask_bytes(self) -> int:
+        """Bytes that the agent also requests where the environment gives action masks."""
         return 0
 
 
 class Agent(SamplingPolicy, BaseAgent):
-    """A policy that learns from the steps that the loop hands it."""
+    """A policy that learns from the steps that the loop passes to it."""
 
     overlap_updates: bool = False  # call `update` while the environments step, not after `observe`
 
     @abstractmethod
     def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
-        """Actions for the observations of n environments, exploring.  [n, ...] -> [n, ...].
+        """Choose actions for n environments by the exploring policy.  [n, ...] -> [n, ...].
 
-        Masks are given only where the environments have them; then only allowed actions count.
+        Args:
+            observations: the current ones, [n, ...].
+            masks: the allowed actions, [n, actions]; None: the environments have no masks.
         """
 
     @abstractmethod
     def observe(self, step: Step) -> None:
-        """Take in one step of every environment. Adds their number to `steps`."""
+        """Receive one step of every environment, and add their number to `steps`."""
 
     def restart_episodes(
         self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
     ) -> None:
-        """Take note that running episodes cannot go on: their last step counts as truncated.
+        """Truncate running episodes after their last step, because they cannot continue.
 
         Called when a run is resumed in an environment whose state cannot be restored, and when an
         evaluation has used the only environment.
 
         Args:
-            lost: in which environments, [n].
-            observations: for which the next actions are chosen, [n, ...]; new ones where an episode
-                was lost.
-            masks: the allowed actions there, [n, actions]; None: all.
+            lost: whether each environment lost its episode, [n].
+            observations: the observations for the next actions, [n, ...]: the first of a new
+                episode where an episode was lost.
+            masks: the actions allowed next, [n, actions]; None: all.
         """
 
     def update(self) -> None:
-        """Learn. The loop calls it once a step, after `observe`; see also `overlap_updates`."""
+        """Learn. The loop calls this once a step, after `observe`; see also `overlap_updates`."""
 
     def check_num_envs(self, num_envs: int) -> None:
         """Raise InputError if the hyperparameters do not fit this number of environments."""
 
     def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
-        """Make room for what the agent remembers. Called once, before the first step.
+        """Allocate the agent's memory, such as a replay. Called once, before the first step.
 
         Args:
-            num_envs: environments that step side by side.
-            slack: steps from one checkpoint to the next, over all environments, at most.
-            storage: makes arrays that survive the process.
+            num_envs: number of environments that step side by side.
+            slack: most steps between two checkpoints, summed over the environments.
+            storage: makes arrays that outlive the process.
 
         Raises:
             InputError: there is not enough memory.
@@ -265,11 +281,11 @@ class Agent(SamplingPolicy, BaseAgent):
         return False
 
     def checkpoint_saved(self) -> None:
-        """Take note that a checkpoint with the present `state_dict` has been written."""
+        """Called after a checkpoint with the current `state_dict` was written."""
 
     @property
     def needs_checkpoint(self) -> bool:
-        """Whether a checkpoint must be written before the next step, as a replay would wrap."""
+        """Whether the next step could overwrite data of the last checkpoint, as a replay does."""
         return False
 
 
@@ -278,10 +294,10 @@ class SelfTrainedAgent(BaseAgent):
 
     @abstractmethod
     def set_total_steps(self, steps: int | None) -> None:
-        """Set the number of steps that the schedules refer to; None: only time bounds the run.
+        """Set the run's number of steps, which schedules need; None: only time bounds the run.
 
         Raises:
-            InputError: the schedules need a number.
+            InputError: the schedules need a number of steps.
         """
 
     @abstractmethod
@@ -307,14 +323,19 @@ class Transferable(Protocol):
 
     @property
     def needs_layers(self) -> bool:
-        """Whether layers are frozen, so that they must be loaded."""
+        """Whether the agent must load layers, because hyperparameters freeze or select some."""
         ...
 
-    def take_layers(self, tensors: Tensors) -> list[str]:
+    def take_layers(self, tensors: Tensors, whole: bool = False) -> list[str]:
         """Copy the layers that fit; returns the names of those that do not.
 
+        Args:
+            tensors: the other agent's state.
+            whole: copy all layers, not only those that the hyperparameters select.
+
         Raises:
-            InputError: no layer fits, or a layer that is to be frozen does not.
+            InputError: no layer fits, a layer to be frozen does not fit, or `freeze` is
+                random-conv and `whole` is False.
         """
         ...
 
@@ -328,8 +349,14 @@ class CompiledLoop(Protocol):
         """Learn until `agent.steps` reaches `until`; returns sums by the names of TOTALS."""
         ...
 
+    def record_episodes(
+        self, episodes: int, check: Callable[[], object]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Learn until this many more episodes have ended; returns their returns and lengths."""
+        ...
+
     def state_dict(self) -> Tensors:
-        """The world's state and its random stream."""
+        """Return the world's state and its random stream."""
         ...
 
     def load_state_dict(self, tensors: Tensors) -> None:
@@ -342,7 +369,7 @@ class Compiled(Protocol):
     """A tabular agent that runs in a compiled loop where the world's model is known."""
 
     def compiled_loop(self, model: Model, time_limit: int | None, seed: int) -> CompiledLoop:
-        """The loop of one agent in one world. It makes the same updates as `observe`."""
+        """Return a loop of this agent in one world. It makes the same updates as `observe`."""
         ...
 
 

@@ -9,6 +9,7 @@ except under the protocol machado2018.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 
 from gridcade.agents.base import Actions, Masks, Observations, Tensors
 from gridcade.agents.deep import Spaces, check_spaces
+from gridcade.agents.fast import ArrayOrTensor, Lazy, evaluated
 from gridcade.agents.networks import copy_weights
-from gridcade.agents.optimizers import MnihRMSProp
+from gridcade.agents.optimizers import MnihRMSProp, minatar_rmsprop
 from gridcade.agents.replay import Batch
 from gridcade.agents.replay_agent import ReplayAgent, ReplayConfig
 from gridcade.agents.schedules import Schedule
@@ -40,15 +42,15 @@ class DQNConfig(ReplayConfig):
     update_every: int = 4
     """Steps per update."""
     target_every: int = 10_000
-    """Steps from one copy of the target network to the next, in whole updates (C). 0: no target."""
+    """Steps between two copies to the target network (C), in whole updates. 0: no such network."""
     epsilon: Schedule = field(default_factory=lambda: Schedule(1.0, 0.1, 1_000_000))
     """Probability of a random action; its steps count from learn_start on."""
-    optimizer: Literal["adam", "mnih"] = "adam"
-    """Adam, or the RMSProp of Mnih et al."""
+    optimizer: Literal["adam", "mnih", "minatar"] = "adam"
+    """adam, mnih (RMSProp of Mnih et al. 2015), or minatar (RMSProp of Young & Tian 2019)."""
     learning_rate: float = 0.00025
     """Learning rate of the optimizer."""
     loss: Literal["huber", "squared"] = "huber"
-    """huber: the TD error is clipped to [-1, 1]."""
+    """Loss: the squared TD error, or huber, whose gradient is clipped to [-1, 1]."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -63,17 +65,17 @@ class DQNConfig(ReplayConfig):
 
     @property
     def updates_per_copy(self) -> int:
-        """Updates from one copy of the target network to the next; 0: no target network."""
+        """Updates between two copies to the target network; 0: no target network."""
         return max(self.target_every // self.update_every, 1) if self.target_every else 0
 
 
 class DQN(ReplayAgent[DQNConfig]):
-    """The agent. `act`, `observe` and `update`, in this order, are Algorithm 1.
+    """The DQN agent. `act`, `observe` and `update`, in this order, are Algorithm 1.
 
     Args:
-        spaces: of the environment.
+        spaces: the environment's observation and action spaces.
         config: hyperparameters.
-        seed: of the network's first weights and of the agent's random stream.
+        seed: random seed of the initial weights and of the agent's random stream.
 
     Raises:
         InputError: PyTorch does not find the device, or the network does not fit the observations.
@@ -84,13 +86,14 @@ class DQN(ReplayAgent[DQNConfig]):
         super().__init__(spaces, config, seed)
         network = self.backend.compute_network
         self.q_target = copy.deepcopy(network) if config.target_every else network
-        self.optimizer = (
-            MnihRMSProp(self.q.parameters(), config.learning_rate)
-            if config.optimizer == "mnih"
-            else self.backend.adam(config.learning_rate)
-        )
+        if config.optimizer == "adam":
+            self.optimizer = self.backend.adam(config.learning_rate)
+        else:
+            rmsprop = MnihRMSProp if config.optimizer == "mnih" else minatar_rmsprop
+            self.optimizer = rmsprop(self.q.parameters(), config.learning_rate)
         self._reduction = "sum" if config.optimizer == "mnih" else "mean"  # over the minibatch
         self._losses = np.zeros(2)  # sum and number since the last metrics
+        self._loss_divisor = config.batch_size if self._reduction == "sum" else 1
 
     def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
         """With probability epsilon select a random action a_t, else a_t = argmax_a Q(s_t, a)."""
@@ -117,7 +120,8 @@ class DQN(ReplayAgent[DQNConfig]):
             return
         due = (self.steps - config.learn_start) // config.update_every + 1
         while self.updates < due:
-            # minibatches up to the next copy of the target network, which may compute them ahead
+            # All minibatches up to the next copy of the target network are sampled at once, so that
+            # the backend can compute their targets ahead.
             count = min(due - self.updates, copies - self.updates % copies) if copies else 1
             minibatches = [self.sample() for _ in range(count)]  # random transitions from D
             targets = self.backend.target_values(self.q_target, minibatches)
@@ -138,41 +142,50 @@ class DQN(ReplayAgent[DQNConfig]):
             batch: the minibatch.
             next_values: returns Q^(s_{j+1}, .), [batch, actions].
         """
-        loss = self.loss(batch, next_values)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.backend.gather_gradients()
+        arrays = (batch.observations, batch.actions, batch.returns, batch.discounts)
+        best = partial(self.best_values, batch, next_values)
+        loss = self.backend.gradients(self.loss, *map(self.backend.tensor, arrays), best)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        value = self.finite(loss, lambda: (batch.observations, batch.next_observations))
-        self._losses += [value / (len(batch.actions) if self._reduction == "sum" else 1), 1]
-        self.updates += 1
 
-    def loss(self, batch: Batch, next_values: Callable[[], Tensor]) -> Tensor:
-        """(y - Q(s, a))^2 / 2, or its Huber form, with y = r + gamma max_a' Q^(s', a').
+        def observations() -> tuple[ArrayOrTensor, ArrayOrTensor]:
+            return batch.observations, batch.next_observations
 
-        The maximum is over the actions that are allowed in s'.
+        self.add_losses(self._losses, loss, observations, self._loss_divisor)
+        self.count_update()
+
+    def best_values(self, batch: Batch, next_values: Callable[[], Tensor]) -> Tensor:
+        """Compute max_a' Q^(s', a') over the actions that are allowed in s', [batch]."""
+        values = next_values()
+        if batch.next_masks is not None:
+            values = values.masked_fill(~self.backend.tensor(batch.next_masks), -torch.inf)
+        return values.amax(dim=1)
+
+    def loss(self, s: Tensor, a: Tensor, r: Tensor, gamma: Tensor, best: Lazy) -> Tensor:
+        """Compute (y - Q(s, a))^2 / 2, or its Huber form, with y = r + gamma max_a' Q^(s', a').
+
+        Args:
+            s: observations, [batch, ...].
+            a: actions, [batch].
+            r: rewards, [batch]; discounted sums of n_step rewards.
+            gamma: discounts, [batch]; 0 after an end, so that y = r.
+            best: max_a' Q^(s', a'), [batch].
         """
-        a, r = self.backend.tensor(batch.actions), self.backend.tensor(batch.returns)
-        gamma = self.backend.tensor(batch.discounts)  # 0 after an end: there y = r
-        observations = self.backend.tensor(batch.observations)
-        q = self.backend.compute_network(observations)[torch.arange(len(a), device=self.device), a]
+        q = self.backend.compute_network(s)[torch.arange(len(a), device=self.device), a]
         with torch.no_grad():
-            values = next_values()
-            if batch.next_masks is not None:
-                values = values.masked_fill(~self.backend.tensor(batch.next_masks), -torch.inf)
-            y = r + gamma * values.amax(dim=1)
+            y = r + gamma * evaluated(best)
         if self.config.loss == "huber":
             return nn.functional.smooth_l1_loss(q, y, reduction=self._reduction)
         return 0.5 * nn.functional.mse_loss(q, y, reduction=self._reduction)
 
     @property
     def epsilon(self) -> float:
-        """The probability of a random action, now."""
+        """The current probability of a random action."""
         return self.config.epsilon.at(max(self.steps - self.config.learn_start, 0))
 
-    def take_layers(self, tensors: Tensors) -> list[str]:
-        """Start from another agent's layers; returns the names of those that do not fit."""
-        left_out = super().take_layers(tensors)
+    def take_layers(self, tensors: Tensors, whole: bool = False) -> list[str]:
+        """Copy another agent's layers, also to the target network; see `DeepAgent.take_layers`."""
+        left_out = super().take_layers(tensors, whole)
         copy_weights(self.backend.compute_network, self.q_target)
         return left_out
 
@@ -183,5 +196,5 @@ class DQN(ReplayAgent[DQNConfig]):
 
 
 def make(env: Env, config: DQNConfig, seed: int) -> DQN:
-    """Make an agent that fits an environment; InputError if none does."""
+    """Make an agent for an environment; InputError if they do not fit."""
     return DQN(check_spaces(env, "dqn"), config, seed)

@@ -1,17 +1,19 @@
-"""What makes deep agents fast on a processor, behind one seam: `Backend`.
+"""Fast computation on a processor: how deep agents compute values and updates.
 
-`Backend` computes as PyTorch does. `FastBackend` computes the same values with five shortcuts:
+`Backend` computes with plain PyTorch. `FastBackend` computes the same values with six shortcuts:
 
-- Frames are kept as blocks of 4 x 4 pixels, so that the first convolution, 8 x 8 with stride 4,
+- Frames are stored as blocks of 4 x 4 pixels, so that the first convolution, 8 x 8 with stride 4,
   becomes one of 2 x 2 with stride 1 over 16 times as many channels (`BlockConv`).
-- Passes run in bfloat16 where the processor has units for it; weights stay float32.
-- Adam updates a weight as soon as its gradient is known, the large layer's on another thread
-  (`OverlappedAdam`).
+- Forward and backward passes compute in bfloat16, if requested and if the processor has units for
+  it; weights stay float32.
+- Adam updates a weight as soon as its gradient is known. The weight of the large layer is updated
+  on another thread (`OverlappedAdam`).
 - The target network's passes run on another thread.
+- Layer normalization and RAdam are compiled to one pass over memory each (`agents/fused.py`).
 - The C library keeps the memory that it frees (`keep_freed_memory`).
 
-docs/results.md has what each of them gives, measured beside `Backend`. In float32 both agree up to
-rounding.
+docs/results.md has the speedup of each shortcut, as far as it is measured. In float32 the values
+agree with those of `Backend` up to rounding.
 """
 
 import copy
@@ -26,27 +28,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from gridcade.agents.base import Observations
 from gridcade.agents.compiled import compiled
+from gridcade.agents.fused import FusedRAdam, fuse_norms
 from gridcade.agents.networks import KERNEL, STRIDE, PixelConv, copy_weights
+from gridcade.agents.replay import Mirror
 from gridcade.envs.types import Array
 
 P = ParamSpec("P")
 R = TypeVar("R")
+ArrayOrTensor = Array | Tensor  # on the host, or on a device
+Lazy = Tensor | Callable[[], Tensor]  # a tensor, or a function that computes it when needed
 
 
 class HasNextObservations(Protocol):
     """A minibatch of transitions."""
 
     @property
-    def next_observations(self) -> Observations:
+    def next_observations(self) -> ArrayOrTensor:
         """[batch, ...]."""
         ...
 
 
 class AgentOptimizer(Protocol):
-    """What agents use of an optimizer."""
+    """The methods of an optimizer that agents call."""
 
     def step(self) -> None:
         """Update the weights by their gradients."""
@@ -57,7 +64,7 @@ class AgentOptimizer(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments and number of steps, in PyTorch's form."""
+        """Return the moments and the number of steps, in PyTorch's form."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -65,12 +72,20 @@ class AgentOptimizer(Protocol):
         ...
 
 
+def evaluated(tensor: Lazy) -> Tensor:
+    """Return a tensor, and compute it first if it is a function."""
+    return tensor if isinstance(tensor, Tensor) else tensor()
+
+
 class Backend:
-    """Computes as PyTorch does, in the order of the papers.
+    """Computes with plain PyTorch, in the order of the papers.
 
     Args:
-        q: the network that is learned.
-        device: where it computes.
+        q: the network that learns.
+        device: the device on which it computes.
+
+    Attributes:
+        compute_network: the network that computes: `q`, or its layers in another precision.
     """
 
     precision = "float32"
@@ -80,28 +95,62 @@ class Backend:
         self.device = device
 
     def preprocess(self, observations: Observations) -> Observations:
-        """Observations [n, ...], or single frames of stacked ones, as the network takes them."""
+        """Convert observations, or single frames of stacked ones, [n, ...], to network inputs."""
         return observations
 
-    def tensor(self, array: Array) -> Tensor:
-        """An array on the device."""
+    def preprocess_there(self, observations: Observations) -> ArrayOrTensor:
+        """Compute `preprocess` on the device on which `keep` keeps arrays."""
+        return self.preprocess(observations)
+
+    def keep(self, array: Array) -> ArrayOrTensor:
+        """Return the array for a rollout's observations where they are kept: on the host."""
+        return array
+
+    def store(self, kept: ArrayOrTensor, at: int | slice, values: ArrayOrTensor) -> None:
+        """Set elements of an array that `keep` returned."""
+        if isinstance(kept, Tensor):
+            kept[at] = self.tensor(values)
+        else:
+            kept[at] = values
+
+    def array(self, kept: ArrayOrTensor) -> Array:
+        """Return an array on the host."""
+        return kept.cpu().numpy() if isinstance(kept, Tensor) else kept
+
+    def tensor(self, array: ArrayOrTensor) -> Tensor:
+        """Return an array as a tensor on the device."""
+        if isinstance(array, Tensor):
+            return array
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def values(self, observations: Observations) -> NDArray[np.float32]:
-        """Q(s, .) of preprocessed observations [n, ...]: [n, actions]."""
+    def rows(self, array: ArrayOrTensor, rows: NDArray[np.int64]) -> Tensor:
+        """Select rows [batch] of an array [T, n, ...] of T n rows, on the device: [batch, ...]."""
+        return self.tensor(array.reshape(-1, *array.shape[2:])[rows])
+
+    def mirror(self, frames: Array) -> Mirror | None:
+        """Allocate a copy of a replay's frames on the device; None: they stay on the host."""
+        del frames
+        return None
+
+    def values(self, observations: ArrayOrTensor) -> NDArray[np.float32]:
+        """Compute Q(s, .) of preprocessed observations [n, ...]: [n, actions]."""
         with torch.no_grad():
-            values = self.compute_network(self.tensor(np.asarray(observations)))
+            values = self.compute_network(self.tensor(observations))
         return np.asarray(values.cpu().numpy())
 
     def target_values(
         self, target: nn.Sequential, batches: Sequence[HasNextObservations]
     ) -> Iterator[Callable[[], Tensor]]:
-        """For each minibatch a function that returns the target network's Q(s', .)."""
+        """Yield for each minibatch a function that returns the target network's Q(s', .)."""
         return (partial(self._forward, target, batch) for batch in batches)
 
     def adam(self, learning_rate: float) -> AgentOptimizer:
-        """Adam (Kingma and Ba 2015) on the weights of `q`."""
+        """Make Adam (Kingma and Ba 2015) for the weights of `q`."""
         return torch.optim.Adam(self.q.parameters(), learning_rate)
+
+    def radam(self, learning_rate: float) -> torch.optim.Optimizer:
+        """Make RAdam (Liu et al. 2020) for the weights of `q`."""
+        return torch.optim.RAdam(self.q.parameters(), learning_rate, foreach=True)
 
     def convert_layout(self, weight: Array) -> Array:
         """Convert weights of the first convolution [filters, ...] to the layout of `q`."""
@@ -109,11 +158,26 @@ class Backend:
             return nn.functional.pixel_shuffle(torch.from_numpy(weight), STRIDE).numpy()
         return weight
 
+    def gradients(self, loss: Callable[..., Tensor], *inputs: Lazy) -> Tensor:
+        """Compute a loss from its inputs, and set its gradients as those of `q`'s weights."""
+        value = loss(*inputs)
+        value.backward()  # type: ignore[no-untyped-call]
+        self.gather_gradients()
+        return value.detach()
+
     def gather_gradients(self) -> None:
-        """Give the weights of `q` the gradients of the network that computed them."""
+        """Copy the gradients of the compute network to the weights of `q`, if these differ."""
+
+    def known_losses(self, loss: Tensor | None = None) -> list[float]:
+        """Return the losses that are read now: the newest one, or several up to it.
+
+        Args:
+            loss: the loss of the newest update; None: return all losses that are still unread.
+        """
+        return [] if loss is None else [float(loss)]
 
     def weights_changed(self) -> None:
-        """Copy the weights of `q` to the network that computes, if it is another one."""
+        """Copy the weights of `q` to the compute network, if it is another network."""
 
     def _forward(self, target: nn.Sequential, batch: HasNextObservations) -> Tensor:
         with torch.no_grad():
@@ -125,8 +189,8 @@ class FastBackend(Backend):
     """Computes the same values faster, where the network has convolutions.
 
     Args:
-        q: the network that is learned; its layers are replaced by equal, faster ones.
-        device: where it computes.
+        q: the network that learns; its layers are replaced by equal, faster ones.
+        device: the device on which it computes.
         bfloat16: compute in bfloat16, if the processor has units for it.
     """
 
@@ -142,7 +206,7 @@ class FastBackend(Backend):
             self.precision = "bfloat16"
 
     def preprocess(self, observations: Observations) -> Observations:
-        """Images [n, ...], or single frames of stacked ones, as blocks; other arrays unchanged."""
+        """Convert images, or single frames of stacks, [n, ...], to blocks; keep other arrays."""
         if not self._blocks:
             return observations
         return to_blocks(np.moveaxis(observations, -1, 1) if self._channels_last else observations)
@@ -150,15 +214,21 @@ class FastBackend(Backend):
     def target_values(
         self, target: nn.Sequential, batches: Sequence[HasNextObservations]
     ) -> Iterator[Callable[[], Tensor]]:
-        """The same, computed on another thread while this one learns from earlier minibatches."""
+        """Compute Q(s', .) on another thread, while this one learns from earlier minibatches."""
         futures = [self._executor.submit(self._forward, target, batch) for batch in batches]
         return (future.result for future in futures)
 
     def adam(self, learning_rate: float) -> AgentOptimizer:
-        """Adam, during the backward pass where the network has convolutions."""
+        """Make Adam; for convolutions of pixels on a CPU, it runs during the backward pass."""
         if self._blocks and self.device.type == "cpu":
             return OverlappedAdam(self.q, self.compute_network, learning_rate, self._executor)
         return torch.optim.Adam(self.q.parameters(), learning_rate, fused=True)
+
+    def radam(self, learning_rate: float) -> torch.optim.Optimizer:
+        """Make RAdam; it updates each weight in one pass over memory."""
+        if self.device.type != "cpu":
+            return super().radam(learning_rate)
+        return FusedRAdam(self.q.parameters(), learning_rate)
 
     def convert_layout(self, weight: Array) -> Array:
         """Convert weights of the first convolution [filters, ...] to the layout of `q`."""
@@ -167,7 +237,7 @@ class FastBackend(Backend):
         return weight
 
     def gather_gradients(self) -> None:
-        """Give the float32 weights the gradients of their copies in bfloat16."""
+        """Copy the gradients of the bfloat16 weights to the float32 weights."""
         if self.compute_network is self.q:
             return
         pairs = zip(self.q.parameters(), self.compute_network.parameters(), strict=True)
@@ -176,13 +246,13 @@ class FastBackend(Backend):
                 weight.grad, copied.grad = copied.grad.float(), None
 
     def weights_changed(self) -> None:
-        """Round the float32 weights to their copies in bfloat16."""
+        """Copy the float32 weights to the bfloat16 weights, rounded."""
         if self.compute_network is not self.q:
             copy_weights(self.q, self.compute_network)
 
 
 class Worker:
-    """A thread that starts when it is first used; copies of it have a thread of their own."""
+    """A thread that starts when it is first used. A copy of a worker has its own thread."""
 
     def __init__(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
@@ -194,7 +264,7 @@ class Worker:
         return self._executor.submit(function, *args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the thread out of copies."""
+        """Copy without the thread."""
         return {"_executor": None}
 
 
@@ -204,8 +274,8 @@ class Worker:
 def to_blocks(observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Rearrange blocks of 4 x 4 pixels as channels.
 
-    [n, frames, height, width] -> [n, height / 4, width / 4, 16 frames]. Single frames,
-    [n, height, width], are stacks of one.
+    [n, frames, height, width] -> [n, height // 4, width // 4, 16 frames]. Single frames,
+    [n, height, width], are stacks of one frame. Pixels that fill no block are dropped.
     """
     stacks = observations if observations.ndim == 4 else observations[:, None]
     n, frames, height, width = stacks.shape
@@ -232,8 +302,8 @@ def fill_blocks(stacks: Array, blocks: Array) -> None:
 class BlockConv(nn.Conv2d):
     """`PixelConv` on blocks: the same values from the same weights, several times faster.
 
-    It takes bytes, [batch, height / 4, width / 4, 16 channels]. Its weights are divided by 255
-    rather than all the pixels.
+    Inputs are bytes, [batch, height // 4, width // 4, 16 channels]. The weights are divided by 255,
+    because there are fewer of them than pixels.
     """
 
     def __init__(self, pixels: PixelConv):
@@ -255,11 +325,12 @@ def fast_layers(q: nn.Sequential) -> nn.Sequential:
         return q
     *hidden, last = q
     assert isinstance(last, nn.Linear)  # noqa: S101 - for the type checker
-    return nn.Sequential(*map(_fast_layer, hidden), Output(last))
+    return nn.Sequential(*map(_fast_layer, fuse_norms(hidden)), Output(last))
 
 
 def _fast_layer(layer: nn.Module) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):  # layers draw weights that are replaced at once
+    # New layers draw random weights, although the weights of `layer` replace them at once.
+    with torch.random.fork_rng(devices=[]):
         if isinstance(layer, PixelConv):
             return BlockConv(layer)
         return Hidden(layer) if isinstance(layer, nn.Linear) else layer
@@ -269,7 +340,7 @@ def _fast_layer(layer: nn.Module) -> nn.Module:
 
 
 class Output(nn.Linear):
-    """The last layer: computes in the data type of its own weights."""
+    """The last layer, which computes in the data type of its own weights."""
 
     def __init__(self, linear: nn.Linear):
         super().__init__(linear.in_features, linear.out_features)
@@ -283,8 +354,8 @@ class Output(nn.Linear):
 def in_bfloat16(q: nn.Sequential) -> nn.Sequential:
     """Copy all layers but the last to bfloat16; the last layer is shared.
 
-    The last layer stays in float32: bfloat16 resolves values of 2 to 4 by 1/64 at best, which is
-    more than many actions differ by.
+    The last layer stays in float32: between 2 and 4, bfloat16 numbers are 1/64 apart, and the
+    values of many actions differ by less.
     """
     *lower, last = q.children()
     return nn.Sequential(*(copy.deepcopy(layer).bfloat16() for layer in lower), last)
@@ -305,8 +376,8 @@ class Hidden(nn.Linear):
     """A linear layer whose weight an external optimizer may update.
 
     `take_gradient`, if set, is called with the gradient of the outputs, [batch, outputs], and the
-    inputs, [batch, inputs], as soon as the backward pass needs the weight no more; the weight gets
-    no `grad` then.
+    inputs, [batch, inputs], as soon as the backward pass no longer needs the weight. The weight
+    then gets no `grad`.
     """
 
     take_gradient: Callable[[Tensor, Tensor], None] | None = None
@@ -316,7 +387,7 @@ class Hidden(nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave `take_gradient` out of copies: their weights belong to no optimizer."""
+        """Copy without `take_gradient`: no optimizer updates the weights of copies."""
         return {name: value for name, value in self.__dict__.items() if name != "take_gradient"}
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
@@ -330,7 +401,7 @@ class Hidden(nn.Linear):
 
 
 class _ExternalLinear(torch.autograd.Function):
-    """A linear layer that hands out what its weight's gradient is made of."""
+    """A linear layer that passes the factors of its weight's gradient to `take_gradient`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, take_gradient: Any) -> Tensor:
@@ -339,7 +410,10 @@ class _ExternalLinear(torch.autograd.Function):
         return nn.functional.linear(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    @once_differentiable  # its type lacks the name of `ctx`
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Any
+    ) -> Any:
         (gradient,), (x, weight) = grad_outputs, ctx.saved_tensors
         input_gradient = gradient @ weight
         ctx.take_gradient(gradient, x)
@@ -349,14 +423,14 @@ class _ExternalLinear(torch.autograd.Function):
 class OverlappedAdam:
     """Adam (Kingma and Ba 2015, Algorithm 1) during the backward pass.
 
-    A weight changes as soon as its gradient is known. Large weights change on another thread, while
-    the backward pass goes on through the layers below.
+    Each weight is updated as soon as its gradient is known. Large weights are updated on another
+    thread, while the backward pass continues through the layers below.
 
     Args:
-        weights: the network that is learned, in float32.
-        copies: the network that computes, which may share layers with it, or be it.
+        weights: the network that learns, in float32.
+        copies: the compute network, which may share layers with it, or be the same network.
         learning_rate: alpha.
-        executor: runs the large updates.
+        executor: runs the updates of large weights.
     """
 
     decays = (0.9, 0.999)
@@ -379,12 +453,12 @@ class OverlappedAdam:
         self._register_hooks()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copy, whose weights have lost their hooks."""
+        """Restore a copy, and register hooks, which copies of weights do not have."""
         self.__dict__.update(state)
         self._register_hooks()
 
     def _register_hooks(self) -> None:
-        """Have the backward pass call for an update as soon as a gradient is known."""
+        """Register hooks by which the backward pass updates a weight when its gradient is known."""
         large = {layer.weight: layer for layer in self._copies if isinstance(layer, Hidden)}
         for i, copied in enumerate(self._copies.parameters()):
             if not copied.requires_grad:
@@ -399,14 +473,14 @@ class OverlappedAdam:
                 copied.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def step(self) -> None:
-        """Wait until all weights have changed. Called after each backward pass."""
+        """Wait until all weights are updated. Called after each backward pass."""
         for update in self._running:
             update.result()
         self._running.clear()
         self._steps += 1
 
     def zero_grad(self) -> None:
-        """Do nothing: gradients are dropped as soon as they are used."""
+        """Do nothing: `_update_small` has cleared the gradients already."""
 
     def _update_small(self, i: int, copied: Tensor) -> None:
         gradient, copied.grad = copied.grad, None
@@ -420,7 +494,7 @@ class OverlappedAdam:
     def _update_large(
         self, i: int, copied: Tensor, low: Tensor, gradient: Tensor, above: Tensor, inputs: Tensor
     ) -> None:
-        torch.mm(above.t(), inputs, out=low)  # into a buffer: allocating it costs time
+        torch.mm(above.t(), inputs, out=low)  # into a buffer, because allocating one takes time
         self._update(i, copied, gradient.copy_(low))
 
     @torch.no_grad()
@@ -436,7 +510,7 @@ class OverlappedAdam:
             copied.copy_(weight)
 
     def state_dict(self) -> dict[str, Any]:
-        """The moments and the number of steps, in the form of `torch.optim.Adam`."""
+        """Return the moments and the number of steps, in the form of `torch.optim.Adam`."""
         step = torch.tensor(float(self._steps))
         state = {}
         for i, (moments, weight) in enumerate(zip(self._moments, self._weights, strict=True)):
@@ -456,14 +530,14 @@ class OverlappedAdam:
 
 @compiled
 def adam_step(weight: Array, mean: Array, square: Array, gradient: Array, numbers: Array) -> None:
-    """One step of Adam, in place: float32, [size] each.
+    """Make one step of Adam in place, on arrays of float32, [size] each.
 
     Args:
         weight: theta.
         mean: m.
         square: v.
         gradient: g.
-        numbers: alpha / (1 - beta_1^t), 1 - beta_2^t, 1 - beta_1, 1 - beta_2, epsilon.
+        numbers: alpha / (1 - beta_1^t), 1 - beta_2^t, 1 - beta_1, 1 - beta_2, epsilon; [5].
     """
     rate, correction, mean_share, square_share, epsilon = numbers
     for i in range(weight.size):
@@ -478,11 +552,12 @@ def adam_step(weight: Array, mean: Array, square: Array, gradient: Array, number
 
 @cache
 def keep_freed_memory() -> None:
-    """Have this process keep the memory that it frees, where the C library is GNU's.
+    """Make the GNU C library keep the memory that this process frees, for later allocations.
 
-    Otherwise an update's large tensors go back to the system and are taken anew each time, and the
-    page faults cost a tenth of the update. (mallopt(3): M_MMAP_THRESHOLD, which older versions
-    limit to 32 MiB, and M_TRIM_THRESHOLD, which alone would make it worse.)
+    Otherwise each update returns the memory of its large tensors to the system and allocates it
+    again, and the page faults take a tenth of the update's time. The settings are M_MMAP_THRESHOLD,
+    which older versions limit to 32 MiB, and M_TRIM_THRESHOLD, which alone would slow it down
+    (mallopt(3)).
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         if library.mallopt(-3, 1 << 25):

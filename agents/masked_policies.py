@@ -1,4 +1,4 @@
-"""Asks policies for actions where the environment masks some: those that take masks get them."""
+"""Predictions under action masks: a policy receives the masks if it uses them."""
 
 from inspect import signature
 from typing import Any
@@ -21,7 +21,7 @@ from gridcade.envs.types import Array, Space
 
 
 def uses_masks(policy: Policy) -> bool:
-    """Whether a policy heeds the action masks that it is given."""
+    """Whether a policy accepts action masks."""
     if isinstance(policy, BaseAgent) and not policy.uses_masks:
         return False
     if isinstance(policy, StochasticPolicy):
@@ -35,7 +35,7 @@ def probabilities_of(
     deterministic: bool,
     masks: Masks | None,
 ) -> Floats:
-    """The action probabilities of a policy, [n, actions], which gets the masks if it uses them."""
+    """Return a policy's action probabilities, [n, actions]; it receives masks if it uses them."""
     if masks is None or not uses_masks(policy):
         return policy.probabilities(observations, deterministic)
     probabilities: Any = policy.probabilities  # the protocol does not require the parameter
@@ -52,7 +52,7 @@ def predict_allowed(
     index: ActionIndex | None,
     space: Space,
 ) -> tuple[Any, PolicyState]:
-    """What a policy predicts; it gets the masks if it uses them, as sb3-contrib's models do.
+    """Return a policy's prediction; it receives masks if it uses them, as in sb3-contrib.
 
     Raises:
         InputError: the actions do not fit the action space.

@@ -1,9 +1,9 @@
 """Networks: of Mnih et al. (2013, 2015), of Young & Tian (2019) for small images, and an mlp.
 
-Images in dictionaries and tuples have convolutions of their own.
+Each image in a dictionary or tuple has its own convolutions.
 
-Layers keep PyTorch's initialization, uniform in +-1/sqrt(fan_in), which the released Lua code uses
-as well. `gridcade.agents.fast` turns a network into an equal one that processors compute faster.
+Layers keep PyTorch's initialization, uniform in +-1/sqrt(fan_in), as in the Lua code of Mnih et al.
+(2015). `gridcade.agents.fast` turns a network into an equal one that processors compute faster.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,21 +20,21 @@ from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
 NetworkName = Literal["auto", "2013", "2015", "minatar", "mlp"]
-KERNEL, STRIDE = 8, 4  # of the first convolution of 2013 and 2015, in pixels
-SMALL_KERNEL = 3  # of the convolution of `minatar`, in cells
-FILTERS = {"2013": [16, 32], "2015": [32, 64, 64], "minatar": [16]}  # of the convolutions
-UNITS = {"2013": 256, "2015": 512, "minatar": 128}  # of the hidden layer after them
+KERNEL, STRIDE = 8, 4  # pixels, in the first convolution of 2013 and 2015
+SMALL_KERNEL = 3  # cells, in the convolution of `minatar`
+FILTERS = {"2013": [16, 32], "2015": [32, 64, 64], "minatar": [16]}  # per convolution
+UNITS = {"2013": 256, "2015": 512, "minatar": 128}  # in the hidden layer after the convolutions
 
 
 class ImageConv(nn.Conv2d):
-    """A first convolution, which takes images as the environment gives them.
+    """A first convolution, whose inputs are images as the environment returns them.
 
     Args:
-        image: their shape.
-        filters: output channels.
-        kernel: side in pixels.
-        stride: in pixels.
-        scale: divides their numbers.
+        image: the shape of the images.
+        filters: number of output channels.
+        kernel: side of the kernel, in pixels.
+        stride: stride of the kernel, in pixels.
+        scale: divides the numbers of the images.
     """
 
     def __init__(self, image: Image, filters: int, kernel: int, stride: int, scale: float):
@@ -48,16 +48,17 @@ class ImageConv(nn.Conv2d):
 
 
 class PixelConv(ImageConv):
-    """The first convolution of 2013 and 2015, 8 x 8 with stride 4, of pixels in bytes.
+    """The first convolution of 2013 and 2015, 8 x 8 with stride 4, for pixels in bytes.
 
     Args:
         image: the shape of the images; their channels are stacked frames, or colors.
-        filters: output channels.
+        filters: number of output channels.
     """
 
     def __init__(self, image: Image, filters: int):
         super().__init__(image, filters, KERNEL, STRIDE, scale=255)
-        with torch.no_grad():  # the order in which the weights of `BlockConv` were drawn
+        # Reorder the random weights, so that `BlockConv` has them in the order of the random draws.
+        with torch.no_grad():
             blocks = self.weight.view(filters, -1, KERNEL // STRIDE, KERNEL // STRIDE)
             self.weight.copy_(nn.functional.pixel_shuffle(blocks, STRIDE))
 
@@ -71,14 +72,15 @@ class Flatten(nn.Module):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalization of each place of a feature map over its channels (Ba et al. 2016).
+    """Layer normalization over the channels, at each place of a feature map (Ba et al. 2016).
 
-    So a ball of two pixels is not dwarfed by the rest of the map. With one normalization over the
-    whole map, PQN learned almost nothing of Breakout in a million steps.
+    So the features of a small object, such as a ball of two pixels, keep their size beside the rest
+    of the map. With one normalization over the whole map, PQN learned almost nothing of Breakout in
+    a million steps.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the parent's name for it
-        """[batch, channels, height, width], and the same."""
+        """[batch, channels, height, width] -> the same shape."""
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -100,11 +102,11 @@ class FlatVector(nn.Module):
 
 
 class Parts(nn.Module):
-    """Splits a vector in its parts, and computes features of each of them.
+    """Splits a vector into its parts, and computes features of each part.
 
     Args:
-        parts: of the vector.
-        modules: one for each of the parts; it makes a vector of an array [batch, *shape].
+        parts: the parts of the vector.
+        modules: one for each part, [batch, *shape] -> [batch, features].
     """
 
     def __init__(self, parts: Sequence[Part], modules: Sequence[nn.Module]):
@@ -128,14 +130,14 @@ def network(
 ) -> nn.Sequential:
     """Build the network of action values: [batch, *shape] -> [batch, actions].
 
-    Images go through convolutions, whose outputs and all other parts go to the layers behind them.
+    Convolutions process the images; the hidden layers process their outputs and all other parts.
 
     Args:
-        name: `2013` or `2015`, for images in bytes, `minatar`, for small images, `mlp`, or `auto`:
-            for each image what suits it.
-        parts: of an observation.
-        num_actions: outputs.
-        hidden: units of the hidden layers, where there are no images.
+        name: `2013` or `2015`, for images in bytes, `minatar`, for small images, `mlp`, or `auto`,
+            which selects the convolutions of each image.
+        parts: the parts of an observation.
+        num_actions: number of outputs.
+        hidden: units of the hidden layers, if no part goes through convolutions.
         layer_norm: normalize the output of each layer but the last, before its ReLU.
 
     Raises:
@@ -164,7 +166,7 @@ def network(
 
 
 def _kind(name: NetworkName, part: Part) -> str | None:
-    """The convolutions for a part in a network: a key of FILTERS; None: the part is a vector."""
+    """Return the convolutions for a part, a key of FILTERS; None: the part is a vector."""
     if name == "mlp" or part.image is None:
         return None
     if name == "auto":
@@ -178,11 +180,11 @@ def _kind(name: NetworkName, part: Part) -> str | None:
 def features_of(
     part: Part, kind: str | None, layer_norm: bool = False
 ) -> tuple[list[nn.Module], int]:
-    """The layers that make a vector of a part of an observation, and its size.
+    """Return layers that make a vector of one part of an observation, and the vector's size.
 
     Args:
         part: the part.
-        kind: convolutions, a key of FILTERS; None: the part is a vector.
+        kind: the convolutions, a key of FILTERS; None: the part is a vector.
         layer_norm: normalize the outputs of the convolutions.
     """
     if kind is None or part.image is None:
@@ -214,21 +216,25 @@ def take_layers(
     net: nn.Sequential,
     tensors: Mapping[str, Array],
     prefix: str,
+    layers: Collection[nn.Module],
     frozen: Collection[nn.Module] = (),
 ) -> list[str]:
-    """Copy weights into the layers that they fit; returns the names of the other layers.
+    """Copy weights into the selected layers; returns the names of layers that they do not fit.
 
     Args:
         net: the network.
         tensors: another network's weights, by name.
-        prefix: of the names.
+        prefix: prefix of these names.
+        layers: the layers of `net` that receive weights.
         frozen: layers that do not learn.
 
     Raises:
-        InputError: the weights fit no layer, or not a frozen one.
+        InputError: the weights fit no layer, or do not fit a frozen layer.
     """
     left_out, with_weights = [], 0
     for name, layer in net.named_children():
+        if layer not in layers:
+            continue
         wanted = layer.state_dict()
         with_weights += bool(wanted)
         given = {key: tensors.get(f"{prefix}{name}.{key}") for key in wanted}

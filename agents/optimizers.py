@@ -1,4 +1,4 @@
-"""RMSProp as in the code released with Mnih et al. (2015)."""
+"""RMSProp, as in the released code of Mnih et al. (2015) and of Young & Tian (2019)."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,13 +10,13 @@ class MnihRMSProp(torch.optim.Optimizer):
     """Centered RMSProp: theta -= lr g / sqrt(E[g^2] - E[g]^2 + minimum).
 
     `torch.optim.RMSprop` adds its constant outside the root. The paper's "gradient momentum" is the
-    decay of E[g]; it does not accelerate. Gradients are sums over the minibatch, not means.
+    decay of E[g], not a momentum of the steps. Gradients are sums over the minibatch, not means.
 
     Args:
         parameters: the weights.
         learning_rate: lr.
-        decay: of both running means; 0.95 in the paper.
-        minimum: of the squared gradient; 0.01 in the paper.
+        decay: decay of both running means, E[g] and E[g^2]; 0.95 in the paper.
+        minimum: added to the variance in the root; "min squared gradient", 0.01 in the paper.
     """
 
     def __init__(
@@ -46,3 +46,14 @@ class MnihRMSProp(torch.optim.Optimizer):
                 variance = state["square"].addcmul(state["mean"], state["mean"], value=-1)
                 root = variance.add_(group["minimum"]).sqrt_()
                 parameter.addcdiv_(g, root, value=-group["lr"])
+
+
+def minatar_rmsprop(parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.RMSprop:
+    """Make the RMSProp of Young & Tian (2019): centered, with a momentum of 0.95.
+
+    The values are those of their code (MinAtar, examples/dqn.py). Gradients are means over the
+    minibatch.
+    """
+    return torch.optim.RMSprop(
+        parameters, learning_rate, alpha=0.95, eps=0.01, centered=True, momentum=0.95
+    )

@@ -4,10 +4,10 @@
 give fresh batches, layer normalization keeps the values from diverging, and the targets are
 Q(lambda) returns.
 
-Without `overlap` the order is the paper's: play a rollout, compute its targets by the weights of
-that moment, learn from it in epochs of minibatches. With `overlap`, which is faster, a rollout is
-learned from while the next one is played, minibatch after minibatch. Actions always come from the
-newest weights; the values in a target are those by which the next action was chosen.
+Without `overlap` the order is the paper's: play a rollout, compute its targets with the current
+weights, learn from it in epochs of minibatches. With `overlap`, which is faster, the agent learns
+from one rollout, minibatch after minibatch, while it plays the next one. Actions always come from
+the last weights. The values in a target are those from which the next action was chosen.
 """
 
 from dataclasses import dataclass, field
@@ -16,10 +16,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from gridcade.agents.base import Actions, Masks, Observations, Storage, Tensors, check_tensors
 from gridcade.agents.deep import DeepAgent, DeepConfig, Spaces, check_spaces
+from gridcade.agents.fast import ArrayOrTensor
 from gridcade.agents.probabilities import max_allowed
 from gridcade.agents.schedules import Schedule
 from gridcade.envs.types import Array, Env
@@ -50,7 +51,7 @@ class PQNConfig(DeepConfig):
     learning_rate: Schedule = field(default_factory=lambda: Schedule(0.00025))
     """Learning rate of RAdam."""
     max_grad_norm: float = 10.0
-    """Longer gradients are clipped to this norm."""
+    """Largest norm of a gradient; longer gradients are scaled down to it."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -66,16 +67,16 @@ class PQNConfig(DeepConfig):
 class Rollout:
     """T steps of each of n environments, [T, n, ...]."""
 
-    observations: Array
+    observations: ArrayOrTensor  # preprocessed, where the backend keeps them
     actions: NDArray[np.int64]
     rewards: Floats
     discounts: Floats  # gamma, and 0 after an end
     next_values: Floats  # max_a Q(s_{t+1}, a) over the allowed actions
-    truncated: NDArray[np.bool_]  # where another episode follows
+    truncated: NDArray[np.bool_]  # whether the episode was truncated, and another one follows
 
     @classmethod
     def empty(cls, steps: int, num_envs: int, observation: Array) -> "Rollout":
-        """A rollout of zeros; `observation` has the shape and type of a preprocessed one."""
+        """Make a rollout of zeros for observations like `observation`, a preprocessed one."""
         shape = (steps, num_envs)
         observations = np.zeros((*shape, *observation.shape), observation.dtype)
         r, gamma, v = np.zeros((3, *shape), np.float32)
@@ -85,7 +86,7 @@ class Rollout:
 def lambda_returns(
     rewards: Floats, discounts: Floats, next_values: Floats, trace_decays: Floats
 ) -> Floats:
-    """Q(lambda) targets of a rollout, computed backwards (Gallici et al. 2024, Algorithm 1).
+    """Compute the Q(lambda) targets of a rollout, backwards (Gallici et al. 2024, Algorithm 1).
 
     G_t = r_t + gamma_t ((1 - lambda_t) max_a Q(s_{t+1}, a) + lambda_t G_{t+1}), each [T, envs].
 
@@ -93,7 +94,7 @@ def lambda_returns(
         rewards: r_t.
         discounts: gamma_t, 0 after an end.
         next_values: max_a Q(s_{t+1}, a).
-        trace_decays: lambda_t, 0 where an episode was truncated, as another one follows.
+        trace_decays: lambda_t, 0 where an episode was truncated, because another one follows.
     """
     returns = np.empty_like(rewards)
     following = next_values[-1]
@@ -104,25 +105,25 @@ def lambda_returns(
 
 
 class PQN(DeepAgent):
-    """The agent.
+    """The PQN agent.
 
     Args:
-        spaces: of the environment.
+        spaces: the environment's observation and action spaces.
         config: hyperparameters.
-        seed: of the network's first weights and of the agent's random stream.
+        seed: random seed of the initial weights and of the agent's random stream.
 
     Raises:
         InputError: PyTorch does not find the device, or the network does not fit the observations.
     """
 
-    played: Rollout  # the rollout that is played; its first `t` steps are valid
-    batch: Rollout  # the rollout that is learned from, up to minibatch `learned`
-    t: int
-    learned: int
-    current: Observations  # that the next actions are chosen for
-    current_masks: Masks | None = None
-    targets: Floats  # of the batch, [T, envs]
-    order: NDArray[np.int64]  # of the batch's steps in the minibatches, [epochs, T envs]
+    played: Rollout  # the rollout that the agent plays; its first `t` steps are valid
+    batch: Rollout  # the rollout that the agent learns from
+    t: int  # steps played in `played`
+    learned: int  # minibatches of `batch` that the agent has learned from
+    current: Observations  # the encoded observations for the next actions, [envs, ...]
+    current_masks: Masks | None = None  # the actions allowed there, [envs, actions]; None: all
+    targets: Floats  # targets of `batch`, [T, envs]
+    order: NDArray[np.int64]  # steps of `batch` in the order of the minibatches, [epochs, T envs]
 
     def __init__(self, spaces: Spaces, config: PQNConfig | None = None, seed: int = 0):
         self.config = config = config or PQNConfig()
@@ -132,22 +133,21 @@ class PQN(DeepAgent):
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
-        """RAdam. Made when it is used: PyTorch imports its compiler for it, which takes seconds."""
-        rate = self.config.learning_rate.initial
-        return torch.optim.RAdam(self.q.parameters(), rate, foreach=True)
+        """RAdam, made on first use: PyTorch then imports its compiler, which takes seconds."""
+        return self.backend.radam(self.config.learning_rate.initial)
 
     # ---- the algorithm: act and observe T times, finish_rollout, learn
 
     def act(self, observations: Observations, masks: Masks | None = None) -> Actions:
-        """Epsilon-greedy actions.  [n, ...]."""
-        seen = self.preprocess(observations)
-        values = self.backend.values(seen)
+        """Choose epsilon-greedy actions.  [n, ...]."""
+        inputs = self.preprocess(observations)
+        values = self.backend.values(inputs)
         actions = self.epsilon_greedy(len(values), lambda: values, masks)
         if self.t:
             self._set_next_values(values, masks)
         if self.t == self.config.rollout:
             self.finish_rollout()
-        self.played.observations[self.t] = seen
+        self.backend.store(self.played.observations, self.t, inputs)
         return actions
 
     def observe(self, step: Step) -> None:
@@ -159,7 +159,7 @@ class PQN(DeepAgent):
         rollout.truncated[t] = truncated
         rollout.discounts[t] = np.where(terminated, 0, self.config.discount)
         rollout.next_values[t] = 0
-        if truncated.any():  # the next action belongs to another episode
+        if truncated.any():  # `act` cannot set these values: it will see the next episodes
             masks = None if step.next_masks is None else step.next_masks[truncated]
             last = step.next_observations[truncated]
             rollout.next_values[t, truncated] = max_allowed(self._values(last), masks)
@@ -171,7 +171,7 @@ class PQN(DeepAgent):
     def restart_episodes(
         self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
     ) -> None:
-        """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
+        """Truncate the episodes that cannot continue; see `Agent.restart_episodes`."""
         rollout, last = self.played, self.t - 1
         if last >= 0:
             lost = lost & ~rollout.truncated[last] & (rollout.discounts[last] > 0)
@@ -184,7 +184,7 @@ class PQN(DeepAgent):
         self.current_masks = masks
 
     def update(self) -> None:
-        """Learn: with overlap the minibatches that are due, else the rollout that has ended."""
+        """Learn from the minibatches that are due; without overlap, from each complete rollout."""
         if not self.overlap_updates:
             if self.t == self.config.rollout:
                 self._learn_last_rollout()
@@ -192,7 +192,7 @@ class PQN(DeepAgent):
             self._learn_until((self.t + 1) * self._minibatches // self.config.rollout)
 
     def finish(self) -> bool:
-        """Learn the remaining minibatches, then the last complete rollout.
+        """Learn from the remaining minibatches, then from the last rollout if it is complete.
 
         Training that continues afterwards differs from training that was never finished, because
         with overlap these updates would have come later.
@@ -220,29 +220,30 @@ class PQN(DeepAgent):
     def learn(self, rows: NDArray[np.int64]) -> None:
         """Perform a gradient step on (G - Q(s, a))^2 / 2 for some steps of a rollout, [batch]."""
         arrays = (self.batch.observations, self.batch.actions, self.targets)
-        flat = (array.reshape(-1, *array.shape[2:])[rows] for array in arrays)
-        observations, actions, targets = map(self.backend.tensor, flat)
-        q = self.backend.compute_network(observations).gather(1, actions[:, None])[:, 0]
-        loss = 0.5 * nn.functional.mse_loss(q, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.backend.gather_gradients()
+        inputs = [self.backend.rows(array, rows) for array in arrays]
+        loss = self.backend.gradients(self.loss, *inputs)
         nn.utils.clip_grad_norm_(self.q.parameters(), self.config.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate.at(self.steps)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.backend.weights_changed()
-        self._sums[:2] += self.finite(loss, lambda: (self.batch.observations,)), 1
-        self.updates += 1
+        self.add_losses(self._sums[:2], loss, lambda: (self.batch.observations,))
+        self.count_update()
+
+    def loss(self, observations: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+        """Compute the mean of (G - Q(s, a))^2 / 2 over a minibatch, [batch, ...] each."""
+        q = self.backend.compute_network(observations).gather(1, actions[:, None])[:, 0]
+        return 0.5 * nn.functional.mse_loss(q, targets)
 
     def _learn_last_rollout(self) -> None:
-        """Learn from the rollout that has ended, all minibatches at once."""
+        """Complete the targets of the rollout just played, and learn from all its minibatches."""
         self._set_next_values(self._values(self.current), self.current_masks)
         self.finish_rollout()
         self._learn_until(self._minibatches)
 
     def _learn_until(self, number: int) -> None:
-        """Learn from the minibatches of the last rollout up to a number."""
+        """Learn from the first `number` minibatches of `batch`, without those learned already."""
         for minibatch in range(self.learned, number):
             epoch, part = divmod(minibatch, self.config.minibatches)
             self.learn(np.array_split(self.order[epoch], self.config.minibatches)[part])
@@ -254,16 +255,17 @@ class PQN(DeepAgent):
         self.played.next_values[self.t - 1, running] = max_allowed(values, masks)[running]
 
     def _values(self, observations: Observations) -> NDArray[np.float32]:
-        """Q(s, .) of encoded observations, [n, ...] -> [n, actions]."""
-        return self.backend.values(self.backend.preprocess(observations))
+        """Compute Q(s, .) of encoded observations, [n, ...] -> [n, actions]."""
+        return self.backend.values(self.backend.preprocess_there(observations))
 
     @property
     def epsilon(self) -> float:
-        """The probability of a random action, now."""
+        """The current probability of a random action."""
         return self.config.epsilon.at(self.steps)
 
     def metrics(self) -> dict[str, float]:
-        """Of the steps since the last call: epsilon, updates, mean loss, mean max Q."""
+        """Return epsilon, updates, learning rate, and mean loss and max Q since the last call."""
+        self.add_losses(self._sums[:2])
         self.check_weights()
         losses, updates, values, rollouts = self._sums.tolist()
         metrics: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
@@ -280,36 +282,46 @@ class PQN(DeepAgent):
     def check_num_envs(self, num_envs: int) -> None:
         """Raise InputError unless each minibatch of a rollout gets a step."""
         if (given := self.config.minibatches) > (most := self.config.rollout * num_envs):
-            raise InputError(f"minibatches is {given}; it must be {most} or less here")
+            raise InputError(
+                f"minibatches is {given}; it must be {most} or less, because a rollout has {most} "
+                "steps"
+            )
 
     def memory_bytes(self, num_envs: int) -> int:
-        """Size of two rollouts: the one that is played, and the one that is learned from."""
-        return 2 * self.config.rollout * num_envs * self._observation.nbytes
+        """Return the bytes of two rollouts: one to play, and one to learn from."""
+        arrays = vars(Rollout.empty(1, 1, self._observation)).values()
+        step: int = sum(array.nbytes for array in arrays)
+        return 2 * self.config.rollout * num_envs * step
 
     @property
     def _observation(self) -> Array:
-        """A preprocessed observation of zeros."""
+        """One preprocessed observation of zeros."""
         empty = np.zeros((1, *self.spaces.shape), self.spaces.dtype)
         return np.asarray(self.backend.preprocess(empty)[0])
 
     def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
-        """Make room for two rollouts; they go into checkpoints, so storage is not used."""
+        """Allocate two rollouts; checkpoints hold them, so `storage` is not used."""
         del slack, storage
         config = self.config
-        self.t = self.learned = 0  # steps played in `played`; minibatches learned from `batch`
+        self.t = self.learned = 0
         self.current = np.zeros((num_envs, *self.spaces.shape), self.spaces.dtype)
         try:
             self.played, self.batch = (
                 Rollout.empty(config.rollout, num_envs, self._observation) for _ in range(2)
             )
-        except (MemoryError, ValueError) as error:
-            raise InputError(f"rollout is {config.rollout}: {error}") from None
+            for rollout in (self.played, self.batch):
+                rollout.observations = self.backend.keep(np.asarray(rollout.observations))
+        except (MemoryError, ValueError, torch.cuda.OutOfMemoryError) as error:
+            raise InputError(
+                f"rollout is {config.rollout}, which needs too much memory: {error}"
+            ) from None
         self.targets = np.zeros((config.rollout, num_envs), np.float32)
         self.order = np.zeros((config.epochs, 0), np.int64)
         self._allocated = True
 
     def state_dict(self) -> Tensors:
-        """Everything that learning depends on."""
+        """Return everything that learning depends on."""
+        self.add_losses(self._sums[:2])
         counters = np.array([self.steps, self.updates, self.t, self.learned])
         tensors = {"counters": counters, "sums": self._sums}
         tensors |= {"order": self.order, "targets": self.targets}
@@ -319,7 +331,8 @@ class PQN(DeepAgent):
         unfinished = self.order.size and self.learned < self._minibatches
         rows = {"played": self.t, "batch": len(self.targets) if unfinished else 0}
         for name, rollout in self._rollouts().items():
-            tensors |= {f"{name}.{k}": array[: rows[name]] for k, array in vars(rollout).items()}
+            arrays = {k: array[: rows[name]] for k, array in vars(rollout).items()}
+            tensors |= {f"{name}.{k}": self.backend.array(array) for k, array in arrays.items()}
         return tensors | self.save(self.optimizer, q=self.q)
 
     def load_state_dict(self, tensors: Tensors) -> None:
@@ -345,7 +358,7 @@ class PQN(DeepAgent):
             for key, array in vars(rollout).items():
                 check_tensors(tensors, [f"{name}.{key}"])
                 saved = tensors[f"{name}.{key}"]
-                array[: len(saved)] = saved
+                self.backend.store(array, slice(len(saved)), saved)
 
     def _rollouts(self) -> dict[str, Rollout]:
         return {"played": self.played, "batch": self.batch}
@@ -357,5 +370,5 @@ class PQN(DeepAgent):
 
 
 def make(env: Env, config: PQNConfig, seed: int) -> PQN:
-    """Make an agent that fits an environment; InputError if none does."""
+    """Make an agent for an environment; InputError if they do not fit."""
     return PQN(check_spaces(env, "pqn"), config, seed)

@@ -1,4 +1,4 @@
-"""Whether what a policy returned fits the environment that it acts in."""
+"""Checks of the actions and probabilities that a policy returns."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ def check_prediction(policy: object, returned: Any, count: int, space: Space) ->
     """Check what `predict` returned for a batch of observations.
 
     Args:
-        policy: is named in the message.
-        returned: actions and inner state.
+        policy: the policy; the message names its class.
+        returned: what `predict` returned: a pair of actions and inner state.
         count: number of observations.
-        space: of one action.
+        space: the action space of one environment.
 
     Raises:
-        InputError: it is no pair, or the actions have a wrong shape, type or range.
+        InputError: `returned` is not a pair, or the actions have a wrong shape, type or range.
     """
     name = type(policy).__name__
     if not isinstance(returned, tuple) or len(returned) != 2:
@@ -41,7 +41,7 @@ def check_probabilities(policy: object, table: Array, count: int, num_actions: i
     """Check what `probabilities` returned: [count, num_actions].
 
     Raises:
-        InputError: it has another shape, or a row is no distribution.
+        InputError: the table has another shape, or a row is not a probability distribution.
     """
     name = f"probabilities of the policy {type(policy).__name__}"
     if np.shape(table) != (count, num_actions):
@@ -57,7 +57,7 @@ def check_probabilities(policy: object, table: Array, count: int, num_actions: i
 
 
 def _mismatch(actions: Any, count: int, space: Space) -> str:
-    """What is wrong with a batch of actions; empty if nothing is."""
+    """Describe what is wrong with a batch of actions; empty if nothing is."""
     if isinstance(space, gym.spaces.Dict):
         if not isinstance(actions, dict) or set(actions) != set(space.spaces):
             return f"they must be a dict with the keys {', '.join(space.spaces)}"
@@ -75,7 +75,7 @@ def _mismatch(actions: Any, count: int, space: Space) -> str:
         return f"they must have the shape {shape}"
     if isinstance(space, gym.spaces.Box):
         return "" if np.isfinite(array).all() else "they must be finite"
-    if array.dtype.kind not in "iub":
+    if array.dtype.kind not in ("iub" if isinstance(space, gym.spaces.MultiBinary) else "iu"):
         return "they must be integers"
     low: Any = getattr(space, "start", 0)
     sizes: Any = getattr(space, "nvec", getattr(space, "n", None))

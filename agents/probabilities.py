@@ -1,4 +1,4 @@
-"""Action probabilities: the greedy policy, epsilon mixed in, and sampling."""
+"""Action probabilities: greedy, epsilon-greedy and masked policies, and sampling."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,10 @@ Bools = NDArray[np.bool_]
 
 
 def greedy(values: Array, masks: Bools | None = None) -> Floats:
-    """Probabilities of the greedy policy, ties shared evenly.  [n, actions] -> [n, actions].
+    """Return the greedy policy, which shares ties evenly.  [n, actions] -> [n, actions].
 
     Args:
-        values: of the actions, [n, actions].
+        values: action values, [n, actions].
         masks: which actions are allowed, [n, actions]; None: all.
     """
     if masks is None:
@@ -24,20 +24,20 @@ def greedy(values: Array, masks: Bools | None = None) -> Floats:
 
 
 def max_allowed(values: Array, masks: Bools | None) -> Array:
-    """The largest value of an allowed action.  [n, actions] -> [n]."""
+    """Return the largest value of an allowed action.  [n, actions] -> [n]."""
     where = True if masks is None else masks
     return np.asarray(values.max(axis=1, initial=-np.inf, where=where))
 
 
 def uniform(masks: Bools) -> Floats:
-    """Equal probabilities for the allowed actions.  [n, actions] -> [n, actions]."""
+    """Return equal probabilities for the allowed actions.  [n, actions] -> [n, actions]."""
     return np.asarray(masks / masks.sum(axis=1, keepdims=True))
 
 
 def restrict(probabilities: Floats, masks: Bools | None) -> Floats:
-    """Probabilities given that the action is allowed; equal ones where no probable action is.
+    """Condition probabilities on allowed actions.  [n, actions] -> [n, actions].
 
-    [n, actions] -> [n, actions].
+    If all allowed actions of a row have probability 0, they get equal probabilities.
     """
     if masks is None:
         return probabilities
@@ -53,7 +53,7 @@ def with_epsilon(
 
     Args:
         probabilities: [n, actions].
-        epsilon: probability of a uniformly random action: one number, or one a row, [n, 1].
+        epsilon: probability of a uniformly random action: a number, or one for each row, [n, 1].
         masks: which actions are allowed, [n, actions]; None: all.
     """
     random = epsilon / probabilities.shape[-1] if masks is None else epsilon * uniform(masks)

@@ -1,4 +1,4 @@
-"""Replay memory and checkpoints of a deep agent."""
+"""The base class of deep agents with a replay memory: memory, metrics and checkpoints."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gridcade.agents.base import Masks, Observations, Storage, Tensors, check_te
 from gridcade.agents.deep import DeepAgent, DeepConfig
 from gridcade.agents.fast import AgentOptimizer
 from gridcade.agents.probabilities import max_allowed
-from gridcade.agents.replay import Batch, Replay
+from gridcade.agents.replay import ACTION, FLAGS, REWARD, Batch, Replay
 from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
@@ -37,20 +37,21 @@ C = TypeVar("C", bound=ReplayConfig)
 
 
 class ReplayAgent(DeepAgent, Generic[C]):
-    """A deep agent with a replay memory. Subclasses have `config` and the algorithm."""
+    """A deep agent with a replay memory. Subclasses add `config` and the algorithm."""
 
     config: C
     optimizer: AgentOptimizer
     D: Replay  # the replay memory of Mnih et al. (2013), Algorithm 1; `allocate` makes it
-    held_out: Array  # observations, for the metric of that paper
-    held_out_masks: Array  # their masks, where there are masks
+    held_out: Array  # preprocessed observations, for the paper's metric, [held_out, ...]
+    held_out_masks: Array  # the actions allowed at these, [held_out, actions]
 
     _allocated = False
-    _losses: NDArray[np.float64]  # sum and number since the last metrics
+    _losses: NDArray[np.float64]  # sum and number of the losses since the last metrics, [2]
+    _loss_divisor: int  # divides each loss before it is added to `_losses`
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
-        """The networks whose weights a checkpoint holds, by name."""
+        """Return the networks whose weights a checkpoint holds, by name."""
 
     def check_num_envs(self, num_envs: int) -> None:
         """Raise InputError unless the replay holds a transition at the first update."""
@@ -60,10 +61,12 @@ class ReplayAgent(DeepAgent, Generic[C]):
             ("learn_start", num_envs * config.n_step),
         ):
             if (value := getattr(config, name)) < least:
-                raise InputError(f"{name} is {value}; it must be {least} or more here")
+                raise InputError(
+                    f"{name} is {value}; it must be {least} or more (envs: {num_envs})"
+                )
 
     def allocate(self, num_envs: int, slack: int, storage: Storage) -> None:
-        """Make the replay; see `Replay` for the arguments."""
+        """Allocate the replay; see `Replay` for the arguments."""
         config, spaces = self.config, self.spaces
         self.D = Replay(
             num_envs,
@@ -75,41 +78,49 @@ class ReplayAgent(DeepAgent, Generic[C]):
             storage,
             self.backend.preprocess,
         )
+        self.D.mirror = self.backend.mirror(self.D.frames)
         empty = np.zeros((config.held_out, *spaces.shape), spaces.dtype)
         self.held_out = storage("held_out", self.backend.preprocess(empty).shape, spaces.dtype)
         self.held_out_masks = np.ones((config.held_out, spaces.num_actions), dtype=bool)
         self._allocated = True
 
     def keep_held_out(self, sample: Batch) -> None:
-        """Keep sampled observations for the metric."""
-        self.held_out[:] = sample.observations
+        """Keep sampled observations for the metric held_out_max_q."""
+        self.held_out[:] = self.backend.array(sample.observations)
         if sample.masks is not None:
             self.held_out_masks[:] = sample.masks
 
     def restart_episodes(
         self, lost: NDArray[np.bool_], observations: Observations, masks: Masks | None = None
     ) -> None:
-        """Truncate the episodes that cannot go on; see `Agent.restart_episodes`."""
+        """Truncate the episodes that cannot continue; see `Agent.restart_episodes`."""
         self.D.restart_episodes(lost, self.spaces.observations(observations), masks)
 
     @property
     def _frame_shape(self) -> tuple[int, ...]:
-        """Shape of one slot of the replay."""
+        """The shape of one frame, before preprocessing."""
         return self.spaces.shape[1:] if self.spaces.stack else self.spaces.shape
 
     @property
     def storage_bytes(self) -> int:
-        """Size of the frames of a full replay."""
-        frame = np.empty(self._frame_shape, self.spaces.dtype)
-        return self.config.replay_capacity * frame.nbytes
+        """Bytes of a full replay, without masks."""
+        frame = np.empty(self._frame_shape, self.spaces.dtype).nbytes
+        slot = frame + ACTION.itemsize + REWARD.itemsize + FLAGS.itemsize
+        return self.config.replay_capacity * slot
+
+    @property
+    def mask_bytes(self) -> int:
+        """Bytes of the masks of a full replay, one per action."""
+        return self.config.replay_capacity * self.spaces.num_actions
 
     @property
     def needs_checkpoint(self) -> bool:
-        """Whether the next step might overwrite frames that the last checkpoint refers to."""
+        """Whether the next step could overwrite data of the last checkpoint."""
         return self.D.needs_checkpoint
 
     def metrics(self) -> dict[str, float]:
-        """Of the steps since the last call: epsilon, updates, mean loss, held-out max Q."""
+        """Return epsilon, updates, mean loss since the last call, and max Q on `held_out`."""
+        self.add_losses(self._losses, divisor=self._loss_divisor)
         self.check_weights()
         metrics: dict[str, float] = {"epsilon": self.epsilon, "updates": self.updates}
         if self._losses[1]:
@@ -120,7 +131,8 @@ class ReplayAgent(DeepAgent, Generic[C]):
         return metrics
 
     def state_dict(self) -> Tensors:
-        """Everything that learning depends on, except the arrays in the replay's storage."""
+        """Return everything that learning depends on, except the arrays in the storage."""
+        self.add_losses(self._losses, divisor=self._loss_divisor)
         tensors = {"counters": np.array([self.steps, self.updates]), "losses": self._losses}
         tensors |= {f"replay.{k}": v for k, v in self.D.state_dict().items()}
         if self.D.masks is not None:
@@ -128,7 +140,7 @@ class ReplayAgent(DeepAgent, Generic[C]):
         return tensors | self.save(self.optimizer, **self.networks())
 
     def checkpoint_saved(self) -> None:
-        """Protect the frames that the checkpoint refers to."""
+        """Protect the replay's data until the next checkpoint."""
         self.D.checkpoint_saved()
 
     def load_state_dict(self, tensors: Tensors) -> None:

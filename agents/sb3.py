@@ -1,9 +1,9 @@
 """Agents that learn with stable-baselines3's algorithms.
 
-Every algorithm that stable-baselines3 exports is an agent. It learns in one call of its own
-`learn`, so its schedules hold, in gridcade's environments. Weights are saved as tensors; nothing is
-pickled. The configs are in `sb3_config.py`, the environments in `sb3_env.py`, the construction of
-models in `sb3_model.py`, and the loading of zip files in `sb3_zip.py`.
+Every algorithm that stable-baselines3 exports is an agent. It learns in Gridcade's environments by
+one call of its own `learn`, so its schedules work as usual. Weights are saved as tensors; nothing
+is pickled. The configs are in `sb3_config.py`, the environments in `sb3_env.py`, the construction
+of models in `sb3_model.py`, and the loading of zip files in `sb3_zip.py`.
 """
 
 import os
@@ -41,6 +41,7 @@ from gridcade.agents.sb3_config import SB3Config, algorithms, config_class
 from gridcade.agents.sb3_env import SB3VecEnv
 from gridcade.agents.sb3_model import (
     UNBOUNDED_STEPS,
+    buffer_bytes,
     build_model,
     one_line,
     preserve_random_streams,
@@ -54,7 +55,7 @@ from gridcade.seeding import stream
 
 
 def __getattr__(name: str) -> Any:
-    """Make `PPOConfig` and the like attributes of this module, where `AgentKind` finds them."""
+    """Return a config class such as `PPOConfig`, which `AgentKind` reads from this module."""
     for algorithm in algorithms().values():
         if name == f"{algorithm.__name__}Config":
             return config_class(algorithm)
@@ -62,7 +63,7 @@ def __getattr__(name: str) -> Any:
 
 
 def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
-    """Make an agent that fits an environment. Call its `set_env` before `learn`.
+    """Make an agent for an environment. Call its `set_env` before `learn`.
 
     Raises:
         InputError: the algorithm rejects the environment or the hyperparameters.
@@ -70,7 +71,7 @@ def make(env: Env, config: SB3Config, seed: int) -> "SB3Agent":
     check_sb3_spaces(env)
     with preserve_random_streams():
         model = build_model(config, env, seed, replay=False)
-    model.env = None  # it only acts until `set_env`, and can be copied without the environment
+    model.env = None  # not needed before `set_env`; the agent can be copied without it
     return _agent(model, config, seed)
 
 
@@ -82,12 +83,12 @@ def load_zip(
     The files can run any code: load only files that you trust. See `sb3_zip.load_model`.
 
     Args:
-        path: of the model.
-        env: the environment that the model is to act in.
-        vecnormalize: statistics of VecNormalize, with which observations are normalized.
+        path: the zip file of the model.
+        env: the environment that the model will act in.
+        vecnormalize: a file with statistics of VecNormalize, which normalize observations.
 
     Raises:
-        InputError: a file holds something else, or does not fit the environment.
+        InputError: a file does not hold a model or statistics, or does not fit the environment.
     """
     agent = _agent(load_model(path, env), None, 0)
     if vecnormalize is not None:
@@ -96,7 +97,7 @@ def load_zip(
 
 
 def _agent(model: BaseAlgorithm, config: SB3Config | None, seed: int) -> "SB3Agent":
-    """Make the agent of a model: one with action probabilities if its actions are Discrete."""
+    """Make an agent of a model; it has action probabilities if the actions are Discrete."""
     actions = model.action_space
     if isinstance(actions, gym.spaces.Discrete) and actions.start != 0:
         raise InputError(
@@ -113,7 +114,7 @@ def _agent(model: BaseAlgorithm, config: SB3Config | None, seed: int) -> "SB3Age
 
 
 def _unchanged(observations: Any) -> Any:
-    """Return observations as they are: a function of this module, so that agents can be pickled."""
+    """Return observations unchanged; a function, because agents with a lambda cannot be pickled."""
     return observations
 
 
@@ -141,25 +142,25 @@ class SB3Agent(SelfTrainedAgent):
         self._envs: SB3VecEnv
 
     def set_total_steps(self, steps: int | None) -> None:
-        """Set the number of steps that the schedules refer to; None: only time bounds the run.
+        """Set the run's number of steps, which schedules need; None: only time bounds the run.
 
         Raises:
-            InputError: the schedules need a number, or an agent of stable-baselines3 trains on
-                another thread.
+            InputError: the schedules need a number of steps, or an agent of stable-baselines3
+                trains on another thread.
         """
         check_no_training()
         config = self._learning_config
         if steps is None and config.has_schedules and not config.schedule_steps:
             raise InputError(
                 "stable-baselines3's schedules end after a fraction of the total number of steps, "
-                "which minutes alone do not set: give --steps as well, or --schedule-steps"
+                "which minutes alone do not give: set --steps as well, or --schedule-steps"
             )
         self._total_steps = steps or UNBOUNDED_STEPS
 
     def set_env(self, envs: Envs) -> None:
         """Set the environments to learn in, and allocate the replay or rollout buffer.
 
-        stable-baselines3 draws from the global random streams; this seeds them.
+        This seeds the global random streams, from which stable-baselines3 draws.
 
         Raises:
             InputError: the algorithm rejects the environments, or an agent of stable-baselines3
@@ -174,7 +175,7 @@ class SB3Agent(SelfTrainedAgent):
     def learn(self, callback: Callback) -> None:
         """Learn until the callback returns False, or the total number of steps is reached.
 
-        A rollout that the total number of steps cuts off is not learned from.
+        The agent does not learn from a rollout that the total number of steps cuts off.
 
         Raises:
             InputError: the algorithm cannot continue, for example because it has diverged.
@@ -182,8 +183,8 @@ class SB3Agent(SelfTrainedAgent):
 
         def after_step(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
             # On-policy algorithms fill their last rollout beyond the total number of steps
-            # (https://github.com/DLR-RM/stable-baselines3/issues/1150). The first step beyond it
-            # shows that the rollout is not full; it is not counted, and ends the training.
+            # (https://github.com/DLR-RM/stable-baselines3/issues/1150). The first step beyond it is
+            # not counted, and ends the training, because it belongs to such a rollout.
             if self.steps >= self._total_steps:
                 return False
             self.steps = self.model.num_timesteps
@@ -211,14 +212,14 @@ class SB3Agent(SelfTrainedAgent):
         episode_start: Array | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, PolicyState]:
-        """Actions for one observation or a batch."""
-        array: Any = self.normalize(observation)  # which may be a single number, too
+        """Return actions for one observation or a batch."""
+        array: Any = self.normalize(observation)  # the protocol also allows a single number
         return self.model.predict(array, state, episode_start, deterministic)
 
     def metrics(self) -> dict[str, float]:
-        """The values that stable-baselines3 recorded at its last update, under its own names.
+        """Return the values that stable-baselines3 recorded at its last update, under its names.
 
-        Two have the names that gridcade's agents give them: `epsilon` and `updates`.
+        Two values get the names of Gridcade's own agents: `epsilon` and `updates`.
         """
         metrics = {}
         for name, value in self.model.logger.name_to_value.items():
@@ -230,9 +231,9 @@ class SB3Agent(SelfTrainedAgent):
         return metrics
 
     def state_dict(self) -> Tensors:
-        """The policy's weights and what else acting depends on; not enough to resume learning."""
+        """Return the policy's weights, the steps and epsilon: enough to act, not to resume."""
         tensors = {"counters": np.array([self.steps])}
-        rate = getattr(self.model, "exploration_rate", None)  # of DQN and QR-DQN
+        rate = getattr(self.model, "exploration_rate", None)  # only DQN and QR-DQN have it
         if rate is not None:
             tensors["exploration_rate"] = np.array([rate])
         weights = self.model.policy.state_dict()
@@ -259,14 +260,8 @@ class SB3Agent(SelfTrainedAgent):
             (model.exploration_rate,) = tensors["exploration_rate"].tolist()
 
     def memory_bytes(self, num_envs: int) -> int:
-        """Bytes of the observations in a full replay buffer, however many environments share it."""
-        del num_envs
-        config, space = self.config, self.model.observation_space
-        capacity: int = getattr(config, "buffer_size", 0)
-        parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
-        numbers = [np.empty(part.shape or (), part.dtype).nbytes for part in parts]
-        copies = 1 if getattr(config, "optimize_memory_usage", False) else 2  # s_t and s_{t+1}
-        return copies * sum(numbers) * capacity
+        """Return the bytes of a full replay buffer, or of a rollout of all environments."""
+        return buffer_bytes(self.config, self.model, num_envs) if self.config else 0
 
     @property
     def _learning_config(self) -> SB3Config:
@@ -284,7 +279,7 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
         self._prediction_rng = stream(seed, "prediction")
 
     def _inputs(self, observations: Any) -> Tensor | dict[str, Tensor]:
-        """Observations [n, ...] as the policy's networks take them, in evaluation mode."""
+        """Convert observations [n, ...] to inputs of the policy, and set its evaluation mode."""
         self.model.policy.set_training_mode(False)
         batch = observations if isinstance(observations, dict) else np.asarray(observations)
         inputs, _ = self.model.policy.obs_to_tensor(self.normalize(batch))
@@ -292,10 +287,10 @@ class DiscreteSB3Agent(SamplingPolicy, SB3Agent):
 
 
 class DQNSB3Agent(DiscreteSB3Agent):
-    """DQN. Deterministic: the greedy policy; otherwise epsilon-greedy with the present epsilon."""
+    """DQN. Deterministic: the greedy policy; otherwise epsilon-greedy with the current epsilon."""
 
     def action_values(self, observations: Observations) -> Floats:
-        """Q(s, a) at observations [n, ...]: [n, actions]."""
+        """Return Q(s, a) at observations [n, ...]: [n, actions]."""
         policy: Any = self.model.policy
         with torch.no_grad():
             values = policy.q_net(self._inputs(observations)).cpu().numpy()
@@ -304,16 +299,16 @@ class DQNSB3Agent(DiscreteSB3Agent):
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]; masks do not count."""
+        """Return the action probabilities at observations [n, ...]: [n, actions], without masks."""
         del masks
         table = greedy(self.action_values(observations))
         return table if deterministic else with_epsilon(table, self._epsilon)
 
     @property
     def _epsilon(self) -> float:
-        """The probability of a random action.
+        """The current probability of a random action, at most 1.
 
-        The presets' schedules start above 1, so that epsilon is 1 at the first update:
+        Schedules of presets start above 1, so that epsilon is 1 at the first update:
         stable-baselines3 counts from the first step, not from `learning_starts`
         (https://github.com/DLR-RM/stable-baselines3/issues/529).
         """
@@ -325,7 +320,7 @@ class ActorCriticSB3Agent(DiscreteSB3Agent):
     """A2C or PPO. Deterministic: the most probable action; otherwise the policy's distribution."""
 
     def state_values(self, observations: Observations) -> Floats:
-        """V(s) at observations [n, ...]: [n]."""
+        """Return V(s) at observations [n, ...]: [n]."""
         policy: Any = self.model.policy
         with torch.no_grad():
             values = policy.predict_values(self._inputs(observations)).cpu().numpy()  # [n, 1]
@@ -334,7 +329,7 @@ class ActorCriticSB3Agent(DiscreteSB3Agent):
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]; masks do not count."""
+        """Return the action probabilities at observations [n, ...]: [n, actions], without masks."""
         del masks
         policy: Any = self.model.policy
         with torch.no_grad():

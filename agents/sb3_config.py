@@ -27,12 +27,12 @@ from gridcade.errors import InputError
 CONTRIB = ("CrossQ", "MaskablePPO", "QRDQN", "TQC", "TRPO")
 INSTALL_CONTRIB = "pip install 'gridcade[sb3-contrib]'"
 LINEAR = "lin_"  # prefix of linear schedules, as in RL Baselines3 Zoo
-NOT_FIELDS = {  # arguments that are no hyperparameters, or that SB3Config defines itself
+NOT_FIELDS = {  # arguments that are not hyperparameters, or that SB3Config defines itself
     *("policy", "policy_kwargs", "env", "seed"),
     *("stats_window_size", "tensorboard_log", "verbose", "_init_setup_model"),
 }
-DEFAULTS = {"device": "cpu"}  # not "auto": no agent may use more hardware than another by default
-TOML_TYPES = (bool, int, float, str, NoneType)  # NoneType: the field is left out
+DEFAULTS = {"device": "cpu"}  # not "auto": by default, all agents must use the same hardware
+TOML_TYPES = (bool, int, float, str, NoneType)  # a field that is None is left out of the file
 MINIMUM = {
     **dict.fromkeys(("batch_size", "buffer_size", "n_epochs", "n_steps", "policy_delay"), 1),
     **dict.fromkeys(("target_update_interval", "threads", "train_freq"), 1),
@@ -79,10 +79,10 @@ class SB3Config:
         return {f.name for f in fields(cls)} - {f.name for f in fields(SB3Config)}
 
     def arguments(self, total_steps: int) -> dict[str, Any]:
-        """The arguments of the algorithm's constructor by name, but for the policy's.
+        """Return the arguments of the algorithm's constructor by name, without those of the policy.
 
-        stable-baselines3's schedules end after a fraction of the total number of steps;
-        `schedule_steps` gives the same end in steps.
+        stable-baselines3's schedules end after a fraction of the total number of steps. This
+        computes the fraction from `schedule_steps`.
 
         Args:
             total_steps: environment steps of the training.
@@ -103,15 +103,15 @@ class SB3Config:
 
 
 def own_algorithms() -> list[type[BaseAlgorithm]]:
-    """The algorithms that stable-baselines3 exports."""
+    """Return the algorithms that stable-baselines3 exports."""
     exported = (getattr(stable_baselines3, name) for name in stable_baselines3.__all__)
     return [c for c in exported if isinstance(c, type) and issubclass(c, BaseAlgorithm)]
 
 
 def algorithms() -> dict[str, type[BaseAlgorithm]]:
-    """The algorithms that can be trained, by agent name, such as `sb3-dqn`.
+    """Return the algorithms that can be trained, by agent name, such as `sb3-dqn`.
 
-    Those of sb3-contrib are among them, if it is installed.
+    If sb3-contrib is installed, they include its algorithms in CONTRIB.
     """
     classes = own_algorithms()
     if find_spec("sb3_contrib"):
@@ -121,7 +121,7 @@ def algorithms() -> dict[str, type[BaseAlgorithm]]:
 
 
 def check_contrib(name: str) -> None:
-    """Raise InputError if a name is that of an algorithm of sb3-contrib, which is not installed."""
+    """Raise InputError if an agent needs sb3-contrib and that package is not installed."""
     is_contrib = name in {agents.SB3 + algorithm.lower() for algorithm in CONTRIB}
     if is_contrib and not find_spec("sb3_contrib"):
         raise InputError(f"{name} needs sb3-contrib: {INSTALL_CONTRIB}")
@@ -154,26 +154,26 @@ def config_class(algorithm: type[BaseAlgorithm]) -> type[SB3Config]:
         "algorithm": algorithm,
         "schedulable": tuple(schedulable),
         "__doc__": SB3Config.__doc__,
-        "__module__": "gridcade.agents.sb3",  # which finds it by its name, for pickle
+        "__module__": "gridcade.agents.sb3",  # where pickle finds the class by its name
     }
     name = f"{algorithm.__name__}Config"
     return make_dataclass(name, added, bases=(SB3Config,), namespace=namespace, frozen=True)
 
 
 def _union_members(annotation: Any) -> tuple[Any, ...]:
-    """The types that an annotation allows."""
+    """Return the types that an annotation allows."""
     is_union = get_origin(annotation) in (Union, UnionType)
     return get_args(annotation) if is_union else (annotation,)
 
 
 def _parameter_descriptions(algorithm: type[BaseAlgorithm]) -> dict[str, str]:
-    """The `:param name: description` entries of a docstring, each as one line, by name."""
+    """Return the `:param name: description` entries of a docstring by name, each as one line."""
     entries = re.findall(r":param (\w+): ((?:.(?!:param ))*)", getdoc(algorithm) or "", re.S)
     return {name: " ".join(description.split()) for name, description in entries}
 
 
 def _schedule(name: str, value: Any, end_fraction: float) -> Any:
-    """The schedule that `lin_NUMBER` stands for; other values are returned as they are.
+    """Convert `lin_NUMBER` to a linear schedule, and return other values unchanged.
 
     Args:
         name: the field.
@@ -181,7 +181,7 @@ def _schedule(name: str, value: Any, end_fraction: float) -> Any:
         end_fraction: fraction of the training after which the schedule is 0.
 
     Raises:
-        InputError: the value is another string.
+        InputError: the value is a string of another form.
     """
     if not isinstance(value, str):
         return value

@@ -18,7 +18,7 @@ from gridcade.agents.sb3_config import INSTALL_CONTRIB
 from gridcade.envs.types import Array
 from gridcade.errors import InputError
 
-MODULES = {  # algorithm -> the module of the policies that only it has
+MODULES = {  # algorithm -> the module of its own policies, which no other algorithm uses
     "ARS": b"sb3_contrib.ars",
     "CrossQ": b"sb3_contrib.crossq",
     "MaskablePPO": b"sb3_contrib.common.maskable",
@@ -32,10 +32,10 @@ def algorithm_name(attributes: Mapping[str, Any]) -> str:
     """Find the algorithm of a saved model without unpickling; "" if it is not sb3-contrib's.
 
     The pickle of a policy's class, or of a class that inherits from it, holds the name of the
-    module in plain bytes. TRPO has the policies of PPO, but hyperparameters of its own.
+    module in plain bytes. TRPO has the policies of PPO, but its own hyperparameters.
 
     Args:
-        attributes: of the model, as its zip file holds them.
+        attributes: the model's attributes in its zip file, by name.
     """
     if "cg_max_steps" in attributes:
         return "TRPO"
@@ -45,7 +45,7 @@ def algorithm_name(attributes: Mapping[str, Any]) -> str:
 
 
 def load_algorithm(name: str) -> type[BaseAlgorithm]:
-    """Load an algorithm; InputError, with the package, if sb3-contrib is not installed."""
+    """Load an algorithm; InputError, with the command that installs it, if it is missing."""
     try:
         algorithm: type[BaseAlgorithm] = getattr(import_module("sb3_contrib"), name)
     except ImportError:
@@ -54,7 +54,7 @@ def load_algorithm(name: str) -> type[BaseAlgorithm]:
 
 
 def agent_kind(model: BaseAlgorithm) -> type[SB3Agent]:
-    """The kind of agent for a model; one with action probabilities if they are known."""
+    """Return the class of agent for a model; it has action probabilities if these are known."""
     name = type(model).__name__
     discrete = isinstance(model.action_space, gym.spaces.Discrete)
     masked = name == "MaskablePPO"
@@ -69,7 +69,7 @@ def agent_kind(model: BaseAlgorithm) -> type[SB3Agent]:
 
 
 class MaskablePPOAgent(SB3Agent):
-    """MaskablePPO, which is given the action masks of its environment."""
+    """MaskablePPO, which receives the action masks of its environment."""
 
     uses_masks = True
 
@@ -81,7 +81,7 @@ class MaskablePPOAgent(SB3Agent):
         deterministic: bool = False,
         action_masks: ArrayLike | None = None,
     ) -> tuple[Array, PolicyState]:
-        """Actions for one observation or a batch, and masks of all parts of the actions."""
+        """Return actions for one observation or a batch; masks cover all parts of the actions."""
         model: Any = self.model
         actions, state = model.predict(
             self.normalize(observation), state, episode_start, deterministic, action_masks
@@ -97,7 +97,7 @@ class DiscreteMaskablePPOAgent(ActorCriticSB3Agent):
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Action probabilities at observations [n, ...]: [n, actions]; 0 where masks forbid."""
+        """Return action probabilities at observations [n, ...]: [n, actions]; 0 if forbidden."""
         policy: Any = self.model.policy
         with torch.no_grad():
             distribution = policy.get_distribution(self._inputs(observations), masks).distribution
@@ -111,7 +111,7 @@ class QRDQNSB3Agent(DQNSB3Agent):
     """QR-DQN (Dabney et al. 2018): the value of an action is the mean of its quantiles."""
 
     def action_values(self, observations: Observations) -> Floats:
-        """Q(s, a) at observations [n, ...]: [n, actions]."""
+        """Return Q(s, a) at observations [n, ...]: [n, actions]."""
         policy: Any = self.model.policy
         with torch.no_grad():
             quantiles = policy.quantile_net(self._inputs(observations))  # [n, quantiles, actions]

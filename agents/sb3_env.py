@@ -22,9 +22,9 @@ from gridcade.experience.step import Step
 class SB3VecEnv(VecEnv):
     """A VecEnv that steps environments through `Experience`, so each episode has its own seed.
 
-    stable-baselines3 learns from a lost life as from the end of an episode, while the game
-    continues. The VecEnv is itself the agent that `Experience` asks for actions: it returns those
-    that stable-baselines3 passed to `step_async`.
+    For stable-baselines3, a lost life is the end of an episode, while the game continues. This
+    class also plays the agent's part in `Experience`: its `act` returns the actions that
+    stable-baselines3 passed to `step_async`.
 
     Args:
         experience: the loop that steps the environments.
@@ -73,9 +73,9 @@ class SB3VecEnv(VecEnv):
         """Step every environment.
 
         Returns:
-            Observations, rewards, ends of episodes, and infos, as `DummyVecEnv` returns them. An
-            observation at the end of an episode is the first one of the next episode; the last
-            one is in the info.
+            Observations, rewards, ends of episodes, and infos, as `DummyVecEnv` returns them. Where
+            an episode ended, the observation is the first one of the next episode, and the info has
+            the last one.
         """
         try:
             step = next(self._steps)
@@ -95,10 +95,10 @@ class SB3VecEnv(VecEnv):
         return step.current, rewards.astype(np.float32), dones, infos
 
     def close(self) -> None:
-        """Do nothing: whoever made the environments closes them."""
+        """Do nothing: the owner of the environments closes them."""
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of the vectorized environment, once for each index."""
+        """Return an attribute of the vectorized environment, once for each index."""
         return [getattr(self.envs, attr_name)] * len(list(self._get_indices(indices)))
 
     def env_is_wrapped(
@@ -115,10 +115,10 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
     ) -> list[Any]:
-        """The action masks of each environment, which MaskablePPO asks for; nothing else.
+        """Return the action masks of each environment, for MaskablePPO; no other method works.
 
-        Where actions have several parts, the masks of the parts stand one after another. If the
-        environment gives no masks, everything is allowed.
+        If actions have several parts, the masks of the parts are concatenated. If the environment
+        gives no masks, all actions are allowed.
         """
         del args, indices, kwargs
         if method_name != METHOD:
@@ -134,7 +134,7 @@ class SB3VecEnv(VecEnv):
 
 
 def _observation_of(observations: Any, env: int) -> Any:
-    """The observation of one environment: of an array [n, ...], or of each array in a dict."""
+    """Return one environment's observation from an array [n, ...], or a dict of such arrays."""
     if isinstance(observations, dict):
         return {key: values[env] for key, values in observations.items()}
     return observations[env]

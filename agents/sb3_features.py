@@ -25,7 +25,7 @@ class Mnih2013CNN(torch_layers.BaseFeaturesExtractor):
         layers: Any = network("2013", [part], 1).children()
         first, *others, output = layers
         super().__init__(observation_space, output.in_features)
-        # gridcade's first layer takes blocks of pixels as channels; this one takes pixels.
+        # stable-baselines3 divides pixels by 255 itself, which Gridcade's first layer would repeat.
         convolution = nn.Conv2d(observation_space.shape[0], first.out_channels, 8, stride=4)
         self.layers = nn.Sequential(convolution, *others)
 
@@ -36,10 +36,11 @@ class Mnih2013CNN(torch_layers.BaseFeaturesExtractor):
 
 
 class SmallImages(torch_layers.BaseFeaturesExtractor):
-    """The convolutions of Young & Tian (2019) for small images, which NatureCNN cannot take.
+    """The convolutions of Young & Tian (2019), for images that are too small for NatureCNN.
 
-    Other parts of a Dict get what `CombinedExtractor` gives them: pictures of bytes a NatureCNN,
-    all else is flattened. The layers behind it are `net_arch`; the paper's are [128], with ReLU.
+    Other parts of a Dict are treated as in `CombinedExtractor`: pictures of bytes go through a
+    NatureCNN, and all else is flattened. `net_arch` sets the layers after it; those of the paper
+    are [128], with ReLU.
     """
 
     def __init__(self, observation_space: Space):
@@ -71,7 +72,7 @@ def _subspaces(space: Space) -> dict[str, Space]:
 
 
 def _part(space: Space) -> Part | None:
-    """An array of the observations, with the scale in which stable-baselines3 gives it."""
+    """Return the part of a Box, with the scale of stable-baselines3's inputs; else None."""
     if not isinstance(space, gym.spaces.Box):
         return None
     part = ArrayEncoder(space).parts[0]
@@ -79,7 +80,7 @@ def _part(space: Space) -> Part | None:
 
 
 def _features(space: Space) -> tuple[nn.Module, int]:
-    """The module that computes the features of one part, and their number."""
+    """Return the module that computes the features of one part, and the number of features."""
     part = _part(space)
     if part is not None and part.image_kind == "small":
         layers, size = features_of(part, "minatar")

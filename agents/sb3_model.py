@@ -14,10 +14,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium.spaces import flatdim
 from stable_baselines3.common import torch_layers
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.preprocessing import get_action_dim, is_image_space
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ from gridcade.envs.observations import PICTURE_SIDE
 from gridcade.envs.types import Space
 from gridcade.errors import InputError, unknown
 
-UNBOUNDED_STEPS = 10**12  # stable-baselines3 needs a number, also where only time bounds the run
+FLOAT = 4  # bytes of a number in a buffer
+UNBOUNDED_STEPS = 10**12  # for runs that only time bounds: stable-baselines3 needs a number
 
 
 def mnih_rmsprop(parameters: Iterable[Tensor], lr: float, **kwargs: float) -> MnihRMSProp:
@@ -70,8 +72,8 @@ def build_model(
         env: a Gymnasium environment, or a VecEnv.
         seed: stable-baselines3 seeds the global random streams with it.
         total_steps: environment steps of the training.
-        replay: whether a replay buffer, if the algorithm has one, gets its full size; False for a
-            model that only acts.
+        replay: allocate the full replay buffer, if the algorithm has one; False for a model that
+            only acts.
 
     Raises:
         InputError: the algorithm rejects the arguments or the environment.
@@ -87,7 +89,7 @@ def build_model(
     policy_kwargs = _policy_kwargs(values, algorithm.policy_aliases[policy])
     try:
         with warnings.catch_warnings():
-            # They concern memory and devices, which gridcade checks itself.
+            # The warnings concern memory and devices, which Gridcade checks itself.
             warnings.simplefilter("ignore")
             return algorithm(policy, env, policy_kwargs=policy_kwargs, seed=seed, **arguments)
     except InputError:
@@ -99,13 +101,28 @@ def build_model(
         ) from error
 
 
+def buffer_bytes(config: SB3Config, model: BaseAlgorithm, num_envs: int) -> int:
+    """Return the bytes of a full replay buffer, or of a rollout of all environments."""
+    space, actions = model.observation_space, model.action_space
+    parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
+    observation = sum(np.empty(part.shape or (), part.dtype).nbytes for part in parts)
+    action = get_action_dim(actions) * np.dtype(actions.dtype).itemsize
+    if slots := getattr(config, "buffer_size", 0):
+        copies = 1 if getattr(config, "optimize_memory_usage", False) else 2  # s_t and s_{t+1}
+        return int(slots) * (copies * observation + action + 3 * FLOAT)  # reward, end, truncation
+    slot = observation + action + 6 * FLOAT  # reward, start, value, probability, return, advantage
+    if type(model).__name__ == "MaskablePPO":
+        slot += flatdim(actions) * FLOAT
+    return int(getattr(config, "n_steps", 0)) * num_envs * slot
+
+
 def _policy_name(config: SB3Config, space: Space) -> str:
-    """The name of the policy; `auto` is resolved by the observation space."""
+    """Return the name of the policy; the observation space decides what `auto` means."""
     if config.policy == "auto":
         if isinstance(space, gym.spaces.Dict):
             return "MultiInputPolicy"
-        # The smallest axis is the channels'; the convolutions of 2013 and 2015 need a minimum of
-        # pixels along the other two.
+        # The smallest axis has the channels. The convolutions of 2013 and 2015 need at least
+        # PICTURE_SIDE pixels along the other two.
         is_image = is_image_space(space) and sorted(space.shape or ())[1] >= PICTURE_SIDE
         has_convolutions = "CnnPolicy" in config.algorithm.policy_aliases  # CrossQ has none
         return "CnnPolicy" if is_image and has_convolutions else "MlpPolicy"
@@ -116,7 +133,7 @@ def _policy_name(config: SB3Config, space: Space) -> str:
 
 
 def _policy_kwargs(values: Mapping[str, Any], policy: type[BasePolicy]) -> dict[str, Any]:
-    """The keyword arguments of a policy, with classes in place of their names."""
+    """Return the keyword arguments of a policy, with classes instead of their names."""
     _observations, _actions, _lr_schedule, *known = signature(policy).parameters
     kwargs = dict(values)
     for name, value in values.items():
@@ -130,7 +147,7 @@ def _policy_kwargs(values: Mapping[str, Any], policy: type[BasePolicy]) -> dict[
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error as one line: its first, or the second where the first is a heading.
+    """Return one line of an error's message: the first, or the second if the first is a heading.
 
     PyTorch, for example, lists what does not fit under "Error(s) in loading state_dict for ...:".
     """
@@ -152,9 +169,9 @@ def preserve_random_streams() -> Iterator[None]:
 
 
 def network_form(space: Space) -> Any:
-    """The properties of a space that a network depends on.
+    """Return the properties of a space that a network depends on.
 
-    Bounds are left out: they differ between versions of an environment.
+    Bounds are left out, because they differ between versions of an environment.
     """
     if isinstance(space, gym.spaces.Dict):
         return {key: network_form(part) for key, part in space.items()}

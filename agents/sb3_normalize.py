@@ -26,7 +26,7 @@ def load_normalization(path: str | os.PathLike[str], env: Env) -> Normalize:
         env: the environment whose observations are normalized.
 
     Raises:
-        InputError: the file does not hold such statistics, or they are of another space.
+        InputError: the file does not hold such statistics, or they belong to another space.
     """
     try:
         statistics = pickle.loads(Path(path).read_bytes())  # noqa: S301 - the user trusts it

@@ -1,4 +1,4 @@
-"""One training at a time: stable-baselines3 draws from random streams that its process shares."""
+"""Allows one training at a time, because stable-baselines3 uses global random streams."""
 
 import threading
 import weakref
@@ -10,11 +10,7 @@ _training: tuple[threading.Thread, "weakref.ref[object]"] | None = None  # threa
 
 
 def check_no_training() -> None:
-    """Check that no agent trains on another thread.
-
-    Raises:
-        InputError: one does.
-    """
+    """Raise InputError if an agent of stable-baselines3 trains on another thread."""
     if _training is None:
         return
     thread, owner = _training
@@ -27,7 +23,7 @@ def check_no_training() -> None:
 
 
 def begin_training(agent: object) -> None:
-    """Take the global random streams for an agent, until `end_training`.
+    """Reserve the global random streams for an agent, until `end_training`.
 
     Raises:
         InputError: an agent trains on another thread.
@@ -39,7 +35,7 @@ def begin_training(agent: object) -> None:
 
 
 def end_training() -> None:
-    """Let other threads train."""
+    """Release the global random streams, so that other threads can train."""
     global _training
     with _lock:
         _training = None

@@ -29,7 +29,7 @@ def load_model(path: str | os.PathLike[str], env: Env) -> BaseAlgorithm:
 
     Args:
         path: the zip file.
-        env: the environment that the model is to act in.
+        env: the environment that the model will act in.
 
     Raises:
         InputError: the file is not a saved model, or its model does not fit the environment.
@@ -43,7 +43,7 @@ def load_model(path: str | os.PathLike[str], env: Env) -> BaseAlgorithm:
         has_replay = "buffer_size" in attributes
         overrides: dict[str, Any] = {"buffer_size": 1} if has_replay else {}  # it only acts
         with warnings.catch_warnings(), preserve_random_streams():
-            warnings.simplefilter("ignore")  # about files of other versions
+            warnings.simplefilter("ignore")  # stable-baselines3 warns of files of other versions
             model = algorithm.load(os.fspath(path), device="cpu", **overrides)
     except InputError as error:
         raise InputError(f"cannot load '{path}': {error}") from None
@@ -58,11 +58,11 @@ def load_model(path: str | os.PathLike[str], env: Env) -> BaseAlgorithm:
 def _identify_algorithm(attributes: Mapping[str, Any]) -> type[BaseAlgorithm]:
     """Find the algorithm of a saved model by the names of its attributes, without unpickling.
 
-    Of stable-baselines3's algorithms, it is the one with the fewest hyperparameters that the model
-    lacks; in a tie it is the one with the most hyperparameters.
+    Among stable-baselines3's algorithms, the one with the fewest hyperparameters that the model
+    lacks is chosen; in a tie, the one with the most hyperparameters.
 
     Raises:
-        InputError: it is an algorithm of sb3-contrib, which is not installed.
+        InputError: the algorithm needs sb3-contrib, which is not installed.
     """
     from gridcade.agents import sb3_contrib
 
@@ -91,7 +91,7 @@ def _check_spaces(path: str | os.PathLike[str], model: BaseAlgorithm, env: Env) 
 
 
 def _channels_first(space: Space) -> Space:
-    """An observation space as stable-baselines3 learns it: of images, channels come first."""
+    """Return an observation space as stable-baselines3 learns it: images have channels first."""
     if (
         isinstance(space, gym.spaces.Box)
         and is_image_space(space)

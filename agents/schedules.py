@@ -10,7 +10,7 @@ from gridcade.errors import InputError
 
 
 class CompiledSchedule(NamedTuple):
-    """The fields of a `Schedule`, as compiled code takes them."""
+    """The fields of a `Schedule`, for compiled code."""
 
     initial: float
     final: float
@@ -38,8 +38,8 @@ def value_at(schedule: CompiledSchedule, step: int, visits: int) -> float:
 class Schedule:
     """A number that changes linearly from `initial` to `final` over `steps`, then stays.
 
-    It is divided by N^power, where N counts the updates of this state and action (step size) or
-    the visits to this state (epsilon).
+    It is divided by N^power, where N counts the updates of this state and action (step size), or
+    those of all actions in this state, plus 1 (epsilon).
     """
 
     initial: float
@@ -53,7 +53,7 @@ class Schedule:
 
     @classmethod
     def constant(cls, value: float) -> "Schedule":
-        """Return the schedule that a number alone stands for, as in `epsilon = 0.1`."""
+        """Return a schedule that never changes; a number such as `epsilon = 0.1` means this."""
         return cls(value, value)
 
     def check(self, name: str) -> None:
@@ -77,7 +77,7 @@ class Schedule:
         return value_at(self.to_compiled(), step, 1)
 
     def to_compiled(self) -> CompiledSchedule:
-        """Return the schedule as compiled code takes it."""
+        """Convert the schedule for compiled code."""
         final = self.initial if self.final is None else self.final
         return CompiledSchedule(
             float(self.initial), float(final), float(self.steps), float(self.power)

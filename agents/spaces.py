@@ -1,4 +1,4 @@
-"""Whether an agent can act in an environment, and the advice where it cannot."""
+"""Checks whether an agent can act in an environment, and the advice if it cannot."""
 
 from contextlib import suppress
 
@@ -14,8 +14,8 @@ from gridcade.envs.types import Env
 from gridcade.errors import InputError, single_line
 from gridcade.formatting import shell_command
 
-EXAMPLE_BINS = 8  # of each number, in advice
-MANY_BINS = 1_000_000  # observations, above which bins are not advised
+EXAMPLE_BINS = 8  # bins for each number of an observation, in advice
+MANY_BINS = 1_000_000  # most binned observations for which bins are advised
 NUMERIC = (
     gym.spaces.Box,
     gym.spaces.Discrete,
@@ -25,10 +25,10 @@ NUMERIC = (
 
 
 def numbered_actions(env: Env, agent: str) -> ActionIndex:
-    """The numbering of an environment's actions.
+    """Return the numbering of an environment's actions.
 
     Raises:
-        InputError: they are infinite, or too many.
+        InputError: the actions cannot be numbered, such as continuous ones, or are too many.
     """
     if isinstance(env.action_space, gym.spaces.Box):
         here = shell_command(name_of(env))
@@ -46,7 +46,7 @@ def check_sb3_spaces(env: Env) -> None:
     """Check that stable-baselines3 can learn in an environment's spaces.
 
     Raises:
-        InputError: it cannot, and why.
+        InputError: it cannot; the message says why.
     """
     space, actions = env.observation_space, env.action_space
     parts = list(space.values()) if isinstance(space, gym.spaces.Dict) else [space]
@@ -64,39 +64,41 @@ def check_sb3_spaces(env: Env) -> None:
     elif np.any(getattr(actions, "start", 0)):
         reason = f"needs actions that start at 0; these are {single_line(actions)}"
     if reason:
-        raise InputError(f"stable-baselines3 {reason}{advice(env, bins=False)}")
+        raise InputError(f"stable-baselines3 {reason}{advice(env)}")
 
 
 def numbered_states(env: Env, agent: str) -> StateIndex:
-    """The numbering of an environment's observations.
+    """Return the numbering of an environment's observations.
 
     Raises:
-        InputError: they are infinite.
+        InputError: the observations are infinitely many.
     """
     states = finite_states(env.observation_space)
     if states is None:
         raise InputError(
             f"{agent} needs finitely many observations; these are "
-            f"{single_line(env.observation_space)}{advice(env)}"
+            f"{single_line(env.observation_space)}{advice(env, agent)}"
         )
     return states
 
 
-def advice(env: Env, bins: bool = True) -> str:
-    """The commands that train another agent, or the same one on observations in bins, if they can.
+def advice(env: Env, binned: str | None = None) -> str:
+    """Return commands that train another agent, or the same one on binned observations.
+
+    The result is empty if neither can learn there.
 
     Args:
         env: the environment, in which an agent cannot learn.
-        bins: whether to propose bins.
+        binned: the agent to propose with bins; None: no bins.
     """
     commands = []
     with suppress(InputError):
         action_index(env.action_space)
         with suppress(InputError):
-            numbers = finite_states(Binned(env, EXAMPLE_BINS).observation_space) if bins else None
+            numbers = finite_states(Binned(env, EXAMPLE_BINS).observation_space) if binned else None
             if numbers is not None and numbers.count <= MANY_BINS:
                 name = with_arguments(name_of(env), {"bins": EXAMPLE_BINS})
-                commands.append(f"gridcade train q-learning {shell_command(name)}")
+                commands.append(f"gridcade train {binned} {shell_command(name)}")
         ArrayEncoder(env.observation_space)
         commands.append(f"gridcade train dqn {shell_command(name_of(env))}")
     return f"; try: {' or: '.join(commands)}" if commands else ""

@@ -8,11 +8,11 @@ emulators than with its usual single one (`--sb3-envs 1`). Each program runs in 
 two processors, and waits during the rounds of the other. The results are medians over the rounds.
 Gridcade runs PyTorch on one thread, and the target network, the optimizer of the large layer and
 the emulators on further threads; stable-baselines3 runs PyTorch on two. Memory is the peak of each
-process; every page of the replay is written beforehand.
+process; the benchmark writes every page of the replay beforehand, so that the peak includes it.
 
-A further round of Gridcade measures the time spent in each part. Parts that run at the same time on
-two cores add up to more than the whole. The limits show the time of the emulators alone, on one
-thread, and of the matrix products of an update alone, in its precision.
+A further round of Gridcade measures the time spent in each part. Some parts run at the same time on
+two cores, so their sum exceeds the whole. The limits are lower bounds: the time of the emulators
+alone, on one thread, and of the matrix products of an update alone, in its number format.
 """
 
 from functools import partial
@@ -38,7 +38,7 @@ from side_by_side import (
 FRAMES = 100_000  # capacity of the replay
 ENVS = 8  # emulators
 BATCH = 32
-EVERY = 4  # steps per update
+UPDATE_EVERY = 4  # steps per update
 WARMUP = 2_000  # steps before the first round
 STEPS = 4_000  # per round
 EPSILON = 0.1
@@ -58,7 +58,7 @@ def gridcade_dqn(network: Any) -> Learner:
         network=network,
         replay_capacity=FRAMES,
         learn_start=1_000,
-        update_every=EVERY,
+        update_every=UPDATE_EVERY,
         batch_size=BATCH,
         target_every=10_000,
         epsilon=Schedule(EPSILON, EPSILON, 0),
@@ -93,7 +93,8 @@ def gridcade_dqn(network: Any) -> Learner:
         batch_ms = products(network, BATCH, agent.precision)
         limits = {
             "emulators alone": emulators_alone(ENVS),
-            "matrix products alone": (2 * batch_ms["forward"] + batch_ms["backward"]) / EVERY,
+            "matrix products alone": (2 * batch_ms["forward"] + batch_ms["backward"])
+            / UPDATE_EVERY,
         }
         return {"ms_per_step": parts_ms | {"all": 1000 / rate}, "limits_ms_per_step": limits}
 
@@ -111,8 +112,8 @@ def sb3_dqn(network: Any, num_envs: int) -> Learner:
         buffer_size=FRAMES,
         learning_starts=1_000,
         batch_size=BATCH,
-        train_freq=EVERY if num_envs == 1 else 1,
-        gradient_steps=1 if num_envs == 1 else max(num_envs // EVERY, 1),
+        train_freq=UPDATE_EVERY if num_envs == 1 else 1,
+        gradient_steps=1 if num_envs == 1 else max(num_envs // UPDATE_EVERY, 1),
         target_update_interval=10_000,
         exploration_initial_eps=EPSILON,
         exploration_final_eps=EPSILON,

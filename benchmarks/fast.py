@@ -2,11 +2,11 @@
 
     python benchmarks/fast.py [--agent dqn|pqn] [--rounds N] [--json]
 
-The first program uses plain PyTorch, in the papers' order. Each further program adds one shortcut
-to those of the previous one; the last program has all shortcuts. Each runs in its own process, on
-two processors, and waits during the rounds of the others. Steps per second are medians over the
-rounds. The speedup of a shortcut is the median over the rounds of the steps per second with it,
-divided by those without it.
+The first program uses plain PyTorch, in the order of the papers. Each further program adds one
+shortcut to those of the previous program, so the last one has all shortcuts. Each program runs in
+its own process, on two processors, and waits during the rounds of the others. Steps per second are
+medians over the rounds. The speedup of a shortcut is the median over the rounds of the steps per
+second with it, divided by those of the previous program.
 """
 
 import json
@@ -30,12 +30,13 @@ SHORTCUTS = (
     "keep freed memory",
     "target thread",
     "overlapped Adam",
+    "fused passes",
     "bfloat16",
 )
 
 
 def learner(agent: Agent, count: int) -> Learner:
-    """Return an agent with the first `count` shortcuts and its emulators."""
+    """Return an agent with the first `count` shortcuts, and its emulators."""
     from gridcade.agents import fast
     from gridcade.agents.base import in_memory
     from gridcade.agents.deep import DeepAgent, Spaces
@@ -53,6 +54,9 @@ def learner(agent: Agent, count: int) -> Learner:
         FastBackend.target_values = Backend.target_values  # type: ignore[method-assign]
     if "overlapped Adam" not in shortcuts:
         FastBackend.adam = Backend.adam  # type: ignore[method-assign]
+    if "fused passes" not in shortcuts:
+        fast.fuse_norms = list  # type: ignore[assignment, attr-defined]
+        FastBackend.radam = Backend.radam  # type: ignore[method-assign]
     fields: dict[str, Any] = {
         "overlap": "overlap" in shortcuts,
         "fast": "blocks" in shortcuts,

@@ -1,9 +1,9 @@
-"""How often intervals cover the truth, and how often verdicts are false, by simulation.
+"""Measure how often intervals cover the exact value, and how often verdicts are false.
 
     python benchmarks/intervals.py continuing    # average rewards of continuing tasks
     python benchmarks/intervals.py seeds         # verdicts on scores that take two values
 
-The first simulates, the second computes its shares by enumeration.
+The first command simulates; the second computes its shares by enumeration.
 """
 
 import argparse
@@ -29,15 +29,15 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Table = list[list[list[tuple[float, int, float, bool]]]]
 
-BUDGETS = (200, 500, 1_000, 2_000, 5_000, 20_000, 100_000)  # steps of all streams together
-SIMULATED_STEPS = 20_000_000  # of all replications with one budget
+BUDGETS = (200, 500, 1_000, 2_000, 5_000, 20_000, 100_000)  # total steps of all streams
+SIMULATED_STEPS = 20_000_000  # at most, of all replications with one budget
 MAX_REPLICATIONS = 1_000
 ROUNDING = 1e-12
-SHARES = np.linspace(0.01, 0.99, 99)  # of runs with the higher of two scores
+SHARES = np.linspace(0.01, 0.99, 99)  # probabilities of the higher of two scores
 
 
 def chains() -> Iterator[tuple[str, Model, Floats]]:
-    """Yield continuing tasks with a policy each: a name, the model, and action probabilities."""
+    """Yield continuing tasks, each with a policy: name, model, probabilities [states, actions]."""
     for env in ("NearAndFar", "RiverSwim"):
         model = registry.known_model(make(env))
         assert model is not None
@@ -55,7 +55,7 @@ def chains() -> Iterator[tuple[str, Model, Floats]]:
 
 
 def cycle(length: int, stay: float) -> Model:
-    """A cycle of states that pays in two of them; each step stays with a probability."""
+    """Make a cycle of states with rewards in two of them; a step stays with probability `stay`."""
     table: Table = [[[(1 - stay, (s + 1) % length, 0.0, False)]] for s in range(length)]
     if stay:
         table = [[[*row[0], (stay, s, 0.0, False)]] for s, row in enumerate(table)]
@@ -65,7 +65,7 @@ def cycle(length: int, stay: float) -> Model:
 
 
 def random_chain(rng: np.random.Generator, size: int, concentration: float) -> Model:
-    """A chain with random transitions and normally distributed rewards."""
+    """Make a chain with random transitions and normally distributed rewards."""
     matrix = 0.999 * rng.dirichlet(np.full(size, concentration), size) + 0.001 / size
     table: Table = [
         [[(float(p), n, float(rng.normal()), False) for n, p in enumerate(row)]] for row in matrix
@@ -80,7 +80,10 @@ def as_dict(table: Table) -> dict[int, dict[int, list[tuple[float, int, float, b
 
 @compiled
 def play(world: World, cumulative: Floats, rewards: Floats, states: Ints) -> None:
-    """Play one stream from the world's state, by cumulative action probabilities."""
+    """Play one stream from the world's state, and fill `rewards` and `states`.
+
+    `cumulative` holds the cumulative action probabilities, [states, actions].
+    """
     for t in range(len(rewards)):
         s = world.state[0]
         states[t] = s
@@ -92,7 +95,7 @@ def play(world: World, cumulative: Floats, rewards: Floats, states: Ints) -> Non
 def play_streams(
     model: Model, cumulative: Floats, length: int, rng: np.random.Generator
 ) -> Streams:
-    """Simulate what `gridcade.evaluation.streams.play_streams` plays."""
+    """Simulate the streams of `gridcade.evaluation.streams.play_streams`, in compiled code."""
     rewards = np.empty((STREAMS, 2 * length))
     states = np.empty((STREAMS, 2 * length + 1), dtype=np.int64)
     for i in range(STREAMS):
@@ -103,7 +106,7 @@ def play_streams(
 
 
 def continuing() -> None:
-    """Print a table: share of intervals that cover, and share of samples without an interval."""
+    """Print the share of intervals that cover, and the share of samples without an interval."""
     print("| chain | " + " | ".join(f"{budget:,}" for budget in BUDGETS) + " |")
     print("| --- |" + " --- |" * len(BUDGETS))
     for name, model, table in chains():
@@ -126,15 +129,17 @@ def continuing() -> None:
 
 
 def false_verdicts(found: NDArray[np.bool_], seeds: int, scores: list[MeanScore]) -> list[float]:
-    """Return the largest shares of false verdicts over SHARES.
+    """Return the largest shares of false verdicts over SHARES, for three comparisons.
 
-    Of two contenders whose scores are 0 or 1 with the same probability; of one of them against a
-    fixed policy with its mean; and against a contender that always has the same score.
+    A contender whose runs score 1 with a probability and else 0 is compared with another one that
+    has the same probability, with a fixed policy whose score is the probability, and with a
+    contender all of whose runs have this score.
 
     Args:
-        found: whether each pair of numbers of runs with score 1 is significant, [seeds + 1] twice.
-        seeds: seeds of each contender.
-        scores: mean scores with 0 to `seeds` runs with score 1.
+        found: whether the difference of two contenders is significant, indexed by the number of
+            runs with score 1 of each, [seeds + 1, seeds + 1].
+        seeds: number of seeds of each contender.
+        scores: mean score, indexed by the number of runs with score 1, [seeds + 1].
     """
     same, fixed, constant = [], [], []
     for share, weights in zip(SHARES, weights_of(seeds), strict=True):
@@ -147,10 +152,11 @@ def false_verdicts(found: NDArray[np.bool_], seeds: int, scores: list[MeanScore]
 
 
 def is_false(score: MeanScore, other: MeanScore, share: float) -> bool:
-    """Return whether the verdict on scores that are 1 with a probability, else 0, is false.
+    """Return whether a verdict is false; runs score 1 with the probability `share`, and else 0.
 
-    The other side's score is this probability, so the means do not differ; but most runs are higher
-    if it is above a half, which is what a sign test states.
+    The score of the other side is `share`, so the means do not differ. But if `share` is above (or
+    below) a half, a run is more likely to score higher (or lower) than the other side, and a sign
+    test may rightly say so.
     """
     verdict = difference(score, other, 0.95)
     states_most = verdict.estimate.method == "sign test"
@@ -159,20 +165,20 @@ def is_false(score: MeanScore, other: MeanScore, share: float) -> bool:
 
 
 def weights_of(seeds: int) -> list[Floats]:
-    """For each of SHARES: the probabilities of 0 to `seeds` runs with score 1."""
+    """Return, for each of SHARES, the probabilities of 0 to `seeds` runs with score 1."""
     return [np.asarray(stats.binom.pmf(np.arange(seeds + 1), seeds, share)) for share in SHARES]
 
 
 def welch(runs: list[list[float]]) -> NDArray[np.bool_]:
-    """Whether Welch's t-test alone is significant, for each pair of contenders."""
+    """Return whether Welch's t-test alone is significant, for each pair of contenders."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scipy warns of equal scores
+        warnings.simplefilter("ignore")  # SciPy warns if all scores are equal
         tests = [[stats.ttest_ind(a, b, equal_var=False)[1] for b in runs] for a in runs]
     return np.array(tests) <= 0.05
 
 
 def seeds() -> None:
-    """Print a table: the largest share of false verdicts, beside that of Welch's t-test alone."""
+    """Print the largest shares of false verdicts, also those of Welch's t-test alone."""
     print("| seeds | two contenders | fixed policy | constant contender | Welch, two contenders |")
     print("| --- | --- | --- | --- | --- |")
     for count in (3, 5, 7, 10, 20):
@@ -188,7 +194,7 @@ TABLES = {"continuing": continuing, "seeds": seeds}
 
 
 def main() -> None:
-    """Print the table that the arguments name."""
+    """Print the table that the argument names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", choices=TABLES)
     TABLES[parser.parse_args().table]()

@@ -1,11 +1,11 @@
-"""The live page: pictures a second, the server's share of a core, and the speed of learning.
+"""Measure the live page: pictures per second, the server's share of a core, speed of learning.
 
     python benchmarks/live.py [--world FourRooms] [--minutes 1] [--rounds 3]
     python benchmarks/live.py --arcade breakout [--minutes 1] [--rounds 3]
 
-A client reads and discards, as a browser would take the other core. Rounds with the page open
-alternate with rounds of the same loop without a page. With --arcade, a policy plays at native speed
-instead. Prints the median and the range.
+A client reads the pictures and discards them, because a browser would use the other core. Rounds
+with the page open alternate with rounds of the same loop without a page. With --arcade, a policy
+plays at native speed instead. Prints medians and ranges.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from gridcade.live.world.lane import Lane
 from gridcade.live.world.messages import Open
 from gridcade.training.run_names import RUNS
 
-Line = tuple[str, list[float], Callable[[float], str]]  # name, one value a round, and their form
+Line = tuple[str, list[float], Callable[[float], str]]  # name, value of each round, formatter
 
 
 def with_page(address: str, world: str, seconds: float) -> tuple[float, float, float, float]:
     """Learn at full speed with a page open.
 
     Returns:
-        Seconds to the first picture; then pictures a second, the server's share of a core, and
-        steps a second, of the second half of the time.
+        The seconds to the first picture. For the second half of the time: pictures per second, the
+        share of a core that server and client take, and steps per second.
     """
     began = time.perf_counter()
     with connect(f"ws://{address}/live", origin=Origin(f"http://{address}")) as page:
@@ -61,7 +61,7 @@ def with_page(address: str, world: str, seconds: float) -> tuple[float, float, f
 
 
 def without_page(world: str, seconds: float) -> float:
-    """Steps a second of the same loop in this process."""
+    """Return the steps per second of the same loop in this process."""
     lane = Lane(Open(world=world, agent="q-learning"))
     lane.advance(1_000_000)
     began, before = time.perf_counter(), lane.learner.steps
@@ -74,8 +74,9 @@ def playing(address: str, policy: str, seconds: float) -> tuple[float, float, fl
     """Let a policy play at native speed on the Arcade page.
 
     Returns:
-        Seconds to the first picture; then screens a second, and the shares of a core that server
-        and client, and the process with emulator and network take, of the second half of the time.
+        The seconds to the first picture. For the second half of the time: screens per second, the
+        share of a core that server and client take, and the share of the process with emulator
+        and network.
     """
     began = time.perf_counter()
     with connect(f"ws://{address}/arcade/live", origin=Origin(f"http://{address}")) as page:
@@ -99,7 +100,7 @@ def playing(address: str, policy: str, seconds: float) -> tuple[float, float, fl
 
 
 def processor_times() -> tuple[float, float]:
-    """Seconds of processor time of this process, and of its children that run now (on Linux)."""
+    """Return the processor seconds of this process and of its running children (Linux only)."""
     theirs = 0.0
     for child in multiprocessing.active_children():
         fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
@@ -108,12 +109,14 @@ def processor_times() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="FourRooms")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--arcade", metavar="POLICY", help="a policy that plays")
+    parser.add_argument(
+        "--arcade", metavar="POLICY", help="measure the Arcade page with this policy"
+    )
     options = parser.parse_args()
     page, seconds = LivePage(RUNS, 0, 900), 60 * options.minutes
     address = page.address.removeprefix("http://").removesuffix("/")
@@ -125,7 +128,7 @@ def main() -> None:
             f"{options.arcade}, {title}",
             [
                 ("seconds to the first picture", to_first, "{:.2f}".format),
-                ("screens a second", screens, "{:.1f}".format),
+                ("screens per second", screens, "{:.1f}".format),
                 ("share of a core, server and client", ours, "{:.1%}".format),
                 ("share of a core, emulator and network", theirs, "{:.1%}".format),
             ],
@@ -139,10 +142,10 @@ def main() -> None:
     ratios = [open_ / alone for open_, alone in zip(columns[3], columns[4], strict=True)]
     show: list[Line] = [
         ("seconds to the first picture", list(columns[0]), "{:.2f}".format),
-        ("pictures a second", list(columns[1]), "{:.1f}".format),
+        ("pictures per second", list(columns[1]), "{:.1f}".format),
         ("share of a core, server and client", list(columns[2]), "{:.1%}".format),
-        ("steps a second, page open", list(columns[3]), "{:,.0f}".format),
-        ("steps a second, no page", list(columns[4]), "{:,.0f}".format),
+        ("steps per second, page open", list(columns[3]), "{:,.0f}".format),
+        ("steps per second, no page", list(columns[4]), "{:,.0f}".format),
         ("ratio", ratios, "{:.2f}".format),
     ]
     print_medians(f"{options.world}, {title}", show)

@@ -9,8 +9,8 @@ of the other. Gridcade runs PyTorch on one thread, in bfloat16 if the CPU suppor
 emulators on two others; stable-baselines3 runs PyTorch on two.
 
 A further round of Gridcade measures the time spent in each part; emulators and learning run at the
-same time. The limits show the time of the emulators alone, on two threads, and of the matrix
-products alone.
+same time. The limits are lower bounds: the time of the emulators alone, on two threads, and of the
+matrix products alone.
 """
 
 from typing import Annotated
@@ -32,9 +32,9 @@ from side_by_side import (
     sb3_round,
 )
 
-ENVS = 64
-ROLLOUT = 32
-EPOCHS = 2
+ENVS = 64  # emulators
+ROLLOUT = 32  # steps
+EPOCHS = 2  # per rollout
 MINIBATCHES = 16  # per epoch
 BATCH = ENVS * ROLLOUT // MINIBATCHES
 WARMUP = 3 * ENVS * ROLLOUT  # steps before the first round
@@ -89,7 +89,7 @@ def gridcade_pqn() -> Learner:
 
 
 def sb3_ppo() -> Learner:
-    """Return stable-baselines3's PPO with as many emulators."""
+    """Return stable-baselines3's PPO with the same number of emulators."""
     from stable_baselines3 import PPO
 
     model = PPO(

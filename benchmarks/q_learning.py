@@ -2,10 +2,11 @@
 
     python benchmarks/q_learning.py [--rounds N] [--json]
 
-Measures updates per second on one core, in FourRooms: the compiled loop; the same agent in the
-Gymnasium loop; and a plain NumPy Q-learning, as in textbooks, with Gymnasium. Then measures the
-seconds to train 1,000 seeds for 50,000 steps each, with learning curves, on two threads. The
-rounds of the four measurements alternate; the results are medians and ranges over the rounds.
+Measures the updates per second on one core, on FourRooms, of three programs: the compiled loop; the
+same agent in the loop over Gymnasium environments; and a plain Q-learning in NumPy, as in
+textbooks. Also measures the seconds to train 1,000 seeds for 50,000 steps each, with learning
+curves, on two threads. The rounds of the four measurements alternate; the results are medians and
+ranges over the rounds.
 """
 
 import json
@@ -106,7 +107,7 @@ def main(
         "textbook": textbook,
         "many_seeds_seconds": many_seeds,
     }
-    # Compile, or load the cache, before the first round.
+    # Compile the loop, or load it from the cache, before the first round.
     QLearning(model.num_states, model.num_actions).compiled_loop(model, time_limit, seed=0)
     samples: dict[str, list[float]] = {name: [] for name in measurements}
     for _ in range(rounds):

@@ -1,8 +1,8 @@
 """Measure several training programs in interleaved rounds, each in its own process.
 
-A program is a `Maker`: a function that returns a `Learner` when called in its process. Steps per
-second are medians over the rounds, the ratio is the median of the ratios per round, and memory is
-the peak of each process.
+A program is a `Maker`: a function that is called in the process of the program and returns a
+`Learner`. Steps per second are medians over the rounds, the ratio is the median of the ratios of
+all rounds, and memory is the peak of each process.
 """
 
 import json
@@ -99,7 +99,7 @@ def compare(makers: Mapping[str, Maker], rounds: int, as_json: bool) -> None:
 
 
 def _serve(pipe: Any, maker: Maker) -> None:
-    """Run a round for each message until the message `end`; then send the peak memory in bytes."""
+    """Answer each message with the result of a round, and `end` with the peak memory in bytes."""
     if hasattr(os, "sched_setaffinity"):  # use two processors only
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     learner = maker()
@@ -110,7 +110,7 @@ def _serve(pipe: Any, maker: Maker) -> None:
 
 
 def gridcade_round(agent: Any, envs: Any, steps: int, warmup: int) -> Callable[[], float]:
-    """Train a Gridcade agent for `warmup` steps; return a function that runs a round."""
+    """Train a Gridcade agent for `warmup` steps; return a function that trains for a round."""
     import torch
 
     from gridcade.experience.loop import Experience
@@ -130,7 +130,7 @@ def gridcade_round(agent: Any, envs: Any, steps: int, warmup: int) -> Callable[[
 
 
 def sb3_round(model: Any, steps: int, warmup: int) -> Callable[[], float]:
-    """Train a stable-baselines3 model for `warmup` steps; return a function that runs a round."""
+    """Train a stable-baselines3 model for `warmup` steps; return a function for further rounds."""
     import torch
 
     torch.set_num_threads(2)
@@ -156,7 +156,7 @@ def sb3_game(num_envs: int) -> Any:
 
 
 def sb3_policy(network: str) -> dict[str, Any]:
-    """Return the `policy_kwargs` for the same convolutions and hidden layer on pixels."""
+    """Return the `policy_kwargs` for the same convolutions and hidden layer as Gridcade's."""
     from stable_baselines3.common.torch_layers import NatureCNN
 
     from gridcade.agents.sb3_features import Mnih2013CNN

@@ -11,6 +11,7 @@ from typing import Any
 
 from gridcade.files import slug
 from gridcade.formatting import format_number
+from gridcade.report.phrases import interval
 from gridcade.study.seed_statistics import seed_interval
 from gridcade.study.study import read_study
 
@@ -21,7 +22,7 @@ def main() -> None:
     """Print one row for each environment and contender."""
     folder = Path(sys.argv[1])
     study = read_study(folder / "study.toml")
-    print("| | policy | expected return | best possible | share | seeds at 0.9 | minutes a run |")
+    print("| | policy | expected return | best possible | share | seeds at 0.9 | minutes per run |")
     print("|---|---|---|---|---|---|---|")
     for env in study.environments:
         for contender in study.contenders:
@@ -32,19 +33,18 @@ def main() -> None:
 
 
 def load(file: Path) -> Any:
-    """The content of a JSON file."""
+    """Read a JSON file."""
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 def cells(evaluations: list[dict[str, Any]], seconds: list[float]) -> list[str]:
-    """The cells of a row, from the evaluations of all seeds and the seconds of their training."""
+    """Return the cells of a row from the evaluations and training seconds of all seeds."""
     returns = [evaluation["expected_return"]["mean"] for evaluation in evaluations]
     best = evaluations[0]["best_return"]
     possible = -float("inf"), best or float("inf")
     text = format_number(sum(returns) / len(returns))
     if len(returns) > 1:
-        interval = seed_interval(returns, 0.95, possible)
-        text += f" ({format_number(interval.low)} to {format_number(interval.high)})"
+        text += f" ({interval(seed_interval(returns, 0.95, possible))})"
     minutes = f"{median(seconds) / 60:.1f}" if any(seconds) else ""
     if best is None:
         return [text, "", "", "", minutes]

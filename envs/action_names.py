@@ -1,4 +1,4 @@
-"""Names of an environment's discrete actions, as far as they are known."""
+"""Finds the names of an environment's discrete actions, where they are known."""
 
 import gymnasium as gym
 
@@ -19,7 +19,7 @@ ACTION_NAMES = {
 
 
 def action_names(env: Env) -> tuple[str, ...]:
-    """The name of each action, in lower case; empty if they are not known or not discrete."""
+    """Return the name of each action, in lower case; empty if not known or not discrete."""
     if not isinstance(env.action_space, gym.spaces.Discrete):
         return ()
     count, world = int(env.action_space.n), env.unwrapped
@@ -29,7 +29,7 @@ def action_names(env: Env) -> tuple[str, ...]:
     elif isinstance(world, AtariGame):
         names = tuple(name.lower() for name in world.get_action_meanings())
     elif not type(world).__module__.startswith("gymnasium."):
-        return ()  # another environment of the same name may number its actions otherwise
+        return ()  # another environment of the same name may have other actions
     else:
         names = ACTION_NAMES.get(env.spec.name if env.spec else "", ())
     return names if len(names) == count and all(names) else ()

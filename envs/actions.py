@@ -1,4 +1,4 @@
-"""Numbers the actions of a finite action space, so that tables and networks can hold them."""
+"""Numbers the actions of a finite action space, which tables and networks refer to by index."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gridcade.envs.types import Array, Space
 from gridcade.errors import InputError, single_line
 
-MAX_ACTIONS = 10_000  # that are numbered: a network has an output for each of them
+MAX_ACTIONS = 10_000  # largest number of actions: a network has an output for each of them
 
 
 class ActionIndex:
@@ -43,18 +43,18 @@ class ActionIndex:
         self.count = math.prod(self.parts)
 
     def decode(self, indices: Any) -> Array:
-        """The actions of some indices.  [...] -> [..., *shape of an action]."""
+        """Return the actions with these indices.  [...] -> [..., *shape of an action]."""
         parts: Array = indices
         if self._is_identity:
             return parts
         if self._shape:
             parts = np.stack(np.unravel_index(indices, self.parts), axis=-1)
             parts = parts.reshape(*np.shape(indices), *self._shape)
-        actions: Array = np.asarray(parts + self._start, dtype=self._dtype)[()]  # scalars stay so
+        actions: Array = np.asarray(parts + self._start, dtype=self._dtype)[()]  # keeps scalars
         return actions
 
     def encode(self, actions: Array) -> NDArray[np.int64]:
-        """The indices of n actions of the space.  [n, *shape of an action] -> [n]."""
+        """Return the indices of n actions of the space.  [n, *shape of an action] -> [n]."""
         if self._is_identity:
             return actions
         parts: NDArray[np.int64] = np.asarray(actions, dtype=np.int64) - self._start
@@ -64,17 +64,17 @@ class ActionIndex:
         return np.asarray(np.ravel_multi_index(columns, self.parts), dtype=np.int64)
 
 
-FROM_ZERO = ActionIndex(gym.spaces.Discrete(MAX_ACTIONS))  # of actions that are their own numbers
+FROM_ZERO = ActionIndex(gym.spaces.Discrete(MAX_ACTIONS))  # for actions that are their own indices
 
 
 def finite_actions(space: Space) -> ActionIndex | None:
-    """The numbering of an action space; None if it is infinite or has more than MAX_ACTIONS."""
+    """Number the actions of a space; None if it is infinite or has more than MAX_ACTIONS."""
     index = _numbering(space)
     return index if index is not None and index.count <= MAX_ACTIONS else None
 
 
 def action_index(space: Space) -> ActionIndex:
-    """The numbering of an action space.
+    """Number the actions of a space.
 
     Raises:
         InputError: the space is infinite, or has more than MAX_ACTIONS actions.

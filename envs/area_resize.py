@@ -1,8 +1,8 @@
-"""Shrinking of gray images by averaging areas, with the bits of OpenCV's INTER_AREA.
+"""Shrinks gray images by averaging areas, bit for bit as OpenCV's INTER_AREA does.
 
-A pixel of the result is the mean of the pixels that it covers, those at its edges weighted by the
-part that it covers. Many of these means lie halfway between two integers, so the sums are made in
-OpenCV's order and in its precision (32 bits): first along rows, then along columns.
+A pixel of the result is the mean of the pixels that it covers; a pixel that it covers in part has a
+smaller weight. Many of these means lie halfway between two integers, so the sums have OpenCV's
+order, first along rows, then along columns, and OpenCV's precision of 32 bits.
 """
 
 import math
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 Weights = tuple[NDArray[np.intp], NDArray[np.float32]]
 
-LEAST_COVER = 1e-3  # a pixel of which less is covered is left out
+LEAST_COVER = 1e-3  # a pixel is left out if a smaller part of it is covered
 
 
 def resize_area(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Shrink a gray image, [rows, columns] -> [height, width].
 
-    Neither side may shrink by a whole factor, for which OpenCV sums in another order.
+    Neither side may shrink by an integer factor, because OpenCV then sums in another order.
     """
     columns, column_weights = _weights(image.shape[1], width)
     rows, row_weights = _weights(image.shape[0], height)
@@ -34,9 +34,9 @@ def resize_area(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np
 
 @cache
 def _weights(size: int, new_size: int) -> Weights:
-    """Which of `size` pixels each new pixel averages, and their weights, [most, new_size] each.
+    """Find the pixels that each new pixel averages, and their weights.  [most, new_size] each.
 
-    A new pixel that covers fewer than `most` is filled up with weights of 0.
+    A new pixel that covers fewer than `most` pixels has weights of 0 at the end.
     """
     scale = 1 / (new_size / size)
     covered: list[list[tuple[int, float]]] = []

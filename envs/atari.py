@@ -21,6 +21,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import ArrayLike, NDArray
 
+from gridcade.envs.arguments import is_number
 from gridcade.envs.types import Array
 from gridcade.errors import InputError, unknown
 
@@ -40,7 +41,7 @@ MNIH2013_GAMES = (
 EPISODES_PER_SEED = 64
 EMULATORS_PER_THREAD = 8
 ACTION_SETS = ("minimal", "full")
-NEEDS_TWO = {"combat", "joust", "maze_craze", "warlords"}  # ale-py would end the process
+NEEDS_TWO = {"combat", "joust", "maze_craze", "warlords"}  # ale-py ends the process: two players
 EMULATOR_NICENESS = 5  # with 19, emulators would get hardly any time beside another program
 INSTALL = "Atari games require ale-py; install it: pip install 'gridcade[atari]'"
 
@@ -56,12 +57,12 @@ class AtariProtocol:
 
     about: str
     two_frame_max: bool  # pixel-wise maximum of the last two gray frames, against flicker
-    noop_max: int  # most no-op frames at the start of a game; the seed determines the number
+    noop_max: int  # largest number of no-op frames at a game's start; the seed selects a number
     sticky: float  # probability per frame that the emulator repeats the previous action
     full_actions: bool  # all 18 actions; else the game's minimal set
     life_loss: bool  # whether agents treat the loss of a life as the end of an episode
-    max_frames: int = 18_000  # frames of a game: five minutes
-    frame_skip_by_rom: Mapping[str, int] = field(default_factory=dict)  # other than FRAME_SKIP
+    max_frames: int = 18_000  # frames after which a game is truncated: five minutes
+    frame_skip_by_rom: Mapping[str, int] = field(default_factory=dict)  # where not FRAME_SKIP
 
 
 PROTOCOLS = {
@@ -118,15 +119,14 @@ def resolve_protocol(
             raise unknown("action set", str(actions), ACTION_SETS)
         protocol = replace(protocol, full_actions=actions == "full")
     if sticky is not None:
-        is_number = isinstance(sticky, int | float) and not isinstance(sticky, bool)
-        if not (is_number and 0 <= sticky < 1):
+        if not (is_number(sticky) and 0 <= sticky < 1):
             raise InputError(f"sticky is {sticky}; it must be at least 0 and less than 1")
         protocol = replace(protocol, sticky=float(sticky))
     return protocol
 
 
 def known_games() -> list[str]:
-    """The titles of all games, such as `SpaceInvaders`; empty if ale-py is not installed."""
+    """List the titles of all games, such as `SpaceInvaders`; empty if ale-py is not installed."""
     if find_spec("ale_py") is None:
         return []
     return [rom.title().replace("_", "") for rom in _rom_names()]
@@ -195,7 +195,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], Array]):
         rom = rom_name(game)
         self.frame_skip = self.protocol.frame_skip_by_rom.get(rom, FRAME_SKIP)
         from ale_py.vector_env import AtariVectorEnv
-        from joblib import cpu_count  # unlike os.cpu_count, only the cores of this process
+        from joblib import cpu_count  # unlike os.cpu_count, counts only the cores of this process
 
         if num_threads is None:
             num_threads = max(min(num_envs // EMULATORS_PER_THREAD, cpu_count()), 1)
@@ -350,7 +350,7 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         self._screen: NDArray[np.uint8] | None = None
 
     def _differences(self, game: str, protocol: str) -> list[str]:
-        """Sentences about the differences from the protocol without its overrides."""
+        """Describe the differences from the protocol without overrides."""
         notes = []
         resolved, original = self._games.protocol, resolve_protocol(protocol)
         if resolved.sticky != original.sticky:
@@ -395,7 +395,7 @@ class AtariGame(gym.Env[NDArray[np.uint8], np.int64]):
         )
 
     def render(self) -> Any:
-        """The game's screen in color, uint8, [height, width, 3]; None without a render mode."""
+        """Return the screen in color, uint8, [height, width, 3]; None without a render mode."""
         return self._screen
 
 

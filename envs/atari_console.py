@@ -1,16 +1,17 @@
 """One Atari game that can be saved at any step and restored.
 
 `AtariConsole` plays the games of `AtariGames`, with the same observations, rewards and ends for the
-same seed and actions, bit for bit, on an emulator whose state can be copied. It also returns each
-screen that the emulator draws, of which an observation holds only the last or the last two.
+same seed and actions, bit for bit, on an emulator whose state can be copied. It also returns every
+screen that the emulator draws; an observation uses only the last one or two screens of a step.
 
-It draws sticky actions itself. The emulator would draw the same ones, but its copied state lacks
-the action that it repeats. Berzerk and DoubleDunk choose their mode by actions before a game begins
-that draw, too, so with sticky actions they draw others than `AtariGames` with the same seed.
+It samples sticky actions itself. The emulator would sample the same ones, but its copied state
+lacks the action that it repeats. In Berzerk and DoubleDunk, the emulator selects the mode by
+actions before a game begins. These actions use random numbers, too, so with sticky actions the
+games differ from those of `AtariGames` with the same seed.
 
-ale-py 0.12.1 restores some things wrongly (its pull request 732 mends them): the score in
-MiniatureGolf, and where a game leaves a screen unfinished, pixels of the next frames. Random play
-showed such pixels in YarsRevenge and TicTacToe3D, and in no other game.
+ale-py 0.12.1 restores two things wrongly (its pull request 732 corrects both): the score in
+MiniatureGolf, and, where a game leaves a screen unfinished, pixels of the next frames. In random
+play, such pixels appeared in YarsRevenge and TicTacToe3D, and in no other game.
 """
 
 from dataclasses import dataclass
@@ -47,9 +48,9 @@ class ConsoleStep(NamedTuple):
     reward: float  # raw
     terminated: bool
     truncated: bool
-    life_lost: bool  # and the game goes on; False if the protocol does not count lives
-    lives: int
-    screens: Pixels  # one a frame, [frames, height, width]: numbers of colors, see `palette`
+    life_lost: bool  # whether a life was lost and the game goes on; False if lives do not count
+    lives: int  # lives left
+    screens: Pixels  # one per frame, [frames, height, width]: color indices, see `palette`
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,9 @@ class ConsoleState:
     emulator: "ALEState"
     frames: tuple[Pixels, ...]  # the observation, oldest first, [84, 84] each
     gray: Pixels  # the last screen, or the maximum of the last two, in gray.  [height, width]
-    screen: Pixels  # the last screen.  [height, width]
+    screen: Pixels  # the last screen: color indices.  [height, width]
     frame: int  # frames since the start of the game
-    lives: int
+    lives: int  # lives left
     repeated: int  # the action that a sticky action repeats
     repeats: NDArray[np.bool_]  # frames in which a sticky action repeats it.  [max_frames]
 
@@ -77,7 +78,7 @@ class AtariConsole:
         action_names: the name of each action, such as `FIRE`.
         frame_skip: frames per step; a game can end within a step.
         time_limit: steps after which a game is truncated.
-        palette: red, green and blue of the numbers in the screens, uint8, [256, 3].
+        palette: red, green and blue of each color index, uint8, [256, 3].
 
     Args:
         game: the game's title, such as `Breakout`.
@@ -130,12 +131,12 @@ class AtariConsole:
 
     @property
     def screen(self) -> Pixels:
-        """The last screen, as numbers of colors.  uint8, [height, width]."""
+        """The last screen, as color indices.  uint8, [height, width]."""
         return self._screen
 
     @property
     def lives(self) -> int:
-        """Lives that are left."""
+        """Number of lives left."""
         return self._lives
 
     def reset(self, seed: int) -> Pixels:
@@ -161,7 +162,7 @@ class AtariConsole:
     def step(self, action: int) -> ConsoleStep:
         """Play one step. After the end of a game, only `reset` and `restore` may follow."""
         grays, screens, reward, ended = [], [], 0, False
-        counted = 2 if self.protocol.two_frame_max else 1  # last frames that are observed
+        observed = 2 if self.protocol.two_frame_max else 1  # how many last frames are observed
         terminated = False
         for left in reversed(range(self.frame_skip)):
             reward += self._emulator.act(self._actions[self._played(action)])
@@ -172,7 +173,7 @@ class AtariConsole:
             if ended:  # the emulators of `AtariGames` do not observe the last frame
                 grays.append(self._gray)
                 break
-            if left < counted:
+            if left < observed:
                 grays.append(self._emulator.getScreenGrayscale())
         self._gray = reduce(np.maximum, grays)
         self._screen = screens[-1]
@@ -209,7 +210,7 @@ class AtariConsole:
 
         Args:
             state: what `save` returned.
-            seed: gives sticky actions fresh draws. Default: the future is that of the saved game.
+            seed: seed of new sticky actions. Default: the sticky actions of the saved game.
         """
         self._emulator.restoreState(state.emulator)
         self._frames, self._gray, self._screen = state.frames, state.gray, state.screen
@@ -217,10 +218,10 @@ class AtariConsole:
         self._repeats = state.repeats if seed is None else self._draw_repeats(seed)
 
     def _no_ops(self, seed: int) -> int:
-        """The number of no-op frames at the start of the game with a seed.
+        """Find the number of no-op frames at the start of the game with a seed.
 
-        ale-py draws it with C++'s uniform_int_distribution, which differs among compilers, so
-        `AtariGames` is asked.
+        ale-py samples it with C++'s uniform_int_distribution, which differs among compilers, so it
+        is read from `AtariGames`.
         """
         if self.protocol.noop_max == 0:
             return 0
@@ -231,17 +232,17 @@ class AtariConsole:
         return int(info["episode_frame_number"][0]) - self._emulator.getEpisodeFrameNumber()
 
     def _draw_repeats(self, seed: int, no_ops: int = 0) -> NDArray[np.bool_]:
-        """Draw the frames in which a sticky action repeats the previous one, after the no-ops.
+        """Sample the frames in which a sticky action repeats the previous one, after the no-ops.
 
-        The emulator draws two numbers a frame: the second is for another player's action. NumPy's
-        RandomState is seeded as C++'s mt19937.
+        The emulator samples two numbers per frame; the second is for another player's action.
+        NumPy's RandomState has the same seeding as C++'s mt19937.
         """
         count = no_ops + self.protocol.max_frames
         draws = np.random.RandomState(seed).randint(1 << 32, size=(count, 2), dtype=np.uint32)
         return draws[no_ops:, 0] / 2**32 < np.float32(self.protocol.sticky)
 
     def _played(self, action: int) -> int:
-        """The action of the next frame: the chosen one, or the previous one again."""
+        """Return the action of the next frame: the chosen one, or the previous one again."""
         if not self._repeats[self._frame]:
             self._repeated = action
         return self._repeated

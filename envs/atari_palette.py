@@ -1,9 +1,9 @@
 """The colors of the Atari 2600, as the Arcade Learning Environment draws them.
 
-A screen holds numbers from 0 to 255. Even ones are colors: the high four bits are the hue, the next
-three the brightness. Odd ones are the gray of the color before, which the console draws where a
-game loses the color signal. The tables have a row for each hue; ale-py has no function that returns
-them, so they were read off screens that show all colors.
+A screen holds color indices from 0 to 255. Even indices are colors: the high four bits are the hue,
+the next three the brightness. An odd index is the gray of the color before it, which the console
+draws where a game loses the color signal. The tables have a row for each hue; ale-py has no
+function that returns them, so they were read from screens that show all colors.
 """
 
 import numpy as np
@@ -50,13 +50,13 @@ LUMA = np.array([0.2989, 0.5870, 0.1140])  # weights of red, green and blue in a
 
 
 def palette(height: int) -> NDArray[np.uint8]:
-    """The colors of a game's screens.
+    """Return the colors of a game's screens.
 
     Args:
-        height: rows of a screen, which tell the television system.
+        height: rows of a screen, which identify the television system.
 
     Returns:
-        Red, green and blue of each number, uint8, [256, 3].
+        Red, green and blue of each color index, uint8, [256, 3].
     """
     table = bytes.fromhex(PAL if height == PAL_HEIGHT else NTSC)
     colors = np.frombuffer(table, np.uint8).reshape(128, 3)

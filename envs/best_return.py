@@ -1,4 +1,4 @@
-"""The best return that any policy could have had in an episode, where it is computed."""
+"""The best return that any policy could have in an episode, where the environment computes it."""
 
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper
 
 
 class UnknownBestReturnError(Exception):
-    """The best return is not computed; the message is the reason, such as `obstacles move`."""
+    """The best return cannot be computed; the message is the reason."""
 
 
 @runtime_checkable
@@ -17,21 +17,21 @@ class HasBestReturn(Protocol):
     """An environment that computes the best return of its episodes."""
 
     def best_return(self, time_limit: int | None) -> float:
-        """The largest return from the present state on, which is that after a reset.
+        """Compute the largest possible return of an episode, directly after its reset.
 
         Args:
             time_limit: steps after which the episode is truncated; None: no limit.
 
         Raises:
-            UnknownBestReturnError: it is not computed.
+            UnknownBestReturnError: it cannot be computed.
         """
         ...
 
 
 def find_best_return(env: Env) -> HasBestReturn | None:
-    """The layer of an environment that computes best returns.
+    """Find the wrapper that computes the best returns of an environment.
 
-    None where no layer does, or where a wrapper above it may change rewards or actions.
+    None if no wrapper does, or if a wrapper around it may change rewards or actions.
     """
     unchanged = (*TRANSPARENT, TransparentWrapper, gym.ObservationWrapper)
     while isinstance(env, gym.Wrapper):

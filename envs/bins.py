@@ -1,32 +1,33 @@
-"""Observations in bins: `?bins=8` makes finitely many observations of arrays of numbers."""
+"""Puts observations in bins: with `?bins=8`, arrays of numbers have finitely many values."""
 
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from gridcade.envs.arguments import is_integer
 from gridcade.envs.types import Array, Env, Space
 from gridcade.envs.wrappers import find_wrapper
 from gridcade.errors import InputError
 
-UNBOUNDED = 1e6  # a bound of this size or more counts as none
+UNBOUNDED = 1e6  # a bound of this size or more counts as no bound
 RANGE = 3.0  # the bins of an unbounded number lie between -3 and 3
 
 
 class Binned(gym.ObservationWrapper[Any, Any, Any]):
-    """Replaces arrays of numbers by the numbers of their bins.
+    """Replaces each number of an array by the index of its bin.
 
-    A Box becomes a MultiDiscrete space, also within a Dict or Tuple; other spaces stay as they are.
-    The bins of a number have equal widths between its bounds. Without a bound they reach from -3 to
-    3, or 6 from the one bound that there is, and the outermost bins take what lies beyond.
+    A Box becomes a MultiDiscrete space, also within a Dict or Tuple; other spaces do not change.
+    The bins of a number have equal widths between its bounds. Without bounds, they reach from -3
+    to 3; with one bound, they reach 6 from it. The outermost bins include all numbers beyond.
 
     Args:
         env: the environment.
-        bins: number of bins of every number, or, for each number of a Box, a list.
+        bins: number of bins of every number, or a list with one entry for each number of a Box.
 
     Raises:
-        InputError: a number of bins is no integer above 0, the list has a wrong length, or there is
-            no Box.
+        InputError: a number of bins is not an integer above 0, the list has a wrong length, or the
+            observation space has no Box.
     """
 
     def __init__(self, env: Env, bins: int | list[int]):
@@ -35,10 +36,10 @@ class Binned(gym.ObservationWrapper[Any, Any, Any]):
         self._edges: list[Array] = []  # inner edges of the bins of each Box, [numbers, bins - 1]
         self.observation_space = self._binned(env.observation_space)
         if not self._edges:
-            raise InputError("bins are for arrays of numbers; these observations have none")
+            raise InputError("bins need arrays of numbers; these observations have none")
 
     def observation(self, observation: Any) -> Any:
-        """The numbers of the bins of one observation."""
+        """Replace the numbers of one observation by the indices of their bins."""
         edges = iter(self._edges)
 
         def numbers(space: Space, part: Any) -> Any:
@@ -54,7 +55,7 @@ class Binned(gym.ObservationWrapper[Any, Any, Any]):
         return numbers(self.env.observation_space, observation)
 
     def _binned(self, space: Space) -> Space:
-        """The space of the numbers of bins; remembers the edges in the order of the parts."""
+        """Return the space of the bins' indices; stores the edges in the order of the parts."""
         if isinstance(space, gym.spaces.Dict):
             return gym.spaces.Dict({k: self._binned(part) for k, part in space.spaces.items()})
         if isinstance(space, gym.spaces.Tuple):
@@ -64,7 +65,7 @@ class Binned(gym.ObservationWrapper[Any, Any, Any]):
         low, high = space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
         counts = self._counts(low.size)
         if np.issubdtype(space.dtype or np.float32, np.integer):
-            high += 1  # each whole number is a bin as wide as the others
+            high += 1  # so that the largest integer gets a bin as wide as the others
         edges = np.full((low.size, counts.max() - 1), np.inf)
         for row, (a, b, count) in enumerate(zip(low, high, counts.tolist(), strict=True)):
             edges[row, : count - 1] = np.linspace(*_bounds(a, b), count + 1)[1:-1]
@@ -72,22 +73,22 @@ class Binned(gym.ObservationWrapper[Any, Any, Any]):
         return gym.spaces.MultiDiscrete(counts)
 
     def _counts(self, size: int) -> Array:
-        """The number of bins of each number of a Box, [size]."""
+        """Return the number of bins of each number of a Box, [size]."""
         given = self.bins if isinstance(self.bins, list | tuple) else [self.bins] * size
         if len(given) != size:
             raise InputError(f"bins is {self.bins}; it must be one number, or a list of {size}")
-        if not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in given):
+        if not all(is_integer(n) and n > 0 for n in given):
             raise InputError(f"bins is {self.bins}; it must be an integer of 1 or more, or a list")
         return np.array(given)
 
 
 def binned(env: Env) -> Binned | None:
-    """The wrapper that puts the observations of an environment in bins; None: there is none."""
+    """Find the wrapper that puts observations in bins; None if there is none."""
     return find_wrapper(env, Binned)
 
 
 def _bounds(low: float, high: float) -> tuple[float, float]:
-    """The outer edges of the bins of a number between two bounds, which may be infinite."""
+    """Return the outer edges of the bins of a number; its bounds may be infinite."""
     has_low, has_high = low > -UNBOUNDED, high < UNBOUNDED
     if has_low and has_high:
         return low, high

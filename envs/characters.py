@@ -1,12 +1,12 @@
-"""Characters that cannot be seen, or that look like others, named in messages."""
+"""Names characters in messages that are invisible or look like other characters."""
 
 import unicodedata
 
-BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # that Unicode counts among the visible ones
+BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # visible according to Unicode
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character is blank or of no width, other than a space."""
+    """Whether a character is blank or has no width; a space is not invisible."""
     is_mark = unicodedata.category(character) in ("Mn", "Me")
     is_blank = not character.isprintable() or character in BLANK_LETTERS
     return is_blank or is_mark
@@ -18,8 +18,9 @@ def character_name(character: str) -> str:
 
 
 def make_visible(message: str) -> str:
-    """Name the characters of a message that cannot be seen, or are signs like those of ASCII."""
-    signs = {c: character_name(c) for c in message if not (c.isascii() or c.isalnum())}
+    """Name the invisible characters in a message, and the signs outside ASCII."""
+    unclear = (c for c in message if is_invisible(c) or not (c.isascii() or c.isalnum()))
+    signs = {c: character_name(c) for c in unclear}
     shown = "".join(f"<{signs[c]}>" if c in signs and is_invisible(c) else c for c in message)
     named = [f"{sign} is {name}" for sign, name in signs.items() if not is_invisible(sign)]
     return f"{shown} ({', '.join(named)})" if named else shown

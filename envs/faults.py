@@ -1,4 +1,4 @@
-"""Where an error arose in code that is not ours, for messages of one line."""
+"""Finds where an error arose in code that is not ours, for one-line messages."""
 
 import os
 import sysconfig
@@ -6,8 +6,6 @@ from inspect import isfunction, unwrap
 from traceback import walk_tb
 from types import CodeType
 from typing import Any
-
-from gridcade.errors import single_line
 
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 # Modules of Gymnasium that call an environment; its own environments are in the others.
@@ -23,7 +21,7 @@ def place_of(error: BaseException, package: str = "") -> str:
             line in this package counts; without one, the innermost outside installed libraries.
 
     Returns:
-        The place; empty if the error arose in none of them.
+        The place; empty if there is no such line.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(error.filename)}:{error.lineno}"
@@ -47,12 +45,6 @@ def place_of_method(owner: type, name: str) -> str:
     if not isinstance(code, CodeType):
         return ""
     return f"{shown(code.co_filename)}:{code.co_firstlineno}, in {code.co_name}"
-
-
-def one_line(error: BaseException) -> str:
-    """Format an error on one line: `ZeroDivisionError: division by zero`."""
-    text = single_line(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def shown(file: str) -> str:

@@ -1,8 +1,8 @@
-"""The shortest way to success in an episode of MiniGrid, by breadth-first search.
+"""Finds the shortest way to success in an episode of MiniGrid, by breadth-first search.
 
-The search takes every action in every state by the environment's own `step`, on a copy. A state is
-the position and the direction of the agent, and a layout: what lies on the cells, what the agent
-carries, and which doors are open or locked.
+The search takes every action in every state with the `step` of a copy of the environment. A state
+is the position and the direction of the agent, and a layout: the objects on the cells, the object
+that the agent carries, and which doors are open or locked.
 """
 
 from copy import copy, deepcopy
@@ -20,7 +20,7 @@ State = tuple[int, tuple[int, int], int]  # layout, position and direction of th
 
 
 class Way(NamedTuple):
-    """The actions to success and the reward at its end; without success no actions and 0."""
+    """The actions that lead to success, and its reward; no actions and 0 if there is no success."""
 
     actions: tuple[int, ...]
     reward: float
@@ -46,8 +46,8 @@ def shortest_success(env: MiniGridEnv, time_limit: int | None) -> Way:
             environment's own limit.
 
     Raises:
-        UnknownBestReturnError: the rules are random, pay rewards before the end, or change what is
-            no part of the state; or there are more than MAX_STATES states.
+        UnknownBestReturnError: a step is random, pays a reward before the end, or changes an
+            attribute that is not part of the state; or there are more than MAX_STATES states.
     """
     world = _World(env)
     start = world.state()
@@ -70,7 +70,7 @@ def shortest_success(env: MiniGridEnv, time_limit: int | None) -> Way:
 
 
 def _actions(origins: dict[State, tuple[State, int] | None], state: State) -> tuple[int, ...]:
-    """The actions from the start to a state."""
+    """Return the actions from the start to a state."""
     actions = []
     while (origin := origins[state]) is not None:
         state, action = origin
@@ -83,25 +83,28 @@ class _World:
 
     def __init__(self, env: MiniGridEnv):
         bare, self._random = copy(env), _NoRandom()
-        bare.render_mode = bare.window = bare.clock = None  # which cannot be copied
+        bare.render_mode = bare.window = bare.clock = None  # these cannot be copied
         vars(bare)["gen_obs"] = dict  # observations take long, and the search does not need them
         self._env: Any = deepcopy(bare)
         vars(self._env)["_np_random"] = self._random
         self._constant = self._attributes()
         self._doors = [thing for thing in _things(self._env) if isinstance(thing, Door)]
         self._layouts: list[Layout] = []
-        self._numbers: dict[tuple[Any, ...], int] = {}  # of the layouts
+        self._indices: dict[tuple[Any, ...], int] = {}  # index of each layout in `_layouts`
         self.num_actions = int(env.action_space.n)  # type: ignore[attr-defined]  # Discrete
-        self._current = -1  # the layout in which the environment is
+        self._current = -1  # index of the environment's layout
         self._current = self._layout()
 
     def state(self) -> State:
-        """The present state."""
+        """Return the current state."""
         x, y = self._env.agent_pos
         return self._current, (int(x), int(y)), int(self._env.agent_dir)
 
     def take(self, state: State, action: int, steps: int) -> tuple[float, bool, State]:
-        """Take an action in a state, after a number of steps: the reward, the end, the new state.
+        """Take an action in a state that was reached after a number of steps.
+
+        Returns:
+            The reward, whether the episode terminated, and the new state.
 
         Raises:
             UnknownBestReturnError: see `shortest_success`.
@@ -122,7 +125,7 @@ class _World:
         return float(reward), bool(terminated), self.state()
 
     def _layout(self) -> int:
-        """The number of the present layout."""
+        """Return the index of the current layout."""
         cells, carried = self._env.grid.grid, self._env.carrying
         doors = tuple((door.is_open, door.is_locked) for door in self._doors)
         if self._current >= 0:
@@ -130,27 +133,27 @@ class _World:
             if cells == known.cells and carried is known.carried and doors == known.doors:
                 return self._current
         key = (tuple(map(id, cells)), id(carried), doors)
-        number = self._numbers.setdefault(key, len(self._layouts))
-        if number == len(self._layouts):
+        index = self._indices.setdefault(key, len(self._layouts))
+        if index == len(self._layouts):
             self._layouts.append(Layout(list(cells), carried, doors))
-        return number
+        return index
 
-    def _restore(self, number: int) -> None:
-        """Bring the environment into a layout."""
-        layout = self._layouts[number]
+    def _restore(self, index: int) -> None:
+        """Put the environment into a layout."""
+        layout = self._layouts[index]
         self._env.grid.grid, self._env.carrying = list(layout.cells), layout.carried
         for door, states in zip(self._doors, layout.doors, strict=True):
             door.is_open, door.is_locked = states
-        self._current = number
+        self._current = index
 
     def _attributes(self) -> list[int]:
-        """The identities of the attributes that are no part of a state."""
+        """List the identities of the attributes that are not part of a state."""
         state = {"agent_pos", "agent_dir", "carrying", "grid", "step_count"}
         return [id(value) for name, value in vars(self._env).items() if name not in state]
 
 
 class _NoRandom:
-    """Stands for a random generator, and notes whether it was used."""
+    """Replaces a random generator: records any use of it, and raises an error."""
 
     used = False
 
@@ -160,7 +163,7 @@ class _NoRandom:
 
 
 def _things(env: MiniGridEnv) -> list[WorldObj]:
-    """The objects of a grid, and those inside them."""
+    """List the objects of a grid, and the objects inside them."""
     things = [cell for cell in env.grid.grid if cell is not None]
     for thing in things:
         if thing.contains is not None:

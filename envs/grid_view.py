@@ -1,7 +1,7 @@
-"""The partial view of MiniGrid's agent: the values of `MiniGridEnv.gen_obs`, several times faster.
+"""Computes the partial view of MiniGrid's agent like `MiniGridEnv.gen_obs`, several times faster.
 
-MiniGrid cuts and turns a grid of objects at each step. Here the places of the cells in view are
-computed once for each direction.
+MiniGrid cuts out and rotates a grid of objects at each step. Here the relative positions of the
+cells in view are computed once for each direction of the agent.
 """
 
 from functools import cache
@@ -21,12 +21,12 @@ OUTSIDE = Wall()
 
 
 def observe(env: MiniGridEnv) -> dict[str, Any]:
-    """What `MiniGridEnv.gen_obs` returns."""
+    """Return the observation of `MiniGridEnv.gen_obs`."""
     return {"image": partial_view(env), "direction": env.agent_dir, "mission": env.mission}
 
 
 def partial_view(env: MiniGridEnv) -> NDArray[np.uint8]:
-    """Kind, color and state of the cells in view, [side, side, 3]; hidden ones are HIDDEN.
+    """Encode kind, color and state of the cells in view, [side, side, 3]; hidden cells are HIDDEN.
 
     The agent is in the middle of the last row, [side // 2, side - 1], and looks up.
     """
@@ -42,7 +42,7 @@ def partial_view(env: MiniGridEnv) -> NDArray[np.uint8]:
 
 
 def _cells(env: MiniGridEnv) -> list[WorldObj | None]:
-    """The contents of the cells in view, column by column."""
+    """List the contents of the cells in view, column by column."""
     grid, (x, y) = env.grid, env.agent_pos
     columns, rows = _offsets(env.agent_view_size, int(env.agent_dir))
     columns, rows = columns + x, rows + y
@@ -53,7 +53,10 @@ def _cells(env: MiniGridEnv) -> list[WorldObj | None]:
 
 @cache
 def _offsets(side: int, direction: int) -> tuple[Array, Array]:
-    """Where the cells in view are, relative to the agent: columns and rows, [side * side]."""
+    """Return the positions of the cells in view, relative to the agent.
+
+    Columns and rows, each [side * side].
+    """
     ahead = DIR_TO_VEC[direction]
     right = -ahead[1], ahead[0]
     sideways, back = np.divmod(np.arange(side**2), side)
@@ -62,11 +65,13 @@ def _offsets(side: int, direction: int) -> tuple[Array, Array]:
 
 
 def _visible(cells: list[WorldObj | None], side: int) -> list[bool]:
-    """Which cells the agent sees: light spreads upward and sideways from it, as in MiniGrid.
+    """Mark the cells that the agent sees: light spreads upward and sideways from it.
+
+    The rules are MiniGrid's.
 
     Args:
-        cells: column by column.
-        side: cells in a row.
+        cells: contents of the cells in view, column by column.
+        side: number of cells in a row.
     """
     clear = [cell is None or cell.see_behind() for cell in cells]
     seen = [False] * side**2

@@ -14,8 +14,9 @@ class GridWorld(TabularEnv):
 
     `docs/worlds.md` describes the format by examples; `envs/maps/*.txt` are the shipped worlds.
 
-    Actions: 0 up, 1 right, 2 down, 3 left. A move into a wall stays in its cell. Then the wind of
-    the column in which the move began pushes the agent up, cell by cell, until a wall stops it.
+    Actions: 0 up, 1 right, 2 down, 3 left. A move into a wall does not move the agent. Then the
+    wind of the column in which the move began pushes the agent up, cell by cell, until a wall stops
+    it.
 
     Reward: the step reward plus the reward of the cell in which the move ends.
 
@@ -69,7 +70,7 @@ def grid_model(world: World) -> Model:
 
 
 def _turn_probabilities(world: World) -> tuple[float, float, float, float]:
-    """The probabilities of a move as intended, to its right, backwards, and to its left."""
+    """Return the probabilities of a move as intended, to its right, backwards, and to its left."""
     side = world.slip / 2 + world.stray / 3
     return 1 - (world.slip + world.stray), side, world.stray / 3, side
 
@@ -81,7 +82,7 @@ def _move(
     state_at: dict[Place, int],
     portal_targets: dict[str, list[int]],
 ) -> list[Outcome]:
-    """The outcomes of a move from a cell: one, or one for each target of a portal."""
+    """Return the outcomes of a move from a cell: one, or one for each target of a portal."""
     row, column = world.move(place, direction)
     cell = world.cell(row, column)
     reward = world.step_reward + cell.reward

@@ -1,6 +1,6 @@
 """Checks what an environment of another author returns, and names the place of its errors.
 
-The command line prints no traceback of ours for a mistake in somebody else's file.
+So for a mistake in somebody else's file, the command line prints one line instead of a traceback.
 """
 
 import copy
@@ -13,20 +13,23 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from gridcade.envs.faults import one_line, place_of, place_of_method
+from gridcade.envs.faults import place_of, place_of_method
 from gridcade.envs.space_checks import observation_check
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper, find_wrapper
-from gridcade.errors import EnvError, InputError, brief
+from gridcade.errors import EnvError, InputError, brief, one_line
 
 STEP = "observation, reward, terminated, truncated, info"
-# Errors that have a message of their own.
+# Errors whose messages need no place in a file.
 REPORTED: tuple[type[Exception], ...] = (InputError, DependencyNotInstalled)
 OLD_STEP = "; 4 is the API of the old gym, whose done is now terminated or truncated"
 
 
 def is_ours(env: Env) -> bool:
-    """Whether Gridcade defines the class of an environment; a class that inherits is not ours."""
+    """Whether Gridcade defines the class of an environment; another author's subclass is not ours.
+
+    Wrappers do not count.
+    """
     return type(env.unwrapped).__module__.startswith("gridcade.envs.")
 
 
@@ -47,19 +50,19 @@ def guarded(env: Env, name: str = "") -> Env:
 
 
 def guard_of(env: Env) -> "Guard | None":
-    """The guard of an environment; None if it has none."""
+    """Find the guard of an environment; None if it has none."""
     return find_wrapper(env, Guard)
 
 
 class Guard(TransparentWrapper):
-    """Turns errors inside an environment into an InputError, and checks what it returns.
+    """Turns errors inside an environment into an InputError, and checks what the methods return.
 
     Args:
         env: the environment.
         name: its name in messages. Default: its Gymnasium id or its class.
 
     Raises:
-        InputError: it has no observation or action space.
+        InputError: the environment has no observation or action space.
     """
 
     def __init__(self, env: Env, name: str = ""):
@@ -67,9 +70,11 @@ class Guard(TransparentWrapper):
         bare = env.unwrapped
         self.name = name or (bare.spec.id if bare.spec else type(bare).__name__)
         self._package = type(bare).__module__.partition(".")[0]
-        self._steps = 0  # of the running episode
+        self._steps = 0  # steps of the running episode
         for space in ("observation_space", "action_space"):
-            if not isinstance(getattr(env, space, None), gym.Space):
+            with self._calling(space):
+                given = getattr(env, space, None)
+            if not isinstance(given, gym.Space):
                 raise self._fault(f"sets no {space}", place_of_method(type(bare), "__init__"))
         self._check_observation = observation_check(env.observation_space)
 
@@ -125,7 +130,7 @@ class Guard(TransparentWrapper):
         return observation, reward, terminated, truncated, info
 
     def render(self) -> Any:
-        """Render the environment; one that cannot raises NotImplementedError."""
+        """Render the environment; NotImplementedError if it cannot."""
         with self._calling("render", NotImplementedError):
             return self.env.render()
 
@@ -145,25 +150,25 @@ class Guard(TransparentWrapper):
             raise self._error(error, method) from error
 
     def _error(self, error: Exception, method: str) -> InputError:
-        """The InputError for an error inside a method."""
+        """Make the InputError for an error inside a method."""
         place = place_of(error, self._package)
         if not place and isinstance(error, TypeError) and "unexpected keyword" in str(error):
             expected = "reset(self, *, seed=None, options=None)"
             return self._wrong("reset", f"has a reset without seed or options; write {expected}")
-        if isinstance(error, RecursionError):  # its text is of no use
+        if isinstance(error, RecursionError):  # its message alone does not help to find the place
             place = place or place_of_method(type(self.env), method)
         when = f"at step {self._steps}" if method == "step" else f"in {method}"
         return EnvError(str(self._fault(f"failed {when}: {one_line(error)}", place)))
 
     def _wrong_step(self, result: Any) -> InputError:
-        """The error for a step that does not return five values."""
+        """Make the error for a step that does not return five values."""
         several = isinstance(result, tuple | list)
         what = f"{len(result)} values" if several else brief(result)
         old = OLD_STEP if what == "4 values" else ""
         return self._wrong("step", f"returned {what} from step; it must be {STEP}{old}")
 
     def _wrong(self, method: str, message: str) -> InputError:
-        """The error for what a method has returned, with the place of its definition."""
+        """Make the error for a wrong result of a method, with the place of its definition."""
         return self._fault(message, place_of_method(type(self.env), method))
 
     def _fault(self, message: str, place: str) -> InputError:
@@ -172,7 +177,7 @@ class Guard(TransparentWrapper):
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a reward is a number: of Python, of NumPy, or an array without axes."""
+    """Whether a reward is a number of Python or NumPy, or an array without axes."""
     if isinstance(value, bool | int | float):
         return True
     return (

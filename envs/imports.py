@@ -1,6 +1,6 @@
-"""Environments by import path: `package.module:Name-v0`, `package.module:Class`, `file.py:Class`.
+"""Finds environments by import path: `package.module:Name-v0`, `module:Class`, `file.py:Class`.
 
-Code is run only by `find_imported`, when the user names it.
+Only `find_imported` runs code, and only code that the user names.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from gridcade.envs.faults import one_line, place_of
-from gridcade.errors import InputError, brief, unknown
+from gridcade.envs.faults import place_of
+from gridcade.errors import InputError, brief, one_line, unknown
 
 SUFFIX = ".py"
-IMPORTED_FILE = "__gridcade_file__"  # marks the modules that `_load_file` has made
+IMPORTED_FILE = "__gridcade_file__"  # attribute of the modules that `_load_file` made
 
 
 def is_import_path(name: str) -> bool:
@@ -64,7 +64,7 @@ def find_imported(base: str) -> EnvSpec:
         names = environments_of(module)
         known = ", ".join(names) or "none"
         raise InputError(
-            f"'{head}' is a file of Python; the environments in it are: {known}; "
+            f"'{head}' is a Python file; the environments in it are: {known}; "
             f"name one: {head}:{names[0] if names else 'NAME'}"
         )
     found: Any = vars(module).get(tail)
@@ -100,7 +100,7 @@ def _registers(module: ModuleType, spec: EnvSpec) -> bool:
 
 
 def module_of(spec: EnvSpec) -> str:
-    """The name of the module that defines the class or function of a registered environment."""
+    """Name the module that defines the class or function of a registered environment."""
     entry = spec.entry_point
     return (
         entry.partition(":")[0] if isinstance(entry, str) else str(getattr(entry, "__module__", ""))
@@ -113,13 +113,13 @@ def _is_own(value: object, module: ModuleType) -> bool:
 
 
 def _old_gym(found: type) -> str:
-    """A hint for classes that are written for the old package gym."""
+    """Write a hint if a class is written for the old package gym; otherwise empty."""
     old = any(c.__module__.partition(".")[0] == "gym" for c in found.__mro__)
     return ", but of the old gym.Env: import gymnasium as gym" if old else ""
 
 
 def _load_file(path: str) -> ModuleType:
-    """Run a file as a module. It is run once, and again when its content has changed."""
+    """Run a file as a module: once, and again when its content has changed."""
     file = os.path.realpath(path)
     if not os.path.isfile(file):
         files = [str(p) for p in Path(path).parent.glob(f"*{SUFFIX}")]
@@ -147,7 +147,7 @@ def _load_file(path: str) -> ModuleType:
 
 
 def _loaded_from(file: str) -> ModuleType | None:
-    """The module that was imported from a file in another way, such as the running script."""
+    """Find a module that other code made from a file, such as the running script."""
     for module in list(sys.modules.values()):
         names = vars(module) if isinstance(module, ModuleType) else {}
         other = names.get("__file__")
@@ -174,7 +174,7 @@ def _load_module(name: str) -> ModuleType:
             beside = [module.name for module in pkgutil.iter_modules(folders)]
             names = [f"{parent}.{module}" if parent else module for module in beside]
             near = get_close_matches(missing, names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else " here or among the installed ones"
+            hint = f"; did you mean {near[0]}?" if near else " here or among installed modules"
             raise InputError(f"no module '{missing}'{hint}") from None
 
 

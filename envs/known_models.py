@@ -1,7 +1,7 @@
-"""The exact model of an environment, where there is reason to believe it.
+"""Finds the exact model of an environment, if the model surely belongs to its task.
 
 A class that inherits a model and overrides `step` or `reset` may have another task, so its model
-does not count unless the class declares it anew.
+is not used unless the class declares it again.
 """
 
 from dataclasses import replace
@@ -12,15 +12,15 @@ import numpy as np
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
-from numpy.typing import NDArray
 
 from gridcade.envs.actions import finite_actions
+from gridcade.envs.faults import place_of
 from gridcade.envs.masks import has_mask_method, ignores_masks
 from gridcade.envs.states import finite_states
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.envs.types import Env
 from gridcade.envs.wrappers import TRANSPARENT, TransparentWrapper
-from gridcade.errors import InputError, brief
+from gridcade.errors import EnvError, InputError, brief, one_line, single_line
 
 # Wrappers under which the exact model of an environment remains valid.
 TRANSPARENT_WRAPPERS = (*TRANSPARENT, TransparentWrapper)
@@ -29,15 +29,15 @@ DECLARATION = "transition_model"
 
 
 def known_model(env: Env) -> Model | None:
-    """The exact model of an environment: ours, toy_text's table `P`, or one that it declares.
+    """Find the exact model of an environment: ours, toy_text's table `P`, or a declared one.
 
     An environment declares a model by a method `transition_model()`, which returns a `Model`, or a
     table like toy_text's, the distribution of the first state and, where some actions are
     forbidden, the allowed ones, [states, actions]. The method must be defined in the class that
-    defines `step` and `reset`, or in one that inherits from it.
+    defines `step` and `reset`, or in a subclass of it.
 
-    None if the environment has no model, a wrapper may change rewards, actions or observations, or
-    a method `action_masks` forbids actions of which the model knows nothing.
+    None if the environment has no model, if a wrapper may change rewards, actions or observations,
+    or if a method `action_masks` may forbid actions that the model allows.
 
     Raises:
         InputError: the model is not valid; for example, probabilities do not sum to 1.
@@ -50,7 +50,7 @@ def known_model(env: Env) -> Model | None:
 
 
 def _model(base: Env) -> Model | None:
-    """The model of an environment without wrappers."""
+    """Find the model of an environment without wrappers."""
     if _declares_model(base):
         return _declared_model(base)
     if isinstance(base, TabularEnv) and _runs_methods_of(TabularEnv, base, "encode"):
@@ -64,7 +64,7 @@ def _model(base: Env) -> Model | None:
                 states = range(len(base.initial_state_distrib))
                 allowed = np.array([base.action_mask(s) for s in states], dtype=bool)
             table, start = base.P, base.initial_state_distrib
-            return _from_table(base, table, start, allowed, "the table P")
+            return _from_table(base, table, start, allowed, what="the table P")
     return None
 
 
@@ -75,7 +75,7 @@ def declares_model(env: Env) -> bool:
 
 
 def why_no_model(env: Env) -> str:
-    """Say why the model of an environment that inherits one is not used; empty if it has none."""
+    """Explain why an environment's inherited model is not used; empty if it is used or missing."""
     base = _bare(env)
     if not isinstance(base, (TabularEnv, *TOY_TEXT)) or known_model(env) is not None:
         return ""
@@ -94,7 +94,7 @@ def why_no_model(env: Env) -> str:
 
 
 def _bare(env: Env) -> Env | None:
-    """The environment itself; None if a wrapper may change rewards, actions or observations."""
+    """Remove the wrappers; None if one of them may change rewards, actions or observations."""
     base = env.unwrapped
     while env is not base:
         if not isinstance(env, gym.Wrapper) or not isinstance(env, TRANSPARENT_WRAPPERS):
@@ -125,14 +125,22 @@ def _declares_model(env: Env) -> bool:
 
 
 def _declared_model(env: Any) -> Model:
-    """The model that an environment declares."""
-    declared = env.transition_model()
+    """Return the model that an environment declares."""
+    try:
+        declared = env.transition_model()
+    except InputError:
+        raise
+    except Exception as error:
+        place = place_of(error)
+        where = f" at {place}" if place else ""
+        raise EnvError(
+            f"{DECLARATION} of {type(env).__name__} failed{where}: {one_line(error)}"
+        ) from error
     if isinstance(declared, Model):
         model = declared
     elif isinstance(declared, tuple | list) and len(declared) in (2, 3):
         table, start, *rest = declared
-        allowed = np.asarray(rest[0]).astype(bool) if rest else None
-        model = _from_table(env, table, start, allowed, f"what {DECLARATION} returns")
+        model = _from_table(env, table, start, *rest, what=f"the result of {DECLARATION}")
     else:
         raise InputError(
             f"{DECLARATION} of {type(env).__name__} returned {brief(declared)}; it must return a "
@@ -152,15 +160,15 @@ def _declared_model(env: Any) -> Model:
     return model
 
 
-def _from_table(
-    env: Env, table: Any, start: Any, allowed: NDArray[np.bool_] | None, what: str
-) -> Model:
+def _from_table(env: Env, table: Any, start: Any, allowed: Any = None, *, what: str) -> Model:
     """Build a model from a table.
 
     Raises:
         InputError: the table is not valid.
     """
     try:
-        return Model.from_table(table, start, allowed)
-    except ValueError as error:
-        raise InputError(f"{what} of {env} is not a valid model: {error}") from error
+        masks = None if allowed is None else np.asarray(allowed).astype(bool)
+        return Model.from_table(table, start, masks)
+    except (IndexError, OverflowError, TypeError, ValueError) as error:
+        name = type(env).__name__
+        raise InputError(f"{what} of {name} is not a valid model: {single_line(error)}") from error

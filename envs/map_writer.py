@@ -1,10 +1,14 @@
-"""Gridworlds as text: writes a map file that `gridcade.envs.maps` reads."""
+"""Writes gridworlds as map files, which `gridcade.envs.maps` reads."""
 
 from gridcade.envs.maps import DEFAULT_LEGEND, Cell, World
 
 
 def world_text(world: World) -> str:
-    """Write a world as a map file, such that `parse_world` reads an equal world."""
+    """Write a world as a map file.
+
+    `parse_world` reads an equal world, unless cells have a `color` or `state`, which map files
+    cannot hold.
+    """
     settings = {
         "title": world.title,
         "about": world.about,
@@ -29,7 +33,7 @@ def world_text(world: World) -> str:
 
 
 def _properties(cell: Cell) -> str:
-    """The properties of a cell, as the legend of a map file has them."""
+    """Write the properties of a cell as in the legend of a map file."""
     properties = [name for name in ("wall", "start", "end") if getattr(cell, name)]
     properties += [f"reward {cell.reward!r}"] if cell.reward else []
     properties += [f"to {cell.to}"] if cell.to else []

@@ -1,4 +1,4 @@
-"""Gridworlds as text: reads a map file, which holds settings, a legend and a drawing.
+"""Reads gridworlds from map files, which hold settings, a legend and a drawing.
 
 `docs/worlds.md` describes the format by examples.
 """
@@ -34,6 +34,8 @@ class Cell:
     end: bool = False
     reward: float = 0.0  # added to the step reward of each move that ends here
     to: str = ""  # of a portal: the symbol of its target cells
+    state: bool = False  # of a wall: whether it is a state, because it is open at another time
+    color: tuple[int, int, int] | None = None  # red, green, blue; None: by the kind of cell
 
 
 DEFAULT_LEGEND = {
@@ -51,7 +53,7 @@ Position = tuple[int, int]  # line and column in a map file, from 1
 
 @dataclass(frozen=True)
 class World:
-    """A gridworld as drawn. Places are (row, column), counted from the top left."""
+    """A gridworld. Places are (row, column), counted from the top left."""
 
     rows: tuple[str, ...]  # the drawing; all rows have the same width
     legend: dict[str, Cell] = field(default_factory=lambda: dict(DEFAULT_LEGEND))
@@ -62,7 +64,7 @@ class World:
     stray: float = 0.0  # probability of a move in another direction instead, a third of it each
     wind: tuple[int, ...] = ()  # by column: cells that the wind pushes the agent up
     time_limit: int | None = None  # steps
-    notes: tuple[str, ...] = ()  # what is probably a mistake in the map file
+    notes: tuple[str, ...] = ()  # probable mistakes in the map file
 
     @property
     def height(self) -> int:
@@ -75,7 +77,7 @@ class World:
         return len(self.rows[0])
 
     def cell(self, row: int, column: int) -> Cell:
-        """The cell at a place; a wall outside the drawing."""
+        """Return the cell at a place; a wall if the place is outside the drawing."""
         if 0 <= row < self.height and 0 <= column < self.width:
             return self.legend[self.rows[row][column]]
         return Cell(wall=True)
@@ -86,7 +88,7 @@ class World:
         return any(self.legend[symbol].end for row in self.rows for symbol in row)
 
     def move(self, place: Place, direction: Place) -> Place:
-        """The cell in which a move ends, after walls and wind; it can be a portal.
+        """Return the place in which a move ends, after walls and wind; it can be a portal.
 
         Args:
             place: where the move begins.
@@ -103,7 +105,7 @@ class World:
         return row, column
 
     def places(self, *, symbol: str | None = None) -> list[Place]:
-        """The places that an agent can occupy, row by row; these are the states.
+        """List the places that an agent can occupy, row by row; these are the states.
 
         Args:
             symbol: return only the places drawn with this symbol.
@@ -112,8 +114,12 @@ class World:
             (r, c)
             for r, row in enumerate(self.rows)
             for c, s in enumerate(row)
-            if not (self.legend[s].wall or self.legend[s].to) and symbol in (None, s)
+            if symbol in (None, s) and _is_state(self.legend[s])
         ]
+
+
+def _is_state(cell: Cell) -> bool:
+    return cell.state or not (cell.wall or cell.to)
 
 
 class Setting(NamedTuple):
@@ -146,7 +152,7 @@ class Drawing(NamedTuple):
     indent: int  # columns left of the drawing
 
     def position(self, place: Place) -> Position:
-        """The position of a cell in the map file."""
+        """Return the position of a cell in the map file."""
         return self.lines[place[0]], self.indent + place[1] + 1
 
 
@@ -249,7 +255,7 @@ def _parse_header(
 
 
 def _not_a_setting(line: str, in_legend: bool) -> str:
-    """The message for a line that is neither a setting nor a legend entry."""
+    """Write the message for a line that is neither a setting nor a legend entry."""
     if COMMENT_OF_OTHERS.match(line):
         return "a comment begins with ';'"
     key, colon, _ = line.partition(":")
@@ -334,7 +340,7 @@ def _parse_drawing(
                 message = _not_in_legend(symbol, line, legend)
                 raise _error_at(name, number, indent + c + 1, message)
     width = max(map(len, rows))
-    # Editors strip trailing spaces. The outside of a world is wall, if a symbol stands for wall.
+    # Editors strip trailing spaces, so short rows are filled: with wall, if a symbol means wall.
     fill = next((symbol for symbol, cell in legend.items() if cell.wall), " ")
     return Drawing(
         tuple(row.ljust(width, fill) for row in rows), tuple(n for n, _ in numbered), indent
@@ -352,7 +358,7 @@ def _check_settings_above(numbered: list[tuple[int, str]], name: str) -> None:
 
 
 def _not_in_legend(symbol: str, line: str, legend: Mapping[str, Cell]) -> str:
-    """The message for a symbol of a line of the drawing that has no meaning."""
+    """Write the message for a symbol in the drawing that is not in the legend."""
     if COMMENT_OF_OTHERS.match(line) and symbol.isalpha():
         return f"'{symbol}' is not in the legend; a comment begins with ';'"
     if symbol == "\t":
@@ -491,7 +497,7 @@ def _check_cells(
 
 
 def _check_ends(world: World, drawing: Drawing, name: str) -> list[str]:
-    """Check that ends can be reached; returns notes on what is probably a mistake.
+    """Check that ends can be reached, and return notes on probable mistakes.
 
     Raises:
         InputError: the drawing has ends, but no start can reach any of them.
@@ -527,9 +533,9 @@ def _check_ends(world: World, drawing: Drawing, name: str) -> list[str]:
 
 
 def _possible_moves(world: World) -> dict[Place, list[Place]]:
-    """The places to which the moves from each place can lead; none from an end.
+    """Find the places to which moves from each place can lead; none from an end.
 
-    Slip and stray add none, because an agent can choose every direction itself.
+    Slip and stray add no places, because an agent can choose every direction itself.
     """
     targets = {cell.to: world.places(symbol=cell.to) for cell in world.legend.values() if cell.to}
     successors: dict[Place, list[Place]] = {}
@@ -545,7 +551,7 @@ def _possible_moves(world: World) -> dict[Place, list[Place]]:
 
 
 def _closure(graph: Mapping[Place, Iterable[Place]], origins: Iterable[Place]) -> set[Place]:
-    """The places that can be reached from the origins, which are among them."""
+    """Find the places that can be reached from the origins, and the origins."""
     seen = set(origins)
     waiting = list(seen)
     while waiting:

@@ -1,8 +1,8 @@
-"""Action masks: which actions an environment allows in its present state.
+"""Action masks: which actions an environment allows in its current state.
 
 An environment gives its mask as `info["action_mask"]` at each reset and step, as Gymnasium's Taxi
 does, or by a method `action_masks()`, its own or a wrapper's, as sb3-contrib's ActionMasker does.
-Masks are over the numbers of the actions (see `actions.py`).
+Gridcade's masks have one entry for each action index (see `actions.py`).
 """
 
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridcade.envs.actions import ActionIndex, finite_actions
-from gridcade.envs.faults import one_line, place_of
+from gridcade.envs.faults import place_of
 from gridcade.envs.types import Env, Space
 from gridcade.envs.wrappers import TransparentWrapper, find_wrapper
-from gridcade.errors import InputError, brief, single_line
+from gridcade.errors import InputError, brief, one_line, single_line
 
 Bools = NDArray[np.bool_]
 
@@ -36,6 +36,11 @@ def has_mask_method(env: Env) -> bool:
     return env.has_wrapper_attr(METHOD) and callable(env.get_wrapper_attr(METHOD))
 
 
+def gives_masks(env: Env) -> bool:
+    """Whether an environment gives action masks. Resets it, because its `info` may hold them."""
+    return MaskReader(env).after_reset(env.reset()[1]) is not None
+
+
 class MaskReader:
     """Reads the masks of one environment after its resets and steps.
 
@@ -51,7 +56,7 @@ class MaskReader:
         self._steps = 0  # since the reset
 
     def after_reset(self, info: dict[str, Any]) -> Bools | None:
-        """The mask of the first state, [actions]; None: the environment gives no masks.
+        """Return the mask of the first state, [actions]; None if the environment gives no masks.
 
         Raises:
             InputError: the mask has a wrong shape, or allows nothing.
@@ -66,10 +71,10 @@ class MaskReader:
     def after_step(
         self, info: dict[str, Any], terminated: bool, truncated: bool = False
     ) -> Bools | None:
-        """The mask of the state after a step, as `after_reset`.
+        """Return the mask of the state after a step, as `after_reset` does.
 
-        In a terminal state no action follows: its mask is not read, and all actions count as
-        allowed. They do so too where the mask at a truncation is missing or empty.
+        No action follows in a terminal state, so its mask is not read, and all actions count as
+        allowed. The same holds if the mask at a truncation is missing or allows nothing.
 
         Raises:
             InputError: the mask has a wrong shape, allows nothing, or is given only sometimes.
@@ -91,7 +96,7 @@ class MaskReader:
         return None if mask is None else self._check(mask, self._index)
 
     def _given(self, info: dict[str, Any]) -> Any:
-        """The mask as the environment gives it; None: it gives none."""
+        """Return the mask as the environment gives it; None if it gives none."""
         if self._method is None:
             return info.get(INFO_KEY)
         try:
@@ -105,10 +110,10 @@ class MaskReader:
             ) from error
 
     def _check(self, given: Any, index: ActionIndex) -> Bools:
-        """The mask over the numbers of the actions.
+        """Convert a mask to one entry for each action index, and check it.
 
         Raises:
-            InputError: it has a wrong shape, or allows nothing.
+            InputError: the mask has a wrong shape, or allows nothing.
         """
         source = f"{METHOD}()" if self._method else f"info['{INFO_KEY}']"
         where = f"at step {self._steps} of the episode" if self._steps else "at the reset"
@@ -141,32 +146,34 @@ def sample_action(space: Space, mask: Bools | None) -> Any:
 
 
 def number_mask(given: Any, index: ActionIndex) -> Bools | None:
-    """Masks over the numbers of the actions, [..., actions]; None if they have a wrong shape.
+    """Convert masks to one entry for each action index, [..., actions]; None if they are no masks.
 
     Args:
         given: one entry for each action, or, where actions have several parts, the masks of the
-            parts one after another, as sb3-contrib takes them.
+            parts one after another, as sb3-contrib expects them.
         index: the numbering of the actions.
     """
     try:
-        mask = np.asarray(given)
+        numbers = np.asarray(given)
     except ValueError:  # rows of different lengths
         return None
-    if mask.dtype.kind not in "biuf" or not mask.ndim:
+    if numbers.dtype.kind not in "biuf" or not numbers.ndim:
         return None
-    mask, parts = mask.astype(bool), index.parts
+    mask, parts = numbers.astype(bool), index.parts
+    if not (mask == numbers).all():  # np.isin takes ten times as long, at every step
+        return None
     if len(parts) > 1 and mask.shape[-1] == sum(parts):
         chosen = np.stack(np.unravel_index(np.arange(index.count), parts), axis=1)
-        firsts = np.cumsum([0, *parts[:-1]])  # of each part's entries
+        firsts = np.cumsum([0, *parts[:-1]])  # index of each part's first entry
         return np.asarray(mask[..., firsts + chosen].all(axis=-1))
     return mask if mask.shape[-1] == index.count else None
 
 
 def masks_by_number(action_masks: ArrayLike, index: ActionIndex) -> Bools:
-    """Masks as sb3-contrib takes them, of one observation or n, by the numbers of the actions.
+    """Convert sb3-contrib's masks, of one observation or n, to one entry for each action index.
 
     Raises:
-        ValueError: they have a wrong shape.
+        ValueError: the masks have a wrong shape.
     """
     masks = np.atleast_2d(np.asarray(action_masks, dtype=bool))
     numbered = number_mask(masks, index) if len(index.parts) > 1 else masks
@@ -176,9 +183,9 @@ def masks_by_number(action_masks: ArrayLike, index: ActionIndex) -> Bools:
 
 
 def masks_of_parts(masks: Bools, index: ActionIndex) -> Bools:
-    """The masks of the parts, one after another, that `number_mask` turns into these.
+    """Convert masks of actions to the masks of their parts, one after another.
 
-    [n, actions] -> [n, entries].
+    The reverse of `number_mask`.  [n, actions] -> [n, entries].
     """
     shaped = masks.reshape(-1, *index.parts)
     axes = range(1, shaped.ndim)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from gridcade.envs.arguments import check_integer, check_size, is_number
 from gridcade.envs.gridworld import GridWorld
 from gridcade.envs.maps import DEFAULT_LEGEND, STEPS_PER_CELL, Cell, World
 from gridcade.errors import InputError
@@ -31,11 +32,10 @@ class Maze(GridWorld):
     """
 
     def __init__(self, size: int = 8, seed: int = 0, loops: float = 0.0, **options: Any):
-        if not isinstance(size, int) or size < 2:
-            raise InputError(f"size is {size}; it must be an integer, 2 or greater")
-        if not isinstance(seed, int) or seed < 0:
-            raise InputError(f"seed is {seed}; it must be an integer, 0 or greater")
-        if not isinstance(loops, int | float) or not 0 <= loops <= 1:
+        # At most, all cells within the outer wall are floor; each of four actions has one outcome.
+        check_size("size", size, 2, lambda size: 4 * (2 * size - 1) ** 2)
+        check_integer("seed", seed, 0)
+        if not is_number(loops) or not 0 <= loops <= 1:
             raise InputError(f"loops is {loops}; it must be a number from 0 to 1")
         super().__init__(draw_maze(size, seed, loops), **options)
 

@@ -68,7 +68,7 @@ COLORS = {
 
 
 class MinAtar(TransparentWrapper):
-    """A game whose episodes depend on their seed alone, with pictures.
+    """A game whose episodes depend on their seed alone, and which can draw pictures.
 
     The package keeps the last action, which a sticky action repeats, from one episode to the next;
     `reset` clears it.
@@ -92,7 +92,7 @@ class MinAtar(TransparentWrapper):
         return super().reset(seed=seed, options=options)
 
     def render(self) -> NDArray[np.uint8] | None:
-        """The picture: CELL x CELL pixels a cell, one color for each kind of object."""
+        """Draw the game, CELL x CELL pixels per cell; None without a render mode."""
         return paint(self._game.state(), self._painted) if self.render_mode else None
 
 
@@ -119,9 +119,9 @@ def register() -> None:
 
 @contextmanager
 def _without_drawing() -> Iterator[None]:
-    """Keep the package from importing matplotlib and seaborn, which takes seconds, and warning.
+    """Prevent the package from importing matplotlib and seaborn, and from warning.
 
-    Only its own pictures need them, and they are not used here.
+    These imports take seconds. Only the package's own pictures need them, which are not used here.
     """
     handlers = logging.root.handlers[:]
     hidden = [name for name in ("matplotlib", "seaborn") if name not in sys.modules]

@@ -3,11 +3,12 @@
 An observation is a dictionary:
 
 - `image`: [width, height, 21] of bool. For each cell 11 planes for the kind of object, 6 for its
-  color and 4 for its state: open, closed or locked, or the agent's direction. By default the
-  7 x 7 cells in front of the agent that it can see; with `view=full` the whole grid with the agent.
+  color and 4 for its state: open, closed or locked, or the agent's direction. By default the image
+  shows the 7 x 7 cells in front of the agent, as far as the agent sees them; with `view=full`, it
+  shows the whole grid with the agent.
 - `direction`: Discrete(4), where the agent looks: east, south, west, north.
-- `mission`, with `mission=words` only: the numbers of the words of the mission, 0 after its end.
-  MiniGrid's space of missions has no size, so it is left out otherwise.
+- `mission`, with `mission=words` only: the indices of the mission's words, from 1 on, then zeros.
+  Otherwise the mission is left out, because MiniGrid's space of missions has no size.
 """
 
 import io
@@ -33,9 +34,9 @@ from gridcade.errors import InputError, unknown
 
 View = Literal["partial", "full"]
 Mission = Literal["none", "words"]
-STATES = 4  # of an object: open, closed, locked; or directions of the agent
-MISSION_WORDS = 50  # the longest mission
-PICTURE_SIDE = 400  # pixels, at least
+STATES = 4  # states of an object (open, closed, locked), or directions of the agent
+MISSION_WORDS = 50  # largest number of words in a mission
+PICTURE_SIDE = 400  # smallest length, in pixels, of a picture's longer side
 PLANES = [np.eye(n, dtype=bool) for n in (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), STATES)]
 
 
@@ -44,11 +45,11 @@ class MiniGrid(gym.Wrapper[Any, Any, Any, Any]):
 
     Args:
         env: an environment of the package.
-        view: what the image shows.
-        mission: whether observations have the mission.
+        view: what the image shows: the view of the agent or the full grid.
+        mission: `words` adds the mission to the observations.
 
     Raises:
-        InputError: an argument is unknown, or the words of the missions are.
+        InputError: an argument is invalid, or the words of the missions are not known.
     """
 
     def __init__(self, env: Env, view: View = "partial", mission: Mission = "none"):
@@ -77,7 +78,9 @@ class MiniGrid(gym.Wrapper[Any, Any, Any, Any]):
         self._words: dict[str, int] = {}
         if mission == "words":
             if _is_babyai(grid_env):
-                raise InputError("mission=words: MiniGrid lists no words for BabyAI's missions")
+                raise InputError(
+                    "mission=words is not possible: MiniGrid lists no words for BabyAI's missions"
+                )
             self._words = DictObservationSpaceWrapper.get_minigrid_words()  # type: ignore[no-untyped-call]
             spaces["mission"] = gym.spaces.MultiDiscrete([len(self._words) + 1] * MISSION_WORDS)
         self.observation_space = gym.spaces.Dict(spaces)
@@ -95,7 +98,7 @@ class MiniGrid(gym.Wrapper[Any, Any, Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode."""
-        with redirect_stdout(io.StringIO()):  # BabyAI prints how it draws its missions
+        with redirect_stdout(io.StringIO()):  # BabyAI prints while it samples a mission
             observation, info = self.env.reset(seed=seed, options=options)
         return self._arrays(observation), info
 
@@ -105,56 +108,55 @@ class MiniGrid(gym.Wrapper[Any, Any, Any, Any]):
         return self._arrays(observation), reward, terminated, truncated, info
 
     def render(self) -> Any:
-        """The picture; where the agent sees the whole grid, its view is not marked."""
+        """Draw the grid; the agent's view is marked unless it sees the whole grid."""
         env = self._grid_env
         if env.render_mode != "rgb_array":
             return self.env.render()
         picture = env.get_frame(env.highlight and not self._full, env.tile_size, env.agent_pov)
-        # MiniGrid could draw larger tiles, but takes seconds for the first pictures.
+        # MiniGrid can draw larger tiles, but the first pictures then take seconds.
         times = -(-PICTURE_SIDE // max(picture.shape))
         return picture.repeat(times, 0).repeat(times, 1)
 
     def best_return(self, time_limit: int | None) -> float:
-        """The return of the shortest way to success; 0 if no success is possible.
+        """Compute the return of the shortest way to success; 0 if no success is possible.
 
         Raises:
-            UnknownBestReturnError: the rules are random or have a memory, or there are too many
-                states.
+            UnknownBestReturnError: see `shortest_success`; or the environment belongs to BabyAI.
         """
         if _is_babyai(self._grid_env):
             raise UnknownBestReturnError("BabyAI's missions depend on more than the present grid")
         return shortest_success(self._grid_env, time_limit).reward
 
     def _arrays(self, observation: dict[str, Any]) -> dict[str, Any]:
-        """The observation of MiniGrid as arrays."""
+        """Convert an observation of MiniGrid to arrays."""
         codes = self._whole_grid() if self._full else observation["image"]
         arrays = {"image": one_hot(codes), "direction": np.int64(observation["direction"])}
         if self._words:
-            arrays["mission"] = self._numbers(observation["mission"])
+            arrays["mission"] = self._word_indices(observation["mission"])
         return arrays
 
     def _whole_grid(self) -> NDArray[np.uint8]:
-        """Kind, color and state of every cell, [width, height, 3]."""
+        """Encode kind, color and state of every cell, [width, height, 3]."""
         env = self._grid_env
         codes: NDArray[np.uint8] = env.grid.encode()
         codes[tuple(env.agent_pos)] = OBJECT_TO_IDX["agent"], COLOR_TO_IDX["red"], env.agent_dir
         return codes
 
-    def _numbers(self, mission: str) -> NDArray[np.int64]:
-        """The numbers of a mission's words, from 1 on.  [MISSION_WORDS]."""
-        numbers = np.zeros(MISSION_WORDS, np.int64)
+    def _word_indices(self, mission: str) -> NDArray[np.int64]:
+        """Return the indices of a mission's words, from 1 on, then zeros.  [MISSION_WORDS]."""
+        indices = np.zeros(MISSION_WORDS, np.int64)
         words = mission.replace(",", " , ").split()
-        numbers[: len(words)] = [self._words[word] + 1 for word in words]
-        return numbers
+        indices[: len(words)] = [self._words[word] + 1 for word in words]
+        return indices
 
 
 def one_hot(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Kind, color and state [width, height, 3] as planes [width, height, 21]."""
+    """Convert kind, color and state, [width, height, 3], to planes, [width, height, 21]."""
     return np.concatenate([planes[codes[..., i]] for i, planes in enumerate(PLANES)], axis=-1)
 
 
 def register() -> None:
-    """Register the ids of the package; it does so itself when it is imported."""
+    """Register the ids of the package; importing it, as this module does, is enough."""
 
 
 def make(id_: str, *, view: View = "partial", mission: Mission = "none", **arguments: Any) -> Env:

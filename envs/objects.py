@@ -18,7 +18,7 @@ from gridcade.envs.suites import find_suite
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 
-GUARD = "gridcade.envs.guard:Guard"  # not part of an environment
+GUARD = "gridcade.envs.guard:Guard"  # copies are made without this wrapper
 EnvMaker: TypeAlias = Callable[[], Env]
 EnvLike: TypeAlias = str | Env | EnvMaker
 EnvSource: TypeAlias = Literal["name", "function", "object"]
@@ -36,7 +36,7 @@ def check_env(env: object) -> None:
 
 
 def identity(env: EnvLike, made: Env) -> tuple[str, EnvSource]:
-    """The name of an environment in a run's config, and how the environment can be made again.
+    """Return the name of an environment in a run's config, and how it can be made again.
 
     Args:
         env: a name, a function that makes environments, or an environment.
@@ -49,21 +49,24 @@ def identity(env: EnvLike, made: Env) -> tuple[str, EnvSource]:
 
 
 def nameable(env: EnvLike) -> str | None:
-    """The name by which another process makes the same environment; None if there is none."""
+    """Find the name by which another process makes the same environment; None if there is none."""
     if isinstance(env, str):
         return with_module(env)
     return _full_name(env) if isinstance(env, gym.Env) else function_name(env)
 
 
 def game_by_name(env: EnvLike) -> EnvLike:
-    """Return the name of an Atari game that `registry.make` made, whose copies run in parallel."""
+    """Replace an Atari game that `registry.make` made by its name, so that copies run in parallel.
+
+    Other environments are returned unchanged.
+    """
     if isinstance(env, gym.Env) and isinstance(env.unwrapped, AtariGame):
         return _full_name(env) or env
     return env
 
 
 def function_name(function: Callable[..., Any]) -> str | None:
-    """The import path of a function or class, by which another process finds it; None without one.
+    """Return the import path by which another process finds a function or class; None without one.
 
     `package.module:function`, or `path/script.py:function` if it is part of the running script.
     """
@@ -86,8 +89,8 @@ def function_name(function: Callable[..., Any]) -> str | None:
 def copier(env: Env) -> EnvMaker | None:
     """Return a function that copies an environment by its specification; None if it has none.
 
-    Only what `gymnasium.make` and wrappers with recorded arguments did is copied, not what the
-    program did to the object afterwards. A copy opens no window.
+    A copy has the arguments that `gymnasium.make` and the wrappers recorded. It lacks later changes
+    of the object by the program, and opens no window.
     """
     if name := _full_name(env):
         return lambda: registry.make(name)
@@ -106,14 +109,14 @@ def copier(env: Env) -> EnvMaker | None:
 
 
 def _full_name(env: Env) -> str | None:
-    """The name by which `registry.make` makes the same environment; None if no name does."""
+    """Find the name by which `registry.make` makes the same environment; None without one."""
     if made_as := vars(env).get(registry.MADE_AS):
         return str(made_as)
     spec = env.spec
     if spec is None or spec.additional_wrappers or spec.id not in gym.registry:
         return None
     if find_suite(spec.id) or registry.atari_title(spec.id):
-        return None  # by its name it would get a wrapper of ours
+        return None  # `registry.make` would add a wrapper of ours
     name, limit, registered = registry.name_of(env), spec.max_episode_steps, gym.registry[spec.id]
     if limit != registered.max_episode_steps:
         name = registry.with_arguments(name, {"max_episode_steps": limit})

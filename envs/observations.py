@@ -1,4 +1,4 @@
-"""Observations of every kind, as arrays for networks.
+"""Encodes observations of every kind as arrays for networks.
 
 Environments give arrays, numbers, dicts and tuples. Networks take arrays, [n, ...]: images and
 vectors as they are, and everything else flattened as `gymnasium.spaces.utils.flatten` does.
@@ -14,9 +14,9 @@ import numpy as np
 from gridcade.envs.types import Array, Space
 from gridcade.errors import InputError, single_line
 
-MAX_NUMBERS = 1_000_000  # in an encoded observation
-PICTURE_SIDE = 36  # pixels from which an image is a picture, for the convolutions of Mnih et al.
-SMALL_SIDE = 5  # cells of the smallest image; a smaller array is a vector
+MAX_NUMBERS = 1_000_000  # largest size of an encoded observation
+PICTURE_SIDE = 36  # pixels; images of this side or more suit the convolutions of Mnih et al.
+SMALL_SIDE = 5  # cells; an array with a smaller side counts as a vector
 BYTES = (np.dtype(np.uint8), np.dtype(np.bool_))
 
 
@@ -41,12 +41,12 @@ class Part(NamedTuple):
 
     @property
     def image(self) -> Image | None:
-        """The shape as an image; None: it is none."""
+        """The shape as an image; None if it is not the shape of an image."""
         return image_shape(self.shape)
 
     @property
     def image_kind(self) -> ImageKind | None:
-        """`small`, or a `picture` of bytes; None: it counts as a vector."""
+        """`small`, or a `picture` of bytes; None if the part counts as a vector."""
         if self.image is None or (side := min(self.image[1:3])) < SMALL_SIDE:
             return None
         if side < PICTURE_SIDE:
@@ -57,17 +57,17 @@ class Part(NamedTuple):
 class ArrayEncoder:
     """Encodes observations of a space as arrays.
 
-    Boxes with an axis stay as they are. The parts of other observations follow each other in one
-    vector, in the order of `gymnasium.spaces.utils.flatten`. Its type is uint8 where all parts are
-    bytes, bools or one-hot, else float32.
+    Observations of a Box with an axis are not changed. The parts of other observations follow each
+    other in one vector, in the order of `gymnasium.spaces.utils.flatten`. Its type is uint8 if all
+    parts are bytes, bools or one-hot vectors, else float32.
 
     Args:
-        space: of one observation.
+        space: the space of one observation.
 
     Attributes:
-        parts: of an encoded observation, in their order.
-        shape: of an encoded observation.
-        dtype: of an encoded observation.
+        parts: the parts of an encoded observation, in order.
+        shape: the shape of an encoded observation.
+        dtype: the type of an encoded observation.
 
     Raises:
         InputError: a part of the space has no numbers, or there are too many.
@@ -98,10 +98,11 @@ class ArrayEncoder:
 
 
 def image_shape(shape: tuple[int, ...]) -> Image | None:
-    """The shape of an array as an image: [channels, height, width] or [height, width, channels].
+    """Read a shape as an image: [channels, height, width] or [height, width, channels].
 
-    Two equal axes are height and width. Where no neighbors are equal, channels come last, unless
-    the first axis has 4 or fewer numbers and fewer than the last. None: it has not three axes.
+    Two equal axes are height and width. If no adjacent axes are equal, channels come last, unless
+    the first axis has length 4 or less and is shorter than the last. None if there are not three
+    axes.
     """
     if len(shape) != 3:
         return None
@@ -111,7 +112,7 @@ def image_shape(shape: tuple[int, ...]) -> Image | None:
 
 
 def batch_size(observation: Any, space: Space) -> int | None:
-    """The number of observations in a batch; None if `observation` is a single one."""
+    """Return the number of observations in a batch; None if `observation` is a single one."""
     while isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):  # look at the first component
         key: Any = next(iter(space.keys())) if isinstance(space, gym.spaces.Dict) else 0
         observation, space = observation[key], space[key]
@@ -119,7 +120,7 @@ def batch_size(observation: Any, space: Space) -> int | None:
 
 
 def count_batch(observations: Any) -> int:
-    """The number of observations in a batch."""
+    """Return the number of observations in a batch."""
     while isinstance(observations, dict | tuple):
         parts = observations.values() if isinstance(observations, dict) else observations
         observations = next(iter(parts))
@@ -127,7 +128,7 @@ def count_batch(observations: Any) -> int:
 
 
 def as_batch(observation: Any) -> Any:
-    """A batch of one observation: with an axis before those of each array."""
+    """Make a batch of one observation, by an additional first axis of each array."""
     if isinstance(observation, dict):
         return {key: as_batch(part) for key, part in observation.items()}
     if isinstance(observation, tuple):
@@ -136,14 +137,14 @@ def as_batch(observation: Any) -> Any:
 
 
 def components(space: Space) -> list[tuple[Any, Space]] | None:
-    """Keys and spaces of the components of a Dict or Tuple; None for other spaces."""
+    """List keys and spaces of the components of a Dict or Tuple; None for other spaces."""
     if isinstance(space, gym.spaces.Dict):
         return list(space.spaces.items())
     return list(enumerate(space.spaces)) if isinstance(space, gym.spaces.Tuple) else None
 
 
 def _parts(space: Space, name: str) -> Iterator[Part]:
-    """The parts of the encoded observations of a space; the name stands in messages."""
+    """Yield the parts of the encoded observations of a space; `name` is used in messages."""
     if (children := components(space)) is not None:
         for key, child in children:
             yield from _parts(child, f"their part {key!r} is")
@@ -163,7 +164,7 @@ def _parts(space: Space, name: str) -> Iterator[Part]:
 
 
 def _flatten(space: Space, observations: Any) -> Iterator[Array]:
-    """The parts of a batch, [n, numbers] each."""
+    """Yield the parts of a batch, [n, numbers] each."""
     if (children := components(space)) is not None:
         for key, child in children:
             yield from _flatten(child, observations[key])
@@ -179,6 +180,6 @@ def _flatten(space: Space, observations: Any) -> Iterator[Array]:
 
 
 def _sizes(space: gym.spaces.Discrete | gym.spaces.MultiDiscrete) -> Array:
-    """The number of values of each component."""
+    """Return the number of values of each component."""
     sizes = space.nvec if isinstance(space, gym.spaces.MultiDiscrete) else space.n
     return np.asarray(sizes, dtype=np.int64).ravel()

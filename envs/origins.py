@@ -1,4 +1,4 @@
-"""Where the code of an environment came from, for the run folder."""
+"""Finds the file, hash and module of an environment's code, for the run folder."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ from gridcade.errors import InputError
 
 
 def import_location(name: str) -> str:
-    """Find the file of an import path without running code: the file, or that of the top package.
+    """Find the file of an import path, or that of its top package, without running code.
 
     Empty if there is none.
     """
@@ -60,17 +60,17 @@ def check_shared(name: str) -> None:
         what = "the file" if head.endswith(SUFFIX) else "the module"
         raise InputError(
             f"the worker on {gethostname()} does not find {what} '{head}' from '{os.getcwd()}': "
-            "workers on other machines must see it under the same path, as the study's folder"
+            "workers on other machines must see it under the same path, like the study's folder"
         )
 
 
 def code_hash(name: str) -> str | None:
-    """A hash of the code of an import path, which results depend on; None for other names."""
+    """Hash the code of an import path, because results depend on it; None for other names."""
     return file_hash(code_file(name)) if is_import_path(name) else None
 
 
 def file_hash(file: str) -> str:
-    """The SHA-256 of a file; empty if it cannot be read."""
+    """Compute the SHA-256 of a file; empty if it cannot be read."""
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError:
@@ -78,10 +78,10 @@ def file_hash(file: str) -> str:
 
 
 def with_module(name: str) -> str:
-    """Add the module to the name of an environment that a package of the user has registered.
+    """Add the module to the name of an environment that the user's code has registered.
 
-    `Mine-v0?size=3` -> `my_package.envs:Mine-v0?size=3`, so that another process finds it. A file
-    stands for the module of a script. In a session without a file, the name is unchanged.
+    `Mine-v0?size=3` -> `my_package.envs:Mine-v0?size=3`, so that another process finds it. For a
+    script, its file replaces the module. In a session without a file, the name is unchanged.
     """
     base = name.partition("?")[0]
     if base not in gym.registry or suites.find_suite(base):

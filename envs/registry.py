@@ -1,6 +1,6 @@
-"""Finds and makes environments by name: a short name, a Gymnasium id, a map file, or own code.
+"""Finds and makes environments by name: a short name, a Gymnasium id, a map file or an import path.
 
-A name may contain arguments: `Maze?size=9&seed=3`. `imports.py` describes names of own code.
+A name may contain arguments: `Maze?size=9&seed=3`. `imports.py` describes import paths.
 """
 
 import ast
@@ -27,7 +27,7 @@ from gridcade.envs.atari import (
     rom_name,
 )
 from gridcade.envs.bins import Binned, binned
-from gridcade.envs.faults import one_line, place_of
+from gridcade.envs.faults import place_of
 from gridcade.envs.guard import guard_of, guarded
 from gridcade.envs.imports import find_imported, is_import_path, module_of, split_import_path
 from gridcade.envs.known_models import known_model as known_model
@@ -35,13 +35,13 @@ from gridcade.envs.masks import IgnoreMasks, ignores_masks
 from gridcade.envs.origins import with_module
 from gridcade.envs.tabular import TabularEnv
 from gridcade.envs.types import Env
-from gridcade.errors import EnvError, InputError, single_line, unknown
+from gridcade.errors import EnvError, InputError, one_line, single_line, unknown
 from gridcade.files import read_text
 from gridcade.plain import plain
 
 ATARI = "ALE/"  # the namespace of Atari games
 WORLD_ID = "gridcade/GridWorld-v0"  # of map files
-MADE_AS = "_made_as"  # attribute of the environments that `make` made: their name
+MADE_AS = "_made_as"  # attribute that holds the name by which `make` made an environment
 COMMON_ARGUMENTS = ("max_episode_steps",)
 WORLD_ARGUMENTS = ("observation", "pixels", "time_limit")
 ATARI_ARGUMENTS = ("protocol", "actions", "sticky")
@@ -85,7 +85,7 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
     base = name.partition("?")[0]
     arguments = _arguments_in(name) | plain(arguments)
     head, _, tail = base.partition(":")
-    # what follows is an id of a package, never another import path, which `trust` would not see
+    # The tail must be an id of these packages: `trust` would not see another import path in it.
     if tail and ":" not in tail and (head in (*OWN_IDS, "ale_py") or suites.find_suite(tail)):
         base = tail
     if base.startswith(ATARI):
@@ -121,7 +121,7 @@ def parse(name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
 
 
 def bins_of(name: str, **arguments: Any) -> Any:
-    """The bins for observations that an environment's name or its arguments give; None: none."""
+    """Return the argument `bins` of an environment's name or its arguments; None if not given."""
     id_, _ = parse(name, **arguments)
     known = _argument_names(id_)
     if atari_title(id_) or (known is not None and "bins" in known):
@@ -130,7 +130,7 @@ def bins_of(name: str, **arguments: Any) -> Any:
 
 
 def masks_off(name: str, **arguments: Any) -> bool:
-    """Whether an environment's name or its arguments say that action masks are ignored."""
+    """Whether an environment's name or its arguments turn action masks off."""
     return (dict(parse_qsl(name.partition("?")[2])) | arguments).get("mask") == "off"
 
 
@@ -154,7 +154,7 @@ def make(name: str, *, render_mode: str | None = None, **arguments: Any) -> Env:
 
 
 def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
-    """Make an environment, whose masks count."""
+    """Make an environment without bins; its masks are not ignored."""
     id_, arguments = parse(name, **arguments)
     if title := atari_title(id_):
         env = AtariGame(title, render_mode=render_mode, **arguments)
@@ -178,19 +178,19 @@ def _make(name: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
 
 
 def find_spec(id_: str) -> EnvSpec:
-    """The specification of an id or an import path that `parse` has returned."""
+    """Find the specification of an id or an import path that `parse` returned."""
     if atari_title(id_):
         return EnvSpec(id_, entry_point="gridcade.envs.atari:AtariGame")
     return gym.registry[id_] if id_ in gym.registry else find_imported(id_)
 
 
 def atari_title(id_: str) -> str:
-    """`ALE/Breakout-v5` -> `Breakout`; an empty string if the id is not of an Atari game."""
+    """Convert `ALE/Breakout-v5` to `Breakout`; empty if the id is not of an Atari game."""
     return id_.removeprefix(ATARI).removesuffix("-v5") if id_.startswith(ATARI) else ""
 
 
 def map_file(name: str) -> Path | None:
-    """The path of a map file; None if the name is that of a registered environment."""
+    """Return the path of a map file; None if the name is not that of a map file."""
     base = name.partition("?")[0]
     if base in gym.registry or f"gridcade/{base}-v0" in gym.registry:
         return None
@@ -200,13 +200,13 @@ def map_file(name: str) -> Path | None:
 
 
 def map_text(name: str) -> str | None:
-    """The content of a map file; None if the name is that of a registered environment."""
+    """Read a map file; None if the name is not that of a map file."""
     file = map_file(name)
     return read_text(file, "the map") if file else None
 
 
 def draws_pictures(name: str) -> bool:
-    """Whether an environment can draw itself as pictures (rgb_array); False if it is unknown."""
+    """Whether an environment can render pictures (rgb_array); False if it is unknown."""
     try:
         id_, _ = parse(name)
         if id_.startswith((ATARI, "gridcade/")) or suites.find_suite(id_):
@@ -232,7 +232,7 @@ def takes_render_mode(name: str) -> bool:
 
 
 def name_of(env: Env) -> str:
-    """The name of an environment: short, with its arguments; of a drawn world, its map file."""
+    """Return the short name of an environment with its arguments, or the file of its map."""
     if env.spec is None:
         return type(env.unwrapped).__name__
     registered = gym.registry[env.spec.id].kwargs if env.spec.id in gym.registry else {}
@@ -254,7 +254,7 @@ def name_of(env: Env) -> str:
 
 
 def label_of(env: Env) -> str:
-    """The Gymnasium id of an environment; of a drawn world, its map file; or its import path."""
+    """Return the Gymnasium id of an environment, the file of its map, or its import path."""
     guard = guard_of(env)
     if guard is not None and is_import_path(guard.name):
         return guard.name
@@ -310,22 +310,29 @@ def with_actions_of(name: str, trained_on: str) -> str:
 
 
 def no_end(name: str) -> str:
-    """The beginning of a sentence on an environment whose task is continuing."""
+    """Write the beginning of a sentence on an environment whose task is continuing."""
     return f"{name} has no end, so it is a continuing task"
 
 
-def notes_on_world(name: str, env: Env) -> list[str]:
-    """Sentences for the user: probable mistakes in a map file, and that a world has no end."""
+def notes_on_world(name: str, env: Env, criterion: str = "average-reward") -> list[str]:
+    """Write notes for the user: on probable mistakes in a map file, and on a world without an end.
+
+    Args:
+        name: the name of the environment.
+        env: the environment.
+        criterion: the criterion by which continuing tasks are scored.
+    """
     world, model = env.unwrapped, known_model(env)
     notes = list(world.notes) if isinstance(world, TabularEnv) else []
     if model is not None and model.continuing:
-        note = f"{no_end(name)}, scored by the average reward per step"
+        scored = "scored by the average reward per step" if criterion == "average-reward" else ""
+        note = ", ".join(filter(None, (no_end(name), scored)))
         notes.append(note + ("; for episodes, draw an end such as G" if map_file(name) else ""))
     return notes
 
 
 def time_limit(env: Env) -> int | None:
-    """The number of steps after which episodes are truncated; None without a limit."""
+    """Return the number of steps after which episodes are truncated; None without a limit."""
     base = env.unwrapped
     limits = [base.time_limit if isinstance(base, TabularEnv | AtariGame) else None]
     while isinstance(env, gym.Wrapper):
@@ -335,7 +342,7 @@ def time_limit(env: Env) -> int | None:
 
 
 def _arguments_in(name: str) -> dict[str, Any]:
-    """The arguments in an environment's name."""
+    """Parse the arguments in an environment's name."""
     pairs = parse_qsl(name.partition("?")[2], keep_blank_values=True)
     return {key: _parse_value(text) for key, text in pairs}
 
@@ -354,7 +361,7 @@ def _parse_value(text: str) -> Any:
 
 
 def _argument_names(id_: str) -> set[str] | None:
-    """The names of an environment's arguments; None if they cannot be determined."""
+    """Find the names of an environment's arguments; None if they cannot be determined."""
     if atari_title(id_):
         return set(ATARI_ARGUMENTS)
     try:
@@ -365,7 +372,7 @@ def _argument_names(id_: str) -> set[str] | None:
         return None
     try:
         parameters = inspect.signature(creator).parameters
-    except (TypeError, ValueError):  # of code in another language
+    except (TypeError, ValueError):  # the code is not Python
         return None
     names = {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
     if id_.startswith("gridcade/"):
@@ -378,33 +385,36 @@ def _argument_names(id_: str) -> set[str] | None:
 
 
 def _is_id(base: str) -> bool:
-    """Whether a name is a registered id; those that ale-py registers are games of another kind."""
+    """Whether a name is a registered id, but not of ale-py, whose games lack our preprocessing."""
     return base in gym.registry and not module_of(gym.registry[base]).startswith("ale_py")
 
 
 def _creator(id_: str) -> Any:
-    """The class or function that makes an environment; None if there is none."""
+    """Find the class or function that makes an environment; None if there is none."""
     entry_point = find_spec(id_).entry_point
     return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
 
 
 def _not_made(name: str, error: Exception) -> InputError:
-    """The error for an environment whose constructor has failed, with the place in its file."""
+    """Make the error for an environment whose constructor failed, with the place in its file."""
     by_gymnasium = "was raised from the environment creator" in str(error)
     cause = error.__cause__ if by_gymnasium and error.__cause__ is not None else error
-    place = place_of(cause)
-    reason = one_line(cause) if place else single_line(cause)
+    suite = suites.find_suite(name)
+    place = place_of(cause) or (place_of(cause, suite.package) if suite else "")
+    reason = one_line(cause) if place or not str(cause) else single_line(cause)
+    if isinstance(cause, MemoryError) and not str(cause):
+        reason = "out of memory"
     where = f" ({place})" if place else ""
     kind = EnvError if isinstance(cause, OSError) else InputError  # such as a port in use
     return kind(f"cannot make the environment '{name}': {reason}{where}")
 
 
 def _unknown_environment(base: str, names: list[str]) -> InputError:
-    """The error for an unknown name; its text does not depend on what was imported before."""
+    """Make the error for an unknown name. It does not depend on what was imported before."""
     ids = [i for i, s in gym.registry.items() if module_of(s).partition(".")[0] in OWN_IDS]
     title = base.partition("-v")[0]
     if versions := [i for i in ids if gym.registry[i].name == title]:
-        return unknown("environment", base, versions)  # of Taxi, which is an Atari game too
+        return unknown("environment", base, versions)  # such as Taxi, an Atari game too
     if (game := OLD_GAME.fullmatch(base)) and game[1] in names:
         write = f"{game[1]}?sticky=0.25" if game[2] == "0" else game[1]
         return InputError(

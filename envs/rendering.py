@@ -1,12 +1,14 @@
-"""Draws gridworlds with NumPy alone: tiles, the agent, state values and policies."""
+"""Draws worlds with NumPy: tiles, the agent, state values and policies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image as PILImage
+from PIL import ImageDraw, ImageFont
 
 from gridcade.envs.maps import Cell, World
 
@@ -14,6 +16,7 @@ Image = NDArray[np.uint8]  # [height, width, 3]
 Coverage = NDArray[np.float64]  # [n, n]: fraction of each pixel that a shape covers, 0 to 1
 Color = tuple[int, int, int]  # red, green, blue
 Moves = tuple[tuple[int, int], ...]  # rows down and columns right, by action
+Signs = NDArray[np.str_]  # [states, actions]: how an action is drawn, an arrow or a short text
 
 WALL, WALL_EDGE = (43, 50, 66), (58, 67, 87)
 FLOOR, GRID_LINE = (246, 243, 236), (226, 221, 210)
@@ -27,7 +30,8 @@ VALUE_SCALE = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 
 LARGEST_CELL = 64  # pixels per side
 SMALLEST_ARROW_CELL = 10  # pixels per side; smaller cells show no arrows
 ARROW_LEVELS = 8  # lengths of an arrow
-ARROWS = {(-1, 0): "↑", (0, 1): "→", (1, 0): "↓", (0, -1): "←"}
+ARROWS = {(-1, 0): "↑", (0, 1): "→", (1, 0): "↓", (0, -1): "←", (1, -1): "↙", (1, 1): "↘"}
+DIRECTIONS = {arrow: direction for direction, arrow in ARROWS.items()}
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,21 @@ class Overlay:
     policy: NDArray[np.floating[Any]] | None = None  # [states, actions]: probabilities
 
 
+class Painter(Protocol):
+    """Draws a world; see `WorldPainter`."""
+
+    def draw(
+        self,
+        place: tuple[int, int] | None,
+        overlay: Overlay | None = None,
+        signs: Signs | None = None,
+    ) -> Image:
+        """Draw the world, the agent and the overlay; see `WorldPainter.draw`."""
+        ...
+
+
 def value_colors(values: ArrayLike) -> NDArray[np.uint8]:
-    """Heat-map colors of values, from the lowest to the highest.  [states] -> [states, 3]."""
+    """Compute heat-map colors of values.  [states] -> [states, 3]: red, green, blue."""
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
@@ -59,6 +76,8 @@ def best_end_reward(world: World) -> float:
 
 def cell_color(cell: Cell, best_end: float) -> Color:
     """Return the color of a cell that shows no value."""
+    if cell.color is not None:
+        return cell.color
     if cell.wall:
         return WALL
     if cell.end:
@@ -71,9 +90,9 @@ def cell_color(cell: Cell, best_end: float) -> Color:
 
 
 def cell_text(world: World, cell: Cell, best_end: float) -> str:
-    """The meaning of a cell; "" for the floor."""
+    """Describe a cell in words; empty for the floor and for cells outside the world."""
     if cell.wall:
-        return "wall"
+        return "" if cell.color else "wall"
     if cell.end:
         return "goal" if cell.reward >= best_end else f"end, reward {cell.reward:g}"
     parts = [f"reward {cell.reward:g}"] if cell.reward else []
@@ -123,70 +142,95 @@ class WorldPainter:
         self.places = np.array(world.places())
 
     def draw(
-        self, place: tuple[int, int] | None, overlay: Overlay | None = None, moves: Moves = ()
+        self,
+        place: tuple[int, int] | None,
+        overlay: Overlay | None = None,
+        signs: Signs | None = None,
     ) -> Image:
         """Draw the world.
 
         Args:
             place: row and column of the agent; None draws no agent.
             overlay: values and a policy to draw over the cells.
-            moves: the direction of each action of the overlay's policy.
+            signs: how each action is drawn, [states, actions]; None draws no policy. An arrow is
+                longer if its probability is higher; of other signs, only the likeliest is drawn.
         """
         image = self.background.copy()
         if overlay is not None:
-            self._draw_overlay(image, overlay, moves)
+            self._draw_overlay(image, overlay, signs)
         if place is not None:
             _paint(self._cell_pixels(image, place), *_agent(self.cell))
         return image
 
     def _cell_pixels(self, image: Image, place: tuple[int, int]) -> Image:
-        """A view of a cell's pixels.  [cell, cell, 3]."""
+        """Return a view of a cell's pixels.  [cell, cell, 3]."""
         top, left = self.top + place[0] * self.cell, self.left + place[1] * self.cell
         return image[top : top + self.cell, left : left + self.cell]
 
-    def _draw_overlay(self, image: Image, overlay: Overlay, moves: Moves) -> None:
+    def _draw_overlay(self, image: Image, overlay: Overlay, signs: Signs | None) -> None:
         has_value = np.zeros(len(self.places), dtype=bool)
         colors = np.zeros((len(self.places), 3), dtype=np.uint8)
         if overlay.values is not None:
             has_value = ~np.isnan(np.asarray(overlay.values, dtype=np.float64))
             colors = value_colors(overlay.values)
-        inside = slice(1, None) if self.cell > 4 else slice(None)  # leaves the grid lines
+        inside = slice(1, None) if self.cell > 4 else slice(None)  # keeps the grid lines
         for s, place in enumerate(self.places):
-            if self.world.cell(*place).end:
+            if self.world.cell(*place).end or self.world.cell(*place).wall:
                 continue
             tile = self._cell_pixels(image, place)
             if has_value[s]:
                 tile[inside, inside] = colors[s]
-            if overlay.policy is not None and self.cell >= SMALLEST_ARROW_CELL:
-                ground = colors[s] if has_value[s] else np.array(FLOOR)
-                luminance = ground @ (0.3, 0.59, 0.11)
-                ink = INK if luminance > 120 else WHITE
-                for move, p in zip(moves, np.nan_to_num(overlay.policy[s]), strict=True):
-                    level = round(float(p) * ARROW_LEVELS)
-                    if level:
-                        _paint(tile, _arrow(self.cell, move, level), ink)
+            if overlay.policy is None or signs is None or self.cell < SMALLEST_ARROW_CELL:
+                continue
+            ground = colors[s] if has_value[s] else np.array(FLOOR)
+            ink = INK if ground @ (0.3, 0.59, 0.11) > 120 else WHITE
+            for sign, p in sign_probabilities(signs[s], overlay.policy[s]).items():
+                level = round(p * ARROW_LEVELS)
+                if level:
+                    _paint(tile, _sign(self.cell, sign, level), ink)
 
 
-def render_text(world: World, place: tuple[int, int], overlay: Overlay | None, moves: Moves) -> str:
-    """The drawing as text: `@` is the agent; arrows are the policy's most probable actions."""
+def sign_probabilities(signs: Signs, policy: NDArray[np.floating[Any]]) -> dict[str, float]:
+    """Sum the probabilities of each sign in one state.
+
+    If signs other than arrows occur, only the likeliest sign is returned, with probability 1, or
+    no sign if all probabilities are 0.
+
+    Args:
+        signs: the signs of the actions, [actions].
+        policy: their probabilities, [actions]; nan counts as 0.
+    """
+    sums: dict[str, float] = {}
+    for sign, p in zip(signs.tolist(), np.nan_to_num(policy).tolist(), strict=True):
+        sums[sign] = sums.get(sign, 0.0) + p
+    if not sums.keys() <= DIRECTIONS.keys():
+        likeliest = max(sums, key=lambda sign: sums[sign])
+        return {likeliest: 1.0} if sums[likeliest] > 0 else {}
+    return sums
+
+
+def render_text(world: World, place: tuple[int, int], overlay: Overlay | None, signs: Signs) -> str:
+    """Draw the world as text: `@` is the agent; signs show the policy's likeliest actions."""
     rows = [list(row) for row in world.rows]
     if overlay is not None and overlay.policy is not None:
         for s, (r, c) in enumerate(world.places()):
-            if not world.cell(r, c).end:
-                rows[r][c] = ARROWS[moves[int(np.argmax(overlay.policy[s]))]]
+            if not (world.cell(r, c).end or world.cell(r, c).wall):
+                rows[r][c] = str(signs[s, int(np.argmax(overlay.policy[s]))])
     rows[place[0]][place[1]] = "@"
-    return "\n".join("".join(row) for row in rows)
+    width = max(len(text) for row in rows for text in row)
+    width += width > 1  # a gap between texts of several characters
+    return "\n".join("".join(text.rjust(width) for text in row) for row in rows)
 
 
 def _grid(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates of a cell's pixel centers, -1 to 1: x right, y down.  Two of [n, n]."""
+    """Return x and y of a cell's pixel centers, -1 to 1: x right, y down.  [n, n] each."""
     centers = (np.arange(n) + 0.5) * 2 / n - 1
     x, y = np.meshgrid(centers, centers)
     return x, y
 
 
 def _coverage(distance: NDArray[np.float64], n: int) -> Coverage:
-    """The coverage by a shape, from the signed distance to its edge (negative inside).  [n, n]."""
+    """Compute the coverage by a shape from distances to its edge, negative inside.  [n, n]."""
     return np.clip(0.5 - distance * n / 2, 0, 1)
 
 
@@ -216,7 +260,7 @@ def _paint(tile: Image, coverage: Coverage, color: Color | NDArray[np.float64]) 
 
 @cache
 def _agent(n: int) -> tuple[Coverage, NDArray[np.float64]]:
-    """The agent, a round face: its coverage, [n, n], and its colors, [n, n, 3]."""
+    """Draw the agent, a round face: its coverage, [n, n], and its colors, [n, n, 3]."""
     face = np.empty((n, n, 3), dtype=np.uint8)
     face[:] = WHITE
     _paint(face, _disc(n, 0.66), AGENT)
@@ -227,11 +271,23 @@ def _agent(n: int) -> tuple[Coverage, NDArray[np.float64]]:
 
 
 @cache
+def _sign(n: int, sign: str, level: int) -> Coverage:
+    """Draw an arrow, or a short text in the middle of a cell."""
+    if sign in DIRECTIONS:
+        return _arrow(n, DIRECTIONS[sign], level)
+    image = PILImage.new("L", (n, n))
+    font = ImageFont.load_default(n * min(0.6, 1.2 / len(sign)))
+    ImageDraw.Draw(image).text((n / 2, n / 2), sign, 255, font, anchor="mm")
+    return np.asarray(image) / 255
+
+
+@cache
 def _arrow(n: int, move: tuple[int, int], level: int) -> Coverage:
-    """An arrow from the center of a cell in a move's direction; its length grows with `level`."""
+    """Draw an arrow from a cell's center in a move's direction; its length grows with `level`."""
     x, y = _grid(n)
-    along = x * move[1] + y * move[0]
-    across = np.abs(x * move[0] - y * move[1])
+    length = np.hypot(*move)
+    along = (x * move[1] + y * move[0]) / length
+    across = np.abs(x * move[0] - y * move[1]) / length
     tip = 0.25 + 0.6 * level / ARROW_LEVELS
     head_length = 0.34
     shaft = np.maximum(across - 0.07, np.maximum(-along, along - (tip - head_length)))
@@ -240,8 +296,11 @@ def _arrow(n: int, move: tuple[int, int], level: int) -> Coverage:
 
 
 def _tile(cell: Cell, n: int, best_end: float, wind: int) -> Image:
-    """The background of a cell.  [n, n, 3]."""
+    """Draw the background of a cell.  [n, n, 3]."""
     tile = np.empty((n, n, 3), dtype=np.uint8)
+    if cell.color is not None:
+        tile[:] = cell.color
+        return tile
     if cell.wall:
         tile[:] = WALL_EDGE if n > 4 else WALL
         _paint(tile, _rounded_square(n, 0.98, 0.1), WALL)

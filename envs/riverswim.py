@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from gridcade.envs.arguments import check_size
 from gridcade.envs.maps import World
 from gridcade.envs.tabular import Model, Outcome, TabularEnv
-from gridcade.errors import InputError
 
 LEFT, RIGHT = 0, 1
 ABOUT = (
@@ -35,8 +35,7 @@ class RiverSwim(TabularEnv):
     """
 
     def __init__(self, length: int = 6, **options: Any):
-        if not isinstance(length, int) or length < 2:
-            raise InputError(f"length is {length}; it must be an integer, 2 or greater")
+        check_size("length", length, 2, lambda length: 4 * length)
         last = length - 1
         table: dict[int, dict[int, list[Outcome]]] = {}
         for s in range(length):

@@ -1,4 +1,4 @@
-"""Checks that observations fit their space. Bounds of arrays are not checked at every step."""
+"""Checks that observations fit their space. The bounds of a Box are not checked here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ Check: TypeAlias = Callable[[Any], str]
 
 
 def observation_check(space: Space) -> Check:
-    """Make a function that says what is wrong with an observation; empty if nothing is.
+    """Make a function that describes what is wrong with an observation; empty if nothing is.
 
     Arrays must have the shape of their space, a type that can be converted to its own, and no nan;
     whole numbers must be within their range. Spaces of text, graphs and sequences are not checked.
@@ -56,7 +56,7 @@ def _box_check(space: spaces.Box) -> Check:
 
 
 def _fits(array: Any, dtype: Any) -> bool:
-    """Whether an array can be converted to a type without another meaning."""
+    """Whether an array can be converted to a type without a change of its meaning."""
     target = np.dtype(dtype)
     if array.dtype.kind in "bui" and target.kind in "bui":
         low, high = (0, 1) if target.kind == "b" else (np.iinfo(target).min, np.iinfo(target).max)
@@ -104,7 +104,7 @@ def _tuple_check(checks: list[Check]) -> Check:
 
 
 def _contains(space: Space, value: Any) -> bool:
-    """Whether a space contains a value; also if Gymnasium fails on its type."""
+    """Whether a space contains a value; False if Gymnasium fails on its type."""
     try:
         return bool(space.contains(np.asarray(value)))
     except (TypeError, ValueError):

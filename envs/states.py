@@ -35,7 +35,7 @@ class StateIndex:
         self._is_identity = isinstance(space, gym.spaces.Discrete) and space.start == 0
 
     def encode(self, observations: Any) -> Array:
-        """The numbers of a batch of n observations, as vector environments give it.  [n]."""
+        """Return the indices of a batch of n observations, as vector environments give it.  [n]."""
         if self._is_identity:
             return np.asarray(observations, dtype=np.int64)
         numbers = np.zeros(1, np.int64)
@@ -47,7 +47,7 @@ class StateIndex:
         return numbers
 
     def decode(self, number: int) -> Any:
-        """The observation with a number."""
+        """Return the observation with an index."""
         parts = []
         for _, part in reversed(self._parts):
             number, rest = divmod(number, part.count)
@@ -55,26 +55,26 @@ class StateIndex:
         return _nested(self.space, iter(reversed(parts)))
 
     def batch(self, numbers: Array) -> Any:
-        """The observations with n numbers, as vector environments give them."""
+        """Return the observations with n indices, as vector environments give them."""
         if self._is_identity:
             return numbers
         empty: Any = create_empty_array(self.space, len(numbers))
         return concatenate(self.space, [self.decode(int(n)) for n in numbers], empty)
 
     def name(self, number: int) -> str:
-        """The observation with a number, for the eye: `(18, 6, 0)`, or `door=1, key=0`."""
+        """Write the observation with an index as text: `(18, 6, 0)`, or `door=1, key=0`."""
         return text_of(self.decode(number))
 
 
 def finite_states(space: Space) -> StateIndex | None:
-    """The numbering of a space of observations; None if it is infinite."""
+    """Number the observations of a space; None if it is infinite."""
     if all(isinstance(part, FINITE) for _, part in _parts(space)):
         return StateIndex(space)
     return None
 
 
 def _parts(space: Space, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The parts of a space that have no components."""
+    """Yield the parts of a space that have no components, with their keys."""
     children = components(space)
     if children is None:
         yield path, space
@@ -83,7 +83,7 @@ def _parts(space: Space, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def _nested(space: Space, parts: Iterator[Any]) -> Any:
-    """An observation from its parts, in their order."""
+    """Build an observation from its parts, in their order."""
     if isinstance(space, gym.spaces.Dict):
         return {key: _nested(child, parts) for key, child in space.spaces.items()}
     if isinstance(space, gym.spaces.Tuple):
@@ -92,7 +92,7 @@ def _nested(space: Space, parts: Iterator[Any]) -> Any:
 
 
 def text_of(observation: Any) -> str:
-    """An observation or action of a finite space, for the eye."""
+    """Write an observation or action of a finite space as text."""
     if isinstance(observation, dict):
         return ", ".join(f"{key}={text_of(part)}" for key, part in observation.items())
     if isinstance(observation, tuple):
@@ -101,4 +101,4 @@ def text_of(observation: Any) -> str:
     return str(tuple(numbers) if isinstance(numbers, list) else numbers)
 
 
-STATES_FROM_ZERO = StateIndex(gym.spaces.Discrete(1))  # observations are their own numbers
+STATES_FROM_ZERO = StateIndex(gym.spaces.Discrete(1))  # observations are their own indices

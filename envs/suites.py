@@ -1,6 +1,6 @@
 """Suites of other packages that are known by their ids alone: MiniGrid, BabyAI and MinAtar.
 
-Their packages are imported when an id is used, so that nobody has to import them first.
+Their packages are imported when an id is used, so users need not import them.
 """
 
 import re
@@ -19,8 +19,8 @@ class Suite(NamedTuple):
     """A package with environments."""
 
     package: str  # also the name of the extra, and of our module in `gridcade.envs`
-    prefix: str  # of the ids
-    example: str  # an id
+    prefix: str  # of all ids
+    example: str  # one of the ids
     about: str
 
     @property
@@ -34,8 +34,8 @@ SUITES = (
         "minigrid",
         "MiniGrid-",
         "MiniGrid-DoorKey-5x5-v0",
-        "rooms, keys and doors, seen in part; ?view=full shows the whole grid, ?mission=words "
-        "adds the mission",
+        "rooms, keys and doors, partially observed; ?view=full shows the whole grid, "
+        "?mission=words adds the mission",
     ),
     Suite("minigrid", "BabyAI-", "BabyAI-GoToLocal-v0", "MiniGrid's rooms, with instructions"),
     Suite(
@@ -48,14 +48,14 @@ SUITES = (
 
 
 def find_suite(name: str) -> Suite | None:
-    """The suite of an id; None if it belongs to none."""
+    """Find the suite of an id; None if it belongs to none."""
     return next((suite for suite in SUITES if name.startswith(suite.prefix)), None)
 
 
 def find_id(name: str) -> str | None:
-    """The registered id of an environment of a suite; None if the name belongs to no suite.
+    """Find the registered id of an environment of a suite; None if the name belongs to no suite.
 
-    Without a version, `MinAtar/Breakout`, it is the newest one.
+    A name without a version, such as `MinAtar/Breakout`, stands for the newest version.
 
     Raises:
         InputError: the package is not installed, or it has no such environment.
@@ -86,7 +86,7 @@ def make(id_: str, arguments: dict[str, Any]) -> Env:
     suite = find_suite(id_)
     assert suite is not None  # noqa: S101 - for the type checker
     with warnings.catch_warnings():
-        # Gymnasium calls every version but the newest out of date; these are other environments.
+        # Gymnasium warns that older versions are out of date, but here they are other tasks.
         warnings.filterwarnings("ignore", "(?s).*out of date", DeprecationWarning)
         env: Env = _module(suite).make(id_, **arguments)
     return env

@@ -1,4 +1,4 @@
-"""A window that shows pictures, by pygame-ce, which is imported when a window is opened."""
+"""A window that shows pictures. pygame-ce is imported only when a window is opened."""
 
 import os
 from typing import Any
@@ -14,8 +14,8 @@ class Window:
 
     Args:
         title: the window's caption.
-        width: in pixels.
-        height: in pixels.
+        width: width in pixels.
+        height: height in pixels.
 
     Raises:
         InputError: pygame-ce is not installed, or there is no screen.

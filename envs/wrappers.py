@@ -1,4 +1,4 @@
-"""What Gridcade adds to Gymnasium's interfaces: transparent wrappers and asynchronous steps."""
+"""Additions to Gymnasium's interfaces: transparent wrappers and asynchronous steps."""
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -20,7 +20,7 @@ TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeL
 
 
 def find_wrapper(env: Env, kind: type[W]) -> W | None:
-    """The outermost wrapper of a kind around an environment; None: there is none."""
+    """Find the outermost wrapper of a kind around an environment; None if there is none."""
     while isinstance(env, gym.Wrapper):
         if isinstance(env, kind):
             return env

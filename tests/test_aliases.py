@@ -8,13 +8,15 @@ import pytest
 from gridcade import agents
 from gridcade.aliases import NOTES, SYNONYMS, hint, synonyms
 from gridcade.cli.commands.compare import RunnerOptions
+from gridcade.cli.commands.serve import Serve
 from gridcade.evaluation.options import EvaluationOptions
-from gridcade.study.study import ContenderSpec, Study, StudyOptions
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study, StudyOptions
 from gridcade.training.config import RunSettings, field_names
 from gridcade.training.options import TrainOptions
 from gridcade.viewing.show import WatchOptions
 
-KINDS = ["q-learning", "dqn", "pqn", "sb3-dqn", "sb3-ppo", "sb3-a2c", "sb3-sac"]
+KINDS = [*agents.AGENTS, "sb3-sac"]
 FIELDS = {name: field_names(agents.find(name).config) for name in KINDS}
 OPTIONS = {
     "train": [*TrainOptions.__annotations__, *(f.name for f in fields(RunSettings))],
@@ -22,6 +24,7 @@ OPTIONS = {
     "compare": [*StudyOptions.__annotations__, *RunnerOptions.__annotations__],
     "study": [f.name for kind in (Study, ContenderSpec) for f in fields(kind)],
     "watch": [*WatchOptions.__annotations__],
+    "serve": [f.name for f in fields(Serve)],
     "schedule": ["initial", "final", "steps", "power"],
 }
 KNOWN = FIELDS | OPTIONS
@@ -49,7 +52,7 @@ def test_every_alias_gives_a_message_that_names_existing_options(owner: str) -> 
         assert set(synonyms(alias, known)) <= set(known)
 
 
-@pytest.mark.parametrize("agent", ["q-learning", "dqn", "pqn"])
+@pytest.mark.parametrize("agent", [n for n in agents.AGENTS if not n.startswith(agents.SB3)])
 def test_every_hyperparameter_has_other_names(agent: str) -> None:
     listed = {name for names in SYNONYMS for name in names}
     schedules = {name.partition(".")[0] for name in FIELDS[agent] if "." in name}
@@ -78,5 +81,7 @@ def test_every_hyperparameter_has_other_names(agent: str) -> None:
         ("q-learning", "discuont", "did you mean discount?"),
     ],
 )
-def test_common_names(agent: str, name: str, right: str) -> None:
+def test_common_names_of_other_libraries_lead_to_the_names_here(
+    agent: str, name: str, right: str
+) -> None:
     assert hint(name, FIELDS[agent], agent) == right

@@ -10,6 +10,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from rlcompleter import Completer
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from gridcade.errors import InputError
 from gridcade.evaluation.policies import TabularPolicy, UniformPolicy
 from gridcade.exact import solver
 from gridcade.seeding import episode_seed
+from gridcade.shortfall import shortfall
 from gridcade.training.run_folder import Run
 from gridcade.training.trainer import Progress
 
@@ -130,10 +132,12 @@ def test_no_package_has_the_name_of_a_function() -> None:
     assert not modules & set(gridcade.__all__)
 
 
-def test_play_evaluates_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_play_returns_the_evaluation_of_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
     played = gridcade.evaluate("random", SMALL, episodes=2)
-    monkeypatch.setattr("gridcade.viewing.play.play", lambda *_: played)
-    assert gridcade.play(SMALL, episodes=2) is played
+    game = Mock(return_value=played)
+    monkeypatch.setattr("gridcade.viewing.play.play", game)
+    assert gridcade.play(SMALL, episodes=2, seed=3) is played
+    game.assert_called_once_with(SMALL, 2, 3, 0.95)
 
 
 def test_make_takes_names_and_arguments() -> None:
@@ -378,8 +382,42 @@ def test_a_run_that_should_train_longer_says_why(
     run = gridcade.train(
         "q-learning", env, steps=steps, epoch=steps, preset=preset, out=tmp_path / "run"
     )
-    assert sentence in api.shortfall(run)
-    assert bool(api.shortfall(run)) == bool(sentence)
+    found = shortfall(run)
+    assert sentence in (found.reason if found else "")
+    assert bool(found) == bool(sentence)
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "longer", "sentence"),
+    [
+        ({}, True, "the optimum -12.25. With epsilon 0.02, sarsa can reach -13.99, once"),
+        (
+            {"epsilon": 0.2, "step_size": 0.1},
+            False,
+            "best while it explores, here with epsilon 0.2. Without exploration its return",
+        ),
+        (  # walking into the upper wall forever is best there
+            {"epsilon": 1.0, "step_size": 0.1},
+            False,
+            "with epsilon 1. Without exploration its return discounted by 0.99 is -100",
+        ),
+    ],
+)
+def test_sarsa_may_reach_what_is_best_while_it_explores_and_not_more(
+    hyperparameters: dict[str, float], longer: bool, sentence: str, tmp_path: Path
+) -> None:
+    """With a fifth of random actions, the best path stays two rows away from the cliff."""
+    run = gridcade.train(
+        *("sarsa", "CliffWalk"),
+        hyperparameters=hyperparameters,
+        steps=200_000,
+        epoch=200_000,
+        out=tmp_path / "run",
+    )
+    found = shortfall(run)
+    assert found is not None
+    assert found.longer == longer
+    assert sentence in found.reason
 
 
 @pytest.mark.parametrize(
@@ -399,7 +437,8 @@ def test_where_no_model_is_known_the_last_evaluation_decides(
     entry = {"average_reward_mean": returns[0] / 200, "truncated": truncated, "exact": False}
     low, high = returns
     run.add_metrics({"steps": 1000, "return_low": low, "return_high": high} | entry)
-    assert ("may be stuck" in api.shortfall(run)) == stuck
+    found = shortfall(run)
+    assert ("may be stuck" in found.reason if found else False) == stuck
 
 
 def test_what_cannot_be_solved_is_an_error() -> None:
@@ -478,7 +517,7 @@ def test_unknown_option_is_an_error_with_the_right_name(call: Any, message: str)
         call(**{message.split("'")[1]: 1})
 
 
-def test_errors_speak_of_options_and_of_arguments(tmp_path: Path) -> None:
+def test_errors_name_the_option_and_the_python_argument(tmp_path: Path) -> None:
     model = tmp_path / "model.zip"
     model.touch()
     for call, in_python in (
@@ -576,7 +615,7 @@ def test_shipped_agent_scores_ten_times_more_than_chance(name: str) -> None:
 
 
 def test_agent_keeps_its_actions_under_another_protocol() -> None:
-    """It has 4 of the 18 actions; the evaluation has a note on that."""
+    """The agent has 4 of the 18 actions, and a note of the evaluation says so."""
     contender = api.find("breakout", "Breakout?protocol=machado2018")
     assert contender.env == "Breakout?protocol=machado2018&actions=minimal"
     assert isinstance(contender.env, str)

@@ -12,7 +12,8 @@ from gridcade.errors import InputError
 from gridcade.files import MAX_NAME, read_text, slug, write_text
 from gridcade.live.runs.directory import RunsDirectory
 from gridcade.report import write_page
-from gridcade.study.study import ContenderSpec, Study, study_from_arguments
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study, study_from_arguments
 from gridcade.training.run_folder import Run
 from in_process import run_in_process
 
@@ -33,7 +34,7 @@ def test_slugs_of_common_names() -> None:
     assert slug("мир") == "мир"
 
 
-def test_a_long_slug_is_short_and_its_own(tmp_path: Path) -> None:
+def test_slugs_of_long_names_are_short_and_different(tmp_path: Path) -> None:
     names = [f"FrozenLake-v1?desc={letter * 300}" for letter in ("F", "мир", "😀")]
     names += [names[0] + "G", names[1] + "G"]
     slugs = {slug(name) for name in names}

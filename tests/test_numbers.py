@@ -1,4 +1,4 @@
-"""Numbers of NumPy, and whole numbers with an exponent, wherever a number is taken."""
+"""Numbers of NumPy, and whole numbers with an exponent, wherever a number is accepted."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_training_takes_numbers_of_numpy(
     same = gridcade.train(
         agent,
         env,
-        hyperparameters=plain(hyperparameters) | ({"replay_capacity": 500} if env == "dqn" else {}),
+        hyperparameters=plain(hyperparameters),
         out=tmp_path / "same",
         **plainly,
     )

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from gridcade.api import play as play
     from gridcade.api import resume as resume
     from gridcade.api import serve as serve
+    from gridcade.api import show as show
     from gridcade.api import solve as solve
+    from gridcade.api import sweeps as sweeps
     from gridcade.api import train as train
     from gridcade.api import watch as watch
 
@@ -43,7 +45,9 @@ __all__ = [
     "play",
     "resume",
     "serve",
+    "show",
     "solve",
+    "sweeps",
     "train",
     "watch",
 ]
@@ -55,11 +59,11 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # imported on first use, because it imports numerical libraries
+    if name in __all__:  # imported on first use, because `api` imports numerical libraries
         return getattr(import_module("gridcade.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """The public API, which completion and `dir` show."""
+    """Return the names of the public API, which completion and `dir` show."""
     return [*__all__, *(name for name in globals() if name.startswith("__"))]

@@ -26,12 +26,15 @@ epsilon exploration_initial_eps exploration_final_eps eps exploration exploratio
 initial_value initial_values initial_q q_init init_value optimistic_value optimism
 average_reward_step_ratio eta average_reward_step_size reward_rate_step_size
 criterion objective setting
+planning_steps planning n_planning num_planning_steps planning_updates simulated_steps n
+exploration_bonus kappa bonus
 network policy architecture arch model net q_network
 hidden policy_kwargs layers hidden_layers hidden_size hidden_sizes hidden_units units net_arch
 clip_rewards clip_reward reward_clip reward_clipping clip
 overlap asynchronous async
 fast optimized
 bfloat16 bf16 precision dtype amp half
+init_layers transfer_layers load_layers loaded_layers
 freeze frozen freeze_layers
 device cuda gpu use_cuda use_gpu
 replay_capacity buffer_size replay_size memory_size memory buffer capacity replay buffer_capacity
@@ -44,6 +47,7 @@ update_every train_freq train_frequency update_frequency update_freq train_every
 target_every target_update_interval target_update target_update_frequency target_update_freq
 target_every target_network_frequency target_network_update_freq target_interval sync_every
 tau polyak
+average_over averaging weight_averaging ema ema_decay swa
 gradient_steps updates_per_step utd
 optimizer optim optimiser
 loss loss_function loss_fn
@@ -78,13 +82,14 @@ confidence confidence_level level
 where in mode render_mode render
 video record save_video
 fps speed
+no_browser no_open no_open_browser headless
 initial start begin
 final end last
 steps decay decay_steps duration anneal_steps
 """.strip().splitlines()
 )
 
-# Names that have no synonym, where a field is known: name -> that field, field to show, sentence.
+# Names without a synonym: name -> field that must be known, field to show, sentence.
 NOTES = {
     **dict.fromkeys(
         ("tau", "polyak"),
@@ -92,17 +97,26 @@ NOTES = {
     ),
     **dict.fromkeys(
         ("episodes", "num_episodes", "n_episodes", "max_episodes"),
-        ("epoch", "steps", "a run's budget is {} or {minutes}, not episodes"),
+        ("evaluation_episodes", "steps", "a run's budget is {} or {minutes}, not episodes"),
     ),
     **dict.fromkeys(
         ("seeds", "num_seeds", "n_seeds"),
-        ("epoch", "seed", "a run has one {}; for several: gridcade compare"),
+        ("evaluation_episodes", "seed", "a run has one {}; for several: gridcade compare"),
+    ),
+    # Only tabular agents have initial values.
+    **dict.fromkeys(
+        ("criterion", "average_reward_step_ratio"),
+        (
+            "initial_value",
+            "criterion",
+            "this agent maximizes the discounted return; q-learning and sarsa have {}",
+        ),
     ),
 }
 
 
 def synonyms(name: str, known: Collection[str]) -> list[str]:
-    """Return the known names of what another name means; empty if it has none."""
+    """Return the known names that mean the same as another name; empty if there are none."""
     name = field_name(name)
     for names in SYNONYMS:
         if name in names and (found := [n for n in names if n in known and n != name]):
@@ -110,7 +124,7 @@ def synonyms(name: str, known: Collection[str]) -> list[str]:
     root, dot, leaf = name.partition(".")
     if not dot:
         return []
-    leaves: dict[str, list[str]] = {}  # of known fields of fields, such as epsilon.final
+    leaves: dict[str, list[str]] = {}  # known fields of fields: epsilon -> initial, final, ...
     for field in (n.partition(".") for n in known if "." in n):
         leaves.setdefault(field[0], []).append(field[2])
     roots = [root] if root in leaves else synonyms(root, leaves)
@@ -122,12 +136,12 @@ def synonyms(name: str, known: Collection[str]) -> list[str]:
 
 
 def hint(name: str, known: Collection[str], owner: str = "") -> str:
-    """Return the right name for an unknown one: the end of a message.
+    """Return the end of an error about an unknown name, which suggests the right one.
 
     Args:
         name: the unknown name, of a field or of an option (`--gamma`).
         known: the names of the fields that exist.
-        owner: what has these fields, such as an agent; empty: Gridcade.
+        owner: the name of what has these fields, such as an agent; empty: Gridcade.
     """
     option = name.startswith("--")
 
@@ -150,9 +164,9 @@ def check_options(
     """Raise InputError, with the right name, at an option that a function of the API does not have.
 
     Args:
-        function: takes the options as `**options`, and others by name.
-        options: the names that the caller has set in `**options`.
-        keys: the names that exist there.
+        function: the function, which takes the options as `**options`.
+        options: the names that the caller passed in `**options`.
+        keys: the names that are valid there.
     """
     known = {*signature(function).parameters, *keys} - {"options"}
     for name in options:

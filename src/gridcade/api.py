@@ -1,14 +1,13 @@
-"""The public Python API: make, solve, train, evaluate, compare, watch, by names or objects."""
+"""The public Python API: make, solve, train, evaluate, compare, show, by names or objects."""
 
-import math
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import wraps
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Unpack, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, Unpack, cast
 
 import gymnasium as gym
 
@@ -17,23 +16,28 @@ from gridcade.contenders import Contender, PolicyLike, find, load
 from gridcade.envs import registry
 from gridcade.envs.objects import EnvLike, check_env, nameable
 from gridcade.envs.registry import make
+from gridcade.envs.tabular import Model
+from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.options import EvaluationOptions, ProgressCallback
 from gridcade.evaluation.result import Evaluation
 from gridcade.exact import solver
 from gridcade.exact.model_check import model_notes
+from gridcade.exact.sweeps import Method
+from gridcade.exact.sweeps import sweeps as model_sweeps
 from gridcade.exact.values import policy_table, solution_note
 from gridcade.experience.pool import EnvPool
 from gridcade.files import write_text
-from gridcade.formatting import format_number
 from gridcade.plain import plain
+from gridcade.progress import notebook_bar
 from gridcade.study.study import STUDY_SETTINGS, StudyOptions, study_from_arguments
+from gridcade.training import sessions
 from gridcade.training.config import convert_numbers
 from gridcade.training.run_folder import Run
 from gridcade.training.run_names import RUNS
-from gridcade.training.sessions import resume, train
 from gridcade.viewing.solution import EnvSolution
+from gridcade.viewing.sweeps import EnvSweep
 
 if TYPE_CHECKING:  # the functions below load these when they are called, because that takes long
     from gridcade.checking.findings import EnvCheck
@@ -41,10 +45,8 @@ if TYPE_CHECKING:  # the functions below load these when they are called, becaus
     from gridcade.report.summary import PrintedComparison
     from gridcade.study.runner import TaskStatus
     from gridcade.study.workers import Backend
+    from gridcade.viewing.player import Player, ShowOptions
     from gridcade.viewing.show import WatchOptions
-
-NEAR_OPTIMUM = 0.05  # share of the optimum that a trained policy may lack
-ROUNDING = 1e-9  # share of the optimum by which an optimal policy's value may differ
 
 __all__ = [
     "Contender",
@@ -58,10 +60,31 @@ __all__ = [
     "resume",
     "save_evaluation",
     "serve",
+    "show",
     "solve",
+    "sweeps",
     "train",
     "watch",
 ]
+
+P = ParamSpec("P")
+
+
+def _with_bar(function: Callable[P, Run]) -> Callable[P, Run]:
+    """Show a progress bar in a notebook, unless the caller shows the progress."""
+
+    @wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> Run:
+        with notebook_bar() as bar:
+            if bar is not None and options.get("report") is None:
+                options["report"] = bar.training
+            return function(*args, **options)
+
+    return call
+
+
+train = _with_bar(sessions.train)
+resume = _with_bar(sessions.resume)
 
 ContenderName: TypeAlias = str | os.PathLike[str] | Run
 
@@ -90,9 +113,11 @@ def evaluate(
     """
     check_options(evaluate, options, EvaluationOptions.__annotations__)
     contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
-    result = evaluate_policy(
-        contender.policy, contender.env, name=contender.name, progress=progress, **options
-    )
+    with notebook_bar() as bar:
+        progress = bar.evaluation if bar and progress is None else progress
+        result = evaluate_policy(
+            contender.policy, contender.env, name=contender.name, progress=progress, **options
+        )
     notes = tuple(note.replace(result.env, contender.env_name) for note in result.notes)
     return replace(result, env=contender.env_name, notes=notes)
 
@@ -110,68 +135,17 @@ def save_evaluation(run: Run, result: Evaluation) -> Path:
     return file
 
 
-def shortfall(run: Run) -> str:
-    """Say in a sentence why a run should train longer; "" if no reason is known.
-
-    The greedy policy of the last checkpoint may go on forever without a reward. Or, if the model is
-    known, the value that the agent learns is lower than the optimum by more than NEAR_OPTIMUM.
-    """
-    evaluations = [metrics for metrics in run.metrics() if "exact" in metrics]
-    if not evaluations:
-        return ""
-    if evaluations[-1]["exact"]:
-        return _exact_shortfall(run)
-    low, high = (evaluations[-1].get(f"return_{end}") for end in ("low", "high"))
-    if low is None or high is None or evaluations[-1].get("truncated") != 1:
-        return ""
-    if low == high <= 0:
-        return "The greedy policy may be stuck: no episode ended before the time limit."
-    return ""
-
-
-def _exact_shortfall(run: Run) -> str:
-    """What `shortfall` returns if the model of the run's environment is known."""
-    if run.settings.env_source != "name":
-        return ""
-    hyperparameters = vars(run.config.hyperparameters)
-    discount = hyperparameters.get("discount", 0.99)
-    learns_average = hyperparameters.get("criterion") == "average-reward"
-    objective = "average reward" if learns_average else f"return discounted by {discount:g}"
-    policy = load(run)
-    with closing(make(run.env)) as env:
-        model = registry.known_model(env)
-        table = None if model is None else policy_table(policy, env, model)
-    if model is None or table is None or not (learns_average or 0 < discount < 1):
-        return ""
-    try:
-        value = solver.policy_value(model, table, 0.0 if learns_average else discount)
-    except solver.UnsolvableError:  # the episodes are too long for floating-point precision
-        return ""
-    reached = value.average_reward if learns_average else value.discounted_return
-    criterion: solver.Criterion = "average-reward" if learns_average else "discounted"
-    optimum = solver.solve(model, criterion, discount)
-    gap = (optimum.value - reached) / max(abs(optimum.value), 1e-12)
-    if gap > ROUNDING and value.episode_length == math.inf and value.average_reward <= 0:
-        return "The greedy policy is stuck: it walks in circles and may never end an episode."
-    if gap <= NEAR_OPTIMUM:
-        return ""
-    return (
-        f"The greedy policy is not optimal yet: its {objective} is {format_number(reached)}, "
-        f"the optimum {format_number(optimum.value)}."
-    )
-
-
 def check(env: EnvLike) -> "EnvCheck":
     """Check an environment before agents learn in it.
 
-    Gymnasium's checker runs, stable-baselines3's if it is installed, and ours. The environment is
-    reset and stepped.
+    Runs Gymnasium's checker, stable-baselines3's if it is installed, and Gridcade's own. They reset
+    and step the environment.
 
     Args:
         env: an environment, its name, or a function that makes one.
 
     Returns:
-        A page of findings; `ok` says whether none of them is a problem.
+        A page of findings; its `ok` is true if none of them is a problem.
 
     Raises:
         InputError: the environment cannot be made.
@@ -195,16 +169,9 @@ def solve(
     Raises:
         InputError: the model is unknown, an argument is invalid, or no optimum exists.
     """
-    gamma = 0.99 if discount is None else float(discount)
-    solver.check_discount(gamma)
-    with EnvPool(env) as pool:
-        single, label = pool.first, registry.label_of(pool.first)
-        model, notes = registry.known_model(single), model_notes(single)
-    if model is None:
-        reason = f": {notes[0]}" if notes else ""
-        raise InputError(
-            f"the model of '{label}' is not known, so it cannot be solved exactly{reason}"
-        )
+    gamma = _discount(discount)
+    single, label, model = _env_with_model(env)
+    notes = model_notes(single)
     solution = solver.solve(model, criterion, gamma)
     notes = [note for note in (solution_note(model, solution), *notes) if note]
     if discount is not None and solution.criterion != "discounted":
@@ -215,10 +182,88 @@ def solve(
         )
     return EnvSolution(
         **vars(solution),
-        env_name=env if isinstance(env, str) else label,
+        env_name=label,
         env=single,
         note="\n".join(notes) or None,
     )
+
+
+def sweeps(
+    env: EnvLike,
+    method: Method = "value-iteration",
+    criterion: solver.Criterion | None = None,
+    discount: float | None = None,
+    *,
+    policy: PolicyLike = "random",
+) -> Iterator[EnvSweep]:
+    """Plan in an environment whose model is known, and yield values and policy after each sweep.
+
+    The first result is the state before any sweep. The last result is the exact solution, up to
+    rounding; its `converged` is true.
+
+    Args:
+        env: an environment, its name, or a function that makes one.
+        method: `value-iteration`, `policy-iteration`, or `policy-evaluation` of one policy.
+        criterion: the objective to maximize; see `gridcade.exact.solver.solve`.
+        discount: discount factor of the `discounted` criterion, at least 0 and less than 1; None:
+            0.99.
+        policy: the policy to evaluate, or its name; see `find`.
+
+    Raises:
+        InputError: the model or the policy's probabilities are unknown, an argument is invalid, no
+            optimum exists, or, under `return`, the evaluated policy may never end.
+    """
+    gamma = _discount(discount)
+    single, label, model = _env_with_model(env)
+    criterion = criterion or solver.default_criterion(model)
+    if discount is not None and criterion != "discounted":
+        raise InputError(
+            f"discount is {gamma}, which has no effect on the {criterion.replace('-', ' ')}; set "
+            "criterion to discounted, or leave the discount out"
+        )
+    table = None
+    if not (isinstance(policy, str) and policy == "random"):
+        table = policy_table(find(policy, single).policy, single, model)
+        if table is None:
+            raise InputError("the action probabilities of this policy are not known")
+    found = model_sweeps(model, method, criterion, gamma, table)
+    used = gamma if criterion == "discounted" else None
+    return (
+        EnvSweep(
+            **vars(sweep),
+            env=single,
+            env_name=label,
+            method=method,
+            criterion=criterion,
+            discount=used,
+        )
+        for sweep in found
+    )
+
+
+def _discount(discount: float | None) -> float:
+    """Check a discount factor and return it; None stands for 0.99."""
+    gamma = 0.99 if discount is None else float(discount)
+    solver.check_discount(gamma)
+    return gamma
+
+
+def _env_with_model(env: EnvLike) -> tuple[Env, str, Model]:
+    """Make an environment; returns it with its name and its model.
+
+    Raises:
+        InputError: the model is unknown.
+    """
+    with EnvPool(env) as pool:
+        single, label = pool.first, registry.label_of(pool.first)
+        model = registry.known_model(single)
+    if model is None:
+        notes = model_notes(single)
+        reason = f": {notes[0]}" if notes else ""
+        raise InputError(
+            f"the model of '{label}' is not known, so it cannot be solved exactly{reason}"
+        )
+    return single, env if isinstance(env, str) else label, model
 
 
 def compare(
@@ -242,16 +287,16 @@ def compare(
     Args:
         contenders: agents (`q-learning`, `dqn:two-core`), which are trained; policies (`random`,
             `optimal`, shipped agents, runs), which are only evaluated; or a study file, NAME.toml.
-        envs: names of environments. A function with an import path stands for its name, and so does
-            an environment that was made by a name.
+        envs: names of environments; or functions with an import path, or environments that were
+            made by a name, which stand for their names.
         presets: `CONTENDER=NAME`, or `NAME` for every agent without a preset.
         out: the study's folder. Default: one under studies/, named after the study.
         backend: see `gridcade.study.runner.run_study`; also for `address` and `jobs`.
         address: address of a cluster.
         jobs: number of tasks that run at the same time.
         report: called often, with the status of every task.
-        note: called with a sentence on what an earlier report in the folder showed and the new one
-            does not.
+        note: called with a sentence about results that an earlier report in the folder showed and
+            the new one does not.
         **options: see `gridcade.study.study.StudyOptions`.
 
     Raises:
@@ -270,9 +315,16 @@ def compare(
     env_names = [_env_name(env) for env in several]
     study, name = study_from_arguments(names, env_names, presets, **options)
     folder = Path("studies") / name if out is None else Path(out)
-    comparison = run_study(
-        study, folder, backend=backend, address=address, jobs=plain(jobs), report=report, note=note
-    )
+    with notebook_bar() as bar:
+        report = bar.study if bar and report is None else report
+        comparison = run_study(
+            *(study, folder),
+            backend=backend,
+            address=address,
+            jobs=plain(jobs),
+            report=report,
+            note=note,
+        )
     write_results(comparison, folder)
     return PrintedComparison(**vars(comparison), page=write_page(comparison, folder))
 
@@ -308,6 +360,37 @@ def watch(
     )
 
 
+def show(
+    policy: PolicyLike,
+    env: EnvLike | None = None,
+    *,
+    trust: bool = False,
+    vecnormalize: str | os.PathLike[str] | None = None,
+    **options: "Unpack[ShowOptions]",
+) -> "Player":
+    """Show episodes of a policy in a notebook, as a video with controls.
+
+    Args:
+        policy: a policy or its name; see `find`.
+        env: an environment, its name, or a function that makes one; see `find`. An environment
+            must have been made with render_mode="rgb_array".
+        trust: load files that are unpickled, and code that a run folder names; see `find`.
+        vecnormalize: statistics of VecNormalize for a model of stable-baselines3; see `find`.
+        **options: see `gridcade.viewing.player.ShowOptions`.
+
+    Raises:
+        InputError: see `find` and `gridcade.viewing.player.record`.
+    """
+    from gridcade.viewing import player
+
+    check_options(show, options, player.ShowOptions.__annotations__)
+    contender = find(policy, env, trust=trust, vecnormalize=vecnormalize)
+    given = cast(player.ShowOptions, convert_numbers(options, player.ShowOptions, "show"))
+    return player.record(
+        contender.policy, contender.env, contender.name, contender.env_name, **given
+    )
+
+
 def play(env: str, episodes: int = 3, seed: int = 0, confidence: float = 0.95) -> Evaluation:
     """Let a human play in the terminal; see `gridcade.viewing.play.play`."""
     from gridcade.viewing.play import play
@@ -320,7 +403,7 @@ def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "Live
 
     Args:
         runs: directory of the run folders that the page shows.
-        port: port; 0: any that is free.
+        port: port; 0: any free port.
         height: height of the frame in a notebook, in pixels.
 
     Returns:
@@ -335,10 +418,10 @@ def serve(runs: str | Path = RUNS, *, port: int = 0, height: int = 900) -> "Live
 
 
 def _env_name(env: EnvLike) -> str:
-    """The name of an environment of a study, by which the workers make it.
+    """Return the name by which workers make an environment of a study.
 
     Raises:
-        InputError: it has none.
+        InputError: the environment has no name.
     """
     check_env(env)
     name = nameable(env)
@@ -353,7 +436,7 @@ def _env_name(env: EnvLike) -> str:
 
 
 def _contender_name(contender: object) -> str:
-    """The name of a contender of a study; for a run, the path of its folder."""
+    """Return the name of a contender of a study; for a run, the path of its folder."""
     if isinstance(contender, Run):
         return str(contender.path)
     if isinstance(contender, str | os.PathLike):

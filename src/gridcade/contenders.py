@@ -7,13 +7,14 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 import gymnasium as gym
 
 from gridcade import agents
-from gridcade.agents.base import AgentConfig, BaseAgent, Policy, Tensors, Transferable
+from gridcade.agents.base import BaseAgent, HasDevice, Policy, Tensors, Transferable
 from gridcade.envs import registry
+from gridcade.envs.book.changing_mazes import phase_in_training
 from gridcade.envs.objects import EnvLike, check_env, function_name
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, InputWarning, brief
@@ -33,13 +34,6 @@ GIVE_ENV = "give one, as in --env FourRooms (Python: env='FourRooms')"
 ZIP = ".zip"  # suffix of the files that stable-baselines3 saves
 
 
-@runtime_checkable
-class HasDevice(AgentConfig, Protocol):
-    """Hyperparameters with a device."""
-
-    device: str
-
-
 @dataclass(frozen=True)
 class Contender:
     """A policy with its name and its environment."""
@@ -52,7 +46,7 @@ class Contender:
 
     @property
     def env_name(self) -> str:
-        """The environment's name, as the user gave it also where a run has a copy of the map."""
+        """The environment's name as the user gave it, even if the run has a copy of the map."""
         if isinstance(self.env, str):
             own_world = self.run is not None and self.env == self.run.env
             return self.run.settings.env if self.run and own_world else self.env
@@ -77,22 +71,22 @@ def find(
         policy: a policy; a run or its folder (its last checkpoint); a checkpoint in one; a shipped
             agent (`breakout`); `random` or `optimal`; or a model saved by stable-baselines3 or
             sb3-contrib (`model.zip`).
-        env: an environment, its name, or a function that makes one; None: the one that the agent
-            was trained in. Under another protocol of its Atari game, an agent keeps its set of
-            actions.
-        trust: run code that others may have chosen: that of `model.zip`, which is unpickled, and
-            that of the environment which a run of another user names by an import path.
-        vecnormalize: statistics of stable-baselines3's VecNormalize, which are unpickled too; a
-            model that was trained with them observes normalized observations.
+        env: an environment, its name, or a function that makes one; None: the environment in which
+            the agent was trained. If that is a maze that changes during training, it is made as it
+            was at the end. Under another protocol of its Atari game, an agent keeps its actions.
+        trust: run code that others may have chosen: unpickle `model.zip`, and import the
+            environment of a run that another user trained.
+        vecnormalize: file of statistics that stable-baselines3's VecNormalize saved, which is
+            unpickled too. A model that was trained with them needs them to normalize observations.
 
     Raises:
-        InputError: the policy or environment does not exist, or they do not fit.
+        InputError: the policy or environment does not exist, or they do not fit each other.
     """
     model = saved_model(policy) if isinstance(policy, str | os.PathLike) else None
     if vecnormalize is not None and model is None:
         raise InputError(
             "--vecnormalize (Python: vecnormalize=) is for a model.zip of stable-baselines3; "
-            f"{brief(policy) if not isinstance(policy, Run) else policy.path} is none"
+            f"{brief(policy) if not isinstance(policy, Run) else policy.path} is not one"
         )
     if isinstance(policy, Contender):
         return policy
@@ -126,7 +120,7 @@ def load(
 
 
 def saved_model(policy: str | os.PathLike[str]) -> str | None:
-    """The file of a model that stable-baselines3 saved; None if the policy is none.
+    """Return the file of a model that stable-baselines3 saved; None: the policy is no such model.
 
     The name may lack .zip, which stable-baselines3 adds when it saves a model. It does not add it
     to a name with another suffix, such as ppo-v1.5.
@@ -191,12 +185,15 @@ def _find_trained_agent(
     if env is None and run is not None and not trust:
         instead = f", or name it: {shell_command('--env', run.settings.env)}"
         check_trusted(run.path, run.settings.env, run.origin, instead)
-    env = trained_env if env is None else env
+    own, env = env is None, trained_env if env is None else env
     if isinstance(env, str) and named:
         env = registry.with_actions_of(env, trained_env)
     name = str(policy.path if isinstance(policy, Run) else policy)
     with EnvPool(env) as pool:
         agent = _load_agent(name, config, tensors, pool.first)
+        last_step = agent.steps - config.envs  # of training, which counts steps from 0
+        if own and isinstance(env, str) and (phase := phase_in_training(pool.first, last_step)):
+            env = registry.with_arguments(env, {"phase": phase})
     return Contender(agent, name, env, run, trained_env)
 
 
@@ -209,7 +206,7 @@ def _load_agent(name: str, config: RunConfig, tensors: Tensors, env: Env) -> Bas
     try:
         if "counters" in tensors or not isinstance(agent, Transferable):
             agent.load_state_dict(tensors)
-        elif missing := agent.take_layers(tensors):  # a shipped agent has only weights
+        elif missing := agent.take_layers(tensors, whole=True):  # a shipped agent has only weights
             raise ValueError(f"these layers differ: {', '.join(missing)}")
         else:
             agent.steps = sys.maxsize  # schedules are at their final values

@@ -31,6 +31,17 @@ def single_line(value: object) -> str:
     return " ".join(str(value).split())
 
 
+def one_line(error: BaseException) -> str:
+    """Format an error on one line: `ZeroDivisionError: division by zero`.
+
+    Of an `InputError`, only the text is returned.
+    """
+    text = single_line(error)
+    if isinstance(error, InputError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Build the error for an unknown name; the message suggests the most similar known name."""
     names = sorted(known)

@@ -1,6 +1,7 @@
 """Text files and the names of files.
 
-Texts may come from any editor, and are written whole or not at all. Names are never too long.
+Text files may come from any editor, and are written whole or not at all. File names are never too
+long.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from gridcade.errors import InputError
 
-MAX_NAME = 100  # bytes in the name of a file or folder that is made of what a user wrote
+MAX_NAME = 100  # bytes in the name of a file or folder that is derived from a user's text
 HASH_DIGITS = 8
 
 
@@ -24,10 +25,10 @@ def read_text(file: Path, what: str = "") -> str:
 
     Args:
         file: the file.
-        what: what it holds, such as "the map", for the message.
+        what: what the file holds, such as "the map", for the message.
 
     Raises:
-        InputError: it cannot be read, or is not in UTF-8.
+        InputError: the file cannot be read, or is not in UTF-8.
     """
     where = f"cannot read {what} {file}" if what else f"cannot read '{file}'"
     try:
@@ -52,7 +53,7 @@ def write_text(file: Path, text: str) -> None:
 
 @contextmanager
 def moved_when_whole(file: Path, new: Path) -> Iterator[Path]:
-    """Write a file beside its place; it is moved there when whole, and removed otherwise."""
+    """Yield `new` to write to, then move it to `file`; after an OSError, remove it instead."""
     try:
         yield new
         new.replace(file)
@@ -72,8 +73,9 @@ def slug(name: str) -> str:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a path is a folder, or a link to one, that holds nothing of a user's.
+    """Return whether a path is a folder, or a link to one, without files of the user.
 
-    An empty file system holds `lost+found`, and a full disk may have left a lock alone.
+    An empty file system holds `lost+found`, and a run that failed on a full disk may have left only
+    its lock.
     """
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= {"lost+found", ".lock"}

@@ -22,7 +22,7 @@ def format_number(value: float | None) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Format a value of a config: `yes`, `10,000`, `0.99`, `128, 128`; nothing as `-`."""
+    """Format a value of a config: `yes`, `10,000`, `0.99`, `128, 128`; None and "" as `-`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -48,5 +48,5 @@ def format_result(value: float) -> str:
 
 
 def format_term(value: float) -> str:
-    """Format a number within an equation: like `format_result`, negative ones in parentheses."""
+    """Format a number within an equation: like `format_result`, negative in parentheses."""
     return f"({format_result(value)})" if value < 0 else format_result(value)

@@ -1,4 +1,4 @@
-"""Numbers of NumPy as those of Python, which JSON, TOML and msgspec accept."""
+"""Conversion of NumPy's numbers to Python's, which JSON, TOML and msgspec accept."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Convert NumPy's numbers and arrays, also inside of tables, lists and tuples."""
+    """Convert NumPy's numbers and arrays to Python's, also inside of tables, lists and tuples."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

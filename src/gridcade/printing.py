@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import TypeAlias
 
+from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from gridcade.notebook import box, parts_html
 
 MAX_TABLE_WIDTH = 500  # characters; a wider table is cut
 
@@ -19,7 +22,7 @@ class Printed(ABC):
 
     @abstractmethod
     def parts(self) -> list[Part]:
-        """The lines and tables to print, from top to bottom."""
+        """Return the lines and tables to print, from top to bottom."""
 
     def __str__(self) -> str:
         """Return the text without colors, as wide as the terminal."""
@@ -34,6 +37,14 @@ class Printed(ABC):
         """Return the same text, for Python's prompt."""
         return str(self)
 
+    def pictures(self) -> list[Markup]:
+        """Return what a notebook shows below the lines and tables, as HTML."""
+        return []
+
+    def _repr_html_(self) -> str:
+        """Return the result as HTML, for notebooks."""
+        return box(parts_html(self.parts()), *self.pictures())
+
 
 def print_parts(console: Console, parts: Sequence[Part], wrap: bool) -> None:
     """Print lines and tables; `wrap` breaks long lines at the console's width."""
@@ -46,7 +57,7 @@ def print_parts(console: Console, parts: Sequence[Part], wrap: bool) -> None:
 
 
 def _print_table(console: Console, table: Table) -> None:
-    """Print a table, if need be wider than the console: a number that is cut is another number."""
+    """Print a table, if necessary wider than the console: a cut number would be a wrong number."""
     widest = console.options.update(max_width=MAX_TABLE_WIDTH)
     width = max(console.width, console.measure(table, options=widest).maximum)
     wide = Console(

@@ -10,7 +10,7 @@ from gridcade.errors import InputError
 Purpose = Literal[
     "agent", "training", "evaluation", "pilot", "watching", "prediction", "validation"
 ]
-PURPOSE_BITS = 3  # of an episode's seed
+PURPOSE_BITS = 3  # bits of an episode's seed that encode its purpose
 SEED_LIMIT = 1 << 32  # seeds are smaller: stable-baselines3 accepts 32 bits, PyTorch 64
 
 
@@ -18,7 +18,7 @@ def check_seed(seed: int) -> None:
     """Check that a run's seed is an integer from 0 to SEED_LIMIT - 1.
 
     Raises:
-        InputError: it is not.
+        InputError: the seed is something else.
     """
     is_integer = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if not (is_integer and 0 <= seed < SEED_LIMIT):

@@ -1,4 +1,4 @@
-"""Environments that raise an error if a forbidden action comes, for the tests of action masks."""
+"""Environments for tests of action masks: they raise an error if a forbidden action is taken."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ class Forbidding(gym.Env[Any, Any]):
     Args:
         observation: `state`: the number of the place. `vector`: place and elapsed steps.
         start: number of the first action.
-        method: give masks by a method `action_masks`, not in `info`.
+        method: the method `action_masks` returns the masks; `info` has none.
         render_mode: `rgb_array`: pictures are black.
     """
 
@@ -75,14 +75,14 @@ class Forbidding(gym.Env[Any, Any]):
 
 
 class ForbiddingParts(Forbidding):
-    """The same with actions of two parts, and masks of the parts one after another."""
+    """The same walk with actions of two parts; a mask joins the masks of both parts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.action_space = gym.spaces.MultiDiscrete([3, 2])
 
     def mask(self) -> Any:
-        """The masks of both parts."""
+        """The masks of both parts, [3 + 2], empty in the terminal place."""
         parts = np.array([self.place % 2 == 0, True, False, True, self.place % 3 > 0])
         return parts & (self.place < PLACES - 1)
 
@@ -105,6 +105,7 @@ class ForbiddingWorld(Forbidding):
     def __init__(self) -> None:
         super().__init__("state")
 
+    # A model counts only if its class also defines the `reset` and `step` that run.
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         return super().reset(seed=seed, options=options)
 

@@ -78,7 +78,7 @@ def test_forbidden_actions_are_neither_taken_nor_bootstrapped_from(
     agent = make_agent(name, envs[0], **fields)
     steps = Experience(SyncEnvs(envs), seed=1).steps(agent, agent.overlap_updates)
     for _ in range(250):
-        step = next(steps)  # an error if a forbidden action comes
+        step = next(steps)  # raises an error if a forbidden action is taken
         assert step.next_masks is not None
         assert step.next_masks.any(axis=1).all()
     agent.finish()
@@ -173,7 +173,8 @@ def test_policies_are_evaluated_within_the_masks() -> None:
             assert result.exact is not None
             assert result.expected_return is not None
             mean, exact = result.expected_return.mean, result.exact.expected_return
-            assert exact is None or abs(mean - exact) < 2.5 * result.expected_return.half_width
+            assert exact is not None
+            assert abs(mean - exact) < 2.5 * result.expected_return.half_width
             assert result.exact.optimal_return is not None
             assert result.exact.optimal_return < 1
             assert not any("mask" in note for note in result.notes)
@@ -195,7 +196,7 @@ class Predicting:
 
 
 class Unmasked:
-    """A policy that knows no masks, and takes an action that is allowed everywhere."""
+    """A policy without a parameter for masks; it takes an action that is allowed everywhere."""
 
     def predict(
         self,
@@ -246,7 +247,7 @@ def test_policies_are_watched_within_the_masks(name: str) -> None:
     env = make_rgb_env(f"{HERE}:Forbidding")
     policy = random_policy(env) if name == "random" else make_agent(name, env)
     actor = EvaluatedPolicy(policy, env, epsilon=0.3, deterministic=name == "dqn")
-    frames = list(play_frames(actor, env, 5, seed=0))  # an error if a forbidden action comes
+    frames = list(play_frames(actor, env, 5, seed=0))  # an error if an action is forbidden
     assert frames[-1].episode == 5
     for seed in range(5):
         game = Game(GymConsole(env), Chooser(actor, env), seed)
@@ -270,3 +271,30 @@ def test_uniform_policy_predicts_within_masks() -> None:
         actions, _ = policy.predict(np.arange(PLACES - 1), action_masks=masks)
         assert masks[np.arange(PLACES - 1), actions].all()
     assert policy.predict(0, action_masks=[False, False, True, False])[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("env", "observation", "mask"),
+    [(f"{HERE}:Forbidding", 8, 4), (f"{HERE}:Forbidding?method=true", 8, 4), ("CartPole", 16, 0)],
+)
+def test_the_memory_of_masks_is_counted_before_training(
+    env: str, observation: int, mask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot of the replay also has 7 bytes for an action, a reward and flags."""
+    slots = 100_000
+    size = slots * (observation + 7 + mask)
+    notes: list[str] = []
+    options: Any = {"steps": 2, "out": tmp_path / "run", "note": notes.append}
+    monkeypatch.setattr(sessions, "machine_memory", lambda: sessions.MEMORY_BESIDE + size - 1)
+    fields = {"replay_capacity": slots, "learn_start": 50}
+    sessions.train("dqn", env, hyperparameters=fields, **options)
+    (note,) = (sentence for sentence in notes if "wait for the disk" in sentence)
+    assert note.startswith("the replay takes 0.0 GB")
+    assert ("0.0 GB of it for action masks," in note) == bool(mask)
+    files = [file.stat().st_size for file in (tmp_path / "run" / "replay").iterdir()]
+    assert size < sum(files) < 1.5 * size
+    notes.clear()
+    monkeypatch.setattr(sessions, "machine_memory", lambda: sessions.MEMORY_BESIDE + size)
+    options["out"] = tmp_path / "other"
+    sessions.train("dqn", env, hyperparameters=fields, **options)
+    assert not any("wait for the disk" in sentence for sentence in notes)

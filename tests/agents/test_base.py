@@ -19,10 +19,11 @@ from gridcade.agents.base import Agent
 from gridcade.agents.probabilities import greedy
 from gridcade.experience.step import Step
 from gridcade.seeding import pack, stream, unpack
+from gridcade.study.contender import ContenderSpec
 from gridcade.study.runner import run_study
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.study import Study
 
-WORLD = "S..G\n"  # three steps to the right, of which the last one pays 1 more
+WORLD = "S..G\n"  # three steps to the goal, the last of which pays 1 more
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def make(env: gym.Env[Any, Any], config: ToyConfig, seed: int) -> Toy:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Adds the agent to Gridcade's; returns the environment's name."""
+    """Register the agent with Gridcade, and return the name of an environment."""
     module: Any = ModuleType("gridcade.agents.toy")
     module.make, module.ToyConfig = make, ToyConfig
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -107,15 +108,15 @@ def test_a_toy_agent_resumes_with_the_same_bits(world: str, tmp_path: Path) -> N
 def test_a_toy_agent_is_compared(
     world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In this process: other ones do not know the agent."""
+    """The study runs in this process, because worker processes do not know the agent."""
 
     @contextmanager
     def workers(*_: Any) -> Iterator[Callable[[Callable[[Any], None], Sequence[Any]], None]]:
-        def work_off(work: Callable[[Any], None], items: Sequence[Any]) -> None:
+        def run_all(work: Callable[[Any], None], items: Sequence[Any]) -> None:
             for item in items:
                 work(item)
 
-        yield work_off
+        yield run_all
 
     monkeypatch.setattr("gridcade.study.runner.workers", workers)
     contenders = (ContenderSpec("toy"), ContenderSpec("random"))

@@ -1,4 +1,4 @@
-"""Policies are pickled and copied: to worker processes, or to try something out."""
+"""Copies of policies, by pickle and by deepcopy, act and learn like their originals."""
 
 import copy
 import pickle
@@ -59,8 +59,10 @@ def test_copies_of_policies_act_alike(name: str, env: str, duplicate: Callable[[
         np.testing.assert_array_equal(actions, copied)
 
 
-DQN = dqn.DQNConfig(replay_capacity=500, learn_start=20, update_every=4, held_out=4, target_every=8)
-PQN = pqn.PQNConfig(rollout=8, minibatches=2, epsilon=Schedule(0.5))
+DQN = dqn.DQNConfig(
+    replay_capacity=500, learn_start=20, update_every=4, held_out=4, target_every=8, average_over=3
+)
+PQN = pqn.PQNConfig(rollout=8, minibatches=2, epsilon=Schedule(0.5), average_over=3)
 
 
 @pytest.mark.parametrize("duplicate", [pickled, copy.deepcopy])

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from inspect import signature
+from itertools import product
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ from gridcade import agents
 from gridcade.agents.base import Storage, in_memory
 from gridcade.agents.deep import Spaces
 from gridcade.agents.dqn import DQN, DQNConfig, make
-from gridcade.agents.optimizers import MnihRMSProp
+from gridcade.agents.optimizers import MnihRMSProp, minatar_rmsprop
 from gridcade.agents.schedules import Schedule
 from gridcade.envs import registry
 from gridcade.envs.observations import ArrayEncoder
@@ -77,7 +78,7 @@ def update_once(agent: DQN) -> None:
     agent.learn(batch, values)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "mnih"])
+@pytest.mark.parametrize("optimizer", ["adam", "mnih", "minatar"])
 @pytest.mark.parametrize("loss", ["huber", "squared"])
 @pytest.mark.parametrize("target_every", [0, 20])
 def test_an_update_follows_the_paper(optimizer: Any, loss: Any, target_every: int) -> None:
@@ -102,11 +103,12 @@ def test_an_update_follows_the_paper(optimizer: Any, loss: Any, target_every: in
         else:
             loss_sum = loss_sum + error.abs() - 0.5
     reference: torch.optim.Optimizer
-    if optimizer == "adam":
-        loss_sum = loss_sum / config.batch_size
-        reference = torch.optim.Adam(q.parameters(), config.learning_rate)
-    else:
+    if optimizer == "mnih":
         reference = MnihRMSProp(q.parameters(), config.learning_rate)
+    else:
+        loss_sum = loss_sum / config.batch_size
+        kind = torch.optim.Adam if optimizer == "adam" else minatar_rmsprop
+        reference = kind(q.parameters(), config.learning_rate)
     reference.load_state_dict(moments)
     reference.zero_grad()
     torch.autograd.backward(loss_sum)
@@ -221,8 +223,10 @@ PIXELS = {"network": "2013", "bfloat16": True, "update_every": 8}
     [
         ("CartPole-v1", {}),
         ("CartPole-v1", {"optimizer": "mnih"}),
+        ("CartPole-v1", {"optimizer": "minatar"}),
         ("CartPole-v1", {"target_every": 0}),
-        ("FourRooms?observation=pixels&pixels=36", PIXELS),
+        ("CartPole-v1", {"average_over": 30}),
+        ("FourRooms?observation=pixels&pixels=36", PIXELS | {"average_over": 5}),
         ("FourRooms?observation=pixels&pixels=36", PIXELS | {"bfloat16": False}),
     ],
 )
@@ -312,7 +316,7 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_reported() -> None:
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
-        ({"epsilon": Schedule(1.0, power=0.5)}, "a network lacks"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "it must be 0, because only tabular agents"),
         ({"epsilon": Schedule(1.5)}, "epsilon.initial is 1.5"),
         ({"n_step": 0}, "n_step is 0"),
     ],
@@ -335,7 +339,7 @@ BOTH = {
     "learn_start": 50_000,
     "clip_rewards": True,
     "epsilon": Schedule(1.0, 0.1, 1_000_000),
-    # later inventions
+    # features that the papers do not have
     "n_step": 1,
     "bfloat16": False,
 }
@@ -364,8 +368,9 @@ def test_a_replay_too_small_for_the_environments_is_an_error(n_step: int, envs: 
     assert agent.updates
     for name in ("replay_capacity", "learn_start"):
         smaller = {name: getattr(config, name) - 1}
-        here = " here" if smaller[name] else ""  # 0 is invalid for any number of environments
-        with pytest.raises(InputError, match=f"{name} is .*; it must be .* or more{here}$"):
+        # 0 is invalid for any number of environments, so that message does not name it.
+        ending = rf" \(envs: {envs}\)" if smaller[name] else ""
+        with pytest.raises(InputError, match=f"{name} is .*; it must be .* or more{ending}$"):
             DQN(
                 Spaces(ArrayEncoder(spaces.Box(0, 1, (4,))), 0, 2), replace(config, **smaller)
             ).check_num_envs(envs)
@@ -406,8 +411,27 @@ def test_freezing_a_randomly_initialized_layer_is_an_error() -> None:
     with pytest.raises(InputError, match=r"cannot freeze layer 0 \(BlockConv\)"):
         agent.take_layers(agent_for((3, 36, 36), 3).state_dict())
     assert agent.take_layers(agent_for((4, 36, 36), 5).state_dict()) == ["7 (Output)"]
-    with pytest.raises(InputError, match="freeze is conv, but this network has no convolutions"):
-        make(gym.make("CartPole-v1"), small_config(freeze="conv"), 0)
+    with pytest.raises(InputError, match="freeze is random-conv, so no layers can be loaded"):
+        agent_for((4, 36, 36), 3, freeze="random-conv").take_layers(agent.state_dict())
+    with pytest.raises(InputError, match="random-conv, so no layers can be loaded: remove init_l"):
+        agent_for((4, 36, 36), 3, freeze="random-conv", init_layers="conv")
+    for name, value in product(("freeze", "init_layers"), ("conv", "random-conv")):
+        if (name, value) != ("init_layers", "random-conv"):
+            with pytest.raises(InputError, match=f"{name} is {value}, but this network has no con"):
+                make(gym.make("CartPole-v1"), small_config(**{name: value}), 0)
+
+
+def test_an_agent_that_only_acts_takes_all_layers() -> None:
+    """A shipped agent has only weights, whichever layers it once started from."""
+    shape, other = Spaces(ArrayEncoder(spaces.Box(0, 255, (4, 36, 36), np.uint8)), 4, 3), 1
+    given = DQN(shape, small_config(network="2013"), seed=other).q.state_dict()
+    tensors = {f"q.{name}": weight.numpy() for name, weight in given.items()}
+    seen = np.zeros((2, 4, 36, 36), np.uint8)
+    expected = DQN(shape, small_config(network="2013"), seed=other).action_values(seen)
+    for fields in ({"init_layers": "conv"}, {"freeze": "random-conv"}, {"freeze": "conv"}):
+        agent = DQN(shape, small_config(network="2013", **fields), seed=0)
+        assert agent.take_layers(tensors, whole=True) == []
+        np.testing.assert_array_equal(agent.action_values(seen), expected)
 
 
 def test_an_unavailable_device_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The shortcuts of fast.py: the same values, gradients and weights as PyTorch's own way."""
+"""The fast layers and optimizer compute the values, gradients and weights that PyTorch computes."""
 
 import copy
 from collections.abc import Callable
@@ -75,12 +75,12 @@ def pqn_losses(agent: PQN) -> list[float]:
     losses: list[float] = []
     learn = agent.learn
 
-    def noted(rows: Any) -> None:
+    def record(rows: Any) -> None:
         agent.metrics()
         learn(rows)
         losses.append(agent.metrics()["loss"])
 
-    agent.learn = noted  # type: ignore[method-assign]
+    agent.learn = record  # type: ignore[method-assign]
     for t in range(8):
         agent.act(frames[t])  # the actions below are the same for all agents
         agent.update()
@@ -96,7 +96,7 @@ CASES: list[tuple[Callable[..., Any], Callable[[Any], list[float]]]] = [
 
 
 @pytest.mark.parametrize(("make", "losses"), CASES)
-def test_in_float32_both_forms_learn_the_same(
+def test_in_float32_fast_and_plain_agents_learn_the_same(
     make: Callable[..., DeepAgent], losses: Callable[[DeepAgent], list[float]]
 ) -> None:
     """After twenty updates from the same seed, action values agree to 1e-5."""
@@ -110,8 +110,8 @@ def test_in_float32_both_forms_learn_the_same(
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_layers_can_be_taken_from_the_other_form(fast: bool) -> None:
-    """The first convolution has another layout there; values are the same."""
+def test_layers_can_be_loaded_from_an_agent_with_the_other_layout(fast: bool) -> None:
+    """Fast agents store the first convolution in another layout; the values are equal."""
     given, taking = dqn(fast=fast), DQN(SPACES, DQNConfig(fast=not fast, freeze="conv"), seed=1)
     given.allocate(1, 100, in_memory)
     assert taking.take_layers(given.state_dict()) == []
@@ -121,7 +121,7 @@ def test_layers_can_be_taken_from_the_other_form(fast: bool) -> None:
 
 
 @pytest.mark.parametrize(("make", "losses"), CASES)
-def test_in_bfloat16_losses_are_those_of_float32_up_to_rounding(
+def test_in_bfloat16_losses_equal_those_of_float32_up_to_rounding(
     make: Callable[..., DeepAgent],
     losses: Callable[[DeepAgent], list[float]],
     monkeypatch: pytest.MonkeyPatch,
@@ -157,13 +157,13 @@ def parameters(net: nn.Module) -> list[Tensor]:
 
 @pytest.mark.parametrize("convert", [in_bfloat16, lambda weights: weights])
 @pytest.mark.parametrize("resumed", [False, True])
-def test_overlapped_adam_is_adam(resumed: bool, convert: Callable[..., nn.Sequential]) -> None:
-    """The same steps as PyTorch's on the same gradients; from a saved state as well."""
+def test_overlapped_adam_equals_adam(resumed: bool, convert: Callable[..., nn.Sequential]) -> None:
+    """It takes the steps of PyTorch's Adam on the same gradients, also from a saved state."""
     torch.manual_seed(0)
     weights = fast_layers(network("2013", [Part((4, 84, 84), np.dtype(np.uint8))], 4))
     expected = copy.deepcopy(weights)
     computing = convert(weights)
-    plain = copy.deepcopy(computing)  # differentiated as PyTorch does
+    plain = copy.deepcopy(computing)  # PyTorch computes its gradients
     reference = torch.optim.Adam(expected.parameters(), 0.001)
     executor = Worker()
     ours = OverlappedAdam(weights, computing, 0.001, executor)

@@ -1,4 +1,4 @@
-"""The networks of Mnih et al., against the same layers written as in the papers."""
+"""The networks of Mnih et al., compared with the same layers written as in the papers."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ PAPERS: dict[NetworkName, list[nn.Module]] = {
 
 
 class NormOverChannels(nn.Module):
-    """Every place of [batch, channels, h, w]: less its channels' mean, over their deviation."""
+    """Normalizes [batch, channels, h, w] over the channels of each position."""
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         mean = maps.mean(dim=1, keepdim=True)
@@ -58,14 +58,17 @@ def with_norms(layers: list[nn.Module]) -> list[nn.Module]:
 
 
 def pixels(*shape: int) -> list[Part]:
-    """An observation of bytes."""
+    """Return the parts of an observation of bytes."""
     return [Part(shape, np.dtype(np.uint8), 255.0)]
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("name", ["2013", "2015"])
-def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
+def test_networks_compute_what_the_papers_layers_compute(
+    name: NetworkName, layer_norm: bool
+) -> None:
     """The same weights yield the same values."""
+    torch.manual_seed(0)
     ours = network(name, pixels(4, 84, 84), 6, layer_norm=layer_norm)
     paper = nn.Sequential(*(with_norms(PAPERS[name]) if layer_norm else PAPERS[name]))
     filters, units = {"2013": (32, 2592), "2015": (64, 3136)}[name]
@@ -83,6 +86,7 @@ def test_networks_are_the_papers(name: NetworkName, layer_norm: bool) -> None:
 
 def test_images_may_have_their_channels_first_or_last() -> None:
     """A picture, [side, side, colors], has the values of the same one as [colors, side, side]."""
+    torch.manual_seed(0)
     last, first = (network("2013", pixels(*shape), 3) for shape in ((36, 36, 3), (3, 36, 36)))
     last.load_state_dict(first.state_dict())
     pictures = torch.randint(0, 256, (5, 36, 36, 3), dtype=torch.uint8)
@@ -91,7 +95,8 @@ def test_images_may_have_their_channels_first_or_last() -> None:
 
 
 @pytest.mark.parametrize("name", ["2013", "2015"])
-def test_first_weights_lie_within_one_over_root_fan_in(name: NetworkName) -> None:
+def test_initial_weights_lie_within_one_over_root_fan_in(name: NetworkName) -> None:
+    torch.manual_seed(0)
     first = network(name, pixels(4, 84, 84), 4)[0].weight  # fan-in: 4 frames of 8 x 8 pixels
     assert isinstance(first, torch.Tensor)
     assert 0.9 / 16 < first.abs().max() <= 1 / 16

@@ -1,14 +1,14 @@
-"""RMSProp of Mnih et al., against its formula."""
+"""RMSProp of Mnih et al. and of Young & Tian, compared with their formulas."""
 
 from typing import Any
 
 import numpy as np
 import torch
 
-from gridcade.agents.optimizers import MnihRMSProp
+from gridcade.agents.optimizers import MnihRMSProp, minatar_rmsprop
 
 
-def test_rmsprop_is_the_formula() -> None:
+def test_rmsprop_of_mnih_follows_its_formula() -> None:
     """G / sqrt(E[g^2] - E[g]^2 + 0.01), transcribed."""
     rng = np.random.default_rng(0)
     theta = rng.normal(size=7)
@@ -35,3 +35,21 @@ def test_the_formula_is_for_summed_gradients() -> None:
         steps.append(parameter.detach().numpy())
     np.testing.assert_allclose(steps[0], steps[1], rtol=1e-5)
     assert np.abs(steps[0] / steps[2]).min() > 2
+
+
+def test_rmsprop_of_minatar_follows_its_formula() -> None:
+    """The formula v = 0.95 v + G / (sqrt(E[g^2] - E[g]^2) + 0.01), transcribed."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=7)
+    parameter = torch.tensor(theta, requires_grad=True)
+    optimizer = minatar_rmsprop([parameter], 0.00025)
+    mean = square = velocity = np.zeros(7)
+    for _ in range(60):
+        g = rng.normal(size=7) * rng.choice([0.01, 1, 30])
+        parameter.grad = torch.tensor(g)
+        optimizer.step()
+        mean = 0.95 * mean + 0.05 * g
+        square = 0.95 * square + 0.05 * g**2
+        velocity = 0.95 * velocity + g / (np.sqrt(square - mean**2) + 0.01)
+        theta = theta - 0.00025 * velocity
+        np.testing.assert_allclose(parameter.detach().numpy(), theta, rtol=1e-9)

@@ -242,16 +242,16 @@ def test_a_checkpoint_does_not_contain_rollouts_already_learned_from() -> None:
 
 def test_more_minibatches_than_steps_are_an_error(tmp_path: Path) -> None:
     invalid = {"rollout": 2, "minibatches": 5}
-    with pytest.raises(InputError, match="minibatches is 5; it must be 4 or less here"):
+    with pytest.raises(InputError, match="minibatches is 5; it must be 4 or less, because"):
         sessions.train("pqn", "CartPole", envs=2, hyperparameters=invalid, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("rollout", "message"),
-    [  # two rollouts of 64 environments, 28,224 bytes per step
+    [  # two rollouts of 64 environments, 28,224 bytes per step, and 21 for action and rewards
         (5_000, r"rollout would take 18\.1 GB .* 16\.0 GB .* smaller .* rollout"),
-        (10**18, r"rollout would take 3612672000000000\.0 GB"),
+        (10**18, r"rollout would take 3615360000000000\.0 GB"),
     ],
 )
 def test_rollouts_larger_than_the_memory_are_an_error(
@@ -565,7 +565,8 @@ def test_a_restored_state_in_bfloat16_continues_bit_for_bit(
     freeze: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gridcade.agents.fast.has_bfloat16", lambda _: True)
-    agent, restored = make_image_agent(freeze=freeze), make_image_agent(freeze=freeze, seed=1)
+    fields = {"freeze": freeze, "average_over": 5}
+    agent, restored = (make_image_agent(**fields, seed=seed) for seed in (0, 1))
     play(agent, 0, 13)
     restored.load_state_dict({k: v.copy() for k, v in agent.state_dict().items()})
     for each in (agent, restored):
@@ -579,7 +580,7 @@ def test_a_restored_state_in_bfloat16_continues_bit_for_bit(
 @pytest.mark.parametrize("steps", [10, 100, 128, 130])
 def test_a_restored_state_continues_bit_for_bit(steps: int, overlap: bool) -> None:
     """The state is saved in the first rollout, within a later one, and between two rollouts."""
-    config = small_config(overlap=overlap)
+    config = small_config(overlap=overlap, average_over=5)
     agent, experience = make_agent(config, SHORT, 2, 3)
     continue_training(agent, experience, steps)
     state = {k: v.copy() for k, v in agent.state_dict().items()}
@@ -656,6 +657,17 @@ def test_metrics_report_learning() -> None:
     assert metrics["learning_rate"] == pytest.approx(0.01 - 0.009 * agent.steps / 400)
 
 
+def test_an_error_names_the_cause_of_values_that_are_not_finite() -> None:
+    agent = make(gym.make("CartPole-v1"), PQNConfig(network="mlp"), 0)
+    with pytest.raises(InputError, match="returned an observation that is infinite"):
+        agent.probabilities(np.array([[0, np.inf, 0, 0]], np.float32))
+    with torch.no_grad():
+        next(agent.q.parameters())[:] = torch.nan
+    agent.backend.weights_changed()
+    with pytest.raises(InputError, match="action values are not finite: learning diverged"):
+        agent.probabilities(np.zeros((1, 4), np.float32))
+
+
 def test_a_diverging_loss_is_an_error() -> None:
     agent, experience = make_agent(SMALL, "CartPole-v1", 2)
     continue_training(agent, experience, 20)
@@ -715,7 +727,7 @@ def test_the_preset_has_the_values_of_the_paper() -> None:
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0"),
         ({"learning_rate": Schedule(2.0)}, "learning_rate.initial is 2.0"),
         ({"learning_rate": Schedule(0.0)}, "learning_rate.initial is 0.0; it must be more than 0"),
-        ({"epsilon": Schedule(1.0, power=0.5)}, "a network lacks"),
+        ({"epsilon": Schedule(1.0, power=0.5)}, "it must be 0, because only tabular agents"),
     ],
 )
 def test_invalid_hyperparameters_are_an_error(invalid: dict[str, Any], message: str) -> None:

@@ -65,7 +65,7 @@ def play(
     """Play random episodes; every frame is a new number, so that all observations differ."""
     naive = Naive(envs)
     number = 0
-    slots = [0] * envs  # that each environment is expected to use
+    slots = [0] * envs  # number of slots that each environment should use
 
     def new_frame() -> Any:
         nonlocal number
@@ -142,12 +142,12 @@ def test_samples_equal_those_of_a_naive_list(
         assert steps < n + 2 or capacity // envs < n + max(stack, 1) + 12
         return
     for i in range(64):
-        action, total, after, weight = transitions[batch.observations[i].tobytes()]
+        action, total, after, weight = transitions[np.asarray(batch.observations[i]).tobytes()]
         assert batch.actions[i] == action
         assert batch.returns[i] == pytest.approx(total, rel=1e-5, abs=1e-6)
         assert batch.discounts[i] == pytest.approx(weight, rel=1e-5)
         if weight:  # the next observation is irrelevant after an end
-            assert batch.next_observations[i].tobytes() == after
+            assert np.asarray(batch.next_observations[i]).tobytes() == after
     assert (batch.masks is not None) == (batch.next_masks is not None) == masked
     if masked:
         np.testing.assert_array_equal(batch.masks, masks_of(batch.observations))
@@ -236,7 +236,7 @@ def test_frames_stored_as_blocks_are_stacked_for_the_network() -> None:
 def test_the_slack_holds_the_steps_between_two_checkpoints(
     envs: int, slack: int, stack: int
 ) -> None:
-    """Otherwise training would save checkpoints forever, without a step between them."""
+    """Otherwise training would save one checkpoint after another, without a step between them."""
     replay = Replay(envs, 100 * envs, slack, (), np.float64, stack)
     shape = (envs, stack) if stack else (envs,)
     no, zeros = np.zeros(envs, bool), np.zeros(shape)

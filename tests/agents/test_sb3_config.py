@@ -39,7 +39,7 @@ def test_every_algorithm_is_an_agent_with_its_own_defaults(algorithm: Any) -> No
         if hasattr(config, key) and key not in ("policy", "policy_kwargs", "device"):
             value, default = getattr(config, key), parameter.default
             assert value == ({} if default is None and isinstance(value, dict) else default)
-    assert config.device == "cpu"  # as for gridcade's agents, also where a GPU is available
+    assert config.device == "cpu"  # as for Gridcade's agents, also where a GPU is available
 
 
 @pytest.mark.parametrize(("name", "nearest"), [("sb3-sak", "sb3-sac"), ("sb3-pop", "sb3-ppo")])
@@ -122,11 +122,20 @@ def test_every_preset_makes_a_model() -> None:
 
 @pytest.mark.parametrize(
     ("env", "preset"),
-    [("CartPole", "vector"), ("Breakout", "two-core"), ("FourRooms", "gridworld")],
+    [
+        ("CartPole", "vector"),
+        ("Breakout", "two-core"),
+        ("FourRooms", "gridworld"),
+        ("MinAtar/Freeway", "minatar"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid"),
+    ],
 )
 def test_the_default_preset_depends_on_the_observations(env: str, preset: str) -> None:
+    if preset in ("minatar", "minigrid"):
+        pytest.importorskip(preset)
     with closing(registry.make(env)) as single:
-        assert agents.find("sb3-ppo").preset_for(single) == preset
+        for name in ("sb3-ppo", "sb3-dqn"):
+            assert agents.find(name).preset_for(single) == preset
 
 
 # ---- equal hyperparameters
@@ -136,12 +145,16 @@ EQUAL = {
     "two-core": "Breakout",
     "nature2015": "Breakout",
     "mnih2013": "Breakout",
+    "minatar": "MinAtar/Breakout-v1",
+    "minigrid": "MiniGrid-DoorKey-5x5-v0",
 }
 
 
 @pytest.mark.parametrize("preset", EQUAL)
 def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
     env = EQUAL[preset]
+    if preset in ("minatar", "minigrid"):
+        pytest.importorskip(preset)
     recipes = [read_recipe(agents.find(name), preset) for name in ("dqn", "sb3-dqn")]
     runs = [resolve_config(recipe, env, {}) for recipe in recipes]
     ours, theirs = recipes[0].hyperparameters, config_of("sb3-dqn", preset)
@@ -152,7 +165,7 @@ def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
     assert theirs.learning_rate == ours.learning_rate
     assert theirs.learning_starts == ours.learn_start
     assert theirs.clip_rewards == ours.clip_rewards
-    assert theirs.n_steps == ours.n_step
+    assert theirs.n_steps == (1 if preset == "minigrid" else ours.n_step)
     assert theirs.target_update_interval == (ours.target_every or 1)
     assert theirs.train_freq * runs[0].envs == theirs.gradient_steps * ours.update_every
     assert theirs.max_grad_norm >= 1e9
@@ -173,12 +186,16 @@ def test_presets_of_one_name_have_equal_hyperparameters(preset: str) -> None:
         sorted(weight.numel() for weight in net.parameters()) for net in (agent.q, model.q_net)
     ]
     assert sizes[0] == sizes[1]
-    optimizers = {"adam": torch.optim.Adam, "mnih": MnihRMSProp}
+    optimizers: dict[str, type[torch.optim.Optimizer]]
+    optimizers = {"adam": torch.optim.Adam, "mnih": MnihRMSProp, "minatar": torch.optim.RMSprop}
     assert type(model.policy.optimizer) is optimizers[ours.optimizer]
+    if ours.optimizer == "minatar":
+        assert isinstance(agent.optimizer, torch.optim.Optimizer)
+        assert model.policy.optimizer.defaults == agent.optimizer.defaults
 
 
-def test_mnih2013_cnn_computes_what_gridcades_network_does() -> None:
-    """From the same weights; pixels are from 0 to 1, as stable-baselines3 scales them."""
+def test_mnih2013_cnn_computes_what_gridcades_network_computes() -> None:
+    """Both have the same weights; stable-baselines3 scales pixels to 0 to 1."""
     space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
     ours = network("2013", [Part((4, 84, 84), np.dtype(np.uint8))], 3)
     theirs = Mnih2013CNN(space)

@@ -1,4 +1,4 @@
-"""sb3-contrib: its models are found out without unpickling, and act as they do there."""
+"""sb3-contrib: its models are identified without unpickling, and act as in sb3-contrib."""
 
 import json
 import shutil
@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("sb3_contrib", reason="requires sb3-contrib (pip install sb3-contrib)")
 
@@ -21,11 +22,14 @@ from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from gridcade import api
+from gridcade import agents, api
 from gridcade.agents.base import ActionValues, StochasticPolicy
+from gridcade.agents.sb3 import SB3Agent
+from gridcade.agents.sb3_streams import end_training
 from gridcade.agents.sb3_zip import _identify_algorithm
 from gridcade.cli.main import main
 from gridcade.errors import InputError, InputWarning
+from gridcade.experience.pool import EnvPool
 from gridcade.training import sessions
 
 DISCRETE, CONTINUOUS = "CartPole-v1", "Pendulum-v1"
@@ -76,7 +80,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
-    """Keeps each observation, whether it began an episode, and the action that followed."""
+    """Records each observation, whether it began an episode, and the action that followed."""
 
     def __init__(self, env: Any):
         super().__init__(env)
@@ -109,7 +113,42 @@ def test_a_loaded_model_acts_as_the_saved_one_in_an_evaluation(name: str, saved:
         np.testing.assert_allclose(action, expected[0], rtol=1e-5)
 
 
-def test_recurrent_episodes_do_not_depend_on_those_beside_them(saved: Any) -> None:
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_a_trained_recurrent_model_keeps_its_state_in_an_episode_and_not_longer(
+    stochastic: bool, tmp_path: Path
+) -> None:
+    """Each action equals that of stable-baselines3's own loop, and depends on the state."""
+    settings: Any = {"n_steps": 64, "batch_size": 64, "n_epochs": 1, "learning_rate": 0.01} | LSTM
+    model = sb3_contrib.RecurrentPPO("MlpLstmPolicy", CONTINUOUS, seed=0, device="cpu", **settings)
+    before = deepcopy(model.policy.state_dict())
+    model.learn(128).save(tmp_path / "model.zip")
+    assert all(not before[key].equal(value) for key, value in model.policy.state_dict().items())
+    recorder = Recorder(gym.make(CONTINUOUS, max_episode_steps=20))
+    policy: Any = api.load(tmp_path / "model.zip", recorder, trust=True)
+    torch.manual_seed(7)
+    api.evaluate(policy, recorder, episodes=3, stochastic=stochastic)
+    torch.manual_seed(7)
+    state: Any = None
+    forgets: list[bool] = []  # whether an action differs without the state
+    remembers: list[bool] = []  # whether it differs with the state of the episode before
+    for observation, start, action in recorder.seen:
+        one, starts, best = observation[None], np.array([start]), not stochastic
+        carried, before_it = state, torch.get_rng_state()
+        expected, state = model.predict(one, state, starts, best)
+        np.testing.assert_allclose(action, expected[0], rtol=1e-5)
+        for others, used, first in ((forgets, None, True), (remembers, carried, False)):
+            if start == (others is remembers) and carried is not None:
+                after = torch.get_rng_state()
+                torch.set_rng_state(before_it)
+                other, _ = model.predict(one, used, np.array([first]), best)
+                torch.set_rng_state(after)
+                others.append(not np.allclose(other, expected, rtol=1e-5))
+    assert np.mean(forgets) > 0.9
+    assert len(remembers) == 2
+    assert all(remembers)
+
+
+def test_recurrent_episodes_do_not_depend_on_episodes_in_other_environments(saved: Any) -> None:
     """Each of the environments that step side by side has a recurrent state of its own."""
     path, _ = saved("RecurrentPPO continuous")
     several = api.evaluate(path, f"{CONTINUOUS}?max_episode_steps=25", trust=True, episodes=5)
@@ -135,7 +174,7 @@ def test_action_probabilities_are_known_where_the_model_has_them(saved: Any) -> 
 
 
 class Masked(gym.Wrapper[Any, Any, Any, Any]):
-    """CartPole with more actions, of which those that change from step to step are forbidden."""
+    """CartPole with more actions, some of which are forbidden; which ones changes at each step."""
 
     def __init__(self, parts: list[int]):
         super().__init__(gym.make(DISCRETE, max_episode_steps=25))
@@ -144,7 +183,7 @@ class Masked(gym.Wrapper[Any, Any, Any, Any]):
             gym.spaces.MultiDiscrete(parts) if several else gym.spaces.Discrete(parts[0])
         )
         self._parts, self.time = parts, 0
-        self.forbidden = 0  # actions that were taken and were not allowed
+        self.forbidden = 0  # number of actions that were taken although forbidden
 
     def allowed(self) -> list[Any]:
         return [(np.arange(n) + self.time) % 3 > 0 for n in self._parts]
@@ -190,14 +229,14 @@ def test_maskable_ppo_is_given_the_masks(
 
 
 class OwnPolicy(ActorCriticPolicy):
-    """A policy of a user, which says nothing of its algorithm."""
+    """A user's policy class, whose name does not show the algorithm."""
 
 
 class OwnRecurrentPolicy(MlpLstmPolicy):
-    """A recurrent one."""
+    """A user's recurrent policy class."""
 
 
-OwnRecurrentPolicy.__module__ = "__main__"  # which is pickled by value
+OwnRecurrentPolicy.__module__ = "__main__"  # such classes are pickled by value
 
 
 @pytest.mark.parametrize(
@@ -210,7 +249,7 @@ OwnRecurrentPolicy.__module__ = "__main__"  # which is pickled by value
         *((entry[0], entry[1], entry[2]) for entry in MODELS.values()),
     ],
 )
-def test_algorithms_are_told_apart_without_unpickling(
+def test_algorithms_are_identified_without_unpickling(
     algorithm: Any, policy: Any, env: str, tmp_path: Path
 ) -> None:
     algorithm(policy, env, device="cpu").save(tmp_path / "model.zip")
@@ -258,7 +297,7 @@ def normalized(tmp_path: Path) -> tuple[Path, Path, Any]:
     model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, seed=1, device="cpu")
     model.learn(128)
     model.save(tmp_path / "model")
-    env.obs_rms.mean += 1.0  # so that it matters whether they are used
+    env.obs_rms.mean += 1.0  # so that actions differ without the statistics
     env.save(str(tmp_path / "vecnormalize.pkl"))
     return tmp_path / "model.zip", tmp_path / "vecnormalize.pkl", env
 
@@ -292,7 +331,7 @@ def test_statistics_need_trust_and_a_model_that_they_fit(normalized: Any, tmp_pa
     (tmp_path / "list.pkl").write_bytes(b"\x80\x04]\x94.")
     for options, message in (
         ({"policy": path, "vecnormalize": statistics}, "--trust"),
-        ({"policy": "random", "vecnormalize": statistics, "trust": True}, "'random' is none"),
+        ({"policy": "random", "vecnormalize": statistics, "trust": True}, "'random' is not one"),
         ({"policy": path, "vecnormalize": "none.pkl", "trust": True}, "cannot read 'none.pkl'"),
         ({"policy": path, "vecnormalize": tmp_path / "text.pkl", "trust": True}, "does not hold"),
         ({"policy": path, "vecnormalize": tmp_path / "list.pkl", "trust": True}, "but a list"),
@@ -323,11 +362,14 @@ def test_the_command_line_takes_statistics(
 
 
 @pytest.mark.parametrize("name", ["sb3-trpo", "sb3-qrdqn", "sb3-tqc", "sb3-crossq"])
-def test_its_algorithms_are_agents(name: str, tmp_path: Path) -> None:
-    """The metrics count what the algorithm counts, and a loaded run acts as the trained one."""
+def test_algorithms_of_sb3_contrib_are_agents(name: str, tmp_path: Path) -> None:
+    """The metrics have the algorithm's counters, and a loaded run has the trained model."""
     env = DISCRETE if name in ("sb3-trpo", "sb3-qrdqn") else CONTINUOUS
-    options = {"n_steps": 64, "batch_size": 64} if name == "sb3-trpo" else {"learning_starts": 64}
-    run = api.train(name, env, steps=128, hyperparameters=options, out=tmp_path / "run")
+    options: Any = {"n_steps": 64, "batch_size": 64}
+    if name != "sb3-trpo":
+        options = {"learning_starts": 64, "policy_kwargs": {"net_arch": [32]}}
+    budget: Any = {"steps": 128, "evaluation_episodes": 2}
+    run = api.train(name, env, hyperparameters=options, out=tmp_path / "run", **budget)
     assert run.last_checkpoint() == 128
     policy: Any = api.load(run)
     assert policy.steps == 128
@@ -343,7 +385,7 @@ FORBIDDING = Path(__file__).with_name("forbidding.py")
 def test_maskable_ppo_learns_within_the_masks_of_our_environments(
     name: str, tmp_path: Path
 ) -> None:
-    """The environment raises an error if a forbidden action comes; CartPole forbids none."""
+    """The environment raises an error if a forbidden action is taken; CartPole forbids none."""
     env = name if name == "CartPole" else f"{FORBIDDING}:{name}"
     settings: Any = {"n_steps": 32, "batch_size": 32, "n_epochs": 2}
     options: Any = {"steps": 256, "epoch": 128, "envs": 2, "evaluation_episodes": 5}
@@ -360,11 +402,44 @@ def test_maskable_ppo_learns_within_the_masks_of_our_environments(
         assert abs(result.expected_return.mean - exact) < 2.5 * result.expected_return.half_width
 
 
-def test_algorithms_without_masks_say_that_they_take_forbidden_actions(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_notes_name_algorithms_that_do_not_use_action_masks(tmp_path: Path) -> None:
+    printed: list[str] = []
     settings: Any = {"n_steps": 16, "batch_size": 16}
     options: Any = {"steps": 32, "epoch": 32, "evaluation_episodes": 1, "out": tmp_path / "run"}
-    run = sessions.train("sb3-ppo", "Taxi", hyperparameters=settings, note=told.append, **options)
+    run = sessions.train(
+        "sb3-ppo", "Taxi", hyperparameters=settings, note=printed.append, **options
+    )
     notes = api.evaluate(run, "Taxi", episodes=2).notes
-    for sentences in (told, notes):
+    for sentences in (printed, notes):
         assert sum("not use action masks" in sentence for sentence in sentences) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [
+        ("sb3-dqn", "CartPole"),
+        ("sb3-dqn", "MiniGrid-Empty-5x5-v0"),
+        ("sb3-ppo", "Taxi"),
+        ("sb3-tqc", CONTINUOUS),
+        ("sb3-maskableppo", "Taxi"),
+        ("sb3-maskableppo", f"{FORBIDDING}:ForbiddingParts"),
+    ],
+)
+def test_all_arrays_of_a_buffer_are_counted_before_training(name: str, env: str) -> None:
+    """The arrays include masks, the largest part if an environment has many actions."""
+    pytest.importorskip("minigrid")
+    kind = agents.find(name)
+    sizes = {"n_steps": 24, "batch_size": 8}
+    if name in ("sb3-dqn", "sb3-tqc"):
+        sizes = {"buffer_size": 48}
+    with EnvPool(env) as pool:
+        agent = kind.make(pool.first, kind.config(**sizes), 0)
+        assert isinstance(agent, SB3Agent)
+        agent.set_env(pool.vector(2))
+        end_training()
+    model: Any = agent.model
+    buffer = model.replay_buffer if "buffer_size" in sizes else model.rollout_buffer
+    arrays = [array for array in vars(buffer).values() if isinstance(array, np.ndarray)]
+    observations = [vars(buffer).get(key) for key in ("observations", "next_observations")]
+    arrays += [part for parts in observations if isinstance(parts, dict) for part in parts.values()]
+    assert agent.memory_bytes(2) == sum(array.nbytes for array in arrays)

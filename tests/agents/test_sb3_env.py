@@ -1,4 +1,4 @@
-"""gridcade's environments as a VecEnv of stable-baselines3."""
+"""Gridcade's environments as a VecEnv of stable-baselines3."""
 
 from contextlib import closing
 from typing import Any
@@ -14,7 +14,7 @@ BREAKOUT = "Breakout?protocol=nature2015"
 
 
 class Scripted:
-    """An agent that takes the actions it is given, and checks its observations."""
+    """An agent that takes given actions, and checks the observations."""
 
     def __init__(self, observations: Any):
         self.expected, self.actions = observations, np.empty(0)
@@ -32,7 +32,7 @@ class Scripted:
 
 
 def test_a_lost_life_ends_an_episode_but_not_the_game() -> None:
-    """Rewards, observations and ends are those of the loop that gridcade's agents learn in."""
+    """Rewards, observations and ends equal those of the loop in which Gridcade's agents learn."""
     rng = np.random.default_rng(0)
     with closing(make_vector(BREAKOUT, 2)) as one, closing(make_vector(BREAKOUT, 2)) as other:
         env = SB3VecEnv(Experience(one, 5), clip_rewards=True)

@@ -1,4 +1,4 @@
-"""Models that stable-baselines3 has saved, which are loaded only if they are trusted."""
+"""Models that stable-baselines3 has saved are loaded only if the user trusts them."""
 
 import json
 import os

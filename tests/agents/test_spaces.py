@@ -169,7 +169,7 @@ def test_q_learning_learns_from_finite_observations(observe: str, act: str, tmp_
         "q-learning", f"tests/Matching-v0?observe={observe}&act={act}", out=tmp_path / "run"
     )
     policy: Any = gridcade.load(run)
-    assert (policy.q != 1.0).any(axis=1).sum() == 3  # the observations that there are
+    assert (policy.q != 1.0).any(axis=1).sum() == 3  # the three observations of this environment
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,7 @@ def test_q_learning_learns_from_finite_observations(observe: str, act: str, tmp_
             "CartPole",
             r"try: (gridcade train q-learning 'CartPole\?bins=8') or: (.*)$",
         ),
+        ("q-lambda", "CartPole", r"try: (gridcade train q-lambda 'CartPole\?bins=8') or: (.*)$"),
         (
             "q-learning",
             "FourRooms?observation=pixels",
@@ -223,8 +224,8 @@ def test_too_many_states_are_refused() -> None:
         dqn.make(Huge(), dqn.DQNConfig(), 0)
 
 
-def test_the_replay_holds_bytes() -> None:
-    """Of bytes, bools and one-hot numbers."""
+def test_the_replay_stores_bytes_where_observations_allow_it() -> None:
+    """Images of bytes with one-hot numbers are uint8, bools are bool, and floats are float32."""
     for observe, dtype in (("image and more", np.uint8), ("cells", np.bool_), ("dict", np.float32)):
         env = registry.make(f"tests/Matching-v0?observe={observe}")
         agent = dqn.make(env, dqn.DQNConfig(replay_capacity=100), 0)
@@ -305,7 +306,7 @@ def test_spaces_that_stable_baselines3_cannot_use(observe: str, act: str, messag
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
 def test_runs_on_dicts_resume_with_the_same_bits(agent: str, tmp_path: Path) -> None:
-    """And with several actions at once."""
+    """The actions have several parts."""
     env = "tests/Matching-v0?observe=image and more&act=multi-discrete"
     options: dict[str, Any] = {
         "steps": 200,
@@ -325,7 +326,7 @@ def test_runs_on_dicts_resume_with_the_same_bits(agent: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("observe", ["tuple", "image and more"])
-def test_policies_in_dicts_and_tuples_are_watched(observe: str, tmp_path: Path) -> None:
+def test_policies_for_dicts_and_tuples_can_be_watched(observe: str, tmp_path: Path) -> None:
     env = f"tests/Matching-v0?observe={observe}&act=multi-binary"
     run = gridcade.train("dqn", env, out=tmp_path / "run", steps=80, hyperparameters=QUICK["dqn"])
     gridcade.watch(run, video=tmp_path / "video.gif", episodes=1)

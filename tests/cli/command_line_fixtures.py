@@ -5,9 +5,7 @@ Test modules load them by `pytest_plugins`.
 
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from gridcade.training import sessions
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, a wide terminal, and no settings of colors."""
+    """An empty working directory and a wide terminal, without environment variables for colors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(output.out, "width", 200)
@@ -32,10 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def gridcade(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Gridcade]:
+) -> Gridcade:
     """Run a command in this process, in an empty working directory."""
     del folder
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(os, "isatty", lambda _: False)
 
     def run(*words: object) -> Result:
@@ -49,9 +46,7 @@ def gridcade(
         captured = capfd.readouterr()
         return Result(code, str(captured.out), str(captured.err))
 
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
 
 
 @pytest.fixture(scope="session")

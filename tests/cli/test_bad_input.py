@@ -1,7 +1,7 @@
 """Bad input: one clear message, exit code 2, and nothing is changed.
 
-The functions that raise have tables of their own. Here each kind of error passes once through the
-whole command line.
+Each function that raises an error has tests of its own. Here each kind of error passes through the
+whole command line once.
 """
 
 import os
@@ -18,7 +18,7 @@ from gridcade.training.run_folder import Run
 pytest_plugins = ("command_line_fixtures",)
 
 BAD = {  # words -> parts of the message, separated by |
-    # of the command line's own
+    # errors of the command line itself
     "frobnicate": "unknown command 'frobnicate'|train",
     "evalaute random": "'evalaute'|did you mean evaluate?",
     "--frobnicate": "--frobnicate",
@@ -67,6 +67,7 @@ BAD = {  # words -> parts of the message, separated by |
     "evaluate random --env FourRooms --n_episodes=9": "gridcade evaluate calls it --episodes; all "
     "options: gridcade evaluate --help",
     "compare random --env FourRooms --seed 9": "--seed; gridcade compare calls it --seeds",
+    "serve --no-open": "--no-open; gridcade serve calls it --no-browser",
     "train q-learning FourRooms --epsilon.finale 0.5": "--epsilon.finale|--epsilon.final",
     "train q-learning FourRooms --steps": "--steps needs a value",
     "train q-learning FourRooms --steps ten": "--steps|'ten'",
@@ -74,7 +75,7 @@ BAD = {  # words -> parts of the message, separated by |
     "train q-learning --env.size 9": "missing ENV",
     "evaluate run --env.size 9": "--env.size needs the environment's name too: --env ENV",
     "resume run --env.size 9": "this command does not take --env.size",
-    "compare random --env FourRooms --env.size 9": "compare takes arguments with the name",
+    "compare random --env FourRooms --env.size 9": "--env 'Maze?size=9'",
     "solve FourRooms --criterion gain": "--criterion: unknown choice 'gain'; known: average-reward",
     "solve FourRooms --criterion average": "did you mean average-reward?",
     "watch run --in widow": "--in: unknown choice 'widow'; did you mean window?",
@@ -82,7 +83,7 @@ BAD = {  # words -> parts of the message, separated by |
     "watch run": "no terminal to watch in|--video",
     "demo --out run": "'run' is not empty",
     "demo --out broken.txt": "cannot create the run folder 'broken.txt'",
-    # of the packages below, one of each kind
+    # errors of the packages below it, one of each kind
     "train q-learning FourRoms": "unknown environment 'FourRoms'|did you mean FourRooms?",
     "train q-learning gridcade/FourRooms-v9": "FourRooms-v9|gridcade/FourRooms-v0",
     "train q-learning Maze --env.size nine": "size is nine",
@@ -170,7 +171,7 @@ def test_bad_input_has_a_message_and_changes_nothing(gridcade: Gridcade, spoiled
         "compare RUN --env RussellNorvig4x3 --episodes 5 --jobs 1",
     ],
 )
-def test_a_damaged_newest_checkpoint_is_one_note(
+def test_a_damaged_newest_checkpoint_has_one_note(
     gridcade: Gridcade, spoiled: Path, words: str
 ) -> None:
     shutil.move(spoiled / "truncated", spoiled / "runs/truncated")

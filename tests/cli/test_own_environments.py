@@ -21,7 +21,7 @@ def example(folder: Path) -> Path:
 
 @pytest.mark.usefixtures("example")
 def test_the_commands_of_the_page_work(gridcade: Gridcade) -> None:
-    first = PAGE.partition("\n## ")[0]  # later sections have environments of their own
+    first = PAGE.partition("\n## ")[0]  # later sections define other environments
     lines = re.findall(r"^    gridcade (?!the|compare).*", first, re.MULTILINE)
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
     assert [words[0] for words in commands] == ["check", "train", "evaluate", "solve"]
@@ -39,7 +39,9 @@ def test_the_commands_of_the_page_work(gridcade: Gridcade) -> None:
     assert stated in solution
 
 
-def test_errors_of_the_example_are_told_as_on_the_page(example: Path, gridcade: Gridcade) -> None:
+def test_errors_of_the_example_are_reported_as_on_the_page(
+    example: Path, gridcade: Gridcade
+) -> None:
     file = example / "stairs.py"
     program = file.read_text()
     for change, message in (
@@ -82,7 +84,7 @@ class Bad(gym.Env):
 """
 
 
-def test_a_check_finds_what_is_wrong(folder: Path, gridcade: Gridcade) -> None:
+def test_a_check_finds_the_faults_of_an_environment(folder: Path, gridcade: Gridcade) -> None:
     (folder / "bad.py").write_text(BAD)
     code, out, _ = gridcade("check", "bad.py:Bad")
     assert code == 1
@@ -91,7 +93,8 @@ def test_a_check_finds_what_is_wrong(folder: Path, gridcade: Gridcade) -> None:
         "An observation is outside its space",
         "No episode ended within",
         "Render mode rgb_array: its type is float64, not uint8",
-        "not q-learning: needs finitely many observations",
+        "not monte-carlo, sarsa, q-learning, ",  # their reasons differ only in the agent's name
+        "q-lambda: needs finitely many observations",
     ):
         assert text in " ".join(out.split())
     code, out, _ = gridcade("check", "bad.py:Bad", "--json")
@@ -99,6 +102,45 @@ def test_a_check_finds_what_is_wrong(folder: Path, gridcade: Gridcade) -> None:
     assert code == 1
     assert not found["ok"]
     assert found["agents"]["dqn"] == ""
+
+
+LAZY = """
+import gymnasium as gym
+
+class Lazy(gym.Env):
+    observation_space = gym.spaces.Discrete(10)
+    action_space = gym.spaces.Discrete(2)
+    place = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        START
+        return PLACE, {}
+
+    def step(self, action):
+        self.place = (self.place + 1) % 10
+        return self.place, float(self.place == 0), self.place == 0, False, {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "place", "difference"),
+    [
+        ("pass", "self.place", "the observation after the reset was 0, and 1"),
+        ("pass", "0", "the observation at step 1 was 1, and 2"),
+        ("self.place = 0", "0", ""),
+    ],
+)
+def test_a_check_finds_what_reset_keeps_of_an_episode(
+    folder: Path, gridcade: Gridcade, start: str, place: str, difference: str
+) -> None:
+    """Episodes that end have 10 steps, so only an abandoned episode leaves another state behind."""
+    (folder / "lazy.py").write_text(LAZY.replace("START", start).replace("PLACE", place))
+    code, out, _ = gridcade("check", "lazy.py:Lazy")
+    assert code == (1 if difference else 0)
+    found = " ".join(out.split())
+    assert difference in found
+    assert ("reset keeps something of the earlier episode" in found) == bool(difference)
 
 
 def test_a_check_of_an_environment_that_fails_says_where(folder: Path, gridcade: Gridcade) -> None:
@@ -113,7 +155,7 @@ def test_a_check_of_an_environment_that_fails_says_where(folder: Path, gridcade:
 
 
 @pytest.mark.usefixtures("example")
-def test_a_run_of_somebody_else_needs_trust(
+def test_a_run_of_another_user_needs_trust(
     folder: Path, gridcade: Gridcade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gridcade("train", "q-learning", "stairs.py:Stairs", "--steps", 1000)

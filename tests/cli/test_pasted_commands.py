@@ -1,4 +1,4 @@
-"""Commands that are printed to be pasted are quoted, whatever the names in them."""
+"""Printed commands are quoted, so that a user can paste them whatever the names in them."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ MAP = "my world (1).txt"
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words of each printed command, as a shell reads them."""
+    """The words of each printed command, as a shell splits them."""
     return [shlex.split(command) for command in re.findall(r"(?:gridcade|rm -r) .*", text)]
 
 
@@ -43,7 +43,7 @@ def test_printed_commands_can_be_pasted(gridcade: Gridcade) -> None:
         assert shlex.split(named.err.partition("--env ")[2].partition(" (Python")[0]) == [MAP]
 
 
-def test_commands_fit_the_shell_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_are_quoted_for_the_shell_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("gridcade", "watch", Path("my runs"), "--fps", 5)
     assert shell_command(*words) == "gridcade watch 'my runs' --fps 5"
     monkeypatch.setattr("gridcade.formatting.os.name", "nt")

@@ -1,4 +1,4 @@
-"""The standard streams: encodings without our characters, a full disk, and closed streams."""
+"""The standard streams: encodings that lack some characters, a full disk, closed streams."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from command_line import SMALL
 
 COMMAND = [sys.executable, "-m", "gridcade.cli.main"]
-COMMANDS = {  # that print, with the least work
+COMMANDS = {  # every command that prints, with little work
     "help": "--help",
     "train help": "train q-learning FourRooms --help",
     "version": "--version",
@@ -83,7 +83,7 @@ def test_a_full_disk_is_one_line(name: str, unbuffered: str, folder: Path) -> No
     assert b"Traceback" not in done.stderr
 
 
-def test_a_full_disk_while_listing_is_one_line(folder: Path) -> None:
+def test_a_full_disk_while_solving_is_one_line(folder: Path) -> None:
     test_a_full_disk_is_one_line("solve", "", folder)
 
 

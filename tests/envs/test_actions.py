@@ -1,4 +1,4 @@
-"""Numbers of actions: against Gymnasium's spaces, and through everything that draws a number."""
+"""Action numbers: one for each action of a space, and used by random policies and epsilon."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ FINITE: list[tuple[Any, int]] = [
 
 
 @pytest.mark.parametrize(("space", "count"), FINITE)
-def test_numbers_name_each_action_once(space: Any, count: int) -> None:
+def test_each_action_has_one_number(space: Any, count: int) -> None:
     index = action_index(space)
     assert index.count == count
     numbers = np.arange(count)
@@ -64,7 +64,7 @@ def test_spaces_that_cannot_be_numbered(space: Any, message: str) -> None:
 
 
 class Records(gym.Env[Any, Any]):
-    """Keeps the actions that it receives."""
+    """An environment that records the actions it receives."""
 
     observation_space = spaces.Discrete(2)
 
@@ -98,7 +98,7 @@ def test_random_actions_lie_in_the_space(space: Any) -> None:
 
 
 class First:
-    """Always takes the first action of a space."""
+    """A policy that always takes the first action of a space."""
 
     def __init__(self, space: Any):
         self.action = action_index(space).decode(0)
@@ -119,7 +119,7 @@ def test_epsilon_mixes_in_actions_of_the_space(space: Any) -> None:
     assert all(space.contains(action) for action in env.received)
 
 
-def test_epsilon_needs_numbers() -> None:
+def test_epsilon_needs_actions_that_can_be_numbered() -> None:
     env = Records(spaces.Box(0, 1, (2,)))
     with pytest.raises(InputError, match="must be 0 because the actions cannot be numbered"):
         evaluate_policy(random_policy(env), env, epsilon=0.1)

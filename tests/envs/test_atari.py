@@ -22,7 +22,7 @@ UseProtocol = Callable[..., str]
 
 @pytest.fixture
 def use_protocol(monkeypatch: pytest.MonkeyPatch) -> UseProtocol:
-    """Registers a protocol with the given fields and returns its name."""
+    """Return a function that registers a protocol with given fields and returns its name."""
 
     def use(**fields: Any) -> str:
         defaults = {"noop_max": 0, "sticky": 0.0, "full_actions": False, "life_loss": True}
@@ -46,7 +46,7 @@ def num_actions(games: AtariGames | AtariGame) -> int:
 
 
 def play(games: AtariGames, actions: Any) -> list[Any]:
-    """The results of the steps with these actions, [steps, games]."""
+    """Return the results of the steps with these actions, [steps, games]."""
     return [games.step(row) for row in actions]
 
 
@@ -81,7 +81,7 @@ def test_frames_equal_those_of_stable_baselines3(
             break
 
 
-def test_shapes_and_action_sets(breakout: AtariGames) -> None:
+def test_observations_and_actions_have_the_sizes_of_the_protocol(breakout: AtariGames) -> None:
     observations, _ = breakout.reset(seed=[1, 2])
     assert observations.shape == (2, 4, 84, 84)
     assert observations.dtype == np.uint8
@@ -235,7 +235,7 @@ def test_games_are_truncated_after_max_frames(use_protocol: UseProtocol) -> None
     ("game", "protocol", "frames"),
     [("SpaceInvaders", "mnih2013", 3), ("SpaceInvaders", "nature2015", 4), ("Pong", "mnih2013", 4)],
 )
-def test_frames_per_step(
+def test_a_step_has_the_frames_of_its_protocol(
     game: str, protocol: str, frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The game is truncated at exactly the step in which the emulator has run `max_frames`."""
@@ -279,7 +279,7 @@ def test_render_returns_the_screen_of_the_current_observation() -> None:
 
 
 def test_games_for_two_players_are_unknown() -> None:
-    """The emulator would end the process."""
+    """With such a game, the emulator would end the process."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     for rom in roms.get_all_rom_ids():
         path = str(roms.get_rom_path(rom))
@@ -296,7 +296,7 @@ def test_invalid_arguments_and_a_missing_library_are_input_errors(
         AtariGame("Breakot")
     with pytest.raises(InputError, match=r"unknown protocol 'nature2016'; did you mean nature2015"):
         AtariGame("Breakout", protocol="nature2016")
-    for protocol in ("2015", "none", "[1]"):  # which are parsed as values other than text
+    for protocol in ("2015", "none", "[1]"):  # in a name, these are not parsed as text
         with pytest.raises(InputError, match=r"unknown protocol '.*'"):
             registry.make(f"Breakout?protocol={protocol}")
     for sticky in ("1", "-0.1", "nan", "often", "true"):

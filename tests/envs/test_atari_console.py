@@ -24,7 +24,7 @@ def picture(console: AtariConsole, screens: NDArray[np.uint8]) -> NDArray[np.uin
 def check_equal_games(
     game: str, protocol: str, seed: int, most_steps: int, sticky: float | None = None
 ) -> ConsoleStep:
-    """Play at random in both, to the end of the game or `most_steps`; returns the last step."""
+    """Play the same random actions in both, for at most `most_steps`; return the last step."""
     games = AtariGames(game, 1, protocol, sticky=sticky)
     colored = AtariGame(game, protocol, sticky=sticky, render_mode="rgb_array")
     console = AtariConsole(game, protocol, sticky=sticky)
@@ -61,12 +61,14 @@ def test_games_equal_those_of_the_emulators_that_agents_learn_in(protocol: str) 
 @pytest.mark.parametrize(
     ("game", "protocol", "sticky"),
     [
-        ("SpaceInvaders", "mnih2013", None),  # 3 frames a step
+        ("SpaceInvaders", "mnih2013", None),  # 3 frames per step
         ("Qbert", "nature2015", 0.1),  # draws of no-ops as well as of sticky actions
         ("AirRaid", "nature2015", None),  # in PAL; begins with frames before the no-ops
     ],
 )
-def test_other_games_are_equal_too(game: str, protocol: str, sticky: float | None) -> None:
+def test_games_with_other_frame_skips_draws_and_starts_are_equal(
+    game: str, protocol: str, sticky: float | None
+) -> None:
     check_equal_games(game, protocol, 3, 150, sticky)
 
 
@@ -102,7 +104,7 @@ def equal(one: list[ConsoleStep], other: list[ConsoleStep]) -> bool:
 
 @pytest.mark.parametrize("protocol", ["nature2015", "machado2018"])
 def test_a_restored_game_has_the_same_future(protocol: str) -> None:
-    """In the console that saved it, after another game, and in another one, after a pickle."""
+    """Both in the console that saved it, and, after a pickle, in another console."""
     console, other = AtariConsole("Breakout", protocol), AtariConsole("Breakout", protocol)
     actions = np.random.default_rng(0).integers(len(console.action_names), size=140)
     console.reset(3)
@@ -136,8 +138,8 @@ def test_fresh_draws_change_only_sticky_actions(protocol: str, differ: bool) -> 
 
 
 @pytest.mark.parametrize("height", [210, 250, 230, 214])
-def test_images_shrink_as_by_opencv(height: int) -> None:
-    """Also where few values occur, so that many means lie halfway between two integers."""
+def test_images_are_resized_as_by_opencv(height: int) -> None:
+    """Also images of few values, whose means often lie halfway between two integers."""
     rng = np.random.default_rng(0)
     for colors in (2, 3, 256):
         image = rng.integers(0, 256, colors).astype(np.uint8)[

@@ -23,6 +23,8 @@ from gridcade.errors import InputError
         ("S.\u00b7G", "'\u00b7' is not in the legend .* \\(\u00b7 is U+00B7 MIDDLE DOT\\)"),
         ("slip: \u22120.1\nmap:\nS.G", "'\u22120.1' is not a number .*\u2212 is U+2212 MINUS SIGN"),
         ("sl\u200bip: 0.1\nmap:\nS.G", "unknown setting 'sl<U+200B ZERO WIDTH SPACE>ip'; did you"),
+        ("sl\u3164ip: 0.1\nmap:\nS.G", "unknown setting 'sl<U+3164 HANGUL FILLER>ip'"),
+        ("sl\x07ip: 0.1\nmap:\nS.G", "unknown setting 'sl<U+0007 CONTROL CHARACTER>ip'"),
         ("legend:\n  G:\u00a0ennd\nmap:\nS.G", "unknown cell property 'ennd'"),
     ],
 )
@@ -36,6 +38,6 @@ def test_a_no_break_space_counts_as_space_where_only_words_matter() -> None:
     assert (world.step_reward, world.legend["C"].start) == (-1.0, True)
 
 
-def test_messages_without_such_characters_stay() -> None:
+def test_messages_without_such_characters_are_unchanged() -> None:
     for message in ("'x' is not in the legend", "title: Größe мир 世界"):
         assert make_visible(message) == message

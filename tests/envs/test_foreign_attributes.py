@@ -1,4 +1,4 @@
-"""Attributes of other people's environments have no meaning, whatever they are called."""
+"""Gridcade gives no meaning to attributes of other people's environments, whatever their names."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ LENGTH = 40
 
 
 class Many(gym.Env[Any, Any]):
-    """Pays 1 in each of 40 steps, and has every attribute that ours have."""
+    """Pays 1 in each of 40 steps, and has attributes with the names of Gridcade's own."""
 
     action_space = gym.spaces.Discrete(2)
     time_limit = 10.0  # seconds
@@ -27,7 +27,7 @@ class Many(gym.Env[Any, Any]):
     model = "steel"
     P = 101_325.0  # pascal
     initial_state_distrib = "flat"
-    world = places = moves = overlay = elapsed = state = protocol = encode = None
+    world = places = moves = overlay = elapsed = state = encode = None
     protocol = "tcp"
     fickle_passenger = True
 
@@ -64,7 +64,7 @@ class Many(gym.Env[Any, Any]):
 
 
 class ManyVectors(Many):
-    """The same with arrays as observations."""
+    """The same environment with arrays as observations."""
 
     def __init__(self) -> None:
         super().__init__(vector=True)

@@ -1,4 +1,4 @@
-"""Errors in environments of other authors are one line, with the place in their file."""
+"""An error in another author's environment is one line, with its place in the author's file."""
 
 import math
 from pathlib import Path
@@ -125,13 +125,13 @@ def test_an_observation_outside_its_space_is_reported(
         (gym.spaces.Text(5), 7),
     ],
 )
-def test_what_can_be_used_is_not_reported(space: Any, observation: Any) -> None:
+def test_results_that_can_be_used_are_not_reported(space: Any, observation: Any) -> None:
     env = guarded(Returns((observation, np.float32(1), np.False_, 0, {}), (observation, {}), space))
     assert env.reset(seed=0)[0] is observation
     assert env.step(0)[0] is observation
 
 
-def test_an_error_inside_is_reported_with_its_line() -> None:
+def test_an_error_in_the_environment_is_reported_with_its_line() -> None:
     env = guarded(Returns((GOOD, 1.0, False, False, {})), "mine.py:Mine")
     env.reset(seed=0)
     with pytest.raises(InputError) as caught:
@@ -155,9 +155,21 @@ def test_missing_spaces_are_reported() -> None:
     with pytest.raises(InputError, match=r"sets no observation_space .*in __init__"):
         guarded(Returns(None, space=None))
 
+    class NotReady(Returns):
+        @property
+        def action_space(self) -> Any:
+            raise ValueError("not ready")
+
+        @action_space.setter
+        def action_space(self, space: Any) -> None:
+            pass
+
+    with pytest.raises(InputError, match=r"failed in action_space: ValueError: not ready \(.*test"):
+        guarded(NotReady(None))
+
 
 def test_the_guard_is_below_gymnasiums_wrappers_of_a_copy() -> None:
-    """Its users' object is unchanged; a guard is put on once, and on no environment of ours."""
+    """The user's object is unchanged. Environments get one guard, and Gridcade's own get none."""
     env = TimeLimit(OrderEnforcing(Returns(None)), 9)
     inside = guarded(env)
     assert isinstance(inside, TimeLimit)

@@ -51,7 +51,7 @@ gym.register("Corridor-v0", entry_point=Mine, max_episode_steps=30, kwargs={"siz
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory with an environment of the user's own; what is imported from it is forgotten."""
+    """A directory with a user's environment. Modules imported from it are removed at the end."""
     (tmp_path / "my_env.py").write_text(CODE)
     (tmp_path / "helper_of_mine.py").write_text("STEPS = 50\n")
     (tmp_path / "my_package").mkdir()
@@ -63,8 +63,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.path[:] = path
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
-            del sys.modules[name]  # other new ones stay: ale_py cannot be imported twice
-    for id_ in ("Corridor-v0", "Packed-v0"):
+            del sys.modules[name]  # other new modules stay, because ale_py cannot be imported twice
+    for id_ in ("Corridor-v0", "Packed-v0", "corridor"):
         gym.registry.pop(id_, None)
 
 
@@ -83,7 +83,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("ALE/Pong-v5", False),
     ],
 )
-def test_import_paths_are_told_from_other_names(name: str, is_path: bool) -> None:
+def test_import_paths_are_distinguished_from_other_names(name: str, is_path: bool) -> None:
     assert is_import_path(name) == is_path
 
 
@@ -184,7 +184,7 @@ def test_the_name_of_a_registered_environment_contains_its_module() -> None:
     assert identity("Packed-v0?size=8", registered) == (name, "name")
 
 
-ASKED_TWICE = """
+PARSED_TWICE = """
 from gridcade.envs import registry
 from gridcade.errors import InputError
 
@@ -204,10 +204,10 @@ assert registry.short_names() == before
 """
 
 
-def test_answers_do_not_depend_on_what_was_imported_before() -> None:
-    """The ids of ale-py are registered when it is imported, which the first question does."""
+def test_names_have_the_same_meaning_whatever_was_imported_before() -> None:
+    """ale-py registers its ids when it is imported, which the first call of `parse` does."""
     done = subprocess.run(
-        [sys.executable, "-c", ASKED_TWICE], capture_output=True, text=True, env={**os.environ}
+        [sys.executable, "-c", PARSED_TWICE], capture_output=True, text=True, env={**os.environ}
     )
     assert done.returncode == 0, done.stderr
     game, no_frameskip, sticky, deterministic = done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Which models are believed: those of the step and reset that run, and those that are declared."""
+"""A model is used if its class also defines the step and reset that run, or declares it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import gridcade
 from gridcade.envs.known_models import declares_model, known_model
 from gridcade.envs.maze import Maze
 from gridcade.envs.tabular import Model
-from gridcade.errors import InputError
+from gridcade.errors import EnvError, InputError
 from gridcade.evaluation.evaluate import evaluate_policy
-from gridcade.evaluation.policies import UniformPolicy
+from gridcade.evaluation.policies import UniformPolicy, optimal_policy
 
 
 class GenerousCliff(CliffWalkingEnv):
@@ -37,7 +37,7 @@ class CostlyLake(FrozenLakeEnv):
 
 
 class OtherStart(FrozenLakeEnv):
-    """Starts where the table does not."""
+    """Starts in another state than the table."""
 
     def reset(self, **options: Any) -> Any:
         super().reset(**options)
@@ -75,14 +75,14 @@ class DeclaredThenChanged(Declared):
 
 
 @pytest.mark.parametrize("kind", [GenerousCliff, CostlyLake, OtherStart, OddMaze])
-def test_an_inherited_model_is_not_believed(kind: Any) -> None:
+def test_an_inherited_model_is_not_used_if_a_method_is_overridden(kind: Any) -> None:
     env = kind()
     assert known_model(env) is None
     result = evaluate_policy(UniformPolicy(4), gym.wrappers.TimeLimit(env, 20), episodes=5)
     assert result.exact is None
 
 
-def test_a_model_is_believed_where_nothing_was_overridden() -> None:
+def test_an_inherited_model_is_used_if_no_method_is_overridden() -> None:
     assert known_model(Renamed()) is not None
     env = Renamed()
     env.step = lambda _: (0, 1.0, False, False, {})  # type: ignore[method-assign]
@@ -113,7 +113,7 @@ def test_the_coverage_of_a_declared_model_is_reported(tmp_path: Path) -> None:
 
 
 class Table(gym.Env[Any, Any]):
-    """A chain of two states whose model has any form."""
+    """A chain of two states that declares a given model, in any form."""
 
     observation_space = gym.spaces.Discrete(2)
     action_space = gym.spaces.Discrete(1)
@@ -164,6 +164,9 @@ def test_a_table_is_a_dict_a_list_or_an_array(table: Any) -> None:
         ((ROWS, [[1.0, 0.0]]), "the start distribution has the shape (1, 2)"),
         ((ROWS, [1.0]), "the start distribution has 1 states, the table 2"),
         ((ROWS[:1], [1.0]), "a next state is outside 0 to 0"),
+        ((ROWS, object()), "the result of transition_model of Table is not a valid model: "),
+        ((ROWS, [1.0, 0.0], [[1], [1, 2]]), "of Table is not a valid model: "),
+        ((ROWS, [1.0, 0.0], "nothing"), "of Table is not a valid model: "),
     ],
 )
 def test_a_table_of_another_form_is_an_input_error(declared: Any, message: str) -> None:
@@ -179,3 +182,21 @@ def test_a_model_must_have_the_states_and_actions_of_the_spaces() -> None:
         InputError, match=r"has 2 states; its space must be Discrete\(2\), .* but is D"
     ):
         known_model(env)
+
+
+def test_an_error_in_a_declaration_is_reported_with_its_place() -> None:
+    class Failing(Table):
+        def transition_model(self) -> Any:
+            return np.zeros(2)[7]
+
+    with pytest.raises(
+        EnvError, match=r"^transition_model of Failing failed at .*test_known_models"
+    ):
+        known_model(Failing(None))
+
+
+def test_optimal_says_why_an_inherited_model_is_not_used() -> None:
+    with pytest.raises(
+        InputError, match=r"model is known; GenerousCliff replaces step of CliffWalkingEnv"
+    ):
+        optimal_policy(GenerousCliff())

@@ -370,11 +370,12 @@ def test_shipped_worlds_load_by_name_and_by_path(path: Path) -> None:
     assert world.about
 
 
-def test_seven_worlds_ship() -> None:
+def test_eight_worlds_ship() -> None:
     assert {path.stem for path in SHIPPED} == {
         "CliffWalk",
         "DynaMaze",
         "FourRooms",
+        "Grid4x4",
         "NearAndFar",
         "RussellNorvig4x3",
         "SlipperyLake",

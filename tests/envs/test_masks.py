@@ -16,7 +16,7 @@ from gridcade.experience.vector import SyncEnvs, reset
 
 
 class Given(gym.Env[Any, Any]):
-    """Gives prepared masks, one for the reset and one for each step; None: none."""
+    """Gives prepared masks: one for the reset, and one for each step. None: no mask."""
 
     observation_space = gym.spaces.Discrete(1)
 
@@ -59,7 +59,7 @@ def test_masks_of_numbers_and_booleans(kind: Any) -> None:
 def test_a_wrapper_may_mask_as_sb3_contrib_does() -> None:
     masker = pytest.importorskip("sb3_contrib.common.wrappers").ActionMasker
     env = masker(Given([1, 1, 1], [1, 1, 1]), lambda env: np.array([False, True, env.t == 0]))
-    assert read(env) == [[False, True, True], [False, True, False]]  # not what info says
+    assert read(env) == [[False, True, True], [False, True, False]]  # not the masks in info
 
 
 def test_a_mask_that_the_environment_changes_later_is_kept() -> None:
@@ -80,6 +80,9 @@ def test_a_mask_that_the_environment_changes_later_is_kept() -> None:
         (([1, 1, 1], {"a": 1}), "is {'a': 1} at step 1"),
         (([1, 1, 1], [[1], [1, 1]]), "at step 1 of the episode"),
         (([1, 1, 1], "110"), "is '110' at step 1"),
+        (([1, 1, 1], [1, 0.5, 0]), "at step 1 of the episode; it must have 3 entries, 0 or 1"),
+        (([1, 1, 1], [0, -np.inf, 0]), "at step 1 of the episode; it must have 3 entries, 0 or 1"),
+        (([1, 2, 1], [1, 1, 1]), "at the reset; it must have 3 entries, 0 or 1"),
         (([0, 0, 0], [1, 1, 1]), "allows no action at the reset"),
         (([1, 1, 1], np.zeros(3)), "allows no action at step 1 of the episode"),
         (([1, 1, 1], None), "had one .* at the reset, but has none at step 1"),
@@ -125,7 +128,7 @@ def test_masks_of_parts_allow_the_actions_whose_parts_they_allow(space: Any) -> 
     assert number_mask(np.ones(5 if space == gym.spaces.MultiBinary(3) else 6), index) is None
 
 
-def test_environments_side_by_side_keep_the_masks_of_those_that_were_not_reset() -> None:
+def test_a_masked_reset_keeps_the_masks_of_the_other_environments() -> None:
     envs = SyncEnvs([Given([1, 0, 0], [0, 1, 0]) for _ in range(3)])
     reset(envs, [0, 1, 2])
     envs.step(np.zeros(3, int))
@@ -177,7 +180,7 @@ def test_a_declared_model_has_to_agree_with_the_masks(
         check_model(env, model)
 
 
-def test_a_model_does_not_count_where_a_method_masks_actions_that_it_allows() -> None:
+def test_a_model_is_not_used_if_a_method_masks_actions_that_it_allows() -> None:
     lake = registry.make("FrozenLake").unwrapped
     assert known_model(lake) is not None
     lake.action_masks = lambda: np.array([1, 1, 0, 0])  # type: ignore[attr-defined]  # as users do
@@ -206,7 +209,7 @@ def test_another_value_of_mask_is_refused() -> None:
 
 @pytest.mark.parametrize("terminated", [True, False])
 def test_the_end_of_an_episode_needs_no_mask(terminated: bool) -> None:
-    """A method may fail in a terminal state, where there is nothing to choose."""
+    """A method may fail in a terminal state, in which no action is chosen."""
 
     class Ends(Given):
         def step(self, action: Any) -> Any:

@@ -109,6 +109,7 @@ def test_each_move_costs_one_and_the_goal_terminates() -> None:
     ("arguments", "message"),
     [
         ({"size": 1}, "size is 1; it must be an integer, 2 or greater"),
+        ({"size": 10**9}, "size is 1000000000; it must be 791 or less, because a model may have"),
         ({"size": 2.5}, "size is 2.5"),
         ({"size": "big"}, "size is big"),
         ({"seed": -1}, "seed is -1; it must be an integer, 0 or greater"),

@@ -28,7 +28,7 @@ def test_an_episode_depends_on_its_seed_alone(game: str) -> None:
     used, fresh = (registry.make(f"MinAtar/{game}-v0") for _ in range(2))
     rng = np.random.default_rng(0)
     used.reset(seed=1)
-    for _ in range(50):  # ends with an action that a sticky action would repeat
+    for _ in range(50):  # the last action is one that a sticky action would repeat
         used.step(3)
     for seed in range(20):
         np.testing.assert_array_equal(used.reset(seed=seed)[0], fresh.reset(seed=seed)[0])
@@ -54,6 +54,7 @@ def test_all_games_have_the_time_limit_of_freeway() -> None:
 @pytest.mark.parametrize("game", GAMES)
 def test_pictures_show_every_object_in_its_own_cell(game: str) -> None:
     env = registry.make(f"MinAtar/{game}", render_mode="rgb_array")
+    env.action_space.seed(0)
     state, _ = env.reset(seed=0)
     for _ in range(40):
         picture: Any = env.render()

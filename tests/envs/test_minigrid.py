@@ -1,4 +1,4 @@
-"""MiniGrid: observations agree with MiniGrid's own, and the best return with brute force."""
+"""MiniGrid: observations equal MiniGrid's own, and the best return equals that of brute force."""
 
 from copy import deepcopy
 from typing import Any
@@ -28,7 +28,7 @@ def grid_of(env: Env) -> MiniGridEnv:
 
 
 def codes(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The codes of MiniGrid from the planes of an image."""
+    """Decode MiniGrid's codes from the planes of an image."""
     parts = np.split(image, np.cumsum([len(p) for p in PLANES])[:-1], axis=-1)
     assert all((part.sum(axis=-1) == 1).all() for part in parts)
     return np.stack([part.argmax(axis=-1) for part in parts], axis=-1)
@@ -64,7 +64,7 @@ def test_observations_hold_what_minigrid_shows(view: str) -> None:
         "Empty-Random-5x5",
     ],
 )
-def test_the_partial_view_is_minigrids_own(name: str) -> None:
+def test_the_partial_view_equals_minigrids_own(name: str) -> None:
     env = registry.make(f"MiniGrid-{name}")
     grid_env: Any = grid_of(env)
     theirs: Any = MiniGridEnv.gen_obs
@@ -166,7 +166,7 @@ def test_the_actions_that_are_found_earn_the_best_return(name: str) -> None:
 
 
 def brute_force(env: MiniGridEnv, steps: int) -> float:
-    """The largest return of all sequences of at most so many actions."""
+    """The largest return of all sequences of at most `steps` actions."""
     best = 0.0
     for action in range(7 if steps else 0):
         after = deepcopy(env)
@@ -179,7 +179,7 @@ def brute_force(env: MiniGridEnv, steps: int) -> float:
 @pytest.mark.parametrize(
     "name", ["Empty-Random-5x5", "Fetch-5x5-N2", "GoToDoor-5x5", "LavaGapS5", "MemoryS7"]
 )
-def test_the_best_return_is_that_of_brute_force(name: str) -> None:
+def test_the_best_return_equals_that_of_brute_force(name: str) -> None:
     for seed in range(2):
         env = registry.make(f"MiniGrid-{name}")
         env.reset(seed=seed)
@@ -194,7 +194,7 @@ def test_the_best_return_is_that_of_brute_force(name: str) -> None:
         assert brute_force(grid_env, steps - 1) == 0
 
 
-def test_the_key_is_needed() -> None:
+def test_without_its_key_no_door_can_be_opened() -> None:
     env = registry.make(DOOR_KEY)
     env.reset(seed=0)
     grid_env = grid_of(env)

@@ -1,4 +1,4 @@
-"""Encoded observations: against Gymnasium's `flatten`, on random spaces."""
+"""Encoded observations equal those of Gymnasium's `flatten`, on random spaces."""
 
 from typing import Any
 
@@ -88,7 +88,9 @@ def test_bytes_bools_and_numbers_take_a_byte_each() -> None:
         ((84, 84), None),
     ],
 )
-def test_channels_are_found(shape: tuple[int, ...], image: tuple[Any, ...] | None) -> None:
+def test_the_channels_of_an_image_are_found(
+    shape: tuple[int, ...], image: tuple[Any, ...] | None
+) -> None:
     assert image_shape(shape) == image
 
 

@@ -47,7 +47,7 @@ def test_short_names_and_ids_are_parsed(name: str, id_: str) -> None:
 
 def test_each_of_our_environments_has_a_short_name() -> None:
     ours = [spec for spec in gym.registry.values() if spec.namespace == "gridcade"]
-    assert len(ours) == len(list(MAPS.glob("*.txt"))) + 3
+    assert len(ours) == len(list(MAPS.glob("*.txt"))) + 9
     shorts = registry.short_names()
     for spec in ours:
         assert shorts[spec.name] == shorts[f"gridcade/{spec.name}"] == spec.id
@@ -104,7 +104,7 @@ def test_the_name_of_an_environment_makes_it_again(tmp_path: Path) -> None:
         assert registry.name_of(registry.make(name, render_mode="rgb_array")) == name
 
 
-def test_environments_are_told_from_other_names(tmp_path: Path) -> None:
+def test_environments_are_distinguished_from_other_names(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text(DRAWING, encoding="utf-8")
     for name in ("FourRooms", "FrozenLake-v1", "Maze?size=9", str(file)):
@@ -120,8 +120,11 @@ def test_environments_are_told_from_other_names(tmp_path: Path) -> None:
         ("tests/", "'tests/' is a folder, not a map file"),
         ("maze", "unknown environment 'maze'; did you mean Maze?"),
         ("CartPoel", "unknown environment 'CartPoel'; did you mean CartPole?"),
-        ("qqqqqqqq", "known: CliffWalk, DynaMaze, FourRooms, GridWorld, Maze, NearAndFar,"),
-        ("", "unknown environment ''; known: CliffWalk"),
+        (
+            "qqqqqqqq",
+            "known: BlockingMaze, CliffWalk, DeepSea, DynaMaze, FourRooms, GamblersProblem,",
+        ),
+        ("", "unknown environment ''; known: BlockingMaze"),
         ("x" * 5000, "unknown environment"),
         ("Maze?sise=9", "unknown argument of Maze 'sise'; did you mean size?"),
         ("Maze?render_mode=human", "unknown argument of Maze 'render_mode'"),
@@ -131,6 +134,17 @@ def test_environments_are_told_from_other_names(tmp_path: Path) -> None:
         ("Maze?size", "size is ; it must be an integer"),
         ("Maze?size={[]}", "size is {[]}; it must be an integer"),
         ("Maze?size=" + "-" * 9000 + "1", "it must be an integer, 2 or greater"),
+        ("RiverSwim?length=2_500_001", "it must be 2,500,000 or less, because a model may have at"),
+        ("GamblersProblem?goal=1e300", "it must be 3,161 or less"),
+        ("JacksCarRental?capacity=30", "capacity is 30; it must be 29 or less"),
+        ("MaximizationBias?actions=2_500_001", "it must be 2,500,000 or less"),
+        ("DeepSea?size=3161", "size is 3161; it must be 3,160 or less"),
+        ("DeepSea?size=true", "size is True; it must be an integer, 1 or greater"),
+        ("DeepSea?seed=true", "seed is True; it must be none, or an integer"),
+        ("DeepSea?move_cost=true", "move_cost is True; it must be a number"),
+        ("Maze?loops=true", "loops is True; it must be a number from 0 to 1"),
+        ("FourRooms?time_limit=true", "time_limit is True; it must be an integer"),
+        ("BlockingMaze?change_step=true", "change_step is True; it must be an integer"),
         ("RiverSwim?time_limit=9", "a continuing task"),
         ("FrozenLake?map_name=9x9", "cannot make the environment 'FrozenLake?map_name=9x9'"),
         ("FrozenLake?desc=3", "cannot make the environment"),
@@ -139,7 +153,10 @@ def test_environments_are_told_from_other_names(tmp_path: Path) -> None:
         ("nowhere.txt", "cannot read the map nowhere.txt"),
     ],
 )
-def test_an_invalid_name_or_argument_is_an_input_error(name: str, message: str) -> None:
+def test_an_invalid_name_or_argument_is_an_input_error(
+    name: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])  # a directory with the folder tests/
     with pytest.raises(InputError) as caught:
         registry.make(name)
     assert message in str(caught.value)
@@ -150,6 +167,15 @@ def test_a_mistake_in_a_map_file_is_reported_with_line_and_column(tmp_path: Path
     file.write_text("S.?G", encoding="utf-8")
     with pytest.raises(InputError, match=r"mine\.txt, line 1, column 3: '\?' is not in the legend"):
         registry.make(str(file))
+
+
+def test_a_memory_error_without_a_text_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gridcade.envs.maze.draw_maze", no_memory)
+    with pytest.raises(InputError, match=r"cannot make the environment 'Maze': out of memory"):
+        registry.make("Maze")
 
 
 @pytest.mark.parametrize("name", ["LunarLander", "LunarLander?gravity=-9"])
@@ -199,7 +225,7 @@ def test_an_invalid_table_is_an_input_error() -> None:
 
 @pytest.mark.parametrize("limit", [7, 300])
 def test_the_shortest_time_limit_of_environment_and_wrapper_counts(limit: int) -> None:
-    """For an environment without a spec, and for one that has another limit in it."""
+    """For an environment without a spec, and for an environment with a limit of its own."""
     for inner in (Maze(size=3), gym.make("FrozenLake-v1")):
         env = TimeLimit(inner, limit)
         shortest = min(limit, known) if (known := registry.time_limit(inner)) else limit
@@ -207,8 +233,8 @@ def test_the_shortest_time_limit_of_environment_and_wrapper_counts(limit: int) -
         assert registry.time_limit(env.unwrapped) == getattr(env.unwrapped, "time_limit", None)
 
 
-def test_another_environment_may_call_anything_its_time_limit() -> None:
-    """In other people's environments the name need not stand for a number of steps."""
+def test_an_attribute_time_limit_of_another_environment_is_ignored() -> None:
+    """In other people's environments, the attribute need not be a number of steps."""
     env = gym.make("FrozenLake-v1", max_episode_steps=20)
     for theirs in (5.0, "5 minutes"):
         setattr(env.unwrapped, "time_limit", theirs)  # noqa: B010 - the type has no such attribute

@@ -11,6 +11,7 @@ from gridcade.envs.maze import draw_maze
 from gridcade.envs.rendering import (
     AGENT,
     ARROW_LEVELS,
+    ARROWS,
     SMALLEST_ARROW_CELL,
     VALUE_SCALE,
     Overlay,
@@ -36,6 +37,7 @@ gcPC
 .G.E
 """)
 STATES = len(SAMPLER.places())
+SIGNS = np.tile(np.array([ARROWS[move] for move in FOUR_MOVES]), (STATES, 1))
 
 
 def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Bools:
@@ -93,13 +95,13 @@ def test_drawing_does_not_change_the_background() -> None:
     painter = WorldPainter(SAMPLER, 84)
     before = painter.background.copy()
     overlay = Overlay(np.arange(STATES), np.full((STATES, 4), 0.25))
-    painter.draw((0, 0), overlay, FOUR_MOVES)
+    painter.draw((0, 0), overlay, SIGNS)
     np.testing.assert_array_equal(painter.background, before)
 
 
 @pytest.mark.parametrize("world", [SAMPLER, draw_maze(6, 0, 0.2), load_world("CliffWalk")])
 @pytest.mark.parametrize("pixels", [13, 50, 84, 333])
-def test_a_square_picture_has_the_size_asked_for_and_the_world_in_its_middle(
+def test_a_square_picture_has_the_given_size_and_the_world_in_its_middle(
     world: World, pixels: int
 ) -> None:
     padded, plain = WorldPainter(world, pixels, square=True), WorldPainter(world, pixels)
@@ -146,7 +148,7 @@ def test_values_color_the_cells_of_their_states_only(pixels: int) -> None:
     painter = WorldPainter(SAMPLER, pixels)
     values = np.linspace(-1, 1, STATES)
     values[2] = np.nan
-    drawn = painter.draw(None, Overlay(values=values), FOUR_MOVES)
+    drawn = painter.draw(None, Overlay(values=values), SIGNS)
     expected = mask(painter, on_floor(np.isfinite(values)))
     differing = changed(drawn, painter.background)
     assert not (differing & ~expected).any()
@@ -160,8 +162,8 @@ def test_values_color_the_cells_of_their_states_only(pixels: int) -> None:
 def test_the_agent_is_drawn_on_top_of_an_overlay() -> None:
     painter = WorldPainter(SAMPLER, 80)
     overlay = Overlay(np.arange(STATES), np.full((STATES, 4), 0.25))
-    below = painter.draw(None, overlay, FOUR_MOVES)
-    drawn = painter.draw((2, 0), overlay, FOUR_MOVES)
+    below = painter.draw(None, overlay, SIGNS)
+    drawn = painter.draw((2, 0), overlay, SIGNS)
     assert not (changed(below, drawn) & ~mask(painter, [(2, 0)])).any()
     np.testing.assert_array_equal(chin(drawn, painter, (2, 0)), AGENT)
 
@@ -173,7 +175,7 @@ def arrow(move: int, probability: float, cell: int) -> Bools:
     policy = np.zeros((STATES, 4))
     state = SAMPLER.places().index((2, 0))
     policy[state, move] = probability
-    drawn = painter.draw(None, Overlay(policy=policy), FOUR_MOVES)
+    drawn = painter.draw(None, Overlay(policy=policy), SIGNS)
     differing = changed(drawn, painter.background)
     assert not (differing & ~mask(painter, [(2, 0)])).any()
     return differing[2 * cell :, :cell]
@@ -207,7 +209,7 @@ def test_arrows_of_probability_zero_and_in_tiny_cells_are_not_drawn() -> None:
 
 def test_a_policy_is_not_drawn_on_ends_walls_and_portals() -> None:
     painter = WorldPainter(SAMPLER, 80)
-    drawn = painter.draw(None, Overlay(policy=np.full((STATES, 4), 0.25)), FOUR_MOVES)
+    drawn = painter.draw(None, Overlay(policy=np.full((STATES, 4), 0.25)), SIGNS)
     differing = changed(drawn, painter.background)
     floor = on_floor(np.ones(STATES, dtype=bool))
     assert not (differing & ~mask(painter, floor)).any()
@@ -217,8 +219,8 @@ def test_a_policy_is_not_drawn_on_ends_walls_and_portals() -> None:
 def test_arrows_contrast_with_the_color_below_them() -> None:
     painter = WorldPainter(SAMPLER, 160)
     values, policy = np.linspace(0, 1, STATES), np.full((STATES, 4), 0.25)
-    below = painter.draw(None, Overlay(values), FOUR_MOVES)
-    drawn = painter.draw(None, Overlay(values, policy), FOUR_MOVES)
+    below = painter.draw(None, Overlay(values), SIGNS)
+    drawn = painter.draw(None, Overlay(values, policy), SIGNS)
     for place in on_floor(np.ones(STATES, dtype=bool)):
         at = changed(below, drawn) & mask(painter, [place])
         assert np.abs(luminance(drawn[at]) - luminance(below[at])).max() > 80
@@ -257,11 +259,11 @@ def test_values_that_are_not_finite_do_not_change_the_scale() -> None:
 
 
 def test_text_is_the_drawing_with_the_agent() -> None:
-    assert render_text(SAMPLER, (2, 2), None, FOUR_MOVES) == "S..#\ngcPC\n.G@E"
-    assert render_text(SAMPLER, (0, 0), Overlay(), FOUR_MOVES) == "@..#\ngcPC\n.G.E"
+    assert render_text(SAMPLER, (2, 2), None, SIGNS) == "S..#\ngcPC\n.G@E"
+    assert render_text(SAMPLER, (0, 0), Overlay(), SIGNS) == "@..#\ngcPC\n.G.E"
 
 
 def test_text_draws_a_policy_as_arrows() -> None:
     policy = np.tile([0.1, 0.2, 0.3, 0.4], (STATES, 1))  # left
     policy[:3] = np.eye(4)[:3]  # up, right, down
-    assert render_text(SAMPLER, (2, 2), Overlay(policy=policy), FOUR_MOVES) == "↑→↓#\n←←PC\n←G@E"
+    assert render_text(SAMPLER, (2, 2), Overlay(policy=policy), SIGNS) == "↑→↓#\n←←PC\n←G@E"

@@ -1,4 +1,4 @@
-"""Numbers of observations, their names, and observations in bins."""
+"""State numbers of observations, their names, and binned observations."""
 
 from contextlib import closing
 from typing import Any
@@ -35,7 +35,7 @@ finite = st.recursive(
 
 @given(space=finite)
 @settings(max_examples=60, deadline=None)
-def test_numbers_name_each_observation_once(space: Any) -> None:
+def test_each_observation_has_one_number(space: Any) -> None:
     index = StateIndex(space)
     observations = [index.decode(number) for number in range(index.count)]
     assert all(space.contains(observation) for observation in observations)
@@ -45,7 +45,7 @@ def test_numbers_name_each_observation_once(space: Any) -> None:
     assert len({index.name(number) for number in range(index.count)}) == index.count
 
 
-def test_names_are_for_the_eye() -> None:
+def test_names_of_states_are_readable() -> None:
     blackjack = StateIndex(registry.make("Blackjack").observation_space)
     assert blackjack.count == 32 * 11 * 2
     assert blackjack.name((18 * 11 + 6) * 2) == "(18, 6, 0)"
@@ -59,8 +59,8 @@ def test_other_spaces_are_infinite() -> None:
     assert finite_states(spaces.Tuple((spaces.Discrete(2), spaces.Text(3)))) is None
 
 
-class Numbers(gym.Env[Any, Any]):
-    """Gives an observation."""
+class Given(gym.Env[Any, Any]):
+    """Returns a given observation at the reset."""
 
     action_space = spaces.Discrete(2)
 
@@ -73,7 +73,7 @@ class Numbers(gym.Env[Any, Any]):
 
 
 def bins_of(space: Any, bins: Any, observation: Any) -> Any:
-    env = Binned(Numbers(space, observation), bins)
+    env = Binned(Given(space, observation), bins)
     numbers = env.reset()[0]
     assert env.observation_space.contains(numbers)
     return numbers if isinstance(numbers, dict | tuple) else numbers.tolist()
@@ -134,13 +134,13 @@ def test_invalid_bins_are_refused(name: str, message: str) -> None:
 
 
 class Lights(gym.Env[Any, Any]):
-    """Two switches to turn on; the wrong one turns both off. Action -1 or 0 flips a switch."""
+    """Two switches to turn on, by actions -1 and 0; in each state one action turns both off."""
 
     observation_space = spaces.Tuple((spaces.Discrete(2), spaces.MultiBinary(1)))
     action_space = spaces.Discrete(2, start=-1)
 
     def transition_model(self) -> Any:
-        """First the left one, then the right one: [states, actions], a state is 2 left + right."""
+        """The table, [states, actions]; the number of a state is 2 left + right."""
         table = {0: [2, 0], 1: [3, 0], 2: [0, 3], 3: [3, 3]}
         outcomes = {s: [[(1.0, n, -1.0, n == 3)] for n in row] for s, row in table.items()}
         return outcomes, [0.5, 0.5, 0.0, 0.0]
@@ -160,7 +160,7 @@ class Lights(gym.Env[Any, Any]):
 
 
 def test_models_of_states_with_several_parts(tmp_path: Any) -> None:
-    """The compiled loop, exact values, the optimal policy, and the list of the states."""
+    """The compiled loop, exact values, the optimal policy and the list of states number them."""
     solution = gridcade.solve(Lights())
     assert "state (0, (0,))  value         -2  action -1" in str(solution)
     assert "state (1, (0,))  value         -1  action 0" in str(solution)

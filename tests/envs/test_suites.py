@@ -1,4 +1,4 @@
-"""Ids of MiniGrid and MinAtar work without an import; without the package a line says how."""
+"""Ids of MiniGrid and MinAtar work without an import; an error says how to install a package."""
 
 import subprocess
 import sys
@@ -35,3 +35,10 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch.setattr(suites, "find_spec", without)
     with pytest.raises(InputError, match=rf"pip install 'gridcade\[{suite.package}\]'"):
         registry.make(suite.example)
+
+
+@pytest.mark.parametrize("name", ["MiniGrid-Empty-5x5-v0?size=2", "MiniGrid-Empty-5x5-v0?size=x"])
+def test_an_error_in_a_package_is_reported_with_its_place(name: str) -> None:
+    pytest.importorskip("minigrid")
+    with pytest.raises(InputError, match=r"^cannot make .*: [A-Z]\w+Error.* \(.*minigrid.*, in "):
+        registry.make(name)

@@ -1,4 +1,4 @@
-"""The window: its pictures, its keys, and the errors for what is missing."""
+"""The window: its pictures, its keys, and the errors if a screen or package is missing."""
 
 import os
 import subprocess
@@ -13,10 +13,10 @@ from gridcade.errors import InputError
 
 
 def run(program: str, driver: str = "dummy") -> list[str]:
-    """The lines that a program prints, without a screen."""
+    """Run a program without a screen, and return the lines that it prints."""
     env = {**os.environ, "SDL_VIDEODRIVER": driver}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -91,10 +91,11 @@ def test_cycles_by_hand() -> None:
     assert cycles is not None
     assert cycles.lengths.tolist() == [2, 3]
     assert cycles.sums.tolist() == [1 + 2, 1 + 1 + 1]
-    assert split_cycles(Streams(rewards[:, :3], states[:, :4], 4)) is None  # no return
+    # No stream of three steps comes back to the state.
+    assert split_cycles(Streams(rewards[:, :3], states[:, :4], 4)) is None
 
 
-def test_the_estimate_is_that_of_cycles_as_episodes() -> None:
+def test_the_estimate_treats_cycles_as_episodes() -> None:
     model, table = world("RiverSwim", "optimal")
     rewards, states = Simulator(model, table).streams(np.random.default_rng(0), STREAMS, 2000)
     streams = Streams(rewards, states, 1000)
@@ -120,7 +121,7 @@ def test_the_estimate_is_that_of_cycles_as_episodes() -> None:
 )
 @pytest.mark.parametrize("steps", [400, 1003, 2000])
 def test_a_period_is_measured_exactly(model: tuple[Model, Floats], steps: int) -> None:
-    """Whatever the budget, no part of a cycle counts."""
+    """With every budget, an incomplete cycle does not count."""
     (found,), truth = estimates(*model, steps, 1)
     assert covers(found, truth)
     assert found.half_width == 0
@@ -139,7 +140,7 @@ def test_a_period_is_measured_exactly(model: tuple[Model, Floats], steps: int) -
     ],
 )
 def test_intervals_cover(model: tuple[Model, Floats], steps: int, refused: float) -> None:
-    """At 95 %, where there are any; on periodic and nearly periodic chains too."""
+    """At 95 %, without infinite intervals; also on periodic and nearly periodic chains."""
     found, truth = estimates(*model, steps, 500)
     given = [e for e in found if math.isfinite(e.half_width)]
     assert len(given) >= (1 - refused) * len(found)
@@ -160,7 +161,7 @@ def test_no_interval_from_a_few_cycles() -> None:
     assert not math.isfinite(found.half_width)
     assert found.mean == pytest.approx(truth, rel=1e-4)
     assert found.note == (
-        f"No interval of the average reward: it takes {MIN_CYCLES} returns to the state that "
+        f"No interval of the average reward: it needs {MIN_CYCLES} returns to the state that "
         "is visited most, and there were 8; about 4,000 steps may be enough."
     )
     (found,), _ = estimates(*one_action(cycle_model(7, 1e-9)), 5000, 1)
@@ -168,7 +169,7 @@ def test_no_interval_from_a_few_cycles() -> None:
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05])
-def test_no_interval_where_streams_go_apart_for_good(share: float) -> None:
+def test_no_interval_where_streams_end_in_different_classes(share: float) -> None:
     """Two classes of states that never meet: more steps do not help, and no interval is given."""
     table = {
         0: {0: [(1 - share, 1, 0.0, False), (share, 2, 0.0, False)]},
@@ -178,11 +179,11 @@ def test_no_interval_where_streams_go_apart_for_good(share: float) -> None:
     model, policy = one_action(Model.from_table(table, np.eye(3)[0]))
     found, _ = estimates(model, policy, 4000, 50)
     assert all(math.isinf(e.half_width) for e in found)
-    assert "ends up in one of 2 groups of states for good, by chance" in (found[0].note or "")
+    assert "chance decides in which of 2 groups of states the policy stays" in (found[0].note or "")
 
 
 def test_states_that_were_not_visited_are_noted() -> None:
-    """A rare excursion: the interval cannot allow for what it pays."""
+    """The interval cannot allow for the rewards of a rare excursion."""
     table = {
         0: {0: [(0.5, 0, 0.0, False), (0.5 - 1e-7, 1, 1.0, False), (1e-7, 2, 0.0, False)]},
         1: {0: [(1.0, 0, 0.0, False)]},
@@ -211,7 +212,7 @@ def test_played_streams_give_cycles() -> None:
 
 
 def test_a_policy_with_an_inner_state_has_no_interval() -> None:
-    """Parts of equal length would alias with its period."""
+    """Parts of equal length would alias with the period of the policy."""
     result = evaluate_policy(Predictor(has_state=True), "RiverSwim", steps=8000)
     assert result.cycles is None
     assert math.isinf(result.average_reward.half_width)

@@ -1,5 +1,6 @@
 """Whole episodes: their seeds, their number, and their truncation."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import pytest
 from worlds import Corridor, SeedRecorder, env_model, uniform_runner, write_maps
 
 from gridcade.envs import registry
+from gridcade.envs.atari import AtariGames
 from gridcade.evaluation import episodes
+from gridcade.evaluation.episodes import EpisodeRunner
 from gridcade.evaluation.evaluate import evaluate_policy
+from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.evaluation.policies import TabularPolicy, UniformPolicy
+from gridcade.experience.vector import make_vector
 from gridcade.seeding import episode_seed
 
 
@@ -50,8 +55,121 @@ def test_exactly_the_first_episodes_count() -> None:
     assert len(set(one.lengths)) > 5
 
 
+class SeededGames(AtariGames):
+    """Records the seed of each game, and None for a game that was reset without one."""
+
+    def __init__(self, num_envs: int):
+        super().__init__("Breakout", num_envs)
+        self.seeds: list[int | None] = []
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        mask = np.ones(self.num_envs, bool) if options is None else options["reset_mask"]
+        self.seeds += [None if seed is None else seed[i] for i in np.flatnonzero(mask)]
+        return super().reset(seed=seed, options=options)
+
+
+class Remembering:
+    """Chooses actions by the observation, and by the number of steps of the episode."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        del deterministic
+        steps = np.where(episode_start, 0, 0 if state is None else state[0])
+        return (observation.sum((1, 2, 3), dtype=int) + steps) % 4, (steps + 1,)
+
+
+def test_groups_of_games_play_the_same_episodes() -> None:
+    """One group of emulators steps while another acts; games that are not needed get no seed."""
+    game = registry.make("Breakout")
+    policy = EvaluatedPolicy(Remembering(), game, epsilon=0.2, deterministic=True)
+    played = []
+    for sizes in ([1], [3], [2, 1]):
+        groups = [SeededGames(size) for size in sizes]
+        runner = EpisodeRunner(groups, policy, 0.99, time_limit=None, longest_episode=9)
+        played.append(runner.run(4, 3, "evaluation"))
+        seeds = [seed for envs in groups for seed in envs.seeds]
+        assert {*seeds} - {None} == {episode_seed(3, "evaluation", 0, k) for k in range(4)}
+        assert len(seeds) - seeds.count(None) == 4
+    assert played[0].lengths.tolist() == [9] * 4
+    for other in played[1:]:
+        np.testing.assert_equal(vars(other), vars(played[0]))
+
+
+class Drawing:
+    """Chooses actions from its own random stream, and records the sizes of the batches."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+        self.batches: set[int] = set()
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        del episode_start, deterministic
+        self.batches.add(len(observation))
+        return self.rng.integers(4, size=len(observation)), state
+
+
+def test_a_policy_with_a_stream_of_its_own_acts_for_all_games_at_once() -> None:
+    """The order of groups depends on the clock, and with groups its actions would depend on it."""
+    policies = Drawing(), Drawing()
+    results = [evaluate_policy(p, "Breakout", episodes=4) for p in policies]
+    assert results[0] == results[1]
+    assert policies[0].batches == {4}
+
+
+class FailingGame(AtariGames):
+    """Fails at its second reset."""
+
+    resets = 0
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        self.resets += 1
+        if self.resets == 2:
+            raise RuntimeError("no game")
+        return super().reset(seed=seed, options=options)
+
+
+def test_a_reset_that_fails_leaves_no_step_of_another_group_running() -> None:
+    policy = EvaluatedPolicy(UniformPolicy(4), registry.make("Breakout"), 0.0, deterministic=True)
+    groups = [FailingGame("Breakout", 1), make_vector("Breakout", 1)]
+    runner = EpisodeRunner(groups, policy, 0.99, None, longest_episode=5)
+    with pytest.raises(RuntimeError, match="no game"):
+        runner.run(12, 0, "evaluation")
+    runner = EpisodeRunner(groups[1:], policy, 0.99, None, longest_episode=5)
+    assert runner.run(2, 0, "evaluation").lengths.tolist() == [5, 5]
+
+
+def test_an_interrupted_evaluation_leaves_no_step_running() -> None:
+    """The same emulators play the next evaluation."""
+    policy = EvaluatedPolicy(UniformPolicy(4), registry.make("Breakout"), 0.0, deterministic=True)
+    groups = [make_vector("Breakout", 1) for _ in range(2)]
+    checks = count()
+
+    def check() -> None:
+        if next(checks) == 7:
+            raise TimeoutError
+
+    def run(check: Any) -> Any:
+        runner = EpisodeRunner(groups, policy, 0.99, None, longest_episode=5, check=check)
+        return runner.run(3, 0, "evaluation")
+
+    with pytest.raises(TimeoutError):
+        run(check)
+    assert run(lambda: None).lengths.tolist() == [5, 5, 5]
+
+
 def test_steps_determine_the_number_of_episodes_in_advance(maps: Path) -> None:
-    """The steps come out about as requested, and the return is not biased by a stopping rule."""
+    """The number of steps is about as requested, and no stopping rule biases the return."""
     name = str(maps / "costs.txt")
     results = [evaluate_policy(UniformPolicy(4), name, steps=500, seed=seed) for seed in range(20)]
     steps = np.array([r.steps for r in results])

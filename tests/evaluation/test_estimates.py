@@ -1,4 +1,4 @@
-"""Estimates from whole episodes and from streams: how often their intervals cover the truth."""
+"""Estimates from episodes and from streams: how often their intervals cover the exact value."""
 
 import math
 from collections.abc import Iterable
@@ -36,7 +36,8 @@ Floats = NDArray[np.float64]
 REPLICATIONS = 1000
 STREAM_STEPS = 120  # of each of 8 streams
 STREAM_DISCOUNT = 0.9
-# The zero-inflated interval of a discounted return covers more often than its level: see there.
+# The zero-inflated interval of a discounted return covers more often than its level (see its
+# docstring).
 MAX_COVERAGE = np.array([0.97, 0.97, 0.985, 0.97])
 MIN_COVERAGE = 0.93
 
@@ -98,7 +99,7 @@ def episode_coverage(sample: Episodes, model: Model, limit: int | None, size: in
     ("world", "size"), [("goal", 100), ("rare", 100), ("rare", 400), ("costs", 60)]
 )
 def test_intervals_of_episodic_tasks_cover(world: str, size: int) -> None:
-    """At 95 %, over replications of whole evaluations, simulated from the model."""
+    """The level is 95 %; whole evaluations are simulated many times from the model."""
     model, limit = world_model(world)
     value = policy_value(model, uniform(model), 0.99, limit)
     assert world != "rare" or (value.expected_return or 0) < 0.02
@@ -128,7 +129,7 @@ def test_discounted_returns_of_few_skewed_episodes_cover(size: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("world", "size"), [("goal", 100), ("costs", 60)])
 def test_intervals_of_played_episodes_cover(maps: Path, world: str, size: int) -> None:
-    """The same with episodes that are played in environments, each with its own seed."""
+    """The same for episodes that are played in environments, each with its own seed."""
     model, limit = world_model(world)
     sample = uniform_runner(str(maps / f"{world}.txt"), 100).run(
         REPLICATIONS * size, 0, "evaluation"
@@ -202,7 +203,7 @@ def test_a_few_episodes_have_no_intervals() -> None:
     assert found.expected_return.mean == 2501.5
     assert math.isinf(found.expected_return.half_width)
     assert math.isinf(found.average_reward.half_width)
-    assert found.notes() == ["Intervals take 10 or more episodes; this sample has 2."]
+    assert found.notes() == ["Intervals need 10 or more episodes; this sample has 2."]
     enough = estimate_from_episodes(sample_of([1, 2] * 5, [1, 2] * 5), 0.95, 0.99, 50)
     assert math.isfinite(enough.average_reward.half_width)
     assert MIN_EPISODES == 10
@@ -241,17 +242,18 @@ def test_equal_episodes_have_one_note() -> None:
     assert found.notes() == ["All 100 episodes were alike; up to 3 % of future ones may differ."]
 
 
-def test_the_discounted_return_of_streams_allows_for_what_follows() -> None:
+def test_the_discounted_return_of_streams_allows_for_later_rewards() -> None:
     """Streams that are all alike would otherwise give an interval that excludes the value."""
     rewards, states = np.ones((STREAMS, 200)), np.zeros((STREAMS, 201), dtype=np.int64)
     found = estimate_from_streams(
-        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), True, 1, 1), (1.0, 1.0)
+        Streams(rewards, states, 100), 0.95, 0.9, Outcomes((1.0,), (1.0,), True, 1, 1), (1.0, 1.0)
     ).discounted_return
     assert found is not None
     assert found.low <= 10 * (1 + 1e-12)
     assert found.high >= 10 * (1 - 1e-12)
     assert rewards[0, :100] @ 0.9 ** np.arange(100) < 10 - 1e-4
-    random = Outcomes((0.0, 1.0), False, 1, 1)  # eight equal streams prove nothing
+    # Eight equal streams do not prove that all are equal.
+    random = Outcomes((0.0, 1.0), (0.0, 1.0), False, 1, 1)
     streams = Streams(rewards, states, 100)
     found = estimate_from_streams(streams, 0.95, 0.9, random, (0.0, 1.0)).discounted_return
     assert found is not None

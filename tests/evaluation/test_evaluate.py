@@ -1,4 +1,4 @@
-"""Evaluations: estimates beside exact values, for every kind of policy and task."""
+"""Evaluations: estimates and exact values, for every kind of policy and task."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Intervals: compared with scipy, by their symmetries, and by how often they cover the truth."""
+"""Intervals: compared with scipy, by their symmetries, and by how often they cover the value."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -73,7 +73,7 @@ def t_interval(values: Floats) -> Estimate:
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
 @pytest.mark.parametrize("size", [2, 3, 30])
-def test_mean_interval_is_students(size: int, confidence: float) -> None:
+def test_mean_interval_equals_students(size: int, confidence: float) -> None:
     values = np.random.default_rng(size).normal(3, 2, size)
     expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
     low, high = float(expected.low), float(expected.high)
@@ -101,14 +101,14 @@ def test_ratio_of_one_step_episodes_is_the_mean() -> None:
 @pytest.mark.parametrize(
     ("count", "size"), [(0, 9), (4, 9), (9, 9), (0, 100), (30, 100), (100, 100)]
 )
-def test_two_valued_interval_is_wilsons(count: int, size: int, confidence: float) -> None:
+def test_two_valued_interval_equals_wilsons(count: int, size: int, confidence: float) -> None:
     expected = stats.binomtest(count, size).proportion_ci(confidence, "wilson")
     estimate = two_valued_interval(counted(count, size), 0, 1, confidence)
     assert close(estimate, count / size, expected.low, expected.high)
     assert estimate.method == "wilson"
 
 
-def test_limit_of_the_smallest_counts_is_poissons() -> None:
+def test_limit_of_the_smallest_counts_equals_poissons() -> None:
     for count in 1, 2, 3:  # Brown, Cai & DasGupta 2001, section 4.1.1
         poisson = stats.chi2.ppf(0.05, 2 * count) / 2 / 100
         rare = two_valued_interval(counted(count, 100), 0, 1, 0.95)
@@ -118,7 +118,7 @@ def test_limit_of_the_smallest_counts_is_poissons() -> None:
         assert close(common, 1 - count / 100, 1 - score.high, 1 - poisson)
 
 
-def test_two_valued_ratio_of_equal_lengths_is_wilsons() -> None:
+def test_two_valued_ratio_of_equal_lengths_equals_wilsons() -> None:
     returns = 3 * counted(7, 60) - 1
     expected = two_valued_interval(returns, -1, 2, 0.95)
     estimate = two_valued_ratio_interval(returns, np.full(60, 5), (-1, 2), 0.95)
@@ -242,7 +242,7 @@ def test_interval_allows_for_lengths_of_unseen_episodes() -> None:
     assert paid.high == pytest.approx((1 + share) / (10 * share), rel=1e-4)
 
 
-def test_skewed_samples_need_more() -> None:
+def test_skewed_samples_need_more_episodes() -> None:
     rng = np.random.default_rng(4)
     rare = np.where(rng.random(400) < 0.01, 50.0, rng.normal(size=400))
     needed = return_interval(rare, 0.95).samples_needed
@@ -253,7 +253,7 @@ def test_skewed_samples_need_more() -> None:
     assert return_interval(rare * 1e120, 0.95).samples_needed == needed
 
 
-def test_skewed_lengths_need_more_where_they_matter() -> None:
+def test_skewed_lengths_need_more_episodes_if_they_affect_the_ratio() -> None:
     rng = np.random.default_rng(4)
     won = rng.random(400) < 0.5
     lengths = np.where(rng.random(400) < 0.02, 5000, rng.geometric(0.1, 400))
@@ -407,7 +407,7 @@ def test_two_valued_interval_covers(probability: float, size: int) -> None:
     assert coverage(estimates, 5 * probability - 4) == pytest.approx(exact, abs=0.015)
 
 
-def test_coverage_in_the_docstring() -> None:
+def test_the_coverages_in_the_docstring_are_correct() -> None:
     assert exact_coverage(wilson, 0.014, 100) == pytest.approx(0.948, abs=5e-4)
     assert exact_coverage(wilson, 0.014, 400) == pytest.approx(0.969, abs=5e-4)
     assert exact_coverage(t_interval, 0.014, 100) == pytest.approx(0.755, abs=5e-4)

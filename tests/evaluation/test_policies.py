@@ -194,7 +194,7 @@ def test_optimal_policy_needs_a_policy_that_ends(tmp_path: Path) -> None:
         optimal_policy(registry.make(str(file)))
 
 
-def test_policies_without_values() -> None:
+def test_uniform_and_human_policies_have_no_state_values() -> None:
     assert state_values(UniformPolicy(4)) is None
     assert state_values(Human(lambda: 0)) is None
 
@@ -253,6 +253,7 @@ class Table(Returns):
         (Returns(lambda n: np.zeros(n, int)), "must return a pair"),
         (Returns(lambda _: (1, None)), r"Returns returned the actions 1 for .* the shape \(\d+,\)"),
         (Returns(lambda n: (np.zeros(n), None)), r"actions array\(\[0.* they must be integers"),
+        (Returns(lambda n: (np.ones(n, bool), None)), r"array\(\[ True.* they must be integers"),
         (Returns(lambda n: (np.zeros((n, 2), int), None)), r"they must have the shape"),
         (Returns(lambda n: (np.full(n, 7), None)), r"they must be from 0 to [13]"),
         (Returns(lambda n: (np.full(n, -1), None)), r"they must be from 0 to [13]"),
@@ -263,13 +264,15 @@ class Table(Returns):
         (Table(lambda n: np.ones(n)), r"of shape \(\d+,\); it must be \(\d+, [24]\)"),
     ],
 )
-def test_what_does_not_fit_the_actions_is_refused(env: str, policy: Any, message: str) -> None:
-    """In sampling, and in the table of a world whose model is known."""
+def test_results_of_a_policy_that_do_not_fit_the_actions_are_refused(
+    env: str, policy: Any, message: str
+) -> None:
+    """While sampling, and in the table of a world whose model is known."""
     with pytest.raises(InputError, match=message) as error:
         evaluate_policy(policy, env, episodes=10)
     assert "\n" not in str(error.value)
 
 
-def test_probabilities_have_the_sum_1() -> None:
+def test_probabilities_that_do_not_sum_to_1_are_refused() -> None:
     with pytest.raises(InputError, match="each row must be 0 or more, with the sum 1"):
         evaluate_policy(Table(lambda n: np.ones((n, 2))), "CartPole", episodes=10)

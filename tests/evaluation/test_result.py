@@ -1,4 +1,4 @@
-"""An evaluation prints as tables: estimates beside exact values, the optimum, and notes."""
+"""An evaluation prints tables: estimates beside exact values, the optimum, and notes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from gridcade.formatting import format_number
 
 
 def rows(text: str) -> dict[str, list[list[str]]]:
-    """The cells of every table row by its name; a name has a row in one table or in both."""
+    """The cells of every table row by the row's name, which may occur in both tables."""
     found: dict[str, list[list[str]]] = {}
     for line in text.splitlines():
         name, *cells = re.split(r"  +", line)
@@ -104,7 +104,7 @@ def test_a_criterion_that_tells_no_policies_apart_is_noted_beside_the_gap() -> N
     assert f"note: {result.notes[0]}" in " ".join(str(result).split())
 
 
-def test_new_values_are_in_the_json(result: Evaluation) -> None:
+def test_all_exact_values_are_in_the_json(result: Evaluation) -> None:
     plain = json.loads(json.dumps(result.as_dict()))
     assert result.exact is not None
     for key in ("discounted_return", "episode_length", "gap_discounted_return"):
@@ -112,7 +112,7 @@ def test_new_values_are_in_the_json(result: Evaluation) -> None:
 
 
 @pytest.mark.parametrize("env", ["CliffWalk", "CartPole"])
-def test_one_episode_of_a_person_says_what_it_can_and_cannot_tell(env: str) -> None:
+def test_a_single_episode_of_a_person_has_no_estimates(env: str) -> None:
     person, world = Human(lambda: 1), gridcade.make(env)
     one = evaluate_policy(person, world, episodes=1, name="you")
     lines = str(one).splitlines()
@@ -120,9 +120,9 @@ def test_one_episode_of_a_person_says_what_it_can_and_cannot_tell(env: str) -> N
     assert lines[1].split() == ["this", "episode"]
     assert all(len(re.split(r"  +", line)) == 2 for line in lines[2:6])
     text = " ".join(lines)
-    assert "One episode shows what happened once" in text
+    assert "One episode does not show how much episodes differ" in text
     assert "probabilities" not in text
     assert not re.search(r"inf| - |nan", text)
     three = str(evaluate_policy(person, world, episodes=3, name="you"))
     assert re.split(r"  +", three.splitlines()[1]) == ["expected", "estimate"]
-    assert "Intervals take 10 or more episodes" in three
+    assert "Intervals need 10 or more episodes" in three

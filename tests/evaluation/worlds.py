@@ -1,4 +1,4 @@
-"""Small worlds and policies on which evaluations are tested."""
+"""Small worlds and policies for tests of evaluations."""
 
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from gridcade.evaluation.policies import UniformPolicy
 from gridcade.experience.vector import make_vector
 
 WORLDS = {
-    # one reward at ends: frequent, and rare
+    # a reward only at an end: frequent, and rare
     "goal": "slip: 0.3\nlegend:\n    o: end\nmap:\no....\no.S.G\no....\nooooo",
     "rare": "legend:\n    o: end\nmap:\noooooo\n#SS..G\noooooo",
-    # rewards in all steps, correlated with the length
+    # rewards in all steps, so that returns are correlated with lengths
     "costs": "step reward: -0.1\nslip: 0.2\nlegend:\n    o: end, reward -1\nmap:\nS..\n.o.\n..G",
-    # truncated more often than not
+    # most episodes are truncated
     "limited": "step reward: -1\ntime limit: 8\nmap:\nS..G",
-    # continuing
+    # a continuing task
     "portal": "legend:\n    P: reward 1, to S\nmap:\nS.P",
 }
 
@@ -54,7 +54,7 @@ def uniform_runner(env: str, num_envs: int) -> EpisodeRunner:
     single = registry.make(env)
     policy = EvaluatedPolicy(UniformPolicy(4), single, epsilon=0.0, deterministic=True)
     limit = registry.time_limit(single)
-    return EpisodeRunner(make_vector(env, num_envs), policy, discount=0.99, time_limit=limit)
+    return EpisodeRunner([make_vector(env, num_envs)], policy, discount=0.99, time_limit=limit)
 
 
 class SeedRecorder(gym.Wrapper[Any, Any, Any, Any]):

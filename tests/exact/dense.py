@@ -1,4 +1,4 @@
-"""Dense methods and random models to compare exact results with; they share no code with them."""
+"""Dense methods and random models for tests of exact results; they share no code with those."""
 
 import itertools
 import math
@@ -15,9 +15,9 @@ Bools = NDArray[np.bool_]
 
 @dataclass
 class Dense:
-    """A model as arrays over everything."""
+    """A model as dense arrays over all states and actions."""
 
-    onward: Floats  # [states, actions, states]: without what ends
+    onward: Floats  # [states, actions, states]: without transitions that end the episode
     ends: Floats  # [states, actions]
     rewards: Floats  # [states, actions]
     start: Floats  # [states]
@@ -56,7 +56,7 @@ class Dense:
 
 
 def long_run(chain: Floats) -> Floats:
-    """The limiting average of a chain's powers, of a period or none (through the lazy chain)."""
+    """The limiting average of a chain's powers. The lazy chain has the same one, and no period."""
     power = (np.eye(len(chain)) + chain) / 2
     for _ in range(50):
         power = power @ power
@@ -71,7 +71,7 @@ def dense_gain(dense: Dense, policy: Floats) -> Floats:
 
 
 def dense_totals(dense: Dense, policy: Floats) -> tuple[float, float]:
-    """Expected return and length, with a state for what has ended, by the deviation matrix."""
+    """Expected return and length by the deviation matrix, with a state for ended episodes."""
     transitions, ends, rewards = dense.under(policy)
     size = len(rewards) + 1
     chain = np.zeros((size, size))
@@ -103,7 +103,7 @@ def random_model(
     traps: int = 0,
     rewards: tuple[float, ...] = (-1.0, 0.0, 0.0, 1.0),
 ) -> Model:
-    """A model of few outcomes, so that there are loops and ties; traps stay for nothing."""
+    """A model of few outcomes, with loops and ties; the first `traps` states stay for reward 0."""
     table: dict[int, dict[int, list[Outcome]]] = {}
     for s in range(states):
         table[s] = {}
@@ -140,10 +140,10 @@ def all_policies(model: Model) -> list[Floats]:
 
 
 def uniform(model: Model) -> Floats:
-    """The policy that takes each action as often."""
+    """The policy that takes all actions with the same probability."""
     return np.full((model.num_states, model.num_actions), 1 / model.num_actions)
 
 
 def same(one: float | None, other: float) -> bool:
-    """Whether two numbers agree; infinite ones and nan included."""
+    """Whether two numbers are nearly equal, or both the same infinity, or both nan."""
     return one is not None and bool(np.isclose(one, other, rtol=1e-7, atol=1e-8, equal_nan=True))

@@ -26,7 +26,7 @@ CRITERIA: tuple[Criterion, ...] = ("return", "discounted", "average-reward")
 
 
 def forbidding(seed: int) -> Model:
-    """A small model whose forbidden actions pay much, so that a mistake shows."""
+    """A small model whose forbidden actions pay much, so that taking one changes the values."""
     rng = np.random.default_rng(seed)
     states, actions = int(rng.integers(2, 5)), int(rng.integers(2, 4))
     model = random_model(rng, states, actions, ending=float(rng.choice([0.05, 0.4])))
@@ -43,7 +43,7 @@ def allowed_policies(model: Model) -> list[NDArray[np.float64]]:
 
 
 def best_by_enumeration(model: Model, criterion: Criterion) -> float:
-    """The largest value of an allowed policy; under `return`, of those that are sure to end."""
+    """The largest value of an allowed policy; for `return`, of a policy that is sure to end."""
     values = []
     for policy in allowed_policies(model):
         value = solver.policy_value(model, policy, discount=0.9)
@@ -110,7 +110,7 @@ def test_allowed_actions_are_validated() -> None:
         replace(model, allowed=np.ones((3, 2), dtype=np.int64))
 
 
-def test_everything_allowed_is_the_model_without_masks() -> None:
+def test_a_model_that_allows_everything_equals_the_model_without_masks() -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)
         model = random_model(rng, 6, 3, 0.2)

@@ -1,4 +1,4 @@
-"""Declared models are compared with what their environments do."""
+"""Declared models are compared with simulated steps of their environments."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from gridcade.exact.model_check import VISITS, check_model, model_notes
 
 
 class Lake(FrozenLakeEnv):
-    """Declares the inherited table, after a change."""
+    """Declares the inherited table, changed by a function."""
 
     def __init__(self, change: Any = None, **arguments: Any):
         super().__init__(**arguments)
@@ -30,7 +30,7 @@ class Lake(FrozenLakeEnv):
 
 
 class LeftAlone(FrozenLakeEnv):
-    """Is the inherited lake, with another step."""
+    """Overrides `step` of the inherited lake, but changes nothing."""
 
     def step(self, a: Any) -> Any:
         inherited: Any = super()
@@ -63,7 +63,7 @@ def never_end(table: Any, _: Any) -> None:
 
 
 @pytest.mark.parametrize("slippery", [False, True])
-def test_a_right_model_agrees_and_every_pair_is_covered(slippery: bool) -> None:
+def test_a_correct_model_agrees_and_every_pair_is_covered(slippery: bool) -> None:
     env = Lake(is_slippery=slippery)
     model = known_model(env)
     assert model is not None
@@ -119,8 +119,8 @@ def test_forbidden_actions_are_not_tried() -> None:
     assert all(model.allowed[state, action] for state, action in taken)
 
 
-def test_right_models_are_never_refused_by_their_frequencies() -> None:
-    """Chains whose probabilities are as small as one in a thousand, with many seeds."""
+def test_correct_models_are_never_refused_by_their_frequencies() -> None:
+    """Also with probabilities as small as one in a thousand, and with many seeds."""
     rng = np.random.default_rng(0)
     for name in ("RiverSwim", "SlipperyLake", "RussellNorvig4x3"):
         env = registry.make(name)

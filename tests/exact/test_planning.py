@@ -1,4 +1,4 @@
-"""Planning sweep by sweep: it ends at the exact solution, and its sums are those of the book."""
+"""Planning sweep by sweep: it ends at the exact solution, and its sums equal the book's."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,6 @@ from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.exact.action_values import action_values, optimal_actions
 from gridcade.exact.planning import (
-    Plan,
     PlanningConfig,
     first_plan,
     has_converged,
@@ -38,17 +37,13 @@ def model_of(name: str) -> Model:
     return env.model
 
 
-def start(model: Model) -> Plan:
-    return first_plan(model)
-
-
 @pytest.mark.parametrize("discount", [0.0, 0.9, 0.99])
 @pytest.mark.parametrize("name", ["drawn", "FourRooms", "RiverSwim", "CliffWalk"])
 @pytest.mark.parametrize("kind", SWEEPS)
 def test_planning_ends_at_the_solution(kind: str, name: str, discount: float) -> None:
     model = model_of(name)
     solution = solver.solve(model, "discounted", discount)
-    plan, sweeps = start(model), 0
+    plan, sweeps = first_plan(model), 0
     while True:
         before, plan, sweeps = plan, SWEEPS[kind](model, plan, discount), sweeps + 1
         if has_converged(before, plan):
@@ -60,7 +55,7 @@ def test_planning_ends_at_the_solution(kind: str, name: str, discount: float) ->
 
 
 def naive_value_iteration(model: Model, values: list[float], discount: float) -> list[float]:
-    """One sweep, as the box of section 4.4 has it, but with the old values in all states."""
+    """One sweep as in the box of section 4.4, but from the old values of all states."""
     table = model.table()
     return [
         max(
@@ -71,9 +66,9 @@ def naive_value_iteration(model: Model, values: list[float], discount: float) ->
     ]
 
 
-def test_sweeps_are_those_of_a_naive_loop() -> None:
+def test_sweeps_equal_those_of_a_naive_loop() -> None:
     model = model_of("drawn")
-    plan, values = start(model), [0.0] * model.num_states
+    plan, values = first_plan(model), [0.0] * model.num_states
     for _ in range(30):
         plan = value_iteration_sweep(model, plan, 0.9)
         values = naive_value_iteration(model, values, 0.9)
@@ -83,7 +78,7 @@ def test_sweeps_are_those_of_a_naive_loop() -> None:
 def test_policy_iteration_evaluates_its_policy_and_improves_it() -> None:
     """From the uniformly random policy on, the values never fall."""
     model = model_of("drawn")
-    plan = start(model)
+    plan = first_plan(model)
     previous = -np.inf
     for _ in range(6):
         policy = plan.policy
@@ -95,11 +90,11 @@ def test_policy_iteration_evaluates_its_policy_and_improves_it() -> None:
 
 
 @pytest.mark.parametrize("kind", SWEEPS)
-def test_the_numbers_of_an_equation_are_right(kind: str) -> None:
-    """The sum that is written out gives the new value."""
+def test_the_numbers_of_an_equation_are_correct(kind: str) -> None:
+    """The sum in the equation gives the new value."""
     model = model_of("drawn")
     model = replace(model, rewards=np.round(model.rewards, 2))
-    plan, complete = start(model), 0
+    plan, complete = first_plan(model), 0
     for _ in range(8):
         before, plan = plan, SWEEPS[kind](model, plan, 0.9)
         update = TERMS[kind](model, before, plan, 0.9)

@@ -73,7 +73,7 @@ def test_gain_and_bias_solve_the_evaluation_equations_of_multichain_models() -> 
     assert len(counts) > 2
 
 
-# What happens after the first step; "end" ends at once with reward 3, the others never end.
+# The states after the first step: "end" ends at once with reward 3, the others never end.
 FATES: dict[str, dict[int, list[Outcome]]] = {
     "end": {0: [(1.0, 0, 3.0, True)]},
     "rest": {1: [(1.0, 1, 0.0, False)]},
@@ -170,7 +170,7 @@ def test_single_precision_policy_is_accepted() -> None:
 
 
 def test_rounding_that_makes_the_average_reward_impossible_is_an_error() -> None:
-    """Pairs of states are left with a probability of 1e-18, and 1 minus that rounds to 1."""
+    """The policy leaves pairs of states with probability 1e-18, and 1 - 1e-18 rounds to 1."""
     table: dict[int, dict[int, list[Outcome]]] = {
         0: {0: [(0.5, 1, 0.0, False), (0.5, 3, 0.0, False)]}
     }
@@ -205,6 +205,35 @@ def test_time_limit_agrees_with_dense_propagation() -> None:
         assert same(value.discounted_return, discounted), seed
         assert same(value.episode_length, length), seed
         assert same(value.average_reward, total / length), seed
+
+
+def test_steps_in_a_circle_are_counted_without_being_taken() -> None:
+    """The time limit is about 10^12 steps, which would take days one by one."""
+    limit, gamma, lengths = 10**12 + 7, 0.9, set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        size = int(rng.integers(2, 30))
+        following, rewards = rng.integers(size, size=size), rng.integers(-3, 5, size)
+        steps = enumerate(zip(following.tolist(), rewards.tolist(), strict=True))
+        table = {s: {0: [(1.0, after, float(r), False)]} for s, (after, r) in steps}
+        table[size] = {0: [(1.0, 0, 0.0, True)]}  # is never reached
+        path, state = [], 0
+        while state not in path:
+            path.append(state)
+            state = int(following[state])
+        first, paid = path.index(state), rewards[path]
+        circle = paid[first:]
+        circles, left = divmod(limit - first, len(circle))
+        model = Model.from_table(table, np.eye(size + 1)[0])
+        value = solver.policy_value(model, uniform(model), gamma, time_limit=limit)
+        total = paid[:first].sum() + circles * circle.sum() + circle[:left].sum()
+        assert value.expected_return == pytest.approx(total, rel=1e-12)
+        assert value.episode_length == limit
+        weights = gamma ** np.arange(len(path))
+        weights[first:] /= 1 - gamma ** len(circle)
+        assert value.discounted_return == pytest.approx(weights @ paid, rel=1e-12, abs=1e-12)
+        lengths.add(len(circle))
+    assert {1, 2, 3, 4} < lengths
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ MOVE_RIGHT, DOWN = 1, 2
 
 
 def minimize(costs: Floats, rows: Floats, least: Floats) -> Floats:
-    """The x of least cost that satisfies rows x >= least, by linear programming."""
+    """The x with the least cost such that rows @ x >= least, by linear programming."""
     found = linprog(costs, -rows, -least, bounds=(None, None))
     assert found.success
     return np.asarray(found.x)
@@ -53,7 +53,7 @@ def test_optimal_values_equal_russell_and_norvigs_utilities() -> None:
     ("name", "best", "length"),
     [
         ("CliffWalk", -13, 13),
-        ("CliffWalking", -13, 13),  # toy_text's
+        ("CliffWalking", -13, 13),  # of Gymnasium's toy text
         ("WindyGrid", -15, 15),
         ("DynaMaze", 1, 14),
         ("FrozenLake?is_slippery=false", 1, 6),
@@ -194,7 +194,7 @@ def closed_under(transitions: Floats, ends: Floats, start: Floats) -> bool:
 
 
 def best_return_by_search(model: Model) -> tuple[float, float] | str:
-    """The best return of the policies that end, and its fewest steps; or the error message."""
+    """The best return of policies that end, and the fewest steps to it; or the error's message."""
     dense, size = Dense.of(model), model.num_states
     ends_from = np.zeros(size, dtype=bool)
     endless = np.zeros(size)  # best average reward of policies that stay forever
@@ -247,7 +247,7 @@ def test_optimal_return_agrees_with_exhaustive_search() -> None:
 
 
 def test_optimal_return_agrees_with_linear_programming() -> None:
-    """Maximizes the reward of flows from the starts to the ends."""
+    """The linear program maximizes the reward of flows from the starts to the ends."""
     for seed in range(30):
         rng = np.random.default_rng(seed)
         rewards = (-3.0, -1.0, -0.5)
@@ -344,8 +344,8 @@ def test_rare_transitions_do_not_blur_the_best_average_reward() -> None:
 
 
 def test_reward_that_can_be_collected_forever() -> None:
-    # Stay for 1 a step, or leave for 5 and start again: the better choice depends on the way's
-    # length.
+    # Stay for 1 a step, or leave for 5 and start again: the better choice depends on the length of
+    # the way.
     for walk, best in ((1, 5 / 2), (3, 5 / 4), (4, 1.0), (9, 1.0)):
         table: dict[int, dict[int, list[Outcome]]] = {
             s: {a: [(1.0, s + 1, 0.0, False)] for a in range(2)} for s in range(walk)
@@ -451,11 +451,11 @@ def test_large_maze_is_solved_in_seconds(loops: float) -> None:
     model = grid_model(world)
     away = steps_to(world, (97, 97))
     moves = np.array([away[place] for place in world.places()])
-    began = time.perf_counter()
+    began = time.thread_time()  # CPU time, which other processes do not slow down
     by_return = solver.solve(model, "return")
     discounted = solver.solve(model, "discounted", discount=0.99)
     average = solver.solve(model, "average-reward")
-    assert time.perf_counter() - began < 30
+    assert time.thread_time() - began < 30
     np.testing.assert_allclose(by_return.values, -moves, rtol=1e-9)
     np.testing.assert_allclose(discounted.values, -(1 - 0.99**moves) / (1 - 0.99), rtol=1e-9)
     assert average.value == pytest.approx(-1)  # of every policy
@@ -471,11 +471,11 @@ def test_slippery_field_is_solved_in_seconds(side: int) -> None:
     legend = {"S": Cell(start=True), ".": Cell(), "G": Cell(end=True, reward=1.0)}
     model = grid_model(World(tuple(rows), legend, slip=0.2))
     assert model.num_states == side**2
-    began = time.perf_counter()
+    began = time.thread_time()
     best = solver.solve(model, "average-reward")
     fastest = solver.solve(model, "return")
     discounted = solver.solve(model, "discounted", discount=0.99)
-    assert time.perf_counter() - began < 30
+    assert time.thread_time() - began < 30
     # Every episode that ends pays 1, so the shortest episodes have the best average reward.
     length = solver.policy_value(model, fastest.policy).episode_length
     assert fastest.value == pytest.approx(1)
@@ -495,7 +495,7 @@ def gauntlet(length: int, slip: float) -> Model:
 
 @pytest.mark.parametrize(("length", "slip"), [(10, 0.2), (60, 0.05), (60, 0.1), (200, 0.05)])
 def test_gauntlet_that_is_rarely_survived_is_solved(length: int, slip: float) -> None:
-    model = gauntlet(length, slip)  # the last one is survived once in 28,000 tries
+    model = gauntlet(length, slip)  # one try in 28,000 survives the last gauntlet
     solution = solver.solve(model, "return")
     # A move succeeds with probability q and else leads back to the start, so the value of a cell
     # is `value + slope * V(start)`.

@@ -65,7 +65,7 @@ def test_informative_criteria_agree_with_exhaustive_search() -> None:
         informative = informative_criteria(model, 0.9)
         total, length = dense_totals(dense, uniform(model))
         if "return" in informative and math.isfinite(length):
-            # The uniform policy takes every action, so it loses if any action does.
+            # The uniform policy takes every action, so its value is lower if any action is worse.
             values["return"] = [total, solver.solve(model, "return").value]
         for criterion, found in values.items():
             tells = informative[criterion]  # type: ignore[index]
@@ -75,7 +75,7 @@ def test_informative_criteria_agree_with_exhaustive_search() -> None:
     assert len(seen) == 6
 
 
-def test_unbounded_worst_return_is_informative() -> None:
+def test_a_return_without_a_lower_bound_is_informative() -> None:
     assert informative_criteria(known("CliffWalk"))["return"]
 
 
@@ -112,7 +112,7 @@ def test_world_in_which_nothing_can_be_compared_is_noted() -> None:
 
 
 @pytest.mark.parametrize("name", ["RussellNorvig4x3", "CliffWalk", "RiverSwim"])
-def test_exact_values_are_those_of_the_solver(name: str) -> None:
+def test_exact_values_equal_those_of_the_solver(name: str) -> None:
     model, limit = known(name), None if name == "RiverSwim" else 30
     found, _ = exact_values(model, uniform(model), limit, 0.9)
     limited = solver.policy_value(model, uniform(model), 0.9, limit)

@@ -158,7 +158,7 @@ def ends(name: str, count: int = 4, steps: int = 300) -> tuple[NDArray[Any], NDA
     "name", ["FrozenLake-v1?max_episode_steps=7", "CartPole-v1?max_episode_steps=15"]
 )
 def test_terminations_and_truncations_are_distinguished(name: str) -> None:
-    """Both kinds of ends occur, and not in all environments at once, as the test above needs."""
+    """The test above needs both kinds of ends, and at different steps in different environments."""
     terminated, truncated = ends(name)
     assert (terminated & ~truncated).any()
     assert (truncated & ~terminated).any()
@@ -219,7 +219,7 @@ def test_a_restored_experience_continues_bit_for_bit(
         assert json.dumps(restored.env_state()) == json.dumps(experience.env_state())
 
 
-def test_a_replay_of_actions_that_ends_the_running_episode_starts_the_next_one() -> None:
+def test_if_replayed_actions_end_the_running_episode_the_next_one_starts() -> None:
     """This can happen with another version of the environment's library."""
     with closing(vector("FourRooms", 2)) as envs:
         experience = Experience(envs, seed=0)
@@ -254,7 +254,7 @@ class Unseeded(gym.Env[Any, Any]):
         return np.array([self.place]), 0.0, False, False, {}
 
 
-def test_a_replay_that_leads_elsewhere_starts_the_next_episode() -> None:
+def test_if_replayed_actions_lead_to_another_observation_the_next_episode_starts() -> None:
     def vector() -> SyncEnvs:
         return SyncEnvs([Unseeded(False), Unseeded(True)])
 

@@ -20,7 +20,7 @@ NAME = "tests/Counted-v0"
 
 
 class Counted(gym.Env[Any, Any]):
-    """Counts its objects; at most `limit` exist at a time, as where each binds a port.
+    """Counts its objects, of which at most `limit` exist at a time, as if each bound a port.
 
     Its `info` changes shape and type at every step, which Gymnasium allows.
     """
@@ -85,7 +85,7 @@ def test_evaluations_by_name_leave_no_environment_open() -> None:
 
 
 def test_an_environment_that_exists_only_once_has_the_same_value() -> None:
-    """As where each one binds the same port: the episodes follow one another."""
+    """As if each object bound the same port: the episodes follow one another."""
     many = evaluate_policy(UniformPolicy(2), NAME, episodes=30)
     Counted.limit = 1
     alone = evaluate_policy(UniformPolicy(2), NAME, episodes=30)
@@ -97,6 +97,17 @@ def test_the_first_environment_that_cannot_be_made_is_an_error() -> None:
     Counted.limit = 0
     with pytest.raises(Exception, match="address already in use"):
         evaluate_policy(UniformPolicy(2), make_counted, episodes=30)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_training_in_too_many_environments_says_how_many_are_possible(
+    limit: int, tmp_path: Path
+) -> None:
+    Counted.limit = limit
+    with pytest.raises(InputError, match=rf"in use.*; {limit} of 3 could .* set envs to {limit}$"):
+        gridcade.train("q-learning", f"{NAME}?bins=4", steps=100, envs=3, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert Counted.made == Counted.closed
 
 
 def test_an_object_is_used_alone_and_stays_open() -> None:
@@ -121,7 +132,7 @@ def test_a_function_that_returns_one_object_again_is_an_error() -> None:
     ("env", "message"),
     [(3, "not 3"), (lambda: 3, "returned 3"), (None, "not None")],
 )
-def test_what_is_no_environment_is_an_error(env: Any, message: str) -> None:
+def test_an_object_that_is_no_environment_is_an_error(env: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate_policy(UniformPolicy(2), env)
 
@@ -152,7 +163,7 @@ class TestNames:
         assert function_name(Counted) == f"{self.here}:Counted"
         assert function_name(lambda: Counted()) is None
 
-    def test_a_function_without_one_has_that_of_its_environment(self) -> None:
+    def test_a_function_without_a_name_has_the_name_of_its_environment(self) -> None:
         assert identity(lambda: Counted(), Counted()) == ("Counted", "function")
         assert identity(Counted(), Counted()) == ("Counted", "object")
 

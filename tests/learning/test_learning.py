@@ -1,35 +1,23 @@
-"""Deep agents learn. These tests take minutes and run with `pytest -m slow`.
-
-Each test scores the checkpoint with the best evaluation of a run. The last checkpoint can be worse:
-a policy that balances the pole for 500 steps may drop below 200 and recover, at a time that depends
-on the rounding of the processor.
-"""
+"""Deep agents learn. These tests take minutes and run with `pytest -m slow`."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from training_until import train_until
 
 import gridcade
-from gridcade.training.run_folder import Run
 
-# An old processor takes three times as long.
+# An old CPU takes three times as long.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-def best(run: Run) -> Path:
-    """Return the folder of the checkpoint with the best evaluation."""
-    steps = run.best()
-    assert steps is not None
-    return run.checkpoint(steps)
 
 
 @pytest.mark.parametrize("agent", ["dqn", "pqn"])
 def test_deep_agents_balance_the_pole(agent: str, tmp_path: Path) -> None:
-    """Gymnasium's threshold is 475: DQN reaches it within 60,000 steps, PQN within 200,000."""
-    run = gridcade.train(agent, "CartPole", out=tmp_path / "run")
-    assert run.last_checkpoint() == {"dqn": 60_000, "pqn": 200_000}[agent]
-    result = gridcade.evaluate(best(run), episodes=100)
+    """Gymnasium's threshold is 475."""
+    options = {"evaluation_episodes": 50, "out": tmp_path / "run"}
+    run = train_until("return_mean", 495, agent, "CartPole", 200_000, **options)
+    result = gridcade.evaluate(run, episodes=100)
     assert result.expected_return is not None
     assert result.expected_return.mean >= 475
 
@@ -48,16 +36,18 @@ def test_dqn_finds_the_optimum_of_four_rooms(
     observation: str, hyperparameters: dict[str, Any], tmp_path: Path
 ) -> None:
     """The exact value of the learned policy is compared with the exact optimum."""
-    env = f"FourRooms?observation={observation}"
-    run = gridcade.train(
+    optimum = gridcade.solve("FourRooms", "average-reward").average_reward
+    run = train_until(
+        "average_reward_mean",
+        0.985 * optimum,
         "dqn",
-        env,
-        steps=40_000,
+        f"FourRooms?observation={observation}",
+        100_000,
         epoch=5_000,
         hyperparameters=hyperparameters,
         out=tmp_path / "run",
     )
-    exact = gridcade.evaluate(best(run), episodes=10).exact
+    exact = gridcade.evaluate(run, episodes=10).exact
     assert exact is not None
     assert exact.unlimited_average_reward >= 0.98 * exact.optimal_average_reward
 
@@ -82,7 +72,7 @@ BREAKOUT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("agent", BREAKOUT)
 def test_breakout_is_played_better_than_at_random(agent: str, tmp_path: Path) -> None:
-    """The whole loop: emulators, replay files in the run folder, overlap, checkpoints."""
+    """The test covers emulators, replay files in the run folder, overlap and checkpoints."""
     run = gridcade.train(
         agent,
         "Breakout",

@@ -1,4 +1,4 @@
-"""A server of the live page on a free port of this machine, and a browser that opens it."""
+"""Fixtures: a server of the live page on a free port, and a browser that opens the page."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,16 +25,17 @@ ARGUMENTS = (
 
 @pytest.fixture(scope="module")
 def live_server() -> Iterator[str]:
-    """The page's address."""
+    """Start a server; the value is the address of the page."""
     with serving(Path("runs")) as server:
         yield server.address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    from live_page_steps import CHROMIUM
-    from playwright.sync_api import sync_playwright
+    from live_page_steps import CHROMIUM, LONGEST_WAIT
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=LONGEST_WAIT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -43,25 +44,17 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def open_page(browser: "Browser", live_server: str) -> Iterator["OpenPage"]:
-    """Opens the page with a state in its address; afterwards the console has no errors."""
-    from live_page_steps import FIRST_PICTURE, SECONDS, SKIP_TOURS
+    """Open the page with a state in its address; afterwards, the console must have no errors."""
+    from live_page_steps import checked_pages
     from playwright.sync_api import expect
 
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.add_init_script(SKIP_TOURS)
-    context.set_default_timeout(10 * SECONDS)
-    errors: list[str] = []
+    with checked_pages(browser) as open_address:
 
-    def open_(**state: str) -> "Page":
-        page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        fields = "&".join(f"{name}={quote(text)}" for name, text in state.items())
-        page.goto(f"{live_server}#{fields}")
-        # By its id, because the Predict mode hides it.
-        expect(page.locator("#optimum")).not_to_have_text("–", timeout=FIRST_PICTURE)
-        return page
+        def open_(**state: str) -> "Page":
+            fields = "&".join(f"{name}={quote(text)}" for name, text in state.items())
+            page = open_address(f"{live_server}#{fields}")
+            # By its id, because the Predict mode hides it.
+            expect(page.locator("#optimum")).not_to_have_text("–")
+            return page
 
-    yield open_
-    context.close()
-    assert errors == []
+        yield open_

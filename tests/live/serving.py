@@ -1,20 +1,22 @@
-"""A server of the live page on a free port of this machine, and requests to it."""
+"""Starts a server of the live page on a free port of this machine, and sends requests to it."""
 
+import multiprocessing
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gridcade.live.server import Server
+from gridcade.live.server import SESSION_NAME, Server
 
 
 @contextmanager
 def serving(runs: Path, host: str = "127.0.0.1") -> Iterator[Server]:
-    """Serve on this machine, as if bound to a host."""
+    """Serve the page on this machine; `host` is the host that the server was started with."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         server = Server(host, bound.getsockname()[1], runs)
@@ -26,6 +28,19 @@ def serving(runs: Path, host: str = "127.0.0.1") -> Iterator[Server]:
         yield server
         running.should_exit = True
         thread.join(10)
+
+
+def wait_for_sessions(count: int) -> None:
+    """Wait until `count` pages have a process. Child processes of other tests do not count."""
+    end = time.monotonic() + 30
+    while len(sessions()) != count and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(sessions()) == count
+
+
+def sessions() -> list[BaseProcess]:
+    """Return the processes of the pages of all servers in this process."""
+    return [p for p in multiprocessing.active_children() if p.name == SESSION_NAME]
 
 
 def get(

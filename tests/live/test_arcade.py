@@ -1,4 +1,4 @@
-"""The Arcade page's session: the games it plays, going back in them, and what it refuses."""
+"""The Arcade page's session: playing games, going back in them, and refusing bad requests."""
 
 import multiprocessing
 import threading
@@ -37,7 +37,7 @@ def arcade(policy: str = "random", env: str = "CartPole-v1", **fields: Any) -> A
 
 
 def look(session: Arcade) -> tuple[Any, ...]:
-    """All that the page sees of the present moment."""
+    """Return everything that the page shows of the present moment."""
     game = session.game
     screen = session.console.screens()[-1].tobytes()
     per_action = game.moment.choice.per_action
@@ -52,7 +52,7 @@ def look(session: Arcade) -> tuple[Any, ...]:
 
 
 def play(session: Arcade, steps: int) -> list[tuple[Any, ...]]:
-    """Play up to a number of steps; what the page sees, from the present moment on."""
+    """Play up to a number of steps; return what the page shows, from the present moment on."""
     seen = [look(session)]
     while len(seen) <= steps and not session.game.moment.end:
         session.game.advance()
@@ -61,7 +61,7 @@ def play(session: Arcade, steps: int) -> list[tuple[Any, ...]]:
 
 
 def played(session: Arcade) -> list[Moment]:
-    """The moments of a whole game."""
+    """Play a whole game, and return its moments."""
     play(session, session.console.time_limit)
     return session.game.line.moments
 
@@ -76,7 +76,7 @@ GAMES = [
 
 @pytest.mark.parametrize(("policy", "env"), GAMES)
 def test_every_step_can_be_shown_again(policy: str, env: str) -> None:
-    """Bit for bit: screens, observations, and values."""
+    """Screens, observations and values are equal, bit for bit."""
     session = arcade(policy, env, seed=4)
     seen = play(session, 150)
     last = len(seen) - 1
@@ -90,7 +90,7 @@ def test_every_step_can_be_shown_again(policy: str, env: str) -> None:
 
 @pytest.mark.parametrize(("policy", "env"), GAMES)
 def test_a_game_departs_from_any_step_and_comes_back(policy: str, env: str) -> None:
-    """After going back, another action leads where it would have led without going back."""
+    """After going back, another action has the same consequences as without going back."""
     straight, scrubbed = (arcade(policy, env, seed=4) for _ in range(2))
     seen = play(scrubbed, 100)
     step = min(70, len(seen) - 3)
@@ -107,7 +107,7 @@ def test_a_game_departs_from_any_step_and_comes_back(policy: str, env: str) -> N
     assert play(scrubbed, len(seen) - 1 - step) == seen[step:]
 
 
-# (Under other protocols, `watch` shows the maximum of two frames.)
+# With other protocols, `watch` shows the maximum of two frames.
 @pytest.mark.parametrize(
     ("policy", "env"), [("breakout", "Breakout?protocol=mnih2013"), ("random", "FourRooms")]
 )
@@ -137,7 +137,7 @@ def test_a_persons_actions_are_taken_and_the_policy_goes_on_from_there() -> None
         header = page.header(lambda h: h["end"])
         page.send("take", person=False)
         assert header["departed"]
-        assert header["step"] < 20  # nobody holds a pole by pushing in one direction
+        assert header["step"] < 20  # pushing in one direction cannot balance the pole
         page.send("back")
         header = page.header(lambda h: not h["departed"])
         assert not header["playing"]
@@ -149,12 +149,12 @@ def test_without_a_key_the_game_waits_where_every_action_moves() -> None:
     with process() as page:
         page.send("open", policy="random", env="FourRooms")
         page.send("take", person=True)
-        page.send("speed", factor=0.25)  # 2 steps a second: a busy machine is fast enough
+        page.send("speed", factor=0.25)  # 2 steps per second, which a busy machine reaches too
         page.send("play")
         header = page.header(lambda h: h["person"] and h["playing"])
         page.quiet(0.3)
         page.send("hold", action=0)
-        page.send("hold", action=None)  # a short press is one step
+        page.send("hold", action=None)  # a short key press takes one step
         assert page.header(lambda h: h["step"] > header["step"])["step"] == header["step"] + 1
         page.quiet(0.3)
 
@@ -176,12 +176,12 @@ def test_keys_follow_from_the_names_of_actions() -> None:
     ]
 
 
-def test_time_goes_on_as_stated_when_the_page_takes_no_pictures() -> None:
+def test_the_game_keeps_its_speed_when_the_page_takes_no_pictures() -> None:
     with process() as page:
         page.send("open", policy="random", env="CartPole-v1", seed=1)
         page.header()
         page.acknowledges = False
-        page.send("speed", factor=0.5)  # 25 steps a second
+        page.send("speed", factor=0.5)  # 25 steps per second
         page.send("play")
         page.header()
         began = time.monotonic()
@@ -208,7 +208,7 @@ def test_another_action_is_tried_while_the_game_stays_where_it_is() -> None:
         before = page.header(lambda h: h["goal"] is None)
         page.send("what_if", action=3, epsilon=0.1)
         assert page.message("progress")["running"] == 16
-        page.send("what_if", action=2)  # cancels the other one
+        page.send("what_if", action=2)  # cancels the first what-if
         result = page.message("what_if")
         assert (result["action"], result["step"], result["epsilon"]) == (2, 70, 0)
         assert len(result["returns"]) == len(result["scores"]) == 1
@@ -259,7 +259,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(runs: Path) -> None:
             answer = page.message("error")["message"]
             assert expected in answer, message
             assert "\n" not in answer
-        page.send("open", policy="random", env="CartPole-v1")  # the process lives on
+        page.send("open", policy="random", env="CartPole-v1")  # the process still runs
         page.header()
         for message, expected in (
             ({"type": "speed", "factor": 3}, "unknown speed"),
@@ -321,7 +321,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Client:
-    """The page's end of the pipe to a process."""
+    """The page's end of the pipe to an Arcade process."""
 
     def __init__(self, connection: Connection):
         self.connection = connection
@@ -331,7 +331,7 @@ class Client:
         self.connection.send_bytes(msgspec.json.encode({"type": kind} | fields))
 
     def receive(self) -> Header:
-        """The next message, or the header of the next picture."""
+        """Return the next message, or the header of the next picture."""
         assert self.connection.poll(30)
         message = self.connection.recv_bytes()
         if message.startswith(b"{"):
@@ -342,13 +342,13 @@ class Client:
         return {"type": "picture"} | unpack(message)[0]
 
     def message(self, kind: str) -> Header:
-        """The next message of a kind; others are dropped."""
+        """Return the next message of a kind, and drop other messages."""
         while (message := self.receive())["type"] != kind:
             pass
         return message
 
     def header(self, fits: Callable[[Header], Any] = lambda _: True) -> Header:
-        """The header of the next picture that fits; others are dropped."""
+        """Return the header of the next picture that fits, and drop other messages."""
         while True:
             message = self.receive()
             assert message["type"] != "error", message
@@ -356,7 +356,7 @@ class Client:
                 return message
 
     def quiet(self, seconds: float) -> None:
-        """Read what was sent until now; then nothing may come for a time."""
+        """Check that no message arrives for a time."""
         assert not self.connection.poll(seconds), self.receive()
 
 
@@ -374,9 +374,9 @@ def process(policies: PolicyList = NO_RUNS) -> Iterator[Client]:
 
 
 class Doors(gym.Env[Any, Any]):
-    """Pays for action (1, 5)."""
+    """An environment that pays 1 for the action (1, 5)."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium's
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as in Gymnasium
     observation_space = gym.spaces.Discrete(2)
     action_space = gym.spaces.MultiDiscrete([2, 2], start=[0, 4])
     render_mode = "rgb_array"
@@ -404,7 +404,7 @@ def test_actions_of_several_parts_are_played_by_their_numbers(
     played = arcade("random", "Doors-v0")
     for action in range(4):
         played.check_action(action)
-    with pytest.raises(InputError, match="there is no action 4; they are 0 to 3"):
+    with pytest.raises(InputError, match="there is no action 4; choose one from 0 to 3"):
         played.check_action(4)
     for action, reward in ((0, 0), (1, 0), (2, 0), (3, 1)):
         before = played.game.moment.score

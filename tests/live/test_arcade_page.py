@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import FIRST_PICTURE, SECONDS, SKIP_TOURS, needs_chromium, press
+from live_page_steps import SECONDS, checked_pages, needs_chromium, press
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving import serving
 
@@ -19,7 +19,7 @@ pytest_plugins = ("live_server_fixtures",)
 pytestmark = needs_chromium
 
 OpenArcade = Callable[..., Page]
-CONTINUATIONS = 120 * SECONDS  # sixteen of 500 steps, on a slow machine
+CONTINUATIONS = 120 * SECONDS  # time for sixteen continuations of 500 steps on a slow machine
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +37,19 @@ def address(runs: Path) -> Iterator[str]:
 
 @pytest.fixture
 def open_arcade(browser: Browser, address: str) -> Iterator[OpenArcade]:
-    """Opens the page with a state in its address; afterwards the console has no errors."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.add_init_script(SKIP_TOURS)
-    context.set_default_timeout(10 * SECONDS)
-    errors: list[str] = []
+    """Open the page with a state in its address; afterwards, the console must have no errors."""
+    with checked_pages(browser) as open_address:
 
-    def open_(**state: str) -> Page:
-        page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}arcade#{urlencode(state)}")
-        expect(page.locator("#play")).to_be_enabled(timeout=FIRST_PICTURE)
-        return page
+        def open_(**state: str) -> Page:
+            page = open_address(f"{address}arcade#{urlencode(state)}")
+            expect(page.locator("#play")).to_be_enabled()
+            return page
 
-    yield open_
-    context.close()
-    assert errors == []
+        yield open_
 
 
 def fact(page: Page, name: str) -> Locator:
-    """A number in the bar of time."""
+    """Locate a number in the bar of the time controls."""
     return page.locator("dl.facts div").filter(has_text=name).locator("dd")
 
 
@@ -66,7 +58,7 @@ def step_of(page: Page) -> int:
 
 
 def wait_for_step(page: Page, step: int) -> None:
-    """Wait until this many steps, or more, were played."""
+    """Wait until at least this number of steps was played."""
     for _ in range(300):
         if step_of(page) >= step:
             return
@@ -80,7 +72,7 @@ def pause(page: Page) -> None:
 
 
 def what_is_shown(page: Page) -> tuple[object, ...]:
-    """The screen's pixels, the frames that the network sees, the bars, and the numbers."""
+    """Return the pixels of the screen and of the network's frames, the bars and the numbers."""
     pictures = page.locator("#screen, #frames canvas")
     return (
         pictures.evaluate_all("canvases => canvases.map((canvas) => canvas.toDataURL())"),
@@ -90,7 +82,7 @@ def what_is_shown(page: Page) -> tuple[object, ...]:
 
 
 @pytest.mark.slow
-def test_breakout_is_watched_paused_scrubbed_and_comes_back_on_reload(
+def test_breakout_plays_goes_back_and_is_restored_on_reload(
     open_arcade: OpenArcade,
 ) -> None:
     page = open_arcade(speed="4")
@@ -128,7 +120,7 @@ def test_breakout_is_watched_paused_scrubbed_and_comes_back_on_reload(
     expect(fact(page, "Step")).to_have_text("100")
     assert "step=100" in page.url
     page.reload()
-    expect(fact(page, "Step")).to_have_text("100", timeout=FIRST_PICTURE)
+    expect(fact(page, "Step")).to_have_text("100")
     assert what_is_shown(page) == earlier
 
 
@@ -136,7 +128,7 @@ def test_a_person_takes_over_and_hands_back(open_arcade: OpenArcade) -> None:
     page = open_arcade(policy="random", env="Breakout", step="40")
     expect(fact(page, "Step")).to_have_text("40")
     press(page, "Take over")
-    page.keyboard.down("ArrowRight")  # at once
+    page.keyboard.down("ArrowRight")  # before the page shows that the person plays
     expect(page.get_by_role("button", name="Hand back")).to_be_visible()
     expect(page.locator("tr.taken")).to_contain_text("right")
     wait_for_step(page, 50)
@@ -166,8 +158,8 @@ def test_an_action_is_tried_and_watched(open_arcade: OpenArcade) -> None:
     page.get_by_label("Epsilon afterwards").fill("0.1")
     press(page, "What if: right")
     expect(what_if.get_by_text("16 continuations")).to_be_visible(timeout=CONTINUATIONS)
-    plot = what_if.get_by_role("img", name=re.compile("Return as learnt"))
-    expect(plot.nth(1).locator("circle")).to_have_count(1)  # left, after right
+    plot = what_if.get_by_role("img", name=re.compile("Return as learned"))
+    expect(plot.nth(1).locator("circle")).to_have_count(1)  # left; the first plot is right
     expect(plot.nth(0).locator("circle")).to_have_count(16)
     expect(what_if.get_by_text("predicted Q").first).to_be_visible()
 

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import CHROMIUM, FIRST_PICTURE
+from live_page_steps import CHROMIUM
 from playwright.sync_api import Browser, expect
 
 from gridcade.errors import InputError
@@ -44,10 +44,10 @@ def test_a_page_is_served_until_it_is_stopped(live_page: LivePage) -> None:
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"requires {CHROMIUM}")
-def test_a_page_of_this_machine_shows_it_in_a_frame(
+def test_a_page_of_this_machine_may_show_the_live_page_in_a_frame(
     live_page: LivePage, tmp_path: Path, browser: Browser
 ) -> None:
-    """As a notebook does; a page of another origin, or without `LivePage`, may not."""
+    """A notebook shows it so; the server forbids this to pages of other machines."""
     (tmp_path / "notebook.html").write_text(f"<!doctype html>{live_page._repr_html_()}")
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as notebook:
@@ -55,7 +55,7 @@ def test_a_page_of_this_machine_shows_it_in_a_frame(
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{notebook.server_port}/notebook.html")
         heading = page.frame_locator("iframe").get_by_role("heading", name="Four rooms")
-        expect(heading).to_be_visible(timeout=FIRST_PICTURE)
+        expect(heading).to_be_visible()
         box = page.locator("iframe").bounding_box()
         assert box is not None
         assert box["height"] == HEIGHT

@@ -1,4 +1,4 @@
-"""Edits of a drawn world: each result is a valid map, and means what was drawn."""
+"""Edits of a world in text: each result is a valid map with the meaning that was drawn."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_a_lane_follows_its_edits_and_undo_takes_each_back() -> None:
 
 
 def test_a_portal_leads_to_the_cell_that_was_chosen() -> None:
-    """Cells with the meaning of its target are drawn as before, before and after it."""
+    """Other cells with the same meaning as the target, drawn earlier or later, are no targets."""
     world = changed(
         parse_world("...\nS.G\n..."),
         Portal(entrance=(0, 0), target=(2, 0)),
@@ -116,22 +116,22 @@ def test_a_portal_leads_to_the_cell_that_was_chosen() -> None:
     )
     for entrance in ((0, 0), (2, 1)):
         assert world.places(symbol=world.cell(*entrance).to) == [(2, 0)]
-    # The target keeps its portals when its meaning changes; as a wall it would lose them.
+    # Portals still lead to the target when its meaning changes, but cannot lead to a wall.
     world = changed(world, Paint(cells=[(2, 0)], end=True, reward=2.0))
     assert (world.cell(2, 0).end, world.places(symbol=world.cell(0, 0).to)) == (True, [(2, 0)])
-    with pytest.raises(InputError, match="the portal in row 1, column 1 leads there"):
+    with pytest.raises(InputError, match="the portal in row 1, column 1 leads to"):
         changed(world, Paint(cells=[(2, 0)], wall=True))
 
 
-def test_the_start_of_a_cliff_can_be_moved() -> None:
-    """`to S` means back to the start, wherever it is."""
+def test_portals_to_a_start_follow_when_the_start_is_moved() -> None:
+    """In CliffWalk, the cliff leads to the start (`to S`)."""
     world = changed(
         load_world("CliffWalk"), Paint(cells=[(0, 0)], start=True), Paint(cells=[(3, 0)])
     )
     assert world.places(symbol=world.cell(3, 1).to) == [(0, 0)]
 
 
-def test_the_time_limit_goes_and_comes_with_the_ends() -> None:
+def test_a_world_has_a_time_limit_only_while_it_has_ends() -> None:
     world = load_world("CliffWalk")
     without = changed(world, Paint(cells=[(3, 11)]))
     assert without.time_limit is None

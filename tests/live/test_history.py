@@ -1,4 +1,4 @@
-"""A history: it returns what was recorded, stays small, and branches off where one goes on."""
+"""A history returns recorded moments, stays small, and branches off at earlier moments."""
 
 import math
 import random
@@ -17,7 +17,7 @@ from gridcade.live.world.history import (
 
 
 class Everything:
-    """A history that forgets nothing: a list of (steps, content) for each branch."""
+    """A naive history that keeps everything: a list of (steps, content) for each branch."""
 
     def __init__(self) -> None:
         self.branches: dict[int, list[tuple[int, str]]] = {0: []}
@@ -37,8 +37,8 @@ class Everything:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_history_is_that_which_forgets_nothing_with_gaps(seed: int) -> None:
-    """Random walks: what is kept is right and in order, with the first and the newest moment."""
+def test_a_history_is_a_thinned_out_copy_of_a_naive_one(seed: int) -> None:
+    """After random visits, kept moments are right and in order, and include both ends."""
     rng = random.Random(seed)
     history: History[str] = History()
     oracle = Everything()
@@ -66,8 +66,8 @@ def test_a_history_is_that_which_forgets_nothing_with_gaps(seed: int) -> None:
         assert (kept[0], kept[-1]) == (full[0], full[-1])
 
 
-def test_moments_are_dense_at_the_beginning_and_before_the_present() -> None:
-    """No gap is much longer than a tenth of the distance from the nearer end."""
+def test_moments_are_dense_near_both_ends() -> None:
+    """No gap is longer than a quarter of the distance from the nearer end, or 832 steps."""
     history: History[int] = History()
     for steps in [*range(1000), *range(1000, 1_000_000, 333)]:
         history.record(steps, steps, 1000)
@@ -89,7 +89,7 @@ def test_edits_are_kept_while_there_are_other_moments() -> None:
     assert len(history.moments) == MOST_MOMENTS
 
 
-def test_large_moments_are_fewer() -> None:
+def test_a_history_keeps_fewer_moments_if_they_are_large() -> None:
     history: History[int] = History()
     size = MOST_BYTES // 100
     for steps in range(1000):
@@ -104,14 +104,14 @@ def test_large_moments_are_fewer() -> None:
     assert {len(branch.moments) for branch in history.branches.values()} == {FEWEST_MOMENTS}
 
 
-def test_the_branch_that_was_present_least_recently_is_dropped() -> None:
+def test_the_branch_that_was_visited_least_recently_is_dropped() -> None:
     history: History[str] = History()
     history.record(0, "start", 1)
     history.record(1, "first", 1)
     for number in range(1, MOST_BRANCHES):
         history.go_to(number - 1, 0)
         history.record(1, f"branch {number}", 1)
-    assert history.go_to(0, None) == "first"  # used again, so 1 is the least recent
+    assert history.go_to(0, None) == "first"  # visited again, so branch 1 is the least recent
     history.go_to(0, 0)
     history.record(1, "one more", 1)
     assert list(history.branches) == [0, *range(2, MOST_BRANCHES + 1)]

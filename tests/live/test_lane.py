@@ -13,7 +13,7 @@ from gridcade.errors import InputError
 from gridcade.exact import solver
 from gridcade.exact.action_values import action_values, optimal_actions
 from gridcade.live.world.lane import Lane
-from gridcade.live.world.learners import LEARNERS, PLANNERS
+from gridcade.live.world.learners import AGENTS, LEARNERS, PLANNERS
 from gridcade.live.world.messages import Edit, Open, Redraw, Settings
 from gridcade.training.config import to_dict
 
@@ -55,7 +55,7 @@ def assert_same(a: World, b: World) -> None:
 
 
 def assert_equal_tensors(a: Tensors, b: Tensors) -> None:
-    """Bit for bit, but for the paths, which long advances do not follow."""
+    """Compare bit for bit, except the paths, which long advances do not record."""
     assert set(a) == set(b)
     for name in set(a) - {"path"}:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
@@ -63,7 +63,7 @@ def assert_equal_tensors(a: Tensors, b: Tensors) -> None:
 
 @pytest.mark.parametrize("criterion", ["discounted", "average-reward"])
 def test_single_steps_are_those_of_training(criterion: str) -> None:
-    """Bit for bit, so that a step under the glass does not change what is learnt."""
+    """Steps that are shown one by one learn the same bits as steps in training."""
     one, other = (lane(criterion=criterion) for _ in range(2))
     for _ in range(300):
         update = one.step()
@@ -72,9 +72,10 @@ def test_single_steps_are_those_of_training(criterion: str) -> None:
     assert_equal_tensors(one.learner.snapshot(), other.learner.snapshot())
 
 
-def test_values_stay_with_their_cells() -> None:
-    """A wall removes a state, so the numbers of all later ones change."""
-    lane_ = lane()
+@pytest.mark.parametrize("agent", AGENTS)
+def test_values_stay_with_their_cells(agent: str) -> None:
+    """A wall removes a state, so the indices of all later states change."""
+    lane_ = lane(agent=agent)
     lane_.advance(2000)
     before = dict(zip(lane_.place.world.places(), lane_.learner.q.tolist(), strict=True))
     steps = lane_.learner.steps
@@ -92,8 +93,39 @@ def test_values_stay_with_their_cells() -> None:
         lane_.undo()
 
 
-def test_the_policy_reroutes_around_a_wall() -> None:
-    lane_ = lane("map:\nS..\n.#.\n..G", epsilon="0.3")
+def test_a_learned_model_stays_with_its_cells() -> None:
+    """Dyna-Q forgets the outcomes that led to a cell where a wall stands now."""
+
+    def outcomes(lane_: Lane) -> dict[tuple[object, int], tuple[object, float]]:
+        model, places = lane_.learner.snapshot(), lane_.place.world.places()
+        tried = zip(*np.nonzero(model["agent.tried"]), strict=True)
+        return {
+            (places[s], int(a)): (
+                places[model["agent.next_states"][s, a]],
+                float(model["agent.rewards"][s, a]),
+            )
+            for s, a in tried
+        }
+
+    lane_ = lane(agent="dyna-q")
+    lane_.advance(500)
+    before = outcomes(lane_)
+    assert any((0, 1) in (cell, leads_to) for (cell, _), (leads_to, _) in before.items())
+    edited(lane_, (0, 1, "#"), (2, 2, "."))
+    expected = {
+        (cell, a): (leads_to, r)
+        for (cell, a), (leads_to, r) in before.items()
+        if (0, 1) not in (cell, leads_to)
+    }
+    assert outcomes(lane_) == expected
+    observed = lane_.learner.snapshot()["agent.observed"][: len({cell for cell, _ in expected})]
+    assert {lane_.place.world.places()[s] for s in observed} == {cell for cell, _ in expected}
+    lane_.advance(500)
+
+
+@pytest.mark.parametrize("agent", ["q-learning", "dyna-q"])
+def test_the_policy_reroutes_around_a_wall(agent: str) -> None:
+    lane_ = lane("map:\nS..\n.#.\n..G", agent=agent, epsilon="0.3")
     lane_.advance(20_000)
     found = lane_.exact()
     assert found is not None
@@ -106,8 +138,8 @@ def test_the_policy_reroutes_around_a_wall() -> None:
     assert lane_.learner.policy[0].tolist() == [0, 0, 1, 0]  # down
 
 
-def test_a_lane_follows_the_drawing_of_another_one() -> None:
-    """Its map, and nothing else: values stay with their cells."""
+def test_a_lane_takes_over_the_map_of_another_lane() -> None:
+    """Only the map changes; values stay with their cells."""
     one, other = lane(), lane(epsilon="0.5")
     for lane_ in (one, other):
         lane_.advance(1000)
@@ -176,14 +208,12 @@ def test_settings_change_the_model() -> None:
     ("cells", "message"),
     [
         ([(0, 0, ".")], "needs a start"),
-        ([(1, 3, "#")], "the portal in row 2, column 2 leads there"),
+        ([(1, 3, "#")], "the portal in row 2, column 2 leads to"),
         ([(9, 0, "#")], "row 10, column 1 lies outside"),
         ([(0, 1, "x")], "unknown symbol 'x'"),
     ],
 )
-def test_an_edit_that_makes_no_world_changes_nothing(
-    cells: list[tuple[int, int, str]], message: str
-) -> None:
+def test_an_invalid_edit_changes_nothing(cells: list[tuple[int, int, str]], message: str) -> None:
     lane_ = lane()
     world = lane_.place.world
     with pytest.raises(InputError, match=message):
@@ -201,7 +231,7 @@ def test_worlds_that_are_not_drawn_cannot_be_edited() -> None:
 
 @pytest.mark.parametrize("criterion", ["discounted", "return", "average-reward"])
 def test_optimal_actions_keep_the_optimal_value(criterion: solver.Criterion) -> None:
-    """Every mixture of them has the optimal value, and any other action a lower one."""
+    """A mixture of all optimal actions has the optimal value; other actions have lower values."""
     model = lane().place.model
     solution = solver.solve(model, criterion)
     values = action_values(model, solution)
@@ -219,7 +249,7 @@ def test_optimal_actions_keep_the_optimal_value(criterion: solver.Criterion) -> 
     assert (margin < 0).all()
 
 
-def test_a_world_with_too_many_states_is_refused_however_it_comes() -> None:
+def test_a_world_with_too_many_states_is_refused_in_every_message() -> None:
     side = "." * 80
     large = f"map:\nS{side[1:]}\n" + f"{side}\n" * 79 + f"{side[1:]}G"
     with pytest.raises(InputError, match="mine has 6,480 states; the live page shows up to 5,000"):
@@ -232,7 +262,7 @@ def test_a_world_with_too_many_states_is_refused_however_it_comes() -> None:
     lane_.advance(100)
 
 
-def test_a_discount_of_1_is_shown_as_the_one_of_the_exact_values() -> None:
+def test_with_discount_1_the_exact_values_have_discount_0_9999() -> None:
     lane_ = lane(discount="1")
     message = json.loads(lane_.world_message())
     assert message["discount"] == 0.9999

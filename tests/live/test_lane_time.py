@@ -1,4 +1,4 @@
-"""A lane's time: an earlier moment comes back bit for bit, and so does its future."""
+"""A lane restores an earlier moment bit for bit, and repeats the same future from there."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ def assert_equal(a: Tensors, b: Tensors) -> None:
 
 
 def moment_at(lane_: Lane, steps: int) -> int:
-    """The number of the last moment at these steps in the present branch."""
+    """Return the number of the last moment at these steps in the present branch."""
     return next(m.number for m in reversed(lane_.history.moments) if m.steps == steps)
 
 
 @pytest.mark.parametrize("agent", LEARNERS)
-def test_the_past_and_its_future_come_back_bit_for_bit(agent: str) -> None:
+def test_the_past_is_restored_and_its_future_repeated_bit_for_bit(agent: str) -> None:
     lane_ = lane(agent)
     lane_.advance(2)
     lane_.record()
@@ -49,7 +49,7 @@ def test_the_past_and_its_future_come_back_bit_for_bit(agent: str) -> None:
     assert (lane_.history.branches[1].parent, lane_.history.branches[1].fork) == (0, 2)
 
 
-def test_an_edit_of_the_past_makes_another_future_and_the_first_one_stays() -> None:
+def test_an_edit_of_the_past_makes_a_branch_and_keeps_the_first_future() -> None:
     lane_ = lane()
     lane_.advance(500)
     lane_.record()
@@ -73,7 +73,7 @@ def test_an_edit_of_the_past_makes_another_future_and_the_first_one_stays() -> N
 
 
 def test_edits_and_their_undoing_are_moments() -> None:
-    """The undo stack is that of the moment."""
+    """A return to a moment also restores its list of undos."""
     lane_ = lane()
     first = lane_.place.world
     lane_.advance(100)

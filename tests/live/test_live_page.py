@@ -1,4 +1,4 @@
-"""The live page in a browser: what a person sees and touches."""
+"""The World page in a browser: what a person sees, draws and presses."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
 from live_page_steps import (
-    FIRST_PICTURE,
     OpenPage,
     needs_chromium,
     number,
@@ -29,7 +28,7 @@ def map_file(text: bytes) -> FilePayload:
 
 
 def greedy_actions(page: Page) -> list[str]:
-    """Greedy actions of the chosen cell."""
+    """Return the greedy actions of the chosen cell."""
     rows = page.get_by_role("table").get_by_role("row").all()[1:]
     cells = [(row.get_by_role("rowheader"), row.get_by_role("cell")) for row in rows]
     return [
@@ -40,9 +39,9 @@ def greedy_actions(page: Page) -> list[str]:
 
 
 def learn_until_gap(page: Page, gap: float) -> None:
-    """Learn flat out until the gap is small, and pause.
+    """Learn at full speed until the gap is small, and pause.
 
-    The step size has a lower limit, so the gap of a stochastic world goes on to fluctuate.
+    The step size has a lower limit, so the gap in a stochastic world continues to fluctuate.
     """
     press(page, "Run")
     for _ in range(200):
@@ -116,13 +115,13 @@ def test_keys_run_pause_step_and_choose_a_cell(open_page: OpenPage) -> None:
     seed = page.get_by_role("spinbutton", name="Seed", exact=True)
     before = page.locator("#steps").text_content() or ""
     seed.focus()
-    page.keyboard.press(".")  # belongs to the field
+    page.keyboard.press(".")  # the key goes to the field, not to the page
     page.wait_for_timeout(300)
     expect(page.locator("#steps")).to_have_text(before)
 
 
 @pytest.mark.slow
-def test_the_address_brings_world_learner_and_options_back(open_page: OpenPage) -> None:
+def test_the_address_restores_world_learner_and_options(open_page: OpenPage) -> None:
     page = open_page()
     page.get_by_role("combobox", name="World").select_option("Maze")
     page.get_by_role("spinbutton", name="Size").fill("4")
@@ -140,7 +139,7 @@ def test_the_address_brings_world_learner_and_options_back(open_page: OpenPage) 
     optimum = number(page, "Optimum").text_content() or ""
 
     page.reload()
-    expect(number(page, "Optimum")).to_have_text(optimum, timeout=FIRST_PICTURE)
+    expect(number(page, "Optimum")).to_have_text(optimum)
     expect(edited).to_contain_text("(edited)")
     expect(page.get_by_role("spinbutton", name="Slip")).to_have_value("0.2")
     expect(page.get_by_role("spinbutton", name="Seed", exact=True)).to_have_value("3")

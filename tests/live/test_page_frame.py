@@ -1,4 +1,4 @@
-"""What frames the pages: the tour, the way back to the beginning, and files of what is shown."""
+"""The frame of the pages: the tour, the button `As it began`, and the exports."""
 
 import csv
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import FIRST_PICTURE, OpenPage, needs_chromium, number, press, value
+from live_page_steps import OpenPage, needs_chromium, number, press, value
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -31,15 +31,15 @@ def test_a_first_visit_gets_a_tour_of_five_steps(first_visit: Page) -> None:
     tour = page.get_by_role("dialog")
     titles = []
     for step in range(1, 6):
-        expect(tour).to_contain_text(f"{step} of 5", timeout=FIRST_PICTURE)
+        expect(tour).to_contain_text(f"{step} of 5")
         expect(tour).to_be_in_viewport(ratio=1)
         titles.append(tour.get_by_role("heading").text_content())
-        page.keyboard.press("Enter")  # the focus is on its next button
+        page.keyboard.press("Enter")  # `Next` or `Done` has the focus
     expect(tour).to_be_hidden()
     assert len(set(titles)) == 5
 
     page.reload()
-    expect(number(page, "Optimum")).not_to_have_text("–", timeout=FIRST_PICTURE)
+    expect(number(page, "Optimum")).not_to_have_text("–")
     expect(tour).to_be_hidden()
     press(page, "Tour")
     expect(tour).to_contain_text("1 of 5")
@@ -47,7 +47,7 @@ def test_a_first_visit_gets_a_tour_of_five_steps(first_visit: Page) -> None:
     expect(tour).to_be_hidden()
 
 
-def test_the_page_returns_to_how_it_began(open_page: OpenPage) -> None:
+def test_the_page_returns_to_its_first_state(open_page: OpenPage) -> None:
     page = open_page(world="CliffWalk", numbers="1")
     optimum = number(page, "Optimum").text_content() or ""
     page.get_by_role("combobox", name="World").select_option("RussellNorvig4x3")
@@ -56,24 +56,24 @@ def test_the_page_returns_to_how_it_began(open_page: OpenPage) -> None:
     page.get_by_role("spinbutton", name="Slip").fill("0.3")
     page.keyboard.press("Enter")
     expect(page.get_by_role("combobox", name="World")).to_contain_text("(edited)")
-    page.reload()  # is not a new beginning
-    expect(number(page, "Optimum")).not_to_have_text("–", timeout=FIRST_PICTURE)
+    page.reload()  # a reload does not change the first state
+    expect(number(page, "Optimum")).not_to_have_text("–")
 
     press(page, "As it began")
-    expect(number(page, "Optimum")).to_have_text(optimum, timeout=FIRST_PICTURE)
+    expect(number(page, "Optimum")).to_have_text(optimum)
     expect(page.get_by_role("checkbox", name="Numbers")).to_be_checked()
     expect(page.get_by_role("combobox", name="World")).to_have_value("CliffWalk")
 
 
 def export(page: Page, name: str) -> Path:
-    """The file that an entry of the menu hands out."""
+    """Download the file of an entry of the menu."""
     page.get_by_text("Export", exact=True).click()
     with page.expect_download() as download:
         press(page, name)
     return Path(download.value.path())
 
 
-def test_values_curve_and_pictures_go_out_as_files(open_page: OpenPage) -> None:
+def test_values_curve_and_pictures_are_exported_as_files(open_page: OpenPage) -> None:
     page = open_page(world="CliffWalk", speed="max")
     press(page, "Run")
     page.wait_for_timeout(1500)

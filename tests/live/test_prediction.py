@@ -1,4 +1,4 @@
-"""The exact value of a drawn policy, and where it goes wrong."""
+"""The exact value of a drawn policy, and its mistakes."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def judged(place: Place, *actions: int | None, **fields: Any) -> dict[str, Any]:
 
 @given(st.lists(st.none() | st.integers(0, 3), min_size=10, max_size=10), st.data())
 def test_the_losses_explain_the_gap(actions: list[int | None], data: st.DataObject) -> None:
-    """The gap is the sum of the losses, each times the discounted visits of its state."""
+    """The gap is the sum of each state's loss times its discounted visits."""
     place = drawn(SLIPPERY)
     discount = data.draw(st.sampled_from([0.0, 0.5, 0.9]))
     policy = drawn_policy(place, Predict(actions, "discounted", discount))
@@ -90,7 +90,7 @@ def test_a_policy_that_never_ends_is_worth_minus_infinity_and_says_where() -> No
     assert found["endless"] == [0, 1]
     assert found["wrong"] == [1]  # state 2 is not reached
     assert "circles" in found["sentences"][0]
-    assert "row 1, column 2: ← loses 2 against →" in found["sentences"][1]
+    assert "row 1, column 2: ← loses 2 compared with →" in found["sentences"][1]
 
 
 @pytest.mark.parametrize(

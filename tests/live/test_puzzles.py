@@ -15,7 +15,7 @@ from gridcade.live.world.place import Place
 from gridcade.live.world.prediction import prediction_message
 from gridcade.live.world.puzzles import Puzzle, puzzles
 
-VALUES = {  # by hand; those of worlds that slip agree with simulations of half a million steps
+VALUES = {  # by hand; in worlds with slips, confirmed by simulations of half a million steps
     "short-cut": (-14.960, -23.834),
     "near-or-far": (0.7 / (1 - 0.7**2), 5 * 0.7**5 / (1 - 0.7**6)),
     "near-or-far-again": (5 / 6, 1 / 2),
@@ -34,7 +34,7 @@ def test_the_tempting_policy_is_worth_less(puzzle: Puzzle) -> None:
     assert best.value == pytest.approx(optimum, abs=1e-3)
     assert puzzle.value(tempting) == pytest.approx(value, abs=1e-3)
     assert value < optimum - 0.05
-    # It is not another optimal policy: some action of it is wrong.
+    # The tempting policy has an action that is not optimal, so it is not another optimal policy.
     wrong = (tempting > 0) & ~optimal_actions(action_values(model, best))
     assert wrong.any()
     assert "{" not in puzzle.lesson()
@@ -42,8 +42,8 @@ def test_the_tempting_policy_is_worth_less(puzzle: Puzzle) -> None:
     assert parse_world(world_text(puzzle.world)).rows == puzzle.world.rows
 
 
-def test_the_same_treasures_have_different_answers() -> None:
-    """At the start, the two criteria's best actions have nothing in common."""
+def test_the_criterion_decides_which_treasure_is_better() -> None:
+    """At the start, no action is optimal by both criteria."""
     hurry, patience = puzzles()["near-or-far"], puzzles()["near-or-far-again"]
     assert hurry.world.rows == patience.world.rows
     model = grid_model(hurry.world)
@@ -56,7 +56,9 @@ def test_the_same_treasures_have_different_answers() -> None:
 
 
 @pytest.mark.parametrize("puzzle", puzzles().values(), ids=lambda puzzle: puzzle.name)
-def test_the_page_judges_a_puzzle_and_explains_it(puzzle: Puzzle) -> None:
+def test_a_prediction_finds_the_mistakes_of_the_tempting_policy_and_explains_them(
+    puzzle: Puzzle,
+) -> None:
     place = Place.find(Open(world=puzzle.name, agent="q-learning"))
     actions: list[int | None] = puzzle.tempting_policy().argmax(axis=1).tolist()
     request = Predict(actions, puzzle.criterion, puzzle.discount)

@@ -1,4 +1,4 @@
-"""What the Runs page shows of run folders, and what its server refuses."""
+"""The tables and files of the Runs page, and the requests that its server refuses."""
 
 import json
 import os
@@ -107,16 +107,16 @@ def test_a_run_whose_folder_is_locked_is_in_training(copied: Path) -> None:
         assert (finished.state, training.state) == ("finished", "training")
         assert training.removals == []
     assert directory.table().runs[1].state == "stopped"
-    with Run(copied / "stopped").locked():  # asking leaves the lock free
+    with Run(copied / "stopped").locked():  # reading the state does not keep the lock
         pass
 
 
-def test_commands_remove_the_run_or_the_replay_of_a_finished_one(copied: Path) -> None:
+def test_commands_remove_a_run_or_the_replay_of_a_finished_run(copied: Path) -> None:
     for name in ("finished", "stopped"):
         (copied / name / "replay").mkdir()
         (copied / name / "replay/states.bin").write_bytes(bytes(5000))
     finished, stopped = RunsDirectory(copied).table().runs
-    assert [removal.part for removal in stopped.removals] == ["run"]  # it needs its replay
+    assert [removal.part for removal in stopped.removals] == ["run"]  # resuming needs the replay
     replay, run = finished.removals
     assert (replay.part, replay.bytes) == ("replay", 5000)
     assert shlex.split(replay.command) == ["rm", "-r", str(copied / "finished/replay")]
@@ -124,7 +124,7 @@ def test_commands_remove_the_run_or_the_replay_of_a_finished_one(copied: Path) -
 
 
 @pytest.mark.filterwarnings("ignore::gridcade.errors.InputWarning")
-def test_a_damaged_run_is_named_and_hides_no_other(copied: Path) -> None:
+def test_a_damaged_run_is_reported_and_hides_no_other_run(copied: Path) -> None:
     before = Run(copied / "stopped").last_checkpoint()
     for name, file, text in (
         ("config", "config.toml", "agent = "),
@@ -294,7 +294,7 @@ def test_no_name_leads_out_of_the_directory_or_to_another_file(copied: Path) -> 
     outside = copied.parent / "outside"
     shutil.copytree(copied / "finished", outside)
     (copied.parent / "secret.html").write_text("hidden words")
-    (copied / "page.html").write_text("hidden words")  # is no report
+    (copied / "page.html").write_text("hidden words")  # not a report
     (copied / ".hidden").mkdir()
     for name in ("report.html", "study.toml"):
         shutil.copy(copied / "studies/small" / name, copied / ".hidden")
@@ -326,7 +326,7 @@ def test_a_file_that_is_replaced_by_a_link_is_refused(copied: Path) -> None:
         directory.file("finished/clip.mp4")
 
 
-def test_a_report_cannot_reach_the_page_and_videos_can_be_sought(server: Server) -> None:
+def test_a_report_cannot_reach_the_page_and_videos_can_be_sent_in_parts(server: Server) -> None:
     status, headers, content = get(server.address, "/runs/file/studies/small/report.html")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     policy = headers["content-security-policy"]
@@ -357,7 +357,7 @@ def test_tables_and_files_need_the_token_and_the_name_of_the_server(trained: Pat
 
 def test_bad_queries_have_an_answer_of_one_line(server: Server, trained: Path) -> None:
     many = urlencode({"run": ["finished"] * 20}, doseq=True)
-    assert get(server.address, f"/runs/compare?{many}")[0] == 200  # it is one run
+    assert get(server.address, f"/runs/compare?{many}")[0] == 200  # the same run many times
     for query in (
         "run=finished&after=-1",
         "run=finished&after=1e9",
@@ -375,4 +375,4 @@ def test_folders_are_searched_to_a_limited_depth(trained: Path, tmp_path: Path) 
         shutil.copytree(trained / "finished", place / f"run{depth}")
     [(name, path)] = find_files(tmp_path).runs.items()
     assert path.name == f"run{MAX_DEPTH}"
-    assert name in PolicyList(tmp_path).read()  # the Arcade plays what the page lists
+    assert name in PolicyList(tmp_path).read()  # the Arcade offers the same runs

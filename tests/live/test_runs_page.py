@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="requires playwright (pip install playwright)")
 
-from live_page_steps import SECONDS, needs_chromium
+from live_page_steps import checked_pages, needs_chromium
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving import serving
 
@@ -52,24 +52,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_runs(browser: Browser, root: Path) -> Iterator[OpenRuns]:
-    """Opens the page with a state in its address; afterwards the console has no errors."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(10 * SECONDS)
-    errors: list[str] = []
-    with serving(root) as server:
+    """Open the page with a state in its address; afterwards, the console must have no errors."""
+    clipboard = ("clipboard-read", "clipboard-write")
+    with serving(root) as server, checked_pages(browser, *clipboard) as open_address:
 
         def open_(**state: str) -> Page:
-            page = context.new_page()
-            page.on("console", lambda message: errors.append(message.text))
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.goto(f"{server.address}runs#{urlencode(state, quote_via=quote)}")
+            page = open_address(f"{server.address}runs#{urlencode(state, quote_via=quote)}")
             expect(page.get_by_role("heading", name="Runs in")).to_be_visible()
             return page
 
         yield open_
-        context.close()
-    assert errors == []
 
 
 def run_row(page: Page, name: str) -> Locator:
@@ -77,7 +69,7 @@ def run_row(page: Page, name: str) -> Locator:
 
 
 def chart(page: Page) -> str:
-    """What the chart shows, as a screen reader reads it."""
+    """Return the description of the chart that a screen reader reads."""
     return page.get_by_role("img").get_attribute("aria-label") or ""
 
 
@@ -120,7 +112,7 @@ def test_a_curve_grows_while_a_run_trains(open_runs: OpenRuns, root: Path) -> No
     expect(run_row(page, "growing")).to_be_hidden()
 
 
-def test_settings_that_differ_are_marked_and_the_address_brings_them_back(
+def test_settings_that_differ_are_marked_and_the_address_restores_the_page(
     open_runs: OpenRuns,
 ) -> None:
     page = open_runs(runs="long-sighted", x="minutes")
@@ -197,4 +189,4 @@ def test_an_empty_directory_names_a_command_and_shows_the_run_that_it_makes(
         page.goto(f"{server.address}runs")
         expect(page.get_by_text("gridcade train q-learning FourRooms --out")).to_be_visible()
         sessions.train("q-learning", "CliffWalk", steps=1000, out=tmp_path / "none/first")
-        expect(page.get_by_role("checkbox", name="first")).to_be_checked(timeout=10 * SECONDS)
+        expect(page.get_by_role("checkbox", name="first")).to_be_checked()

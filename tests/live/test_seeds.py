@@ -1,4 +1,4 @@
-"""The seeds behind a lane: each is the learner of its seed, with the statistics of a study."""
+"""The seeds of a lane: each learner is that of its seed; statistics are those of a study."""
 
 import math
 import time
@@ -40,7 +40,7 @@ def test_all_lanes_count_the_same_steps() -> None:
 
 @pytest.mark.usefixtures("few_steps")
 def test_each_learner_is_that_of_its_seed() -> None:
-    """In the present world, evaluated exactly."""
+    """Each seed learns in the edited world, and its policy is evaluated exactly."""
     lane_ = lane(epsilon="0.3")
     lane_.edit(Edit(cells=[(0, 2, "#")]))
     runs = lane_.run_seeds()
@@ -72,7 +72,7 @@ def test_a_band_ends_at_the_optimum_and_needs_finite_values_that_differ() -> Non
     assert band([None, None], None)["mean"] is None
 
 
-def test_a_difference_is_significant_only_if_it_is_no_chance() -> None:
+def test_only_differences_that_chance_does_not_explain_are_significant() -> None:
     rng = np.random.default_rng(0)
     low, same, high = (rng.normal(mean, 1, SEEDS).tolist() for mean in (0, 0, 2))
     text = comparison(high, low, 100_000, "average_reward")
@@ -86,25 +86,25 @@ def test_a_difference_is_significant_only_if_it_is_no_chance() -> None:
 
 
 def test_planners_have_no_seeds() -> None:
-    with pytest.raises(InputError, match="nothing is random"):
+    with pytest.raises(InputError, match="no random numbers"):
         Lane(Open(world="mine", map=MAP, agent="value-iteration")).run_seeds()
 
 
 def test_seeds_can_be_cancelled() -> None:
     lane_ = lane()
     lane_.advance(10_000_000)
-    of_lane = LaneSeeds()
-    assert of_lane.news() is None
-    of_lane.start(lane_)
-    assert of_lane.has_news
-    assert of_lane.news() is not None
+    lane_seeds = LaneSeeds()
+    assert lane_seeds.news() is None
+    lane_seeds.start(lane_)
+    assert lane_seeds.has_news
+    assert lane_seeds.news() is not None
     started = time.monotonic()
-    of_lane.drop()
+    lane_seeds.drop()
     assert time.monotonic() - started < 5
-    assert not of_lane.has_news
+    assert not lane_seeds.has_news
     request = Compare(steps=10, measure="average_reward", scores=[1.0, 2.0])
     with pytest.raises(InputError, match="no scores at 10 steps"):
-        of_lane.comparison_message(request)
+        lane_seeds.comparison_message(request)
 
 
 @pytest.mark.usefixtures("few_steps")

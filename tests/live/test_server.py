@@ -2,7 +2,6 @@
 
 import base64
 import json
-import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serving import get
+from serving import get, wait_for_sessions
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -24,7 +23,7 @@ Message = dict[str, Any]
 
 
 class Page:
-    """A client that speaks the page's messages."""
+    """A client that sends and receives the messages of a page."""
 
     def __init__(self, socket: ClientConnection):
         self.socket = socket
@@ -33,12 +32,12 @@ class Page:
         self.socket.send(json.dumps({"type": kind} | fields))
 
     def first(self) -> Message:
-        """The next message."""
+        """Return the next message."""
         message: Message = json.loads(self.socket.recv(20))
         return message
 
     def receive(self, kind: str, timeout: float = 20.0) -> Message:
-        """The next message of a kind; others are dropped."""
+        """Return the next message of a kind, and drop other messages."""
         end = time.monotonic() + timeout
         while True:
             message: Message = json.loads(self.socket.recv(end - time.monotonic()))
@@ -56,7 +55,7 @@ def page(address: str, viewer: str = "", **options: Any) -> Iterator[Page]:
         yield Page(socket)
 
 
-def test_the_page_may_load_nothing_from_elsewhere(live_server: str) -> None:
+def test_the_page_may_load_nothing_from_other_servers(live_server: str) -> None:
     status, headers, _ = get(live_server, "/")
     assert status == 200
     assert all(headers[name.lower()] == value for name, value in HEADERS.items())
@@ -173,7 +172,7 @@ BAD_MESSAGES = [
 ]
 
 
-def test_bad_messages_have_an_answer(live_server: str) -> None:
+def test_bad_messages_are_answered_with_errors(live_server: str) -> None:
     with page(live_server) as p:
         p.receive("catalog")
         for text, expected in BAD_MESSAGES:
@@ -181,7 +180,7 @@ def test_bad_messages_have_an_answer(live_server: str) -> None:
             message = p.first()
             assert message["type"] == "error", text
             assert expected in message["message"], text
-        p.send("open", world="CliffWalk", agent="q-learning")  # the lane lives on
+        p.send("open", world="CliffWalk", agent="q-learning")  # the lane's process still runs
         p.receive("world")
 
 
@@ -197,23 +196,17 @@ def test_a_flood_ends_the_connection_and_not_the_server(live_server: str) -> Non
         p.receive("catalog")
 
 
-def wait_for_no_process() -> None:
-    end = time.monotonic() + 20
-    while multiprocessing.active_children() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not multiprocessing.active_children()
-
-
 def test_viewers_are_limited_and_leave_no_process(live_server: str) -> None:
-    wait_for_no_process()
+    wait_for_sessions(0)
     with ExitStack() as stack:
         end = time.monotonic() + 20
         for _ in range(MAX_VIEWERS):  # the server may not know yet that an earlier page has left
             while stack.enter_context(page(live_server)).first()["type"] != "catalog":
                 assert time.monotonic() < end
+        wait_for_sessions(MAX_VIEWERS)
         sixth = stack.enter_context(page(live_server))
         assert f"{MAX_VIEWERS} viewers" in json.loads(sixth.socket.recv(10))["message"]
-    wait_for_no_process()
+    wait_for_sessions(0)
 
 
 def test_the_sockets_of_one_page_are_one_viewer(live_server: str) -> None:
@@ -223,7 +216,7 @@ def test_the_sockets_of_one_page_are_one_viewer(live_server: str) -> None:
         another = stack.enter_context(page(live_server, "me"))
         assert f"{MAX_SOCKETS} connections" in another.first()["message"]
         assert stack.enter_context(page(live_server, "you")).first()["type"] == "catalog"
-    wait_for_no_process()
+    wait_for_sessions(0)
 
 
 def test_a_lane_returns_to_an_earlier_moment_and_branches_off(live_server: str) -> None:

@@ -1,4 +1,4 @@
-"""A process behind a socket: it answers what cannot be done, and ends with its pipe."""
+"""The process behind a socket answers impossible requests with errors, and ends with its pipe."""
 
 import threading
 from multiprocessing import Pipe
@@ -12,7 +12,7 @@ from gridcade.live.session_process import SessionProcess
 
 
 class Echo(SessionProcess):
-    """Fails at some messages, and sends the others back."""
+    """Raises errors for some messages, and sends the others back."""
 
     def __init__(self, connection: Connection):
         super().__init__(connection)

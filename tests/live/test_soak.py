@@ -1,14 +1,13 @@
-"""Many pages come and go: nothing grows, and no process is left."""
+"""After many pages have come and gone, memory has not grown and no process is left."""
 
 import json
-import multiprocessing
 import os
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from serving import wait_for_sessions
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
@@ -25,20 +24,13 @@ MEMORY = Path("/proc/self/statm")
 
 
 def memory() -> int:
-    """The resident memory of this process, in which the server runs.  Bytes."""
+    """Return the resident memory of this process, in which the server runs, in bytes."""
     return int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def open_page(address: str) -> ClientConnection:
     netloc = urlsplit(address).netloc
     return connect(f"ws://{netloc}/live", origin=Origin(f"http://{netloc}"), max_size=None)
-
-
-def wait_for_no_process() -> None:
-    end = time.monotonic() + 30
-    while multiprocessing.active_children() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not multiprocessing.active_children()
 
 
 def start(page: ClientConnection, world: str = "CliffWalk") -> None:
@@ -61,10 +53,10 @@ def test_pages_that_come_and_go_leave_nothing(live_server: str) -> None:
             pages = [stack.enter_context(open_page(live_server)) for _ in range(MAX_VIEWERS)]
             for number, page in enumerate(pages):
                 start(page)
-                if connection + number < KILLED:  # as a tab that is killed: no closing handshake
+                if connection + number < KILLED:  # like a killed tab: no closing handshake
                     read_pictures(page, 1)
                     page.socket.close()
-        wait_for_no_process()
+        wait_for_sessions(0)
         sizes.append(memory())
     assert sizes[-1] - sizes[5] < GROWTH
 
@@ -82,4 +74,4 @@ def test_many_pictures_do_not_grow_the_server(live_server: str) -> None:
             for page in pages:
                 read_pictures(page, 100)
         assert memory() - before < GROWTH
-    wait_for_no_process()
+    wait_for_sessions(0)

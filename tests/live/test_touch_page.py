@@ -1,4 +1,4 @@
-"""Drawing in the live page: what a person draws is what is saved and opened again."""
+"""Drawing in the World page: the drawn world is saved and opened again unchanged."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def choose(page: Page, brush: str, amount: str = "", label: str = "Reward") -> N
 
 
 def center(page: Page, row: int, column: int) -> tuple[float, float]:
-    """The middle of a cell, counted from 0, in pixels of the page."""
+    """Return the middle of a cell in pixels of the page; rows and columns count from 0."""
     box = page.get_by_role("application").bounding_box()
     assert box is not None
     height, width = box["height"] / len(ROWS), box["width"] / len(ROWS[0])
@@ -41,7 +41,7 @@ def center(page: Page, row: int, column: int) -> tuple[float, float]:
 
 
 def saved(page: Page) -> tuple[World, str]:
-    """The world as its map file has it, and the file's text."""
+    """Save the map; return the world of the file, and its text."""
     with page.expect_download() as download:
         press(page, "Save map")
     text = Path(download.value.path()).read_text()
@@ -66,11 +66,11 @@ def test_rewards_portals_and_wind_are_drawn_saved_and_opened(open_page: OpenPage
     page.mouse.move(*center(page, 2, 2), steps=4)
     page.mouse.up()
 
-    # The same by keys: an end with a penalty, two cells below the start.
+    # Keys draw an end with a penalty, two cells below the start.
     choose(page, "goal", "-3")
     canvas.focus()
     page.keyboard.press("Escape")
-    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "Enter"):  # the first one shows the cursor
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "Enter"):  # the first key shows the cursor
         page.keyboard.press(key)
     expect(page.get_by_role("heading", name="row 3, column 1, end, reward −3")).to_be_visible()
 

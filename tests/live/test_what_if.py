@@ -1,4 +1,4 @@
-"""What if: returns equal those of a plain loop, and end where the agent's returns end."""
+"""What if: returns equal those of a simple loop, and end where the agent's returns end."""
 
 import math
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ FIRE = 1
 
 
 class Scripted(SamplingPolicy):
-    """Takes the action of highest value; values follow from the pixels.
+    """A greedy policy whose action values are a fixed function of the pixels.
 
     Args:
-        actions: how many there are.
+        actions: number of actions.
         config: hyperparameters.
     """
 
@@ -56,7 +56,7 @@ class Scripted(SamplingPolicy):
 
 @dataclass
 class Still(SamplingPolicy):
-    """Always takes one action, and values every state alike."""
+    """A policy that always takes one action, and predicts one value for all states."""
 
     action: int
     value: float
@@ -72,7 +72,7 @@ class Still(SamplingPolicy):
 
 
 def moment(console: AtariConsole, steps: int) -> ConsoleState:
-    """The state after some random steps."""
+    """Return the state of the game after some random steps."""
     console.reset(0)
     rng = np.random.default_rng(0)
     for _ in range(steps):
@@ -95,7 +95,7 @@ def plain_loop(
     epsilon: float,
     seed: int,
 ) -> tuple[float, float]:
-    """One continuation, played alone: the return as learned, and the score."""
+    """Play one continuation alone; return the learned return and the score."""
     console.restore(state, seed)
     rng = episode_stream(seed)
     lives, rewards, observation, over = [state.lives], [], np.stack(state.frames), False
@@ -170,7 +170,7 @@ def test_nothing_random_gives_one_return_without_an_interval() -> None:
 
 
 def test_a_lost_life_ends_the_return_and_not_the_score() -> None:
-    """Who stands still in Breakout loses the ball; the value of what follows must not count."""
+    """A player that does not move loses the ball; later predicted values must not count."""
     console = AtariConsole("Breakout")
     console.reset(0)
     state, policy, discount, value = console.save(), Still(FIRE, 1000), 0.95, 1000
@@ -196,7 +196,7 @@ def test_the_interval_of_a_losing_policy_is_negative() -> None:
     assert NO_VALUES in result.notes
 
 
-def test_reports_hold_the_steps_of_the_first_continuation_and_stopping_cancels() -> None:
+def test_reports_contain_the_first_continuation_and_stopping_cancels() -> None:
     console = AtariConsole("Breakout")
     state, learned = moment(console, 20), LearnedReturn(0.8)
     *reports, result = what_if(console, state, 2, Scripted(4), learned)

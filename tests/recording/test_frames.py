@@ -1,5 +1,6 @@
 """Frames of episodes: what happened at each step, and the pictures made from them."""
 
+import math
 import sys
 from itertools import islice, pairwise
 from typing import Any, ClassVar
@@ -24,7 +25,9 @@ from gridcade.evaluation.policies import (
 )
 from gridcade.recording import frames as frames_module
 from gridcade.recording.frames import (
+    DEFAULT_FPS,
     Frame,
+    frame_rate,
     make_rgb_env,
     overlay_pictures,
     play_frames,
@@ -146,7 +149,7 @@ class WithoutRendering(gym.Env[Any, Any]):
 
 
 class OnlyText(WithoutRendering):
-    """It can be made with any render mode, but offers only one."""
+    """An environment that accepts any render mode, but offers only text."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
 
@@ -241,3 +244,12 @@ def test_drawing_without_pygame_names_the_package(monkeypatch: pytest.MonkeyPatc
 def test_environment_without_cells_has_no_overlay() -> None:
     env = make_rgb_env("CartPole")
     assert read_value_overlay(greedy(random_policy(env), env), env) is None
+
+
+@pytest.mark.parametrize("rate", [None, "fast", 0, -3, math.inf, math.nan, 5, 2.5, np.int64(5)])
+def test_a_frame_rate_that_is_invalid_is_replaced(rate: Any) -> None:
+    env = gym.make("CartPole-v1")
+    env.unwrapped.metadata = {"render_fps": rate}
+    assert frame_rate(env) == (rate if rate in (5, 2.5) else DEFAULT_FPS)
+    env.unwrapped.metadata = None  # type: ignore[assignment]  # as in a user's environment
+    assert frame_rate(env) == DEFAULT_FPS

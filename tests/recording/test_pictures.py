@@ -1,4 +1,4 @@
-"""Whatever an environment renders becomes the picture that its author sees, or one clear line."""
+"""What an environment renders becomes a picture with the same colors, or an error of one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ SAME: dict[str, Callable[[], Any]] = {  # render the same colors in other ways
 
 
 class Drawn(gym.Env[Any, Any]):
-    """An environment that renders what it was given, for three steps."""
+    """An environment with episodes of three steps, which renders what a function returns."""
 
     observation_space = gym.spaces.Discrete(1)
     action_space = gym.spaces.Discrete(2)

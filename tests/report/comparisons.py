@@ -7,7 +7,8 @@ from typing import Any
 
 import gridcade
 from gridcade.study.comparison import Comparison, Failure, RunResult
-from gridcade.study.study import ContenderSpec, Criterion, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Criterion, Study
 from gridcade.training.config import to_dict
 
 Runs = Sequence[float] | float  # scores of the seeds 0, 1, …; or the score of a fixed policy
@@ -91,7 +92,10 @@ def made_up(
 
 
 def real(folder: Path, env: str = "FourRooms", seeds: int = 2) -> Comparison:
-    """Compare Q-learning after a few thousand steps, random play and the optimum."""
+    """Compare Q-learning after a few thousand steps, random play and the optimum.
+
+    The metrics have a thousand steps per second on every machine.
+    """
     contenders = (ContenderSpec("q-learning"), *map(ContenderSpec, FIXED))
     study = Study(contenders, (env,), steps=4000, seeds=seeds, episodes=10)
     options: dict[str, Any] = {"episodes": study.episodes, "seed": study.evaluation_seed}
@@ -103,7 +107,7 @@ def real(folder: Path, env: str = "FourRooms", seeds: int = 2) -> Comparison:
             RunResult(
                 seed,
                 gridcade.evaluate(run, **options).as_dict(),
-                tuple(run.metrics()),
+                tuple(entry | {"seconds": entry["steps"] / 1000} for entry in run.metrics()),
                 to_dict(run.config),
                 tuple(sessions),
                 run.path,

@@ -20,7 +20,8 @@ from gridcade.report.analysis import (
 )
 from gridcade.report.figures import reference_lines
 from gridcade.study.comparison import Comparison, RunResult
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study
 
 
 def test_scores_are_exact_only_if_all_contenders_have_exact_values() -> None:

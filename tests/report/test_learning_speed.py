@@ -12,7 +12,8 @@ from gridcade.report import learning, tables
 from gridcade.report.analysis import EnvironmentAnalysis, ScoreScale, analyze
 from gridcade.report.learning import LearningSpeed, learning_curves, learning_speeds
 from gridcade.study.comparison import Comparison, RunResult
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study
 
 
 def test_learning_curves_skip_epochs_without_the_metric() -> None:
@@ -95,7 +96,7 @@ def test_runs_that_do_not_reach_the_threshold_have_no_mean(monkeypatch: pytest.M
 
 
 def test_the_area_below_the_curve() -> None:
-    """It is a mean: over the steps 1,000 to 3,000, by trapezia."""
+    """The area is a mean over the steps 1,000 to 3,000, by the trapezoidal rule."""
     (found,) = learning_speeds(analysis_of((0.0, 1.0, 1.0), (0.0, 0.0, 1.0)), 0.95, 0.95)
     assert area(found) == pytest.approx((0.75 + 0.25) / 2)
     assert (found.threshold, found.steps) == (None, None)  # no scale is known

@@ -20,7 +20,8 @@ from gridcade.report import drawing, figures
 from gridcade.report.analysis import analyze, improvements
 from gridcade.report.clips import EpisodeClip
 from gridcade.study.comparison import Comparison, Failure, RunResult
-from gridcade.study.study import ContenderSpec, Study, read_study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study, read_study
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "source"}
 LOADING = {"src", "href", "xlink:href", "poster", "data", "srcset", "action", "background"}
@@ -157,7 +158,8 @@ def test_figures_are_written_beside_the_page(written: Path) -> None:
     folder = written.parent / "figures"
     names = {file.stem for file in folder.iterdir()}
     assert {"01-fourrooms-scores", "01-fourrooms-curves-steps"} < names
-    assert "01-fourrooms-curves-seconds" not in names  # training took less than ten seconds
+    # Training took four seconds, too few for curves.
+    assert "01-fourrooms-curves-seconds" not in names
     assert "01-fourrooms-training-steps" in names
     for name in names:
         assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
@@ -383,7 +385,7 @@ def test_a_browser_opens_the_page(written: Path, tmp_path: Path) -> None:
         "--dump-dom",
     ]
     shown = subprocess.run(
-        [chromium, *options, written.as_uri()], capture_output=True, text=True, timeout=60
+        [chromium, *options, written.as_uri()], capture_output=True, text=True, timeout=250
     )
     assert "optimal is better than random on FourRooms" in shown.stdout
     assert "CONSOLE" not in shown.stderr  # neither errors nor violations of the security policy

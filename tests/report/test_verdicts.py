@@ -18,9 +18,11 @@ from gridcade.report.verdicts import (
     score_sentence,
 )
 from gridcade.study.comparison import Comparison, Failure
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study
 
 HIGH, LOW = [0.90, 0.92, 0.91, 0.93], [0.50, 0.52, 0.49, 0.51]
+STUDY = made_up({"E": {"A": HIGH}}).study
 
 
 def pair_sentences(comparison: Comparison, confidence: float = 0.95) -> list[str]:
@@ -48,7 +50,7 @@ def test_failed_runs_are_reported() -> None:
     assert "with 4 seeds, for 3,000 steps per run; 5 more runs failed and are left out." in summary
     assert page_text.aggregate_sentences(aggregate(analyses, 0.95), analyses) == [
         "A is represented by its remaining runs: 2 runs failed.",
-        "C is left out, without two seeds on each environment: 3 runs failed.",
+        "C is left out, because it has fewer than two seeds on an environment: 3 runs failed.",
     ]
     fixed = made_up({"E": {"A": HIGH, "fixed": []}}, failures=[Failure("fixed", "E", None, "")])
     analyses = analyze(fixed)
@@ -229,7 +231,7 @@ def test_the_optimum_must_be_reached_within_the_time_limit() -> None:
 def test_a_continuing_task_is_decided_by_the_average_reward() -> None:
     (analysis,) = analyze(made_up({"RiverSwim": {"A": HIGH, "B": LOW}}, continuing=True))
     assert analysis.criterion == "average-reward"
-    assert "never ends" in score_sentence(analysis, 100)
+    assert "never ends" in score_sentence(analysis, STUDY)
 
 
 def test_a_criterion_that_tells_no_policies_apart_is_named() -> None:
@@ -237,15 +239,15 @@ def test_a_criterion_that_tells_no_policies_apart_is_named() -> None:
         name: {"A": HIGH} for name in ("FourRooms", "Maze?size=5", "CliffWalk")
     }
     rooms, maze, cliff = analyze(made_up(scores))
-    assert score_sentence(rooms, 100).endswith(
+    assert score_sentence(rooms, STUDY).endswith(
         "Without a time limit, all policies that are sure to end have the same expected return "
         "here; --criterion average-reward tells them apart."
     )
-    assert "Without a time limit" not in score_sentence(maze, 100)
-    assert "Without a time limit" not in score_sentence(cliff, 100)
+    assert "Without a time limit" not in score_sentence(maze, STUDY)
+    assert "Without a time limit" not in score_sentence(cliff, STUDY)
     (_, maze, _) = analyze(made_up(scores, criterion="average-reward"))
     assert "all policies have the same expected average reward here; --criterion return" in (
-        score_sentence(maze, 100)
+        score_sentence(maze, STUDY)
     )
 
 
@@ -258,7 +260,7 @@ def test_the_criterion_decides() -> None:
     assert by_reward.startswith("B is better than A on E: difference 0.41, ")
 
 
-def test_phrases() -> None:
+def test_phrases_of_lists_counts_and_durations() -> None:
     assert phrases.listing(["a"]) == "a"
     assert phrases.listing(["a", "b", "c"]) == "a, b and c"
     assert phrases.count(1, "seed") == "1 seed"

@@ -13,9 +13,10 @@ from safetensors.numpy import load_file, save_file
 from gridcade import agents
 from gridcade.agents import QLearningConfig, Schedule
 from gridcade.errors import InputError
+from gridcade.study.contender import ContenderSpec
 from gridcade.study.plan import plan_tasks
 from gridcade.study.runner import run_study
-from gridcade.study.study import ContenderSpec, Study, read_study, study_from_arguments
+from gridcade.study.study import Study, read_study, study_from_arguments
 from gridcade.training import sessions
 from gridcade.training.config import to_dict
 
@@ -109,6 +110,22 @@ def test_a_wrong_value_in_brackets_is_found_before_a_run(text: str, message: str
         plan_tasks(study)
     assert str(caught.value).startswith(f"{text} on FourRooms: ")
     assert message in str(caught.value)
+
+
+def test_a_world_that_changes_in_training_needs_a_phase_to_be_evaluated() -> None:
+    """A trained policy, the random one and the optimum would be scored before the change."""
+    name = "BlockingMaze?change_step=1500"
+    study = replace(SMALL, environments=(name,))
+    with pytest.raises(InputError) as caught:
+        plan_tasks(study)
+    assert str(caught.value) == (
+        f"{name} changes during training, but an evaluation needs an environment that "
+        f"stays the same; write '{name}&phase=before' or '{name}&phase=after'"
+    )
+    for phase in ("before", "after"):
+        assert len(plan_tasks(replace(study, environments=(f"{name}&phase={phase}",)))) == 4
+    training = replace(study, measure="training-return", contenders=study.contenders[:1])
+    assert len(plan_tasks(training)) == 1
 
 
 def test_the_key_depends_on_the_map(tmp_path: Path) -> None:
@@ -208,7 +225,8 @@ def test_too_large_replays_are_found_before_anything_is_written(
         run_study(by_time, tmp_path / "out")
     by_steps = replace(by_time, steps=1000)
     size = plan_tasks(by_steps)[0].memory_bytes
-    assert size == 2 * 4 * 4 * 1000  # two observations of four numbers of four bytes
+    # two observations of four numbers, an action of eight bytes, reward, end and truncation
+    assert size == 1000 * (2 * 4 * 4 + 8 + 3 * 4)
     monkeypatch.setattr(sessions, "machine_memory", lambda: 4 * size)  # half is reserved for others
     with pytest.raises(InputError, match=r"3 replays .*--jobs"):
         run_study(by_steps, tmp_path / "out", jobs=3)

@@ -112,7 +112,7 @@ def test_performance_profile_equals_rliable() -> None:
 # ---- values computed by scipy
 
 
-def test_difference_is_welchs() -> None:
+def test_difference_equals_welchs_test() -> None:
     # scipy 1.17.1: ttest_ind(x, y, equal_var=False)
     found = difference(MeanScore.from_seeds(X[2]), MeanScore.from_seeds(Y[2]), 0.95)
     expected = [-0.045475, -0.22955251117326222, 0.13860251117326222]
@@ -232,13 +232,13 @@ def test_equal_scores_have_a_sign_test_and_no_interval() -> None:
     assert sign_test([0.7] * 10, 0.5)[0] == 2 * 2**-10
     six = [0.0, 0.5, 0.9, 0.2, 0.3, 0.4]
     assert sign_test([1.0] * 6, six)[0] == pytest.approx(2 * 2**-6)
-    # Ties do not count; a run that disagrees does: as scipy's binomial test of 5 in 6.
+    # Ties do not count, and one run disagrees: scipy's binomial test of 5 in 6.
     found = sign_test([1.0] * 7, [0.0, 1.0, 0.5, 0.5, 0.2, 0.1, 1.1])[0]
     assert found == pytest.approx(stats.binomtest(5, 6).pvalue)
     # The mean is higher because of one run, and most runs are lower.
     assert sign_test([1.0] * 10, [0.9] * 9 + [100.0])[0] == 1
     assert sign_test([0.9] * 10, [1.0] * 9 + [0.0])[0] == 1  # the means are equal
-    # Of the side with more runs, those count that agree least.
+    # With more runs on one side, the runs count that agree least.
     assert sign_test([1.0] * 4, [0.0] * 6 + [2.0])[0] == pytest.approx(stats.binomtest(3, 4).pvalue)
     measured = MeanScore.from_interval(Estimate(0, -0.1, 0.1, "t"), 0.95, 100)
     error = 0.1 / stats.t.ppf(0.975, 99)
@@ -269,11 +269,11 @@ SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 @pytest.mark.parametrize("seeds", [2, 5, 7, 10, 20])
 def test_two_valued_scores_rarely_give_false_verdicts(seeds: int) -> None:
-    """By enumeration: at most 5 % are false, also where runs do not vary by chance.
+    """By enumeration: at most 5 % of the verdicts are false, also if all runs are equal by chance.
 
     Between two contenders with the same scores, every significant verdict is false. Against a fixed
-    policy with their mean, one of a t-test is false, and one of a sign test unless most runs do
-    lie on its side.
+    policy with the same mean, a significant t-test is false. A significant sign test is false
+    unless most runs do lie on its side.
     """
     scores = [
         MeanScore.from_seeds([1.0] * high + [0.0] * (seeds - high)) for high in range(seeds + 1)
@@ -299,7 +299,7 @@ def test_two_valued_scores_rarely_give_false_verdicts(seeds: int) -> None:
 def test_mostly_equal_scores_rarely_give_false_verdicts(
     seeds: int, values: tuple[float, ...], shares: tuple[float, ...]
 ) -> None:
-    """Against a fixed policy with their mean; a sign test is false on the side of the fewer."""
+    """The fixed policy has the mean of the runs. A sign test for the smaller side is false."""
     mean = float(np.dot(values, shares))
     most_above = sum(s for v, s in zip(values, shares, strict=True) if v > mean) > 0.5
     rng, false = np.random.default_rng(seeds), 0
@@ -393,8 +393,8 @@ def test_few_seeds_and_equal_resamples_are_noted() -> None:
             lambda: seeds_needed(MeanScore.exact(1), MeanScore.from_seeds([2, 3]), power=1),
             "power is 1",
         ),
-        (lambda: mean_curve([], [], 0.95), "0 x and 0 y make no curves"),
-        (lambda: mean_curve([[1, 2]], [[1, 2], [3, 4]], 0.95), "1 x and 2 y make no curves"),
+        (lambda: mean_curve([], [], 0.95), "there are 0 x and 0 y"),
+        (lambda: mean_curve([[1, 2]], [[1, 2], [3, 4]], 0.95), "there are 1 x and 2 y"),
         (lambda: mean_curve([[1, 2]], [[1]], 0.95), "curve 0: x must increase"),
         (lambda: mean_curve([[1, 1]], [[1, 2]], 0.95), "curve 0: x must increase"),
         (lambda: mean_curve([[1, 2]], [[1, math.nan]], 0.95), "y of curve 0"),

@@ -8,13 +8,8 @@ import tomli_w
 
 from gridcade import agents
 from gridcade.errors import InputError
-from gridcade.study.study import (
-    ContenderSpec,
-    Study,
-    read_study,
-    study_differences,
-    study_from_arguments,
-)
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study, read_study, study_differences, study_from_arguments
 
 PLAIN = Study((ContenderSpec("q-learning"), ContenderSpec("random")), ("FourRooms",), steps=1000)
 FULL = """
@@ -56,7 +51,12 @@ def test_a_file_sets_every_field(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(FULL)
     bold = ContenderSpec(
-        "q-learning", "bold", "converging", {"discount": 0.9, "epsilon": {"initial": 0.5}}, 2, 3
+        "q-learning",
+        "bold",
+        "converging",
+        {"discount": 0.9, "epsilon": {"initial": 0.5}},
+        envs=2,
+        evaluation_every=3,
     )
     assert read_study(file) == Study(
         (bold, ContenderSpec("optimal")),
@@ -131,7 +131,7 @@ def test_a_study_survives_writing_and_reading(tmp_path: Path) -> None:
             "[contenders.hyperparameters]",
         ),
         (("envs = 2", "gamma = 0.9"), "perhaps 'discount', which is a hyperparameter of q-learn"),
-        (("envs = 2", "seeds = 9"), "contenders[0]: 'seeds' is a setting of the study"),
+        (("envs = 2", "episodes = 9"), "contenders[0]: 'episodes' is a setting of the study"),
         (("seeds = 3", "discount = 0.9"), "FILE: 'discount' is a hyperparameter of q-learning"),
         (("seeds = 3", "envs = 3"), "FILE: 'envs' is a setting of a contender"),
         (("seeds = 3", "num_seeds = 3"), "unknown field 'num_seeds'; Gridcade calls it seeds"),
@@ -213,6 +213,14 @@ def test_presets_by_argument() -> None:
         presets_of("dqn", presets=("dqm=vector",))
     with pytest.raises(InputError, match="'dqn' is named twice"):
         presets_of("dqn", "dqn")
+
+
+def test_the_criterion_of_an_agent_is_distinguished_from_that_of_the_study() -> None:
+    assert contender("sarsa[criterion=average-reward]").hyperparameters
+    with pytest.raises(InputError, match="a hyperparameter of q-learning and sarsa; this agent"):
+        contender("q-lambda[criterion=average-reward]")
+    with pytest.raises(InputError, match="'criterion' is a setting of the study"):
+        contender("dqn[criterion=average-reward]")
 
 
 def contender(text: str) -> ContenderSpec:
@@ -338,3 +346,8 @@ def test_agents_are_trained_and_other_policies_are_not(
         assert ContenderSpec(name).kind is None
     (tmp_path / "sb3-mine.zip").touch()
     assert ContenderSpec("sb3-mine.zip").kind is None
+
+
+def test_an_unknown_criterion_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(InputError, match="unknown criterion 'discounted'; known: average-reward"):
+        study_from_arguments(["random"], ["CliffWalk"], [], criterion="discounted")

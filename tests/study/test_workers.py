@@ -71,7 +71,8 @@ def test_jobs_limit_the_processes_and_each_has_one_thread(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")  # workers would inherit it
-    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")  # restored after the test
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
 
     def record(number: int) -> None:
         start = time.monotonic()
@@ -98,7 +99,7 @@ def test_jobs_limit_the_processes_and_each_has_one_thread(
 def test_slurm_workers_of_the_docs_have_one_thread_and_no_memory_limit() -> None:
     """dask-jobqueue sets a limit of its own before ours; the last one counts."""
     slurm: Any = pytest.importorskip("dask_jobqueue.slurm")
-    docs = (Path(__file__).parents[2] / "docs/studies.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs/guides/clusters.md").read_text(encoding="utf-8")
     call = docs.partition("cluster = SLURMCluster(")[2].partition("\n    )")[0]
     arguments = eval(f"dict({call})")
     script = slurm.SLURMJob(scheduler="tcp://head:1", name="worker", **arguments).job_script()

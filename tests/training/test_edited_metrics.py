@@ -1,4 +1,4 @@
-"""A metrics.jsonl that a person has edited is read as far as it can be, everywhere."""
+"""The readable lines of a metrics.jsonl that a person has edited are used everywhere."""
 
 import json
 import re
@@ -11,7 +11,8 @@ from gridcade import api
 from gridcade.live.runs.curves import read_curves
 from gridcade.live.runs.directory import RunsDirectory
 from gridcade.report import write_page
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study
 from gridcade.training.run_folder import Run
 from gridcade.training.run_summary import summarize
 from in_process import run_in_process

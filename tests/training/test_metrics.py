@@ -27,6 +27,12 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "RiverSwim",
         QLEARNING | {"hyperparameters": {"criterion": "average-reward"}},
     ),
+    "sarsa": (
+        "sarsa",
+        "RiverSwim",
+        QLEARNING | {"hyperparameters": {"criterion": "average-reward"}},
+    ),
+    "monte-carlo": ("monte-carlo", "CliffWalk", QLEARNING),
     "no episode ends": ("q-learning", "Maze?size=9", {"steps": 300, "epoch": 100}),
     "dqn": ("dqn", "CartPole", DEEP | {"hyperparameters": {"learn_start": 300}}),
     "pqn": ("pqn", "CartPole", DEEP | {"steps": 1536, "epoch": 512, "evaluation_every": 3}),
@@ -54,9 +60,10 @@ def conditions(run: Run, entry: Entry, previous: Entry) -> dict[str, bool]:
         "with an evaluation": evaluated,
         "with an evaluation, if episodes end": evaluated and ends,
         "with an estimated evaluation, if episodes end": evaluated and run.env == "CartPole",
-        "q-learning, dqn, pqn": True,
-        "q-learning with the criterion average-reward": differential,
-        "dqn, pqn": agent != "q-learning",
+        "tabular agents, dqn, pqn": True,
+        "q-learning and sarsa with the criterion average-reward": differential,
+        "monte-carlo": agent == "monte-carlo",
+        "dqn, pqn": agent in ("dqn", "pqn"),
         "pqn": agent == "pqn",
         "dqn, pqn, if the epoch had updates": updated,
         "dqn, if the epoch had updates": agent == "dqn" and updated,
@@ -85,6 +92,7 @@ def test_the_example_plots_a_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     gridcade.train("q-learning", "FourRooms", steps=3000, epoch=1000)
     [example] = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    plt.close("all")  # the example draws into the current figure
     run_example: Callable[[str, Entry], None] = exec
     run_example(example, {})
     [line] = plt.gca().lines

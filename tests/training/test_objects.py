@@ -134,7 +134,7 @@ def test_an_agent_with_its_own_loop_trains_on_a_bare_object(tmp_path: Path) -> N
 
 
 def test_an_environment_that_exists_only_once_is_trained_and_evaluated(tmp_path: Path) -> None:
-    """As where each one binds the same port. The run can be resumed, with equal results."""
+    """For example, each object binds the same port. The run can be resumed, with equal results."""
     Walk.limit, notes = 1, list[str]()
     whole = train(make_walk, tmp_path / "whole", note=notes.append)
     assert any("a second environment cannot be made" in note for note in notes)
@@ -265,7 +265,7 @@ class Bad(Walk):
         (1, np.inf, "an observation that is infinite|cannot continue"),
     ],
 )
-def test_what_the_environment_did_wrong_is_not_called_divergence(
+def test_an_error_of_the_environment_is_not_reported_as_divergence(
     agent: str, reward: float, place: float, message: str, tmp_path: Path
 ) -> None:
     hyperparameters: Any = {

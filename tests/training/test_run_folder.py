@@ -25,7 +25,8 @@ from gridcade.files import write_text
 from gridcade.recording.video import save_video
 from gridcade.report import write_page, write_results
 from gridcade.seeding import SEED_LIMIT
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.study import Study
 from gridcade.training import checkpoints, locks, sessions
 from gridcade.training import run_folder as run_module
 from gridcade.training.checkpoints import load_tensors

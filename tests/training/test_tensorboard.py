@@ -102,6 +102,6 @@ def test_without_the_package_one_line_says_what_to_install(
     ("words", "expected"),
     [((), None), (("--tensorboard",), True), (("--no-tensorboard",), False)],
 )
-def test_the_command_line_turns_it_on_and_off(words: Any, expected: bool | None) -> None:
+def test_the_command_line_turns_tensorboard_on_and_off(words: Any, expected: bool | None) -> None:
     command = parse(Train, ["q-learning", "FourRooms", *words])
     assert command.options.get("tensorboard") is expected

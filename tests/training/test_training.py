@@ -634,6 +634,10 @@ def test_a_mistake_in_a_config_file_is_an_error_before_a_folder_is_created(
         ({"env": "CartPole-v1"}, "q-learning needs finitely many observations"),
         ({"env": "no/such/map.txt"}, "cannot read the map no/such/map.txt"),
         ({"preset": "watkin"}, "unknown preset of q-learning 'watkin'; did you mean watkins?"),
+        (
+            {"agent": "q-lambda", "preset": "average-reward"},
+            r"'average-reward' \(a preset of sarsa, q-learning\); known: annealed, annealed-large",
+        ),
         ({"steps": 0}, "config: steps is 0; it must be 1 or more"),
         ({"steps": 1.5}, "config: steps is 1.5; it must be a whole number"),
         ({"hyperparameters": {"gamma": 1}}, "hyperparameters: .*'gamma'; .* calls it discount"),

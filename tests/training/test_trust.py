@@ -1,4 +1,4 @@
-"""Code of environments that run folders name: whose runs load it, and whether it has changed."""
+"""Code of environments named by run folders: who may run it, and whether it has changed."""
 
 import io
 import json
@@ -16,7 +16,9 @@ from gridcade.envs import registry
 from gridcade.envs.imports import is_import_path
 from gridcade.envs.origins import check_shared
 from gridcade.errors import InputError
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.runner import run_study
+from gridcade.study.study import Study
 from gridcade.training.run_folder import Run
 from in_process import run_in_process
 
@@ -57,7 +59,7 @@ def run(here: Path) -> Run:
 
 
 def sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a run and its environment to another user, whose key is another."""
+    """Give a run and its environment to another user, who has another key."""
     monkeypatch.setenv("XDG_DATA_HOME", str(Path("other").absolute()))
     Path("received").mkdir()
     shutil.copytree(run.path, "received/run")
@@ -106,7 +108,7 @@ def test_resuming_warns_when_the_file_has_changed(run: Run) -> None:
         lambda run, **options: gridcade.load(run, **options),
     ],
 )
-def test_a_run_of_somebody_else_runs_no_code_unless_it_is_trusted(
+def test_a_run_of_another_user_runs_no_code_unless_it_is_trusted(
     load: Callable[..., Any], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sent(run, monkeypatch)
@@ -129,7 +131,7 @@ def test_naming_the_environment_is_enough(run: Run, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("run")
 def test_a_signature_holds_for_one_name_and_one_file() -> None:
-    """Somebody may send a folder back with another environment in it."""
+    """Another user may send a folder back with another environment in it."""
     assert Run("run").trusted
     config, provenance = Path("run/config.toml"), Path("run/provenance.json")
     before = config.read_text(), provenance.read_text()
@@ -168,6 +170,18 @@ def test_a_study_of_an_environment_knows_its_code(here: Path) -> None:
         run_in_process(study, here / "study")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_cluster_runs_an_environment_of_a_file_as_this_process_does(here: Path) -> None:
+    pytest.importorskip("distributed")
+    agents = tuple(ContenderSpec(name) for name in ("q-learning", "random"))
+    study = Study(agents, (NAME,), steps=1000, seeds=2, episodes=5)
+    on_cluster = run_study(study, here / "cluster", backend="dask", jobs=2)
+    alone = run_in_process(study, here / "alone")
+    assert not on_cluster.failures
+    assert on_cluster.as_dict() == alone.as_dict()
+
+
 @pytest.mark.usefixtures("here")
 def test_a_worker_that_does_not_see_the_file_says_so() -> None:
     check_shared(NAME)
@@ -187,7 +201,7 @@ def test_a_function_given_to_resume_signs_no_code(
     assert not Run(received).trusted
 
     scope: dict[str, Any] = {"open": lambda *_: io.StringIO()}
-    exec(CODE, scope)  # of the same spaces, but another environment
+    exec(CODE, scope)  # another environment with the same spaces
     gridcade.resume(received, steps=2000, env=scope["Mine"])
     assert len(json.loads((received / "provenance.json").read_bytes())["sessions"]) == 2
     assert not Path("imported").exists()
@@ -206,16 +220,21 @@ def test_a_signature_of_other_characters_is_refused(
         gridcade.evaluate(received)
 
 
-@pytest.mark.parametrize("prefix", ["gymnasium", "gridcade", "ale_py", "other", "FrozenLake-v1"])
-@pytest.mark.parametrize("rest", ["mine:Mine", "a.mine:Mine", "mine.py:Mine", "mine.py", "Mine-v0"])
-def test_only_import_paths_are_imported(
-    prefix: str, rest: str, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name that `trust` takes for no import path never runs a person's code."""
-    del here
-    name = f"{prefix}:{rest}"
-    if is_import_path(name):
-        return
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            f"{prefix}:{rest}"
+            for prefix in ("gymnasium", "gridcade", "ale_py", "other", "FrozenLake-v1")
+            for rest in ("mine:Mine", "a.mine:Mine")
+        ),
+        "FrozenLake-v1:Mine-v0",
+    ],
+)
+def test_only_import_paths_are_imported(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is not an import path needs no trust, so it must not run a person's code."""
+    assert not is_import_path(name)
     imported: list[str] = []
     monkeypatch.setattr(registry, "find_imported", imported.append)
     with suppress(InputError):

@@ -1,4 +1,4 @@
-"""Runs on environments whose randomness no seed sets: they are resumed, and say what was lost."""
+"""Runs in environments whose randomness no seed sets are resumed, and a note says what was lost."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -70,7 +70,7 @@ def test_a_run_with_unseeded_randomness_is_resumed_with_a_note(agent: str, tmp_p
     assert not run.finished
     resumed = sessions.resume(run.path, note=notes.append)
     assert resumed.finished
-    assert any("could not go on" in note and "of 4 running" in note for note in notes)
+    assert any("cannot be continued" in note and "of 4 running" in note for note in notes)
 
 
 def test_a_replay_ends_the_lost_episode_without_a_false_transition(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def drawn(lines: list[str], columns: int) -> Screen:
 
 
 class ScriptedScreen:
-    """Stands for `TerminalScreen`: its keys come from a script, its pictures are kept.
+    """A replacement for `TerminalScreen`, with scripted keys, that keeps the pictures.
 
     Args:
         batches: the keys that each call of `keys` returns; after the last one, none.
@@ -97,8 +97,8 @@ class ScriptedScreen:
         self.shown: list[list[str]] = []
         self.columns = 80
 
-    def __call__(self, needs_keys: bool = False) -> "ScriptedScreen":
-        del needs_keys
+    def __call__(self, needs_keys: bool = False, instead: str = "") -> "ScriptedScreen":
+        del needs_keys, instead
         return self
 
     def __enter__(self) -> "ScriptedScreen":

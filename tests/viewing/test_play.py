@@ -1,4 +1,4 @@
-"""A human at the keyboard: one in a pseudo-terminal, and scripted ones."""
+"""A person at the keyboard: in a pseudo-terminal, and scripted."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def test_play_command_scores_a_game_by_arrow_keys() -> None:
         ["-m", "gridcade.cli.main", "play", "CliffWalk", "--episodes", "1"],
         env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
         dimensions=(30, 100),
-        timeout=60,
+        timeout=250,
         encoding="utf-8",
     )
     try:
@@ -195,7 +195,7 @@ def test_seed_selects_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(starts) == 2
 
 
-def test_key_bindings() -> None:
+def test_keys_are_bound_to_the_actions_of_each_environment() -> None:
     keys, _ = key_bindings(registry.make("FourRooms"))
     assert [keys[name] for name in ("up", "right", "down", "left")] == [0, 1, 2, 3]
     assert [keys[name] for name in "wdsa"] == [0, 1, 2, 3]

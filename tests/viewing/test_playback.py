@@ -32,7 +32,7 @@ def test_space_pauses_and_continues() -> None:
 
 
 @pytest.mark.parametrize("key", ["q", "escape"])
-def test_quit_keys(key: str) -> None:
+def test_q_and_escape_quit(key: str) -> None:
     with pytest.raises(Quit):
         Playback(8).handle_keys([key])
 
@@ -57,7 +57,7 @@ class Clock:
         self.now += seconds + 0.003  # a system sleeps a little too long
 
 
-def test_pace_does_not_drift_and_catches_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pace_does_not_drift_and_does_not_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(playback, "time", clock)
     pace = Pace(10)

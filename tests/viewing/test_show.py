@@ -76,10 +76,10 @@ def test_wrong_options_are_errors(wrong: dict[str, Any], message: str, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_each_episode_scored_is_printed(
+def test_the_score_of_each_episode_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the terminal up to the one that is interrupted; a video shows all of them."""
+    """In the terminal up to the interrupted episode; a video shows all of them."""
     policy = optimal_policy(registry.make("CliffWalk"))
     screen = TimedScreen([*[[]] * 80, ["q"]])
     watch_scripted(screen, monkeypatch, policy, "CliffWalk", fps=20)
@@ -252,7 +252,7 @@ class Watched:
             ["-m", "gridcade.cli.main", "watch", *words],
             env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
             dimensions=(rows, columns),
-            timeout=60,
+            timeout=250,
             encoding="utf-8",
         )
         self.screen = Screen(columns, rows)

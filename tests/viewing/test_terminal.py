@@ -145,7 +145,7 @@ def test_typed_keys(typed: bytes, names: list[str], connect: Connect) -> None:
         pseudo_terminal.type(typed)
         read: list[str] = []
         while len(read) < len(names):
-            read += keyboard.keys(timeout=5)
+            read += keyboard.keys(timeout=60)
         assert read + keyboard.keys() == names
 
 
@@ -156,14 +156,14 @@ def test_code_that_arrives_in_pieces_is_one_key(
     monkeypatch.setattr(terminal, "ESCAPE_WAIT", 30.0)
     with Keyboard() as keyboard:
         pseudo_terminal.type(b"a\x1b")
-        assert keyboard.keys(timeout=5) == ["a"]
+        assert keyboard.keys(timeout=60) == ["a"]
         pieces = [
             threading.Timer(0.05 * n, pseudo_terminal.type, [piece])
             for n, piece in enumerate((b"[", b"C"), 1)
         ]
         for piece in pieces:
             piece.start()
-        assert keyboard.keys(timeout=5) == ["right"]
+        assert keyboard.keys(timeout=60) == ["right"]
         for piece in pieces:
             piece.join()
 
@@ -200,7 +200,7 @@ def test_program_takes_the_terminal_and_restores_it() -> None:
         ["-c", PROGRAM],
         dimensions=(33, 77),
         env={**os.environ, "TERM": "xterm"},
-        timeout=60,
+        timeout=250,
         encoding="utf-8",
     )
     try:

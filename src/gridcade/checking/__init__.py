@@ -1,5 +1,5 @@
-"""Checks of an environment before agents learn in it: what it does, and what should be changed.
+"""Checks an environment before agents learn in it, and says what its author should change.
 
-Gymnasium's checker, stable-baselines3's and ours give findings, which become one page. This package
+The findings of Gymnasium's checker, stable-baselines3's and ours become one page. This package
 prints nothing; it may import `training` and the packages below it.
 """

@@ -27,7 +27,7 @@ def check_environment(env: EnvLike) -> EnvCheck:
         single, fresh = guarded(pool.first), guarded(others.first)
         facts = _spaces(single)
         findings = list(_findings(single, fresh, facts))
-        modes: list[str] = list(single.metadata.get("render_modes") or ())
+        modes: list[str] = list((single.metadata or {}).get("render_modes") or ())
         facts["render modes"] = ", ".join(modes) or "none"
         if isinstance(env, str):
             findings += render_findings(env, modes)
@@ -44,7 +44,7 @@ def _spaces(env: Env) -> dict[str, str]:
 
 
 def _findings(env: Env, fresh: Env, facts: dict[str, str]) -> Iterator[Finding]:
-    """Yield the findings, and add facts. If the environment fails in `play`, there is no more."""
+    """Yield the findings, and add facts. Stop if the environment fails under random actions."""
     try:
         played = play(env)
     except InputError as error:
@@ -69,14 +69,14 @@ def _problem(error: InputError) -> Finding:
 
 
 def _masks(env: Env, masked: bool) -> str:
-    """Where action masks come from, in words."""
+    """Describe where action masks come from."""
     if not masked:
         return "none"
     return "by the method action_masks" if has_mask_method(env) else 'in info["action_mask"]'
 
 
 def _model(env: Env, facts: dict[str, str]) -> Iterator[Finding]:
-    """Yield what is found on the exact model."""
+    """Check a known model against the environment, and yield what was found."""
     facts["model"] = "not known"
     model = registry.known_model(env)
     if model is None:
@@ -89,7 +89,7 @@ def _model(env: Env, facts: dict[str, str]) -> Iterator[Finding]:
 
 
 def _agents(env: Env) -> dict[str, str]:
-    """Why each agent, with its preset, cannot learn in an environment; empty if it can."""
+    """Find out why each agent, with its preset, cannot learn in an environment; empty if it can."""
     reasons = {}
     for name, kind in agents.AGENTS.items():
         try:

@@ -1,4 +1,4 @@
-"""The checkers of Gymnasium and stable-baselines3; what they raise and warn of becomes findings."""
+"""Runs the checkers of Gymnasium and stable-baselines3; their errors and warnings are findings."""
 
 import re
 import warnings
@@ -10,14 +10,14 @@ from io import StringIO
 from gymnasium.utils.env_checker import check_env
 
 from gridcade.checking.findings import Finding, Severity
-from gridcade.envs.faults import one_line, place_of
+from gridcade.envs.faults import place_of
 from gridcade.envs.types import Env
-from gridcade.errors import InputError, single_line
+from gridcade.errors import InputError, one_line, single_line
 
 COLORS = re.compile(r"\x1b\[\d+m")
 GYMNASIUM = "Gymnasium's checker"
 SB3 = "stable-baselines3's checker"
-# Warnings on how the checker was called, or on what another finding says.
+# Left out are warnings about the way the checker was called, and warnings that repeat a finding.
 LEFT_OUT = ("different from the unwrapped version", "`check_env(warn", "Deterministic step")
 
 
@@ -31,7 +31,10 @@ def gymnasium_findings(env: Env) -> list[Finding]:
 
 
 def sb3_findings(env: Env) -> list[Finding]:
-    """Run stable-baselines3's checker, if it is installed; what it refuses, others may take."""
+    """Run stable-baselines3's checker, if it is installed.
+
+    Its errors are only advice, because other agents may accept the environment.
+    """
     if find_spec("stable_baselines3") is None:
         return []
     from stable_baselines3.common import env_checker
@@ -42,7 +45,7 @@ def sb3_findings(env: Env) -> list[Finding]:
 def _findings(
     checker: str, check: Callable[[], None], severity: Severity, env: Env
 ) -> list[Finding]:
-    """Run a checker: its errors have a severity, and its warnings are advice."""
+    """Run a checker: its error becomes a finding of the given severity, its warnings advice."""
     failed: list[Finding] = []
     with _recorded_warnings() as texts:
         try:

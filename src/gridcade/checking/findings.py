@@ -32,8 +32,8 @@ class EnvCheck(Printed):
 
     Attributes:
         env: name of the environment.
-        facts: what the environment is and does, in words, by name.
-        agents: why an agent cannot learn there, by its name; empty text if it can.
+        facts: properties of the environment, such as `time limit`, and their descriptions.
+        agents: names of agents, and why they cannot learn there; empty text if they can.
         findings: what was found.
     """
 
@@ -44,7 +44,7 @@ class EnvCheck(Printed):
 
     @property
     def ok(self) -> bool:
-        """Whether no problem was found; advice is none."""
+        """Whether no problem was found; advice is not a problem."""
         return all(finding.severity != "problem" for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,15 +52,19 @@ class EnvCheck(Printed):
         return {**asdict(self), "findings": [asdict(f) for f in self.findings], "ok": self.ok}
 
     def parts(self) -> list[Part]:
-        """The page: facts, agents, findings from the worst to the best, and a verdict."""
+        """Build the page: facts, agents, findings from the worst to the best, and a verdict."""
         width = min(get_terminal_size().columns, MAX_WIDTH)
         learners = [name for name, reason in self.agents.items() if not reason]
         facts = {**self.facts, "agents": ", ".join(learners) or "none can learn here"}
         lines = [Text(self.env, "bold")]
         lines += [_hanging(name, "dim", text, FACT_INDENT, width) for name, text in facts.items()]
-        for reason in dict.fromkeys(filter(None, self.agents.values())):
-            names = ", ".join(name for name, why in self.agents.items() if why == reason)
-            lines.append(_hanging("", "", f"not {names}: {reason}", FACT_INDENT, width))
+        alike: dict[str, list[str]] = {}  # reasons, without agents' names, and the agents
+        for name, reason in self.agents.items():
+            if reason:
+                alike.setdefault(reason.replace(f"train {name} ", "train AGENT "), []).append(name)
+        for names in alike.values():
+            text = f"not {', '.join(names)}: {self.agents[names[0]]}"
+            lines.append(_hanging("", "", text, FACT_INDENT, width))
         lines.append(Text(""))
         for severity in ("problem", "advice", "ok"):
             for finding in self.findings:
@@ -71,7 +75,7 @@ class EnvCheck(Printed):
         return [*lines, Text(""), Text(self._verdict(), STYLES["ok" if self.ok else "problem"])]
 
     def _verdict(self) -> str:
-        """How many problems and pieces of advice there are."""
+        """Count the problems and the pieces of advice, in words."""
         counts = []
         for severity, singular, plural in (
             ("problem", "problem", "problems"),
@@ -83,7 +87,7 @@ class EnvCheck(Printed):
 
 
 def _hanging(label: str, style: str, text: str, indent: int, width: int) -> Text:
-    """A label, and a text beside it in lines of the rest of the width."""
+    """Put a label beside a text that is wrapped to the rest of the width."""
     gap = " " * indent
     paragraphs = [
         fill(line, width, initial_indent=gap, subsequent_indent=gap) for line in text.split("\n")

@@ -1,4 +1,4 @@
-"""What an environment does under random actions: speed, episodes, seeds, observations, pictures."""
+"""Tries an environment with random actions: speed, episodes, seeds, observations, pictures."""
 
 import time
 from dataclasses import dataclass, field
@@ -13,9 +13,14 @@ from gridcade.envs.masks import MaskReader, sample_action
 from gridcade.envs.types import Env
 from gridcade.errors import InputError, brief, single_line
 
-STEPS = 5000  # of random actions, for the speed and the episodes
-SECONDS = 2.0  # after which they end
-REPEATED_STEPS = 200  # that are compared with the same seed
+STEPS = 5000  # largest number of random steps that measure speed and episodes
+SECONDS = 2.0  # largest duration of these steps
+REPEATED_STEPS = 200  # number of steps that are repeated with the same seed and compared
+EARLIER_STEPS = (1, 2, 3, 5, 8, 13, 21)  # lengths of unfinished episodes before a comparison
+STEPS_AFTER = 30  # number of steps that are compared after an unfinished episode
+
+# The reset and each step: observation, reward, and whether the episode ended.
+Trajectory = list[tuple[Any, float, bool]]
 
 
 @dataclass
@@ -26,15 +31,15 @@ class Played:
     seconds: float = 0.0
     lengths: list[int] = field(default_factory=list)  # of the episodes that ended
     returns: list[float] = field(default_factory=list)
-    truncated: int = 0  # episodes
-    outside: str = ""  # an observation that is outside the bounds of its space
-    masked: bool = False  # whether action masks are given
+    truncated: int = 0  # number of truncated episodes
+    outside: str = ""  # describes an observation that is outside its space; empty if none is
+    masked: bool = False  # whether the environment gives action masks
 
     def facts(self) -> dict[str, str]:
-        """Episodes and speed, in words."""
-        speed = f"{self.steps / max(self.seconds, 1e-9):,.0f} steps a second, with random actions"
+        """Describe episodes and speed."""
+        speed = f"{self.steps / max(self.seconds, 1e-9):,.0f} steps per second, with random actions"
         if not self.lengths:
-            return {"episodes": f"none has ended within {self.steps:,} steps", "speed": speed}
+            return {"episodes": f"none ended within {self.steps:,} random steps", "speed": speed}
         low, high = min(self.returns), max(self.returns)
         returns = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
         episodes = (
@@ -45,7 +50,11 @@ class Played:
 
 
 def play(env: Env) -> Played:
-    """Play episodes with random actions; InputError as the environment's guard raises it."""
+    """Play episodes with random actions.
+
+    Raises:
+        InputError: the environment fails, or its guard finds a mistake.
+    """
     played, length, total = Played(), 0, 0.0
     env.action_space.seed(0)
     reader = MaskReader(env)
@@ -75,7 +84,7 @@ def play(env: Env) -> Played:
 
 
 def episode_findings(env: Env, played: Played) -> list[Finding]:
-    """What the played episodes say on ends, rewards and observations."""
+    """Judge the ends, rewards and observations of the played episodes."""
     findings = []
     if registry.time_limit(env) is None and not played.lengths:
         findings.append(
@@ -83,7 +92,7 @@ def episode_findings(env: Env, played: Played) -> list[Finding]:
                 "advice",
                 f"No episode ended within {played.steps:,} random steps, and there is no time "
                 "limit.",
-                "Give a limit, ?max_episode_steps=1000, or end the episodes in step.",
+                "Set a time limit with ?max_episode_steps=1000, or end the episodes in step.",
             )
         )
     if played.outside:
@@ -95,37 +104,64 @@ def episode_findings(env: Env, played: Played) -> list[Finding]:
             )
         )
     else:
-        findings.append(Finding("ok", "Observations and rewards are as the spaces say."))
+        findings.append(Finding("ok", "Observations fit their space, and rewards are numbers."))
     return findings
 
 
 def seed_finding(first: Env, second: Env) -> Finding:
-    """Whether the same seed and actions give the same episodes.
+    """Check that a seed and actions give the same episode, whatever was played before.
 
     Args:
-        first: plays twice.
+        first: an environment.
         second: another environment of the same kind, or the first one.
     """
     expected = _trajectory(first, REPEATED_STEPS)
     for env, where in ((first, "the second time"), (second, "in a second environment")):
-        for step, (one, other) in enumerate(
-            zip(expected, _trajectory(env, REPEATED_STEPS), strict=False)
-        ):
-            for name, a, b in zip(("observation", "reward", "end"), one, other, strict=True):
-                if not _equal(a, b):
-                    when = "after the reset" if step == 0 else f"at step {step}"
-                    return Finding(
-                        "problem",
-                        f"With the same seed and actions, the {name} {when} was {brief(a)}, and "
-                        f"{brief(b)} {where}; runs cannot be repeated or resumed exactly.",
-                        "Call super().reset(seed=seed) in reset, and draw every random number "
-                        "from self.np_random.",
-                    )
-    return Finding("ok", f"A seed repeats an episode: {REPEATED_STEPS} steps were equal.")
+        if difference := _difference(expected, _trajectory(env, REPEATED_STEPS), where):
+            return Finding(
+                "problem",
+                f"With the same seed and actions, {difference}; runs cannot be repeated or "
+                "resumed exactly.",
+                "Call super().reset(seed=seed) in reset, and draw every random number from "
+                "self.np_random.",
+            )
+    for steps in EARLIER_STEPS:
+        _leave_episode(first, steps)
+        where = f"if an earlier episode was left after step {steps}"
+        if difference := _difference(expected, _trajectory(first, STEPS_AFTER), where):
+            return Finding(
+                "problem",
+                f"After reset(seed=0) and the same actions, {difference}: reset keeps something "
+                "of the earlier episode, so runs cannot be repeated exactly.",
+                "In reset, set every attribute that step changes.",
+            )
+    return Finding("ok", f"A seed repeats an episode: {REPEATED_STEPS} steps were the same.")
 
 
-def _trajectory(env: Env, steps: int) -> list[tuple[Any, float, bool]]:
-    """Observation, reward and end of each step with random actions, from seed 0."""
+def _difference(expected: Trajectory, found: Trajectory, where: str) -> str:
+    """Describe the first difference of two trajectories; empty if there is none."""
+    for step, (one, other) in enumerate(zip(expected, found, strict=False)):
+        for name, a, b in zip(("observation", "reward", "end"), one, other, strict=True):
+            if not _equal(a, b):
+                when = "after the reset" if step == 0 else f"at step {step}"
+                return f"the {name} {when} was {brief(a)}, and {brief(b)} {where}"
+    return ""
+
+
+def _leave_episode(env: Env, steps: int) -> None:
+    """Start an episode, and leave it after some random steps."""
+    reader = MaskReader(env)
+    _, info = env.reset(seed=steps)
+    mask = reader.after_reset(info)
+    for _ in range(steps):
+        _, _, terminated, truncated, info = env.step(sample_action(env.action_space, mask))
+        if terminated or truncated:
+            return
+        mask = reader.after_step(info, False, False)
+
+
+def _trajectory(env: Env, steps: int) -> Trajectory:
+    """Record the steps of episodes with random actions; the first episode has seed 0."""
     env.action_space.seed(0)
     reader = MaskReader(env)
     observation, info = env.reset(seed=0)
@@ -146,7 +182,7 @@ def _trajectory(env: Env, steps: int) -> list[tuple[Any, float, bool]]:
 
 
 def _copied(observation: Any) -> Any:
-    """A copy of an observation, which the environment may write again."""
+    """Copy an observation, because the environment may overwrite its arrays."""
     if isinstance(observation, dict):
         return {key: _copied(part) for key, part in observation.items()}
     if isinstance(observation, tuple | list):
@@ -164,7 +200,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def render_findings(name: str, modes: list[str]) -> list[Finding]:
-    """Whether an environment draws itself in each mode but `human`, which opens a window."""
+    """Check that an environment renders in each mode except `human`, which opens a window."""
     findings = []
     for mode in modes:
         if mode == "human":
@@ -175,16 +211,20 @@ def render_findings(name: str, modes: list[str]) -> list[Finding]:
             problem = single_line(error) or type(error).__name__
         if problem:
             findings.append(
-                Finding("problem", f"Render mode {mode}: {problem}.", "Fix render, or remove it.")
+                Finding(
+                    "problem",
+                    f"Render mode {mode}: {problem}.",
+                    "Fix render, or remove the mode from metadata['render_modes'].",
+                )
             )
     if not findings and set(modes) - {"human"}:
         drawn = ", ".join(mode for mode in modes if mode != "human")
-        findings.append(Finding("ok", f"It draws itself: {drawn}."))
+        findings.append(Finding("ok", f"Rendering works: {drawn}."))
     return findings
 
 
 def _render(name: str, mode: str) -> str:
-    """What is wrong with a picture; empty if nothing is."""
+    """Describe what is wrong with a rendered picture; empty if nothing is."""
     env = registry.make(name, render_mode=mode)
     try:
         env.reset(seed=0)
@@ -192,7 +232,7 @@ def _render(name: str, mode: str) -> str:
     finally:
         env.close()
     if mode == "ansi":
-        return "" if isinstance(picture, str) else f"it returned {brief(picture)}, not a text"
+        return "" if isinstance(picture, str) else f"it returned {brief(picture)}, not a string"
     if mode != "rgb_array":
         return ""
     if not (isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] == 3):

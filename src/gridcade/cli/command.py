@@ -15,7 +15,7 @@ class Command(ABC):
     """
 
     agent_name: ClassVar[str] = ""  # the agent whose hyperparameters are among the options
-    option_note: ClassVar[str] = ""  # for an unknown option that no other one is near to
+    option_note: ClassVar[str] = ""  # for the error about an unknown option that is like no other
 
     @classmethod
     def specialize(cls, words: list[str], env_arguments: dict[str, str]) -> "type[Command]":
@@ -43,7 +43,7 @@ class Command(ABC):
 class EnvCommand(Command):
     """A command with one environment."""
 
-    env: Any  # str, or str | None where the option may be missing
+    env: Any  # str, or str | None if the option is optional
 
     def add_env_arguments(self, arguments: dict[str, str]) -> None:
         """Add arguments to the environment's name."""

@@ -42,7 +42,7 @@ COMMANDS = {  # name -> what it does; gridcade.cli.commands.NAME holds the class
     "check": "Check an environment of your own before agents learn in it.",
     "solve": "Compute the exact optimum of an environment whose model is known.",
     "watch": "Watch a policy in a terminal (over ssh too), a window, or a video.",
-    "play": "Play yourself, evaluated like every policy.",
+    "play": "Play yourself, and be evaluated like every policy.",
     "serve": "Open a page on which an agent learns live, in a world that you can edit.",
     "demo": "Train, evaluate, compare with the optimum and watch, in a minute.",
 }
@@ -68,7 +68,7 @@ def main() -> None:
     """Run the command line. Bad input is one line on stderr and exit code 2."""
     # A KeyboardInterrupt, unlike the default action of SIGTERM, restores the terminal.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as of a job in the background
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # ignored in a background job
         signal.signal(signal.SIGINT, signal.default_int_handler)
     streams.prepare()
     with streams.warnings_on_one_line():
@@ -95,14 +95,14 @@ def _exit_code(words: list[str]) -> int | str | None:
     except OSError:
         if (lost := streams.lost_output()) is None:
             raise
-        if not isinstance(lost, BrokenPipeError):  # the reader, such as `head`, has ended
+        if not isinstance(lost, BrokenPipeError):  # a reader such as `head` has ended
             print(f"gridcade: cannot write the output: {lost.strerror}", file=sys.stderr)
         return code or 1
     return code
 
 
 def _run(words: list[str]) -> None:
-    """Run the command that the words name, or print what they ask for."""
+    """Run the command that the words name, or print the version or the help."""
     if words == ["--version"]:
         print(f"gridcade {__version__}")
     elif not words or words[0] in HELP_FLAGS:
@@ -121,7 +121,7 @@ def _run(words: list[str]) -> None:
 
 
 def _existing(folder: str) -> str:
-    """The folder, or the one under runs/ if only that exists."""
+    """Return the folder, or the folder of this name under runs/ if only that exists."""
     under_runs = f"runs/{folder}"
     return folder if os.path.exists(folder) or not os.path.exists(under_runs) else under_runs
 
@@ -135,7 +135,7 @@ def _parse_command(name: str, *words: str) -> Command:
     if HELP_FLAGS & set(rest):
         _print_prose(COMMANDS[name])
         _print_prose((command_type.__doc__ or "").partition("\n\n")[2])
-        rest = ["--help"]  # alone, because tyro leaves out what other words have set
+        rest = ["--help"]  # alone, because tyro's help leaves out options that other words set
     prog, agent = f"gridcade {name}", command_type.agent_name
     command = parse(command_type, rest, prog, agent, command_type.option_note)
     if env_arguments:

@@ -57,7 +57,7 @@ FLAGS = {"where": "in"}  # the flag of a key, if they differ; `in` is a keyword 
 def optional(
     kind: Callable[[str], Any], metavar: str, choices: tuple[str, ...] | None = None
 ) -> PrimitiveConstructorSpec[Any]:
-    """Annotate an option that is None if it is missing, and whose help names its default.
+    """Annotate an option that is None if it is not given, and whose help names its default.
 
     Args:
         kind: converts the option's text.
@@ -80,7 +80,7 @@ POLICY_HELP = (
     "stable-baselines3."
 )
 ENV_HELP = "Environment: a name, a Gymnasium id, a map file, or my_env.py:MyEnv."
-OTHER_ENV_HELP = "Environment. Default: the one the agent was trained in."
+OTHER_ENV_HELP = "Environment. Default: the environment in which the agent was trained."
 TRUST_HELP = (
     "Load a model.zip, or the file of the environment in which somebody else trained a run. Both "
     "can run any code, so they must be from a trusted author."
@@ -108,7 +108,7 @@ def whole_number(text: str) -> int:
     """Convert text such as 100000, 100_000 or 1e5.
 
     Raises:
-        ValueError: it is not a whole number.
+        ValueError: the text is not a whole number.
     """
     with suppress(ValueError, OverflowError):
         return int(text)
@@ -123,7 +123,7 @@ def number(text: str) -> float:
     """Convert text to a float.
 
     Raises:
-        ValueError: it is not a number.
+        ValueError: the text is not a number.
     """
     try:
         return float(text)
@@ -141,7 +141,7 @@ def parse(
         words: arguments and options.
         prog: the program's name, for the usage.
         agent: the agent whose hyperparameters are among the options, for messages.
-        note: what to say about options that are like no other.
+        note: the end of the error about an option that is like no other.
 
     Raises:
         InputError: an option or argument is unknown.
@@ -167,7 +167,7 @@ def parse(
 
 
 def try_parse(command: type[C], words: Sequence[str]) -> C | None:
-    """Parse the words of a command; None if there is an error in them."""
+    """Parse the words of a command; None if they contain an error."""
     try:
         with redirect_stderr(io.StringIO()):
             parsed, unknown = _parse(command, words, "gridcade")
@@ -177,7 +177,7 @@ def try_parse(command: type[C], words: Sequence[str]) -> C | None:
 
 
 def _parse(command: type[C], words: Sequence[str], prog: str) -> tuple[C, list[str]]:
-    """Parse words with tyro; returns the command, and words that it does not know."""
+    """Parse words with tyro; returns the command, and the words that tyro does not know."""
     registry = ConstructorRegistry()
     registry.struct_rule(_options_rule)
     registry.struct_rule(_schedule_rule)
@@ -194,21 +194,21 @@ def _parse(command: type[C], words: Sequence[str], prog: str) -> tuple[C, list[s
 
 
 def _help_text(command: type[Any], prog: str) -> str:
-    """The help of a command, as tyro prints it."""
+    """Return the help of a command, as tyro prints it."""
     with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
         _parse(command, ["--help"], prog)
     return text.getvalue()
 
 
 def _options_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Make options of the keys of a TypedDict; the result has those that were given."""
+    """Make options of the keys of a TypedDict; the parsed dictionary has only the given options."""
     if not is_typeddict(info.type):
         return None
     docs = field_docs(info.type)
     hints = get_type_hints(info.type)
     fields = [_option(key, hint, docs[key]) for key, hint in hints.items()]
     negatable = [key for key, hint in hints.items() if _is_negatable(hint)]
-    fields += [_option(f"no_{key}", bool, f"Not --{key}.") for key in negatable]
+    fields += [_option(f"no_{key}", bool, f"Turn off --{key}.") for key in negatable]
 
     def instantiate(**values: Any) -> dict[str, Any]:
         given = {key: v for key, v in values.items() if v is not None and v is not False}
@@ -227,8 +227,8 @@ def _schedule_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
 
     def option(name: str, kind: Callable[[str], Any], metavar: str, doc: str) -> StructFieldSpec:
         spec = optional(lambda text: (kind(text),), metavar)  # a tuple, because None is a value
-        look = arg(name=name, help=doc, help_behavior_hint="")
-        return StructFieldSpec(name or "constant", Annotated[Any, look, spec], None)  # type: ignore[arg-type]
+        flag = arg(name=name, help=doc, help_behavior_hint="")
+        return StructFieldSpec(name or "constant", Annotated[Any, flag, spec], None)  # type: ignore[arg-type]
 
     def doc(name: str) -> str:
         value = getattr(info.default, name, None)
@@ -270,27 +270,27 @@ def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | Non
 
 
 def _option(key: str, hint: Any, doc: str) -> StructFieldSpec:
-    """The option of a key of a TypedDict."""
+    """Make the option of a key of a TypedDict."""
     kind = _without_none(hint)
-    look = arg(name=FLAGS.get(key), help=doc, help_behavior_hint="")
+    flag = arg(name=FLAGS.get(key), help=doc, help_behavior_hint="")
     if kind is bool:
-        return StructFieldSpec(key, Annotated[bool, look], False)  # type: ignore[arg-type]
+        return StructFieldSpec(key, Annotated[bool, flag], False)  # type: ignore[arg-type]
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         spec = optional(str, f"{{{','.join(choices)}}}", choices)
     else:
         convert = {int: whole_number, float: number}.get(kind, kind)
         spec = optional(convert, METAVARS_BY_KEY.get(key, METAVARS[kind]))
-    return StructFieldSpec(key, Annotated[hint | None, look, spec], None)  # type: ignore[arg-type]
+    return StructFieldSpec(key, Annotated[hint | None, flag, spec], None)  # type: ignore[arg-type]
 
 
 def _is_negatable(hint: Any) -> bool:
-    """Whether an option is a switch that can be off although it is on elsewhere: bool | None."""
+    """Return whether an option is a switch with a --no- form: its type is bool | None."""
     return _without_none(hint) is bool and NoneType in get_args(hint)
 
 
 def _without_none(hint: Any) -> Any:
-    """The type that an option's text is converted to: str for `str | Path | None`."""
+    """Return the type to which an option's text is converted: str for `str | Path | None`."""
     if get_origin(hint) not in (Union, UnionType):
         return hint
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from gridcade import api
 from gridcade.agents import SB3
 from gridcade.evaluation.result import Evaluation
 from gridcade.formatting import shell_command
 from gridcade.printing import Part, print_parts, unbroken
+from gridcade.shortfall import shortfall
 from gridcade.training.run_folder import Run
+from gridcade.viewing.drawn import Drawn
 from gridcade.viewing.solution import EnvSolution
 from gridcade.viewing.text_pictures import color_depth
 
@@ -23,13 +24,17 @@ err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 def show_run(run: Run) -> bool:
     """Print a run's result, and the commands that use it; returns whether its budget is used up."""
     show_parts(run.parts())
-    if run.finished and (reason := api.shortfall(run)):
-        show_parts([f"{reason} Train longer:", unbroken(f"            {longer_training(run, 10)}")])
+    lack = shortfall(run) if run.finished else None
+    if lack is not None and lack.longer:
+        command = unbroken(f"            {longer_training(run, 10)}")
+        show_parts([f"{lack.reason} Train longer:", command])
+    elif lack is not None:
+        show_parts([lack.reason])
     return run.finished
 
 
 def longer_training(run: Run, factor: int) -> str:
-    """The command that trains an agent for a multiple of its budget."""
+    """Return the command that trains an agent for a multiple of its budget."""
     settings = run.settings
     longer = ["--minutes", f"{factor * settings.minutes:g}"] if settings.minutes is not None else []
     longer = ["--steps", f"{factor * settings.steps:_}"] if settings.steps is not None else longer
@@ -51,8 +56,13 @@ def show_solution(solution: EnvSolution, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(solution.as_dict()))
         return
-    show_parts(solution.parts())
-    for line in solution.drawing(color_depth(sys.stdout)):
+    show_drawn(solution)
+
+
+def show_drawn(result: Drawn) -> None:
+    """Print a result and its drawing over the world, in colors on a terminal."""
+    show_parts(result.parts())
+    for line in result.drawing(color_depth(sys.stdout)):
         print(line)
 
 

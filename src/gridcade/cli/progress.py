@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 WIDE = 100  # columns from which a bar shows all values of an evaluation
 REFRESH_INTERVAL = 0.1  # seconds between updates of a bar
-LINES = 10  # in a run, after the first; without a terminal, more if it is long
-LINE_INTERVAL = 30.0  # seconds between lines of a long run
+LINES = 10  # per run, after the first line; without a terminal, long runs print more
+LINE_INTERVAL = 30.0  # seconds after which the next epoch has a line, without a terminal
 RETURN_WIDTH = len("while exploring: return -1,234.5")  # aligns the lines of most worlds
 
 
 class TrainingDisplay:
-    """Progress of a training run: lines at ends of epochs, and a bar below them on a terminal.
+    """Progress of a training run: lines at the ends of epochs, and a bar below them on a terminal.
 
-    On a terminal, the lines show evaluations and stay above the bar.
+    On a terminal, only epochs with an evaluation have a line.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class TrainingDisplay:
         self._bar = self._bars.add_task("", total=1.0, count="", latest="")
         self._metrics: dict[str, Any] = {}  # of the latest epoch
         self._updated = 0.0  # time of the latest update
-        self._printed_part = -1  # the part of the budget, of LINES, at the latest line
+        self._printed_part = -1  # part of the budget, from 0 to LINES, at the latest line
         self._printed = 0.0  # time of the latest line
         self._start: tuple[float, int] | None = None  # time and steps at the session's start
 
@@ -149,7 +149,7 @@ class StudyDisplay:
             print(f"{position:>5} of {len(statuses)}  {status.name}  {result}", flush=True)
 
     def _table(self, statuses: Sequence["TaskStatus"]) -> Group:
-        """The running tasks, as many as fit on the screen, and a summary of all tasks."""
+        """Draw the running tasks, as many as fit on the screen, and a summary of all tasks."""
         running = [status for status in statuses if status.phase in ("training", "evaluating")]
         table = Table.grid(padding=(0, 2))
         for status in running[: max(err.height - 3, 1)]:
@@ -167,7 +167,7 @@ class StudyDisplay:
         return Group(table, Text("  ".join(summary), style="bold"))
 
     def time_left(self, statuses: Sequence["TaskStatus"]) -> str:
-        """The time that training will still take at this session's speed; "" if it is unknown.
+        """Estimate the time that training still takes at this session's speed; "" if it is unknown.
 
         Tasks without training are ignored: their durations say nothing about the others'.
         """

@@ -18,7 +18,7 @@ from gridcade.training.run_names import RUNS
 from gridcade.training.run_summary import RunSummary, summarize
 
 SortKey = Literal["date", "name", "score", "steps"]
-# Fields that do not change what is learned, follow from others, or have a column.
+# Fields that do not change what is learned, follow from other fields, or have a column.
 NO_DIFFERENCE = {"format", "agent", "env", "steps", "minutes", "epoch"} | {
     f"evaluation_{name}" for name in ("every", "episodes")
 }
@@ -70,8 +70,8 @@ def print_runs(runs: Iterable[RunSummary], sort: SortKey) -> None:
 def _by_score(run: RunSummary) -> tuple[float, ...]:
     """Sort by return, then by average reward, then newest first.
 
-    Scores that print alike are equal, so that rounding errors do not order runs. A missing score,
-    as of a policy that never ends, ranks last.
+    Scores that print alike are equal, so that rounding errors do not order runs. Runs without a
+    score, for example because the policy never ends an episode, rank last.
     """
     printed = [format_number(score).replace(",", "") for score in _means(run)]
     scores = [float("-inf") if text == "-" else float(text) for text in printed]
@@ -79,7 +79,7 @@ def _by_score(run: RunSummary) -> tuple[float, ...]:
 
 
 def _means(run: RunSummary) -> list[float | None]:
-    """Return and average reward of the last evaluation."""
+    """Return the return and the average reward of the last evaluation."""
     return [None if score is None else score.mean for score in run.scores.values()]
 
 
@@ -92,10 +92,10 @@ SORT_KEYS: dict[SortKey, Callable[[RunSummary], Any]] = {
 
 
 def _differences(run: RunSummary, group: list[RunSummary]) -> str:
-    """The preset and seed, where those of a group's runs differ, and the differing hyperparameters.
+    """List the preset, seed and hyperparameters of a run that differ from those of its group.
 
-    Hyperparameters are compared between runs with the same preset. The seed is left out where the
-    run's name has it.
+    Hyperparameters are compared between runs with the same preset. The seed is left out if the
+    run's name contains it.
     """
     same_preset = [other for other in group if other.fields["preset"] == run.fields["preset"]]
     compared = dict.fromkeys(("preset", "seed"), group)
@@ -110,7 +110,7 @@ def _differences(run: RunSummary, group: list[RunSummary]) -> str:
 
 
 def _value_text(value: Any) -> str:
-    """A value of a config on one line; a schedule as `1 to 0.1 in 50,000 steps`."""
+    """Format a value of a config on one line; a schedule as `1 to 0.1 in 50,000 steps`."""
     if isinstance(value, float):
         return format_number(value)
     if not isinstance(value, dict) or "initial" not in value:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from gridcade.errors import InputWarning
 
-PLAIN = {  # what a stream shows instead that cannot encode a character; "?" for all others
+PLAIN = {  # replacements for characters that a stream cannot encode; "?" for all others
     **{"…": "~", "·": ".", "•": "*", "−": "-", "–": "-", "—": "-", "×": "x", "≈": "~", "±": "~"},
     **{"‘": "'", "’": "'", "′": "'", "“": '"', "”": '"', "←": "<", "→": ">", "↑": "^", "↓": "v"},
     **{"▀": '"', "█": "#", "●": "*", "○": "o", "│": "|", "─": "-", "╭": "+", "╰": "+", "\xa0": " "},
@@ -19,7 +19,7 @@ PLAIN = {  # what a stream shows instead that cannot encode a character; "?" for
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Replace characters by others of the same width; see `codecs.register_error`."""
+    """Replace characters by others of the same width: an error handler for `codecs`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
@@ -30,10 +30,10 @@ codecs.register_error("gridcade-plain", _plain)
 
 
 def prepare() -> None:
-    """Let the output take every character, and open streams that are closed.
+    """Replace characters that the output cannot encode, and open streams that are closed.
 
-    Otherwise a file that is opened later would take the number of a closed stream, and Python
-    would print on the standard output what is meant for the standard error.
+    If a stream stayed closed, a file that is opened later would get its descriptor; and without a
+    standard error, `print(…, file=sys.stderr)` would print on the standard output.
 
     Raises:
         SystemExit: the standard output is closed.
@@ -51,7 +51,7 @@ def prepare() -> None:
 
 
 def lost_output() -> OSError | None:
-    """Why the standard output cannot be written; None if it can. What was lost is discarded."""
+    """Return why the standard output cannot be written, and discard its contents; else None."""
     try:
         sys.stdout.flush()
         os.write(sys.stdout.fileno(), b"\n")  # an unbuffered stream has nothing left to flush

@@ -21,7 +21,7 @@ def check_options(
         words: what the user typed after the command.
         prog: the command, such as `gridcade train`.
         agent: the agent whose hyperparameters are among the options; empty: none.
-        note: what to say about options that are like no other; empty: nothing.
+        note: the end of the error about an option that is like no other; may be empty.
     """
     flags = _flags(help_text)
     arguments = _arguments(help_text)
@@ -39,10 +39,10 @@ def check_options(
 
 
 def wrong_value(complaint: str, help_text: str, prog: str) -> InputError | None:
-    """Build the error, on one line, for a missing argument or a value that cannot be read.
+    """Build a one-line error for a missing argument or a value that cannot be read.
 
     Args:
-        complaint: what tyro printed, a box of several lines.
+        complaint: the error that tyro printed, a box of several lines.
         help_text: the command's help.
         prog: the command.
 
@@ -72,19 +72,19 @@ def wrong_value(complaint: str, help_text: str, prog: str) -> InputError | None:
 
 
 def unexpected(help_text: str, word: str, prog: str) -> InputError:
-    """Build the error for an argument too many."""
+    """Build the error for an argument that the command does not take."""
     option = f"did you mean --env {word}?; " if "env" in _flags(help_text) else ""
     return InputError(f"unexpected argument '{word}'; {option}all options: {prog} --help")
 
 
 def _arguments(help_text: str) -> list[str]:
-    """The arguments that a help's usage shows after the options, such as POLICY."""
+    """Find the arguments that a help's usage shows after the options, such as POLICY."""
     usage = re.search(r"\[OPTIONS\] (.*)", help_text)
     return usage[1].split() if usage else []
 
 
 def _flags(help_text: str) -> list[str]:
-    """The options that a help mentions, as fields."""
+    """Find the options that a help mentions, as names of fields."""
     flags = re.findall(r"--[a-z0-9]+(?:[.-][a-z0-9]+)*", help_text)
     return [name for name in dict.fromkeys(map(field_name, flags)) if name != "help"]
 
@@ -96,7 +96,7 @@ def _right_option(
 
     Args:
         flag: the unknown option, with two hyphens.
-        flags: the options that exist, as fields.
+        flags: the options that exist, as names of fields.
         arguments: the arguments that the usage shows after the options, such as POLICY.
         prog: the command.
         agent: the agent whose hyperparameters are among the options; empty: none.

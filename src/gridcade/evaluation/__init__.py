@@ -1,4 +1,4 @@
-"""How good a policy is, with an interval for each estimate.
+"""Evaluation of policies: estimates of their values, each with an interval.
 
 Every policy plays the same whole episodes, whose seeds are fixed in advance. Where the model is
 known, the policy's exact value is reported beside the estimates. The same code evaluates trained

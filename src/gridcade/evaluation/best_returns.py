@@ -1,4 +1,4 @@
-"""The best returns that were possible in the evaluated episodes, where they are computed."""
+"""The best possible return of each evaluated episode, if the environment computes it."""
 
 import time
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from gridcade.envs.best_return import UnknownBestReturnError, find_best_return
 from gridcade.envs.types import Envs
 
-MAX_SECONDS = 60.0  # for all episodes of an evaluation
+MAX_SECONDS = 60.0  # duration of the computations for all episodes of an evaluation
 
 
 class BestReturns:
-    """Collects the best return of each episode after its reset.
+    """Computes the best possible return of each episode after its reset, and collects them.
 
     Args:
         envs: environments that step side by side.
-        time_limit: steps after which they truncate an episode; None: no limit.
+        time_limit: steps after which the environments truncate an episode; None: no limit.
     """
 
     def __init__(self, envs: Envs, time_limit: int | None):
@@ -25,7 +25,7 @@ class BestReturns:
         self._time_limit = time_limit
         self._values: list[float] = []
         self._seconds = 0.0
-        self._reason = ""  # why they are not computed
+        self._reason = ""  # why the best returns are unknown
 
     def add(self, started: NDArray[np.int64]) -> None:
         """Compute the best returns of the episodes that environments have just started.
@@ -50,11 +50,11 @@ class BestReturns:
 
     @property
     def mean(self) -> float | None:
-        """The mean over the episodes; None where it is not known for each of them."""
+        """Mean of the best returns; None unless the best return of every episode is known."""
         complete = self._values and self._envs and not self._reason
         return float(np.mean(self._values)) if complete else None
 
     @property
     def notes(self) -> list[str]:
-        """Why the environments do not compute best returns, although others of their kind do."""
+        """A note that says why the computation of best returns failed; empty if it did not."""
         return [f"no best possible return: {self._reason}"] if self._reason else []

@@ -1,6 +1,6 @@
 """The average reward of a continuing task, by the regenerative method.
 
-If the policy has no inner state, the process starts afresh whenever it visits a given state. The
+If the policy has no inner state, the process starts anew whenever it visits a given state. The
 cycles between its visits are independent and identically distributed, so they take the place of
 episodes: the average reward is E[R] / E[L] for the sum R of a cycle's rewards and its length L
 (Crane & Iglehart 1975, Operations Research 23:33). Unlike batches of equal length, cycles are
@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MIN_CYCLES = 100  # with fewer, there is no interval, unless the chain is deterministic
-UNSEEN_EVENTS = 3  # the most events that are expected, at about 95 %, if none was seen
+# Rule of three: if no event was seen, the expected number of events is at most 3 at about 95 %.
+UNSEEN_EVENTS = 3
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,13 @@ def regeneration_state(states: Ints) -> int:
 
 
 def split_cycles(streams: Streams) -> Cycles | None:
-    """Split streams into cycles; None if a stream never visits the state, or does not return to it.
+    """Split streams at their visits to the regeneration state.
 
-    Every cycle that begins within `length` steps counts. Leaving out the last one, because it ends
-    later, would favor short cycles.
+    Every cycle that begins within `length` steps counts. Leaving out the last cycle, because it
+    ends later, would favor short cycles.
+
+    Returns:
+        The cycles; None if a stream never visits the state, or does not return to it.
     """
     assert streams.states is not None  # noqa: S101 - for the type checker
     state = regeneration_state(streams.states[:, : streams.length])
@@ -90,7 +94,7 @@ def average_reward_of_streams(
     Args:
         streams: the sample.
         confidence: confidence level of the interval.
-        outcomes: what the policy can receive.
+        outcomes: the rewards that the policy can receive, and the states that it can reach.
 
     Returns:
         The estimate, and the number of cycles; None: there are no cycles.
@@ -103,8 +107,8 @@ def average_reward_of_streams(
     if outcomes.recurrent_classes > 1:
         return _no_interval(
             mean,
-            f"the policy ends up in one of {outcomes.recurrent_classes} groups of states for good, "
-            "by chance",
+            f"chance decides in which of {outcomes.recurrent_classes} groups of states the policy "
+            "stays forever",
         ), None
     cycles = split_cycles(streams)
     if cycles is None:
@@ -129,27 +133,27 @@ def average_reward_of_streams(
 
 
 def _reason_for_no_interval(cycles: Cycles, estimate: Estimate, outcomes: Outcomes) -> str:
-    """State what a reliable interval lacks; empty: nothing."""
+    """Say why a reliable interval is impossible; empty if it is possible."""
     count, steps = cycles.lengths.size, cycles.rewards.size
     if count < MIN_CYCLES:
         needed = float(f"{steps * MIN_CYCLES / count:.1e}")
         return (
-            f"it takes {MIN_CYCLES} returns to the state that is visited most, and there were "
+            f"it needs {MIN_CYCLES} returns to the state that is visited most, and there were "
             f"{count}; about {needed:,.0f} steps may be enough"
         )
     if estimate.half_width == 0:
         return f"all {count:,} cycles were equal, but other cycles are possible"
-    unseen = [reward for reward in outcomes.rewards if not (cycles.rewards == reward).any()]
+    unseen = [r for r in outcomes.fixed_rewards if not (cycles.rewards == r).any()]
     farthest = max(unseen, key=lambda reward: abs(reward - estimate.mean), default=estimate.mean)
     if UNSEEN_EVENTS * abs(farthest - estimate.mean) / steps > estimate.half_width:
         return (
-            f"the policy can receive a reward of {farthest:g}, but did not in {steps:,} steps; it "
-            "takes more steps"
+            f"the policy can receive a reward of {farthest:g}, but did not in {steps:,} steps; "
+            "more steps may help"
         )
     return ""
 
 
 def _no_interval(mean: float, reason: str) -> Estimate:
-    """An estimate without an interval."""
+    """Return an estimate without an interval, with a note that gives the reason."""
     note = f"No interval of the average reward: {reason}."
     return Estimate(mean, -math.inf, math.inf, "cycles", note)

@@ -19,7 +19,7 @@ NEGLIGIBLE_WEIGHT = 1e-4  # largest weight of the rewards that follow a stream's
 
 @dataclass(frozen=True)
 class Episodes:
-    """A sample of whole episodes, in the order of their numbers. Each array is [episodes]."""
+    """A sample of whole episodes, sorted by index. Each array is [episodes]."""
 
     returns: Floats
     lengths: Floats  # steps
@@ -30,17 +30,17 @@ class Episodes:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimates of a policy's values. None: the task, or the sample, does not define it."""
+    """Estimates of a policy's values. None: the task or the sample does not define the value."""
 
     expected_return: Estimate | None
     average_reward: Estimate  # per step
     discounted_return: Estimate | None
     episode_length: Estimate | None  # steps
-    cycles: int | None = None  # of a continuing task, if the sample has cycles
-    note: str | None = None  # about all of them
+    cycles: int | None = None  # number of cycles of a continuing task; None: there are none
+    note: str | None = None  # on all estimates, instead of their own notes
 
     def notes(self) -> list[str]:
-        """The notes of all estimates."""
+        """Return the notes on all estimates."""
         if self.note:
             return [self.note]
         estimates = {
@@ -82,30 +82,29 @@ def estimate_from_episodes(
         two_returns: the two possible returns, if only two are possible: see
             `gridcade.exact.values.two_possible_returns`.
         step_rewards: the smallest and the largest possible reward of a step. Default: if all steps
-            of the sample paid the same other than 0, as in CartPole, that reward; otherwise they
-            are unknown.
+            of the sample have the same reward, and it is not 0, as in CartPole: that reward;
+            otherwise unknown.
     """
     returns, lengths = episodes.returns, episodes.lengths
     name, discounted = "discounted returns", episodes.discounted_returns
     if step_rewards is None and episodes.step_rewards[0] == episodes.step_rewards[1] != 0:
         step_rewards = episodes.step_rewards
     lowest, highest = step_rewards or (-math.inf, math.inf)
-    longest_sum = (1 - discount**max_length) / (1 - discount)  # of discounted ones
+    longest_sum = (1 - discount**max_length) / (1 - discount)  # discounted, of rewards of 1
     note = None
     if len(returns) == 1:
         note = (
-            "One episode shows what happened once. It cannot show how much episodes differ, so how "
-            "far the expected values may be from these is unknown; "
-            f"play {MIN_EPISODES} or more for intervals."
+            "One episode does not show how much episodes differ, so these values may be far from "
+            f"the expected ones; play {MIN_EPISODES} or more episodes for intervals."
         )
     elif len(returns) < MIN_EPISODES:
-        note = f"Intervals take {MIN_EPISODES} or more episodes; this sample has {len(returns)}."
+        note = f"Intervals need {MIN_EPISODES} or more episodes; this sample has {len(returns)}."
     elif all(np.ptp(x) == 0 for x in (returns, lengths, discounted)) and two_returns is None:
         note = intervals.alike_note(len(returns), "episodes", confidence)
 
     def possible(estimate: Estimate, least: float, most: float) -> Estimate:
         limited = estimate.within(least, most)
-        if least == most:  # known, so that nothing is to be said about the sample
+        if least == most:  # The value is known, so notes on the sample would be pointless.
             limited = replace(limited, note=None, samples_needed=0)
         return limited if len(returns) >= MIN_EPISODES else limited.without_interval()
 
@@ -146,15 +145,16 @@ def estimate_from_streams(
 ) -> Estimates:
     """Estimate a policy's values in a continuing task.
 
-    The discounted return has an interval only if the policy's chain is deterministic, because there
-    are few streams. It allows for the rewards after their ends, which must weigh at most
-    NEGLIGIBLE_WEIGHT.
+    The discounted return is estimated only if there are several streams, and if the rewards after
+    their ends weigh at most NEGLIGIBLE_WEIGHT. It has an interval only if the policy's chain is
+    deterministic, because there are few streams; the interval allows for the rewards after the
+    ends.
 
     Args:
         streams: the sample.
         confidence: confidence level of the intervals.
         discount: discount factor of the discounted return.
-        outcomes: what the policy can receive.
+        outcomes: the rewards that the policy can receive, and the states that it can reach.
         step_rewards: the smallest and the largest reward of a step in this task.
     """
     average_reward, cycles = average_reward_of_streams(streams, confidence, outcomes)

@@ -46,7 +46,7 @@ ENVS = 16  # environments that step side by side in an episodic task
 
 @dataclass(frozen=True)
 class _Sample:
-    """What was played, and the estimates from it."""
+    """The size of a sample, and the estimates from it."""
 
     episodes: int | None
     steps: int
@@ -123,16 +123,21 @@ def _evaluate(
         exact, exact_notes = _exact_values(table, model, time_limit, resolved.discount)
         notes += [] if isinstance(policy, Human) else exact_notes  # a person has no exact value
     most = STREAMS if continuing else min(ENVS, resolved.episodes or resolved.steps or ENVS)
-    envs = pool.vector(most, fewer=True)
     if model is not None and continuing:
+        envs = pool.vector(most, fewer=True)
         sample = _sample_streams(
             label, envs, evaluated, resolved, table, model, purpose, progress, check
         )
     else:
+        # The order in which groups act depends on their speed. So a policy whose actions depend on
+        # earlier calls acts for a single group.
+        alone = evaluated.chooses_alone
+        groups = pool.groups(most) if alone else [pool.vector(most, fewer=True)]
+        envs = groups[0]
         runner = EpisodeRunner(
-            envs, evaluated, resolved.discount, time_limit, longest_episode, check
+            groups, evaluated, resolved.discount, time_limit, longest_episode, check
         )
-        # not while an agent learns: the search can take a minute
+        # Evaluations during training skip best returns, because the search can take a minute.
         best_returns = BestReturns(envs, time_limit) if purpose == "evaluation" else None
         sample = _sample_episodes(runner, best_returns, resolved, model, purpose, progress)
     if exact is not None and isinstance(policy, TabularPolicy):
@@ -169,7 +174,7 @@ def _evaluate(
 
 
 def _optimality_notes(policy: TabularPolicy, exact: ExactValues) -> list[str]:
-    """Name the criterion of an optimal policy that is not optimal under another one."""
+    """Name the criterion of an optimal policy if the policy is not optimal under all criteria."""
     gaps = exact.gap_return, exact.gap_average_reward, exact.gap_discounted_return
     if policy.criterion is None or not any(gaps):
         return []
@@ -193,7 +198,7 @@ def _check_continuing(label: str, options: ResolvedOptions, time_limit: int | No
 def _exact_values(
     table: Floats | None, model: Model, time_limit: int | None, discount: float
 ) -> tuple[ExactValues | None, list[str]]:
-    """The exact values, and notes on them; None, with the reason, if they are unknown."""
+    """Return the exact values and notes on them; None and the reason if they are unknown."""
     if table is None:
         return None, ["no exact value: the policy's action probabilities are unknown"]
     try:
@@ -203,12 +208,12 @@ def _exact_values(
 
 
 def _step_rewards(model: Model) -> tuple[float, float]:
-    """The smallest and the largest reward of a step."""
+    """Return the smallest and the largest reward of a step."""
     return float(model.rewards.min()), float(model.rewards.max())
 
 
 def _possible_outcomes(table: Floats | None, model: Model) -> Outcomes:
-    """What the policy can receive; what any policy can if its probabilities are unknown."""
+    """Return the outcomes of the policy; of all policies if its probabilities are unknown."""
     if table is None:
         table = np.full((model.num_states, model.num_actions), 1 / model.num_actions)
     return possible_outcomes(model, table)
@@ -253,7 +258,7 @@ def _sample_episodes(
 ) -> _Sample:
     """Evaluate a policy in an episodic task."""
     planned, notes = plan_episodes(runner, options)
-    runner.best_returns = best_returns  # not of the pilot sample
+    runner.best_returns = best_returns  # set only now: the pilot sample needs none
     episodes = runner.run(planned, options.seed, purpose, progress)
     estimates = estimate_from_episodes(
         episodes,

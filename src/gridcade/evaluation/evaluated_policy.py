@@ -1,4 +1,4 @@
-"""A policy as it is evaluated or shown: greedy or stochastic, with epsilon mixed in."""
+"""The policy that evaluations and videos play: greedy or stochastic, with epsilon mixed in."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ ATARI_EPSILON = 0.05  # Mnih et al. (2013, 2015)
 class EvaluatedPolicy:
     """A policy that acts in an environment, with epsilon mixed in.
 
-    Random actions come from the stream of each episode, not from the policy's own, so an episode
-    does not depend on what the policy did before.
+    Random actions come from the random stream of each episode, not from the policy's own stream, so
+    an episode does not depend on what the policy did before.
 
     Args:
         policy: any policy.
-        env: an environment of the kind that it acts in.
+        env: an environment like those in which the policy acts.
         epsilon: probability of a uniformly random action; None: ATARI_EPSILON on Atari games, 0
             elsewhere.
         deterministic: act greedily; otherwise sample from the policy's probabilities.
@@ -60,15 +60,23 @@ class EvaluatedPolicy:
                 f"are {single_line(env.action_space)}"
             )
         self.policy, self.epsilon, self.deterministic = policy, epsilon, deterministic
+        self._by_probabilities = None
+        if isinstance(policy, StochasticPolicy) and self._action_index is not None:
+            self._by_probabilities = policy, self._action_index
         self._state: PolicyState = None  # the policy's inner state
 
     @property
     def has_inner_state(self) -> bool:
-        """Whether its actions, so far, may depend on more than the present observation."""
+        """Whether actions may depend on more than the current observation; known after `act`."""
         return self._state is not None or isinstance(self.policy, Human)
 
+    @property
+    def chooses_alone(self) -> bool:
+        """Whether an action depends on its observation and episode only, not on earlier calls."""
+        return isinstance(self.policy, RandomPolicy) or self._by_probabilities is not None
+
     def table(self, env: Env, model: Model) -> Floats | None:
-        """Action probabilities in every state, [states, actions]; None: see `policy_table`."""
+        """Return action probabilities, [states, actions]; None: see `policy_table`."""
         if isinstance(self.policy, Human):  # a person cannot choose an action in every state
             return None
         table = policy_table(self.policy, env, model, self.deterministic)
@@ -76,7 +84,7 @@ class EvaluatedPolicy:
 
     @property
     def uses_masks(self) -> bool:
-        """Whether the policy heeds action masks."""
+        """Whether the policy uses action masks."""
         return uses_masks(self.policy)
 
     def act(
@@ -91,7 +99,7 @@ class EvaluatedPolicy:
         The batch of Dict or Tuple actions is a dict or tuple of arrays.
 
         Args:
-            observations: of n environments.
+            observations: one of each environment.
             starts: whether each observation is the first of an episode, [n].
             rngs: the random stream of each environment's episode, n of them.
             masks: the allowed actions, [n, actions]; None: all. A policy that does not use masks
@@ -99,12 +107,12 @@ class EvaluatedPolicy:
         """
         if isinstance(self.policy, RandomPolicy):
             return self.policy.sample(rngs)
-        index = self._action_index
-        if isinstance(self.policy, StochasticPolicy) and index is not None:
-            table = probabilities_of(self.policy, observations, self.deterministic, masks)
-            check_probabilities(self.policy, table, len(starts), index.count)
+        if self._by_probabilities is not None:
+            policy, numbering = self._by_probabilities
+            table = probabilities_of(policy, observations, self.deterministic, masks)
+            check_probabilities(policy, table, len(starts), numbering.count)
             draws = np.array([rng.random() for rng in rngs])
-            return index.decode(sample_actions(with_epsilon(table, self.epsilon, masks), draws))
+            return numbering.decode(sample_actions(with_epsilon(table, self.epsilon, masks), draws))
         actions, self._state = predict_allowed(
             self.policy,
             observations,
@@ -112,12 +120,13 @@ class EvaluatedPolicy:
             starts,
             self.deterministic,
             masks,
-            index,
+            self._action_index,
             self._action_space,
         )
         if isinstance(self._action_space, gym.spaces.Dict | gym.spaces.Tuple):
             return actions
         actions = np.array(actions)
+        index = self._action_index
         if self.epsilon and index is not None:
             for i, rng in enumerate(rngs):
                 if rng.random() < self.epsilon:

@@ -2,7 +2,8 @@
 
 Each interval covers the expected value with its confidence level under the conditions that its
 docstring names. A `note` says when the sample suggests that they do not hold. The number of
-samples must be fixed in advance: stopping when an interval looks narrow spoils its coverage.
+samples must be fixed in advance: if sampling stops when an interval looks narrow, the interval
+covers too rarely.
 
 Returns are undiscounted returns of whole episodes, [episodes]; lengths are those of the same
 episodes in steps, [episodes]; a confidence level is between 0 and 1. All functions raise InputError
@@ -36,7 +37,7 @@ class Estimate:
     note: str | None = None  # why the interval may not hold
     least: float = -math.inf  # the smallest value that is possible
     most: float = math.inf  # the largest one
-    samples_needed: int = 0  # for a reliable interval, if the samples are skewed and fewer
+    samples_needed: int = 0  # for a reliable interval, if skewed samples are too few; else 0
 
     @property
     def half_width(self) -> float:
@@ -45,7 +46,7 @@ class Estimate:
 
     @property
     def uncut_half_width(self) -> float:
-        """Half the width before the interval was cut to what is possible, roughly."""
+        """Roughly half the width before `within` cut the interval to the possible values."""
         if self.least < self.low and self.high < self.most:
             return self.half_width
         return max(self.mean - self.low, self.high - self.mean)
@@ -74,8 +75,8 @@ def return_interval(
     """Estimate the expected return of an episode, with the interval that fits the sample.
 
     Pass `two_returns` if the task allows only two returns. Otherwise, if the sample has two
-    distinct returns, they are assumed to be the only ones, and if it has one, the interval has
-    width 0; a note then warns of other returns.
+    distinct returns, the interval assumes that no others are possible; if it has one, the interval
+    has width 0. In both cases a note warns of other returns.
     """
     values = _validate(returns, confidence)
     two = two_returns or _two_distinct_values(values)
@@ -112,7 +113,7 @@ def average_reward_interval(
 
 
 def mean_interval(samples: ArrayLike, confidence: float, name: str = "samples") -> Estimate:
-    """Student's t interval of the mean of independent samples, [samples].
+    """Return Student's t interval of the mean of independent samples, [samples].
 
     `name` is the plural noun by which notes refer to the samples.
     """
@@ -122,7 +123,7 @@ def mean_interval(samples: ArrayLike, confidence: float, name: str = "samples") 
 
 
 def moments_interval(count: int, total: float, squared_total: float, confidence: float) -> Estimate:
-    """Student's t interval from the number of samples, their sum and their sum of squares."""
+    """Return Student's t interval from the number of samples, their sum and sum of squares."""
     mean = total / count
     if count == 1:
         return Estimate(mean, -math.inf, math.inf, "t")
@@ -136,8 +137,8 @@ def ratio_interval(
 ) -> Estimate:
     """Estimate the average reward E[G] / E[L] from returns G and lengths L (renewal reward).
 
-    A t interval of the residuals Z = G - (sum G / sum L) L, divided by the mean length (Cochran
-    1977, Sampling Techniques, chapter 6). The mean of G / L over episodes would estimate a
+    This is a t interval of the residuals Z = G - (sum G / sum L) L, divided by the mean length
+    (Cochran 1977, Sampling Techniques, chapter 6). The mean of G / L over episodes would estimate a
     different quantity. `name` is the plural noun by which notes refer to the samples.
     """
     values, steps = _validate_episodes(returns, lengths, confidence)
@@ -176,9 +177,9 @@ def corrected_ratio_interval(
 def two_valued_interval(
     samples: ArrayLike, low_value: float, high_value: float, confidence: float
 ) -> Estimate:
-    """Wilson's score interval from independent samples, [samples], of two known values.
+    """Return Wilson's score interval from independent samples, [samples], of two known values.
 
-    It also holds where one value is too rare for the t interval: at 95 % and a probability of 0.014
+    It also holds if one value is too rare for the t interval: at 95 % and a probability of 0.014
     it covers 94.8 % with 100 samples and 96.9 % with 400, the t interval 75 % and 91 %. Because
     counts are integers, coverage varies with the probability: from 92.7 % up with 100 samples.
     """
@@ -196,30 +197,31 @@ def two_valued_ratio_interval(
     confidence: float,
     max_length: float | None = None,
 ) -> Estimate:
-    """Estimate the average reward E[G] / E[L] if a return takes two values, one maybe rare.
+    """Estimate the average reward E[G] / E[L] if returns take two values, of which one may be rare.
 
     If the return is b with probability p and else a, and episodes with these returns have mean
     lengths l_b and l_a, the average reward is (a (1 - p) + b p) / (l_a (1 - p) + l_b p). It is
-    monotone in p, so Wilson's limits of p give limits of it, which include the whole dependence of
-    length on return. The variation of lengths among episodes of equal return is uncorrelated with
-    that; its squared error is added at each limit: the method of variance estimates recovery
-    (MOVER; Zou & Donner 2008, Statistics in Medicine 27:1693). MOVER for the ratio of the two means
-    (Donner & Zou 2012) needs their correlation, which cannot be estimated from a rare outcome.
+    monotone in p, so Wilson's limits of p give limits of the average reward, which include the
+    whole dependence of length on return. The lengths of episodes of equal return vary too. This
+    error is uncorrelated with that of p, and its square is added at each limit: the method of
+    variance estimates recovery (MOVER; Zou & Donner 2008, Statistics in Medicine 27:1693). MOVER
+    for the ratio of the two means (Donner & Zou 2012) needs their correlation, which cannot be
+    estimated from a rare outcome.
 
     If a return was never seen, the length of its episodes is unknown, and the interval allows for
     any length up to `max_length` (such as the time limit), or up to the longest one seen. If rare
-    episodes also last many times longer, too few of them show how long, and coverage suffers; a
-    note usually says so.
+    episodes also last many times longer, the sample has too few of them to estimate their length,
+    and the interval covers too rarely; a note usually says so.
     """
     values, steps = _validate_episodes(returns, lengths, confidence)
     size, mean_length, (a, b) = values.size, float(steps.mean()), sorted(two_returns)
     is_b = _is_high(values, a, b)  # [episodes]
     count = int(is_b.sum())
     groups = [group for group in (steps[~is_b], steps[is_b]) if group.size]  # lengths by return
-    mean_lengths = [(float(groups[0].mean()), float(groups[-1].mean()))]  # of a and b
+    mean_lengths = [(float(groups[0].mean()), float(groups[-1].mean()))]  # for the returns a and b
     note = None
     if len(groups) == 1 and a < b:
-        possible = 0.0, max(max_length or 0.0, float(steps.max()))  # for the return never seen
+        possible = 0.0, max(max_length or 0.0, float(steps.max()))  # lengths for the unseen return
         mean_lengths = [(u, mean_length) if count else (mean_length, u) for u in possible]
         note = _unseen_return_note(a if count else b, (a, b), size)
 
@@ -250,12 +252,12 @@ def zero_inflated_interval(
 
     Discounted returns are such samples if a task pays once, at the end of an episode. The limits of
     the probability p of a nonzero sample (Wilson's) and of the mean m of those (Student's t) are
-    combined by MOVER for a product (Zou & Donner 2008). With a single nonzero sample, every m up to
-    `bound` is allowed for, and with none as well; where that is usual, the interval covers more
-    often than its confidence level (99.4 % instead of 95 % with p n = 1.3). If the nonzero samples
-    are skewed, this covers too rarely with few samples (86 % with 10 episodes of random play in
-    FourRooms). So each limit is the farther one of this and the interval that is corrected for
-    skewness, which together cover 94 % there.
+    combined by MOVER for a product (Zou & Donner 2008). With one nonzero sample or none, the
+    interval allows for every m up to `bound`; if such samples are usual, it covers more often than
+    its confidence level (99.4 % instead of 95 % with p n = 1.3). If the nonzero samples are skewed
+    and few, it covers too rarely (86 % with 10 episodes of random play in FourRooms). So the result
+    extends to the farther limits of this interval and of the one that is corrected for skewness,
+    which together cover 94 % there.
 
     `name` is the plural noun by which notes refer to the samples.
     """
@@ -281,11 +283,11 @@ def zero_inflated_interval(
 def episodes_needed(
     pilot: ArrayLike, precision: float, confidence: float, lengths: ArrayLike | None = None
 ) -> int | None:
-    """How many new episodes make the half-width about `precision` times the absolute mean.
+    """Return how many new episodes make the half-width about `precision` times the absolute mean.
 
-    `pilot` holds the returns of a pilot sample. With their `lengths`, the answer is for the average
-    reward, otherwise for the expected return. None: the pilot sample has one episode, no variance,
-    or a mean of 0, so it does not determine the number.
+    `pilot` holds the returns of a pilot sample. With `lengths`, the result is for the average
+    reward, otherwise for the expected return. It is None if the pilot sample has one episode, no
+    variance, or a mean of 0, and so does not determine the number.
     """
     if not 0 < precision < math.inf:
         raise InputError(f"precision is {precision}; it must be greater than 0 and finite")
@@ -339,14 +341,14 @@ def _validate_episodes(
 
 
 def _t_quantile(degrees: int, confidence: float) -> float:
-    """The two-sided quantile of Student's t distribution with these degrees of freedom."""
+    """Return the two-sided quantile of Student's t distribution with these degrees of freedom."""
     return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
 def _t_interval(
     mean: float, residuals: Floats, scale: float, confidence: float, method: str, name: str
 ) -> Estimate:
-    """The interval mean -+ t s / (scale sqrt n), and whether the residuals cast doubt on it."""
+    """Return the interval mean ± t s / (scale √n), with the number of samples that it needs."""
     size = residuals.size
     if size == 1:
         return Estimate(mean, -math.inf, math.inf, method)
@@ -359,9 +361,10 @@ def _t_interval(
 
 
 def alike_note(size: int, name: str, confidence: float) -> str:
-    """State that all samples were alike, and how many others are compatible with that.
+    """State that all samples were alike, and how many future samples may still differ.
 
-    Samples with this share among future ones would have occurred with the confidence level.
+    If a larger share of samples differed, the sample would have had one of them with a probability
+    above the confidence level.
     """
     return (
         f"All {size:,} {name} were alike; up to {_unseen_percent(size, confidence)} % of future "
@@ -372,7 +375,7 @@ def alike_note(size: int, name: str, confidence: float) -> str:
 def _unseen_return_note(unseen: float, returns: TwoValues, size: int) -> str:
     """State that no episode had one of the two returns, and that it may be rare."""
     outcome, plural = f"returned {unseen:g}", f"returns of {unseen:g}"
-    if returns[0] == 0:  # pays at success only
+    if returns[0] == 0:  # the task pays at success only
         outcome, plural = ("failed", "failures") if unseen == 0 else ("succeeded", "successes")
     return (
         f"No episode {outcome}; the intervals allow for {plural} too rare to appear in {size:,} "
@@ -381,7 +384,7 @@ def _unseen_return_note(unseen: float, returns: TwoValues, size: int) -> str:
 
 
 def _two_values_note(size: int, confidence: float) -> str:
-    """State that only two returns were seen, and how many others are compatible with that."""
+    """State that only two returns were seen, and how many future returns may still differ."""
     return (
         f"Only two different returns were seen; up to {_unseen_percent(size, confidence)} % of "
         "future ones may differ from both."
@@ -393,30 +396,30 @@ def _unseen_percent(size: int, confidence: float) -> str:
 
 
 def _skewness(residuals: Floats) -> float:
-    """The skewness of a sample from its residuals, which are not all 0."""
+    """Return the skewness of a sample from its residuals, which must not all be 0."""
     unit = residuals / np.abs(residuals).max()  # the cube then neither overflows nor underflows
     return float((unit**3).mean() / (unit**2).mean() ** 1.5)
 
 
 def _samples_needed(residuals: Floats) -> int:
-    """How many samples a t interval needs, 25 skewness^2 (Cochran 1977, p. 42); 0: it has them.
+    """Return how many samples a t interval needs, 25 skewness^2; 0 if the sample has as many.
 
-    With fewer, intervals at 95 % may miss more than 6 % of the time. A small sample underestimates
-    its skewness, so 0 proves nothing.
+    With fewer, intervals at 95 % may miss more than 6 % of the time (Cochran 1977, p. 42). A small
+    sample underestimates its skewness, so 0 proves nothing.
     """
     enough = math.ceil(25 * _skewness(residuals) ** 2)
     return 0 if residuals.size >= enough else enough
 
 
 def _distinct(values: Floats) -> Floats:
-    """The distinct values, in order, up to rounding errors."""
+    """Return the distinct values, in order, up to rounding errors."""
     ordered = np.sort(values)
     differs = np.diff(ordered) > TOLERANCE * np.abs(ordered).max()
     return np.concatenate([ordered[:1], ordered[1:][differs]])
 
 
 def _two_distinct_values(values: Floats) -> TwoValues | None:
-    """The two distinct values of a sample, if it has exactly two and is large enough."""
+    """Return the two distinct values of a sample, if it has exactly two and is large enough."""
     distinct = _distinct(values)
     if len(distinct) != 2 or values.size < MIN_SAMPLES_FOR_TWO:
         return None
@@ -424,7 +427,7 @@ def _two_distinct_values(values: Floats) -> TwoValues | None:
 
 
 def _is_high(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
-    """Which samples equal the high one of two values; InputError if one equals neither."""
+    """Return which samples equal the high value; raise InputError if one equals neither value."""
     if not low <= high:
         raise InputError(f"the low value {low:g} is greater than the high value {high:g}")
     is_high = values > (low + high) / 2
@@ -436,10 +439,10 @@ def _is_high(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
 
 
 def _wilson_limits(count: int, size: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a probability, with Poisson's limit for counts of 1 to 3.
+    """Return Wilson's score interval of a probability, with Poisson's limit for small counts.
 
-    For these counts Wilson's limit covers too rarely, 84 % at worst (Brown, Cai & DasGupta 2001,
-    Statistical Science 16:101, section 4.1.1).
+    For counts of 1 to 3 (1 and 2 in up to 50 samples) Wilson's limit covers too rarely, 84 % at
+    worst (Brown, Cai & DasGupta 2001, Statistical Science 16:101, section 4.1.1).
     """
     z = float(ndtri((1 + confidence) / 2))
 

@@ -26,8 +26,8 @@ class EvaluationOptions(TypedDict, total=False):
     """Number of whole episodes to play. Default: 100."""
     steps: int | None
     """Number of environment steps. On an episodic task, a pilot sample converts it into a number
-    of whole episodes; on a continuing task, up to as many again complete the last cycles. Default:
-    100,000 on a continuing task, which has no episodes."""
+    of whole episodes. On a continuing task, up to the same number of additional steps completes the
+    last cycles. Default: 100,000 on a continuing task, which has no episodes."""
     precision: float | None
     """Target for half the width of the expected return's interval, relative to the mean, such as
     0.02. A pilot sample determines the number of episodes, at most 10,000. Default: none."""

@@ -19,9 +19,9 @@ from gridcade.agents.base import (
 )
 from gridcade.agents.probabilities import restrict, uniform
 from gridcade.envs.actions import FROM_ZERO, ActionIndex, action_index, finite_actions
+from gridcade.envs.known_models import known_model, why_no_model
 from gridcade.envs.masks import masks_by_number
 from gridcade.envs.observations import batch_size
-from gridcade.envs.registry import known_model
 from gridcade.envs.states import STATES_FROM_ZERO, StateIndex, finite_states
 from gridcade.envs.types import Array, Env, Space
 from gridcade.errors import InputError
@@ -54,7 +54,7 @@ class RandomPolicy:
         return self._batch(samples)
 
     def _batch(self, samples: list[Any]) -> Any:
-        """N actions as vector environments take them: an array, or a dict or tuple of arrays."""
+        """Combine n actions for a vector environment: an array, or a dict or tuple of arrays."""
         empty: Any = create_empty_array(self._action_space, len(samples))
         return concatenate(self._action_space, samples, empty)
 
@@ -105,7 +105,7 @@ class TabularPolicy(SamplingPolicy):
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Action probabilities at n observations, which are states.  [n, ...] -> [n, actions]."""
+        """Return action probabilities at n states.  [n, ...] -> [n, actions]."""
         del deterministic
         return restrict(self.table[self._states.encode(observations)], masks)
 
@@ -134,7 +134,7 @@ class UniformPolicy(TabularPolicy):
     def probabilities(
         self, observations: Observations, deterministic: bool = True, masks: Masks | None = None
     ) -> Floats:
-        """Equal probabilities for each of n observations.  [n, ...] -> [n, actions]."""
+        """Return equal probabilities for each of n observations.  [n, ...] -> [n, actions]."""
         del deterministic
         if masks is not None:
             return uniform(masks)
@@ -215,7 +215,9 @@ def optimal_policy(env: Env) -> TabularPolicy:
     """
     model = known_model(env)
     if model is None:
-        raise InputError("'optimal' needs an environment whose model is known")
+        why = why_no_model(env)
+        reason = f"; {why}" if why else ""
+        raise InputError(f"'optimal' needs an environment whose model is known{reason}")
     states = finite_states(env.observation_space)
     if states is None:
         raise InputError("'optimal' needs states as observations; use observation=state")
@@ -242,5 +244,5 @@ class HasValues(Protocol):
 
 
 def state_values(policy: Policy) -> Floats | None:
-    """The values that a tabular policy assigns to the states, [states]; None if unknown."""
+    """Return the state values of a tabular policy, [states]; None if they are unknown."""
     return policy.values if isinstance(policy, HasValues) else None

@@ -33,10 +33,10 @@ class Evaluation(Printed):
     discounted_return: Estimate | None
     episode_length: Estimate | None  # steps
     truncated: float | None  # share of episodes
-    cycles: int | None  # returns of a continuing task to one state: see `cycles.py`
+    cycles: int | None  # number of cycles of a continuing task: see `cycles.py`
     time_limit: int | None  # steps after which an episode is truncated; None: no limit is known
     exact: ExactValues | None  # None: the model, or the policy's probabilities, are unknown
-    best_return: float | None  # possible, mean over the evaluated episodes; None: not computed
+    best_return: float | None  # mean of the best possible returns of the episodes; None: unknown
     notes: tuple[str, ...]  # what a reader must know to interpret the numbers
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,9 +100,9 @@ class Evaluation(Printed):
         return [bool(e is not None and _mark(e, value)) for e, value in self._rows().values()]
 
     def _estimates_table(self) -> Table:
-        """The estimates, with intervals and beside exact or best possible values if there are any.
+        """Tabulate the estimates, their intervals, and the exact or best possible values, if known.
 
-        Of a single episode the table shows what happened in it, which is a poor estimate.
+        The column of a single episode is named "this episode", because its estimates are poor.
         """
         rows = {name: row for name, row in self._rows().items() if row[0] is not None}
         has_best = self.best_return is not None

@@ -1,4 +1,4 @@
-"""Continuing tasks: playing several independent streams of steps."""
+"""Evaluation in continuing tasks: play several independent streams of steps."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from gridcade.seeding import Purpose, episode_seed, episode_stream
 
 DEFAULT_STEPS = 100_000
 STREAMS = 8
-MIN_STEPS = 100  # of all streams together
+MIN_STEPS = 100  # smallest number of steps of all streams together
 PROGRESS_EVERY = 1000  # steps of each stream
 
 
@@ -29,13 +29,13 @@ def play_streams(
 ) -> Streams:
     """Play one stream in each environment.
 
-    After `steps`, the streams go on until each has returned to the state that was visited most,
+    After `steps`, the streams continue until each has returned to the state that was visited most,
     but at most for as many steps again.
 
     Args:
         envs: environments of a continuing task.
         policy: the policy that acts.
-        steps: steps of all streams together; rounded down to a multiple of their number.
+        steps: steps of all streams together; rounded down to a multiple of the number of streams.
         seed: random seed of the evaluation.
         purpose: purpose of the streams, from which their seeds are derived.
         progress: called from time to time.
@@ -53,7 +53,7 @@ def play_streams(
     observations = reset(envs, seeds)
     rewards = np.empty((n, 2 * length))
     states = np.empty((n, 2 * length + 1), dtype=np.int64)
-    numbers: dict[bytes, int] = {}  # of the states, by their observations
+    numbers: dict[bytes, int] = {}  # number of each state, by the bytes of its observation
     returned, regeneration, t = np.zeros(n, dtype=bool), -1, 0
     while True:
         check()

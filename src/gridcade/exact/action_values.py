@@ -1,4 +1,4 @@
-"""The values of actions under an optimal policy, and which actions are optimal."""
+"""Values of actions under an optimal policy, and the actions that are optimal."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +12,25 @@ Floats = NDArray[np.float64]
 
 
 def action_values(model: Model, solution: Solution) -> Floats:
-    """Compute the value of each action that is followed by the optimal policy.  [states, actions].
+    """Compute the value of each action followed by the optimal policy.  [states, actions].
 
-    Under `average-reward` these are the differential values, of which only differences within a
-    state matter: r - g(s') + h(s') with the gain g and the bias h. Under `return`, actions that may
-    lead to states from which no policy is sure to end have the value -infinity, and so have actions
-    that the model does not allow.
+    Under `average-reward` the values are differential: r - g(s') + h(s') with the gain g and the
+    bias h. Only their differences within a state matter. An action has the value -infinity if the
+    model does not allow it, or if, under `return`, it may lead to a state from which no policy is
+    sure to end.
     """
     if solution.bias is None:
         values = np.where(np.isnan(solution.values), -np.inf, solution.values)
         discount = 1.0 if solution.discount is None else solution.discount
         return backup(model, model.rewards, values, discount)
-    at_start = float(model.start @ (solution.bias - solution.values)), solution.bias
-    next_values = np.where(
-        model.terminated, at_start[0], (solution.bias - solution.values)[model.next_states]
-    )
+    relative = solution.bias - solution.values
+    at_start = float(model.start @ relative)
+    next_values = np.where(model.terminated, at_start, relative[model.next_states])
     return forbid(model, expectation(model, model.rewards + next_values))
 
 
 def optimal_actions(values: Floats) -> NDArray[np.bool_]:
-    """Return which actions are optimal by `action_values`, up to rounding.  [states, actions]."""
+    """Mark each state's actions with the largest value, up to rounding.  [states, actions]."""
     best = values.max(axis=1, keepdims=True)
     finite = values[np.isfinite(values)]
     margin = TOLERANCE * max(1e-300, float(np.abs(finite).max(initial=0.0)))

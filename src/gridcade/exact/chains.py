@@ -1,4 +1,4 @@
-"""The Markov chain that a policy makes of a model, and linear equations on it.
+"""The Markov chain of a policy on a model, and the linear equations that evaluate it.
 
 All matrices are sparse. Whether an episode can end is decided by reachability in the graph of the
 chain, not by numerical values, so a policy that may never end is recognized reliably.
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 TOLERANCE = 1e-9  # relative; values that differ by less count as equal
-NEGLIGIBLE = 1e-15  # smaller probabilities count as 0, because 1 minus them rounds to 1
-SUM_TOLERANCE = 1e-6  # allowed error of a policy's row sums; admits single precision
+NEGLIGIBLE = 1e-15  # smaller probabilities count as 0: they may be rounding errors
+SUM_TOLERANCE = 1e-6  # allowed error of a policy's row sums, large enough for float32
 TOO_LONG = "the episodes are too long to be solved"
 
 
@@ -65,15 +65,18 @@ class Chain:
         )
 
     def restricted(self, states: Ints) -> "Chain":
-        """The chain on some states, which it must never leave."""
+        """Return the chain on a subset of the states that it never leaves."""
         return Chain(self.transitions[states][:, states], self.rewards[states], self.ends[states])
 
     def restarted(self, start: Floats) -> tuple[sparse.csr_array, Floats, Floats]:
-        """The chain of successive episodes: transitions, rewards and durations.
+        """Build the chain of successive episodes.
 
-        The last state is an additional one. Every end leads to it, and it leads at once, in 0
-        steps, to a state of the start distribution `start`, [states]. (Edges from every end to
-        every start would make the matrix dense.)
+        An additional last state connects the episodes: every end leads to it, and it leads, in 0
+        steps, to a first state sampled from `start`, [states]. (Edges from every end to every
+        start would make the matrix dense.)
+
+        Returns:
+            Transitions, [states + 1, states + 1], rewards and durations, each [states + 1].
         """
         blocks: list[list[sparse.csr_array | None]] = [
             [self.transitions, sparse.csr_array(self.ends[:, None])],
@@ -92,8 +95,9 @@ def gain_and_bias(
     """Compute gain and bias of every state of a chain with any number of recurrent classes.
 
     The gain g is the long-run average reward per step (Puterman's term); the bias h is the
-    expected surplus over it. They solve h + g d = r + P h and P g = g, with h = 0 in the first
-    state of each recurrent class (Puterman 1994, section 8.2.3).
+    expected sum of the differences between the rewards and the gain. They solve h + g d = r + P h
+    and P g = g, with h = 0 in the first state of each recurrent class (Puterman 1994, section
+    8.2.3).
 
     Args:
         transitions: P, [states, states].
@@ -112,7 +116,7 @@ def gain_and_bias(
     for label in np.flatnonzero(recurrent & (sizes > 1)):
         members = np.flatnonzero(labels == label)
         system = sparse.eye_array(len(members)) - transitions[members][:, members]
-        # The bias of the first state is 0; the gain takes its column in the system.
+        # The bias of the first state is 0, so its column is used for the unknown gain.
         columns = [system.tocsc()[:, 1:], sparse.csc_array(durations[members][:, None])]
         solution = factorize(sparse.hstack(columns)).solve(rewards[members])
         bias[members[1:]] = solution[:-1]
@@ -134,7 +138,7 @@ def gain_and_bias(
 def check_gains(gains: Floats, rewards: Floats) -> None:
     """Raise UnsolvableError if a gain lies outside the range of the expected rewards.
 
-    Rounding errors cause that where a state is left with a probability near machine precision.
+    Rounding errors cause this if the probability of leaving a state is near machine precision.
     """
     slack = TOLERANCE * np.abs(rewards).max()
     if gains.min() < rewards.min() - slack or gains.max() > rewards.max() + slack:
@@ -142,7 +146,7 @@ def check_gains(gains: Floats, rewards: Floats) -> None:
 
 
 def communicating_classes(transitions: sparse.csr_array) -> tuple[Ints, NDArray[np.bool_]]:
-    """The communicating class of each state, [states], and which are recurrent, [classes]."""
+    """Find the class of each state, [states], and whether each class is recurrent, [classes]."""
     count, labels = connected_components(transitions, directed=True, connection="strong")
     edges = transitions.tocoo()
     recurrent = np.full(count, True)
@@ -151,17 +155,17 @@ def communicating_classes(transitions: sparse.csr_array) -> tuple[Ints, NDArray[
 
 
 def reachable(graph: sparse.csr_array, sources: Ints) -> NDArray[np.bool_]:
-    """Which states can be reached from any of the sources, the sources included.  [states]."""
+    """Mark the states that can be reached from a source, and the sources.  [states]."""
     return fewest_steps(graph, sources) < np.inf
 
 
 def reachable_states(model: Model) -> NDArray[np.bool_]:
-    """Which states some policy can reach from a start.  [states]."""
+    """Mark the states that some policy can reach from a start.  [states]."""
     return reachable(Chain.of(model, model.uniform).transitions, np.flatnonzero(model.start))
 
 
 def fewest_steps(graph: sparse.csr_array, sources: Ints) -> Floats:
-    """Fewest edges from any of the sources to each state; infinite without a path.  [states]."""
+    """Count the fewest edges from a source to each state; infinite without a path.  [states]."""
     if not len(sources):
         return np.full(graph.shape[0], np.inf)
     return np.asarray(dijkstra(graph, indices=sources, unweighted=True, min_only=True))
@@ -169,27 +173,32 @@ def fewest_steps(graph: sparse.csr_array, sources: Ints) -> Floats:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The rewards that a policy can receive, and the shape of its chain, known from the graph."""
+    """The rewards that a policy can receive, and the structure of its chain."""
 
-    rewards: tuple[float, ...]  # distinct, in order
-    deterministic: bool  # the start and every step have one outcome
+    rewards: tuple[float, ...]  # distinct expected rewards of the outcomes, ascending
+    fixed_rewards: tuple[float, ...]  # the same, only of outcomes whose reward is not random
+    deterministic: bool  # the start and every step have one outcome, whose reward is not random
     states: int  # number of states that the policy can reach
-    recurrent_classes: int  # among these: groups of states that are never left
+    recurrent_classes: int  # number of groups of these states that are never left
 
 
 def possible_outcomes(model: Model, policy: Floats) -> Outcomes:
-    """Find the outcomes of a policy, [states, actions], that are possible after a start."""
+    """Find the outcomes that are possible if a policy, [states, actions], acts from a start."""
     chain = Chain.of(model, policy)
     starts = np.flatnonzero(model.start)
     reached = reachable(chain.transitions, starts)
     weights = policy.ravel()[model.rows] * model.probabilities
     states = model.rows // model.num_actions
     possible = (weights >= NEGLIGIBLE) & reached[states]
+    noisy = possible & ((0.0 if model.deviations is None else model.deviations) > 0)
     inside = np.flatnonzero(reached)
     _, recurrent = communicating_classes(chain.transitions[inside][:, inside])
     return Outcomes(
         rewards=tuple(sorted(set(model.rewards[possible].tolist()))),
-        deterministic=starts.size == 1 and int(possible.sum()) == int(reached.sum()),
+        fixed_rewards=tuple(sorted(set(model.rewards[possible & ~noisy].tolist()))),
+        deterministic=(
+            starts.size == 1 and int(possible.sum()) == int(reached.sum()) and not noisy.any()
+        ),
         states=int(reached.sum()),
         recurrent_classes=int(recurrent.sum()),
     )
@@ -197,11 +206,11 @@ def possible_outcomes(model: Model, policy: Floats) -> Outcomes:
 
 def sum_by_index(indices: Ints, numbers: Floats, size: int) -> Floats:
     """Sum the numbers that share an index.  [size]."""
-    return np.bincount(indices, numbers, size).astype(np.float64)  # its stub says integers
+    return np.bincount(indices, numbers, size).astype(np.float64)  # NumPy's stub says integers
 
 
 def sparse_matrix(weights: Floats, rows: Ints, columns: Ints, size: int) -> sparse.csr_array:
-    """A square matrix from its entries; entries of one position are added.  [size, size]."""
+    """Build a square matrix from entries; entries at one position are added.  [size, size]."""
     return sparse.csr_array(sparse.coo_array((weights, (rows, columns)), shape=(size, size)))
 
 
@@ -219,7 +228,11 @@ def expected_totals(transitions: sparse.csr_array, rewards: Floats) -> Floats:
 
 
 def factorize(system: Any) -> SuperLU:
-    """LU factors of a sparse matrix; UnsolvableError if rounding makes it singular."""
+    """Compute the LU factors of a sparse matrix.
+
+    Raises:
+        UnsolvableError: rounding makes the matrix singular.
+    """
     try:
         return splu(sparse.csc_array(system))
     except RuntimeError:

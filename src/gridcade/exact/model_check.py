@@ -17,27 +17,29 @@ from gridcade.errors import InputError
 from gridcade.exact.chains import reachable_states
 from gridcade.exact.policy_iteration import backup
 
-VISITS = 20  # of each reachable pair of a state and an action, where the steps suffice
+VISITS = 20  # wanted number of visits of each reachable pair of a state and an action
 MAX_STEPS = 10_000
-PLAN_STEPS = 50  # steps between two plans
+PLAN_STEPS = 50  # smallest number of steps between two plans
+# Plans of large models take long: they are (number of outcomes) / PLANNED_OUTCOMES steps apart.
+PLANNED_OUTCOMES = 1000
 SWEEPS = 20  # of value iteration in a plan
 DISCOUNT = 0.95  # of a plan
-NOWHERE = 1e-3  # value of a state from which nothing is left to be seen: the episode starts anew
-LEAST_EXPECTED = 5.0  # counts below which frequencies are not compared
-UNLIKELY = 6.0  # standard deviations of a statistic that is about normal
+RESTART_VALUE = 1e-3  # at a smaller value, no wanted pair is near, so a new episode starts
+LEAST_EXPECTED = 5.0  # outcomes with a smaller expected count are not compared
+UNLIKELY = 6.0  # standard deviations; a larger difference is not taken for chance
 
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What a simulation has covered of a model, with which it agrees."""
+    """How much of a model was covered by a simulation that agrees with it."""
 
     steps: int
-    pairs: int  # of states and actions that can be reached
-    often: int  # of them, visited VISITS times or more
-    never: int
+    pairs: int  # reachable pairs of a state and an action
+    often: int  # pairs that were visited VISITS times or more
+    never: int  # pairs that were not visited
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Describe the coverage in a sentence."""
         pairs = "reachable pairs of a state and an action"
         if self.often == self.pairs:
             covered = f"each of the {self.pairs:,} {pairs} occurred {VISITS} times or more"
@@ -48,8 +50,9 @@ class ModelCheck:
 
 
 def model_notes(env: Env) -> list[str]:
-    """Check a declared model; returns a note on what was covered, or on a model that is not used.
+    """Check a declared model by simulation, and return notes for the user.
 
+    A note says how much of the model the simulation covered, or why an inherited model is not used.
     The environment is reset and stepped.
 
     Raises:
@@ -64,9 +67,10 @@ def model_notes(env: Env) -> list[str]:
 def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
     """Step an environment, and compare every outcome with its model.
 
-    The model itself leads to the pairs that have occurred less than VISITS times, until none is
-    left or MAX_STEPS were taken. Every outcome must be in the model; outcomes that occurred often
-    enough must have about the model's frequencies.
+    Actions are planned with the model so that they lead to pairs of a state and an action with
+    fewer than VISITS visits. The check ends when no such pair is left, or after MAX_STEPS steps.
+    Every outcome must be in the model, and the frequencies of outcomes must fit their
+    probabilities.
 
     Raises:
         InputError: an outcome is not in the model, or its frequency differs.
@@ -78,14 +82,15 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
     reachable = set(np.flatnonzero(reached & allowed).tolist())
     needed = VISITS * len(reachable)  # visits that are still missing
     visits = [0] * (len(model.offsets) - 1)
-    counts = [0] * len(model.next_states)  # of each outcome
+    counts = [0] * len(model.next_states)  # how often each outcome occurred
     values = np.zeros(model.num_states)
     state, steps = -1, 0
+    plan_steps = max(PLAN_STEPS, len(model.next_states) // PLANNED_OUTCOMES)
     while steps < MAX_STEPS and needed:
-        if steps % PLAN_STEPS == 0:
+        if steps % plan_steps == 0:
             wanted = np.array([row in reachable and n < VISITS for row, n in enumerate(visits)])
             values, advantages = _plan(model, wanted, values)
-        if state < 0 or values[state] < NOWHERE:
+        if state < 0 or values[state] < RESTART_VALUE:
             state = _first_state(env, model, states, reader, int(rng.integers(2**31)))
         rows = range(state * model.num_actions, (state + 1) * model.num_actions)
         possible = [row for row in rows if allowed[row]]
@@ -112,15 +117,15 @@ def check_model(env: Env, model: Model, seed: int = 0) -> ModelCheck:
 def _plan(
     model: Model, wanted: NDArray[np.bool_], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sweeps of value iteration for a policy that goes to wanted pairs, which pay 1 and end.
+    """Plan ways to wanted pairs by value iteration: a wanted pair pays 1 and ends the episode.
 
     Args:
         model: the model.
-        wanted: which pairs, [states * actions].
-        values: of the states, from which the sweeps start.
+        wanted: whether each pair of a state and an action is wanted, [states * actions].
+        values: values of the states from which the sweeps start, [states].
 
     Returns:
-        The values of the states, and of the pairs, [states * actions].
+        The values of the states, [states], and of the pairs, [states * actions].
     """
     goals, nothing = wanted.reshape(-1, model.num_actions), np.zeros(len(model.rewards))
     pairs = np.zeros(goals.shape)
@@ -148,7 +153,7 @@ def _check_mask(model: Model, mask: NDArray[np.bool_] | None, state: int) -> Non
 
 
 def _first_state(env: Env, model: Model, states: StateIndex, reader: MaskReader, seed: int) -> int:
-    """Reset the environment; returns the state, which the model must know as a first one."""
+    """Reset the environment and return its state; InputError if the model never starts there."""
     observation, info = env.reset(seed=seed)
     state = int(states.encode(as_batch(observation))[0])
     _check_mask(model, reader.after_reset(info), state)
@@ -161,10 +166,11 @@ def _first_state(env: Env, model: Model, states: StateIndex, reader: MaskReader,
 
 
 def _find_outcome(model: Model, row: int, state: int, reward: float, terminated: bool) -> int:
-    """The index of an outcome; InputError if the model does not have it."""
+    """Find the index of an outcome; InputError if the model does not have it."""
     for i in range(model.offsets[row], model.offsets[row + 1]):
         same = model.next_states[i] == state and model.terminated[i] == terminated
-        if same and math.isclose(model.rewards[i], reward, rel_tol=1e-6, abs_tol=1e-9):
+        slack = 0.0 if model.deviations is None else UNLIKELY * float(model.deviations[i])
+        if same and math.isclose(model.rewards[i], reward, rel_tol=1e-6, abs_tol=slack + 1e-9):
             return i
     before, action = divmod(row, model.num_actions)
     raise InputError(
@@ -175,21 +181,27 @@ def _find_outcome(model: Model, row: int, state: int, reward: float, terminated:
 
 
 def _describe_row(model: Model, row: int) -> str:
-    """The outcomes of a row for a message: `5 with reward -1 (0.8), ...`."""
+    """Describe the outcomes of a row for a message: `5 with reward -1 (0.8), ...`."""
     outcomes = range(model.offsets[row], model.offsets[row + 1])
     texts = [
-        f"{model.next_states[i]} with reward {model.rewards[i]:g}"
+        f"{model.next_states[i]} with reward {_describe_reward(model, i)}"
         f"{' and terminated' if model.terminated[i] else ''} ({model.probabilities[i]:.3g})"
         for i in outcomes
     ]
     return ", ".join(texts[:3]) + (", …" if len(texts) > 3 else "")
 
 
+def _describe_reward(model: Model, outcome: int) -> str:
+    """Describe an outcome's reward: `-0.1`, or `-0.1 ± 1` with a standard deviation."""
+    deviation = 0.0 if model.deviations is None else model.deviations[outcome]
+    return f"{model.rewards[outcome]:g}" + (f" ± {deviation:g}" if deviation else "")
+
+
 def _check_frequencies(model: Model, visits: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
     """Compare frequencies with probabilities, over all rows together (Pearson's chi-squared).
 
-    Only outcomes that are expected LEAST_EXPECTED times count, in rows that have two or more. The
-    statistic is taken for normal after its cube root (Wilson and Hilferty 1931).
+    Compares only outcomes with an expected count of LEAST_EXPECTED or more, in rows that have two
+    or more of them. The cube root of the statistic is nearly normal (Wilson and Hilferty 1931).
     """
     expected = visits[model.rows] * model.probabilities
     compared = expected >= LEAST_EXPECTED

@@ -1,8 +1,10 @@
-"""Planning sweep by sweep: value iteration and policy iteration, for the discounted criterion.
+"""One sweep of value iteration, policy iteration or iterative policy evaluation.
 
-Sutton & Barto (2018), sections 4.3 and 4.4; Puterman (1994), sections 6.3 and 6.4. A sweep takes
-all states at once (Jacobi's order), and begins with what the last one computed. `solver.solve` goes
-to the end at once.
+A sweep updates all states at once from the values of the previous sweep (Jacobi's order).
+`solver.solve` computes the limit of the sweeps directly. With a discount of 1, every policy that
+the model allows must be sure to end; `sweeps.py` prepares models for which this does not hold.
+
+Sutton & Barto (2018), sections 4.1, 4.3 and 4.4; Puterman (1994), sections 6.3 and 6.4.
 """
 
 from dataclasses import dataclass
@@ -21,8 +23,8 @@ from gridcade.formatting import format_result, format_term
 
 Floats = NDArray[np.float64]
 
-CONVERGED = 1e-10  # a change of the values that is smaller, relative to the largest one, is none
-SHOWN_OUTCOMES = 4  # of a sum in an equation with numbers
+CONVERGED = 1e-10  # relative to the largest value; a smaller change of the values counts as none
+SHOWN_OUTCOMES = 4  # number of terms that an equation with numbers shows
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,15 @@ class PlanningConfig:
 
 
 class Plan(NamedTuple):
-    """What a planner knows after a sweep."""
+    """Values, action values and policy after a sweep."""
 
     values: Floats  # V, [states]
-    q: Floats  # [states, actions]
+    q: Floats  # Q, [states, actions]
     policy: Floats  # probabilities, [states, actions]
 
 
 def first_plan(model: Model) -> Plan:
-    """Before the first sweep: all values 0, and the uniformly random policy."""
+    """Return the plan before the first sweep: values of 0, and the uniformly random policy."""
     q = forbid(model, np.zeros((model.num_states, model.num_actions)))
     return Plan(q.max(axis=1), q, greedy(q))
 
@@ -67,8 +69,8 @@ def value_iteration_sweep(model: Model, plan: Plan, discount: float) -> Plan:
 def policy_iteration_sweep(model: Model, plan: Plan, discount: float) -> Plan:
     """Evaluate the policy exactly, by a linear solve, and improve it (section 4.3).
 
-    The values are those of the policy before its improvement, and the action values those of one
-    action followed by it. The improved policy shares ties evenly.
+    The values are those of the policy before its improvement; the action values are those of one
+    action followed by this policy. The improved policy shares ties evenly.
     """
     chain = Chain.of(model, plan.policy)
     values = expected_totals(chain.transitions * discount, chain.rewards)
@@ -76,8 +78,22 @@ def policy_iteration_sweep(model: Model, plan: Plan, discount: float) -> Plan:
     return Plan(values, q, greedy(optimal_actions(q).astype(np.float64)))
 
 
+def policy_evaluation_sweep(model: Model, plan: Plan, discount: float) -> Plan:
+    """V(s) ← Σ π(a|s) p(s′,r|s,a) [r + γ V(s′)], in every state (section 4.1, eq. 4.5).
+
+    The action values are the inner sums. The policy does not change.
+    """
+    q = backup(model, model.rewards, plan.values, discount)
+    return Plan(expected(plan.policy, q), q, plan.policy)
+
+
+def expected(policy: Floats, q: Floats) -> Floats:
+    """Σ π(a|s) q(s,a), where q may be -infinity for actions with probability 0.  [states]."""
+    return np.asarray((policy * np.where(policy > 0, q, 0.0)).sum(axis=1))
+
+
 def has_converged(before: Plan, after: Plan) -> bool:
-    """Whether a sweep changed nothing, up to rounding."""
+    """Whether a sweep changed neither the policy nor, up to rounding, the values."""
     change = np.abs(after.values - before.values).max()
     same_policy = np.array_equal(before.policy, after.policy)
     return bool(same_policy and change <= CONVERGED * np.abs(after.values).max())
@@ -88,11 +104,11 @@ def has_converged(before: Plan, after: Plan) -> bool:
 
 @dataclass(frozen=True)
 class SweepTerms:
-    """What a sweep did in the state whose value changed most, with its numbers.
+    """The equation of a sweep and its numbers, in the state whose value changed most.
 
     Attributes:
-        equation: the rule, under its source's names.
-        filled: the same with numbers.
+        equation: the update rule, with the names of its source.
+        filled: the rule with numbers instead of names.
         terms: names and values; the last one is the new value.
         s: the state.
         a: a greedy action after the sweep.
@@ -108,7 +124,7 @@ class SweepTerms:
 
 
 def value_iteration_terms(model: Model, before: Plan, after: Plan, discount: float) -> SweepTerms:
-    """The backup of the state whose value changed most: the sum of its best action."""
+    """Show the backup of the state whose value changed most, for its best action."""
     s = _most_changed(before, after)
     best = np.eye(model.num_actions)[after.q[s].argmax()]
     total, next_states = _sum_with_numbers(model, s, best, before.values, discount)
@@ -123,7 +139,7 @@ def value_iteration_terms(model: Model, before: Plan, after: Plan, discount: flo
 
 
 def policy_iteration_terms(model: Model, before: Plan, after: Plan, discount: float) -> SweepTerms:
-    """The equation of the evaluated policy, in the state whose value changed most."""
+    """Show the equation of the evaluated policy, in the state whose value changed most."""
     s = _most_changed(before, after)
     total, next_states = _sum_with_numbers(model, s, before.policy[s], after.values, discount)
     return SweepTerms(

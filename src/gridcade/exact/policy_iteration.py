@@ -1,7 +1,7 @@
 """Policy iteration for each of the three criteria (Puterman 1994, chapters 6, 7 and 9).
 
-Each iteration evaluates the present policy by a linear solve and improves it. A switch of actions
-must gain more than rounding errors can explain, so the iteration ends.
+Each iteration evaluates the current policy by a linear solve and improves it. An action is replaced
+only if the improvement exceeds rounding errors, so the iteration ends.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ Bools = NDArray[np.bool_]
 
 MAX_LENGTH = 1e12  # steps; longer episodes cannot be distinguished from endless ones
 MAX_ITERATIONS = 1000  # dozens are usual
-FIRST_DISCOUNT = 0.99  # of the policy from which the average-reward iteration starts
+FIRST_DISCOUNT = 0.99  # the average-reward iteration starts from the best policy for this discount
 UNBOUNDED = (
     "the expected return is unbounded: a policy can collect rewards forever. "
     "Use the criterion average-reward or discounted"
@@ -38,18 +38,18 @@ NOT_CONVERGED = "policy iteration did not converge: the model's numbers differ t
 
 
 def best_discounted(model: Model, discount: float) -> tuple[Floats, Ints]:
-    """Values and actions of a policy with the largest discounted return.  Each [states]."""
+    """Find values and actions of a policy with the largest discounted return.  Each [states]."""
     greedy = backup(model, model.rewards, np.zeros(model.num_states)).argmax(axis=1)
-    ending, toward_end = _ending_actions(model)
+    ending, toward_end = ending_actions(model)
     first = np.where(ending.any(axis=1), toward_end, greedy)  # saves most iterations
     return _policy_iteration(model, model.rewards, first, model.uniform > 0, discount)
 
 
 def best_return(model: Model) -> tuple[Floats, Ints]:
-    """Values and actions of a policy with the largest return and then the shortest episodes.
+    """Find values and actions of a policy with the largest return.  Each [states].
 
-    Only policies whose episodes end with probability 1 count. Each array is [states]; values are
-    nan in states from which no policy is sure to end.
+    Only policies whose episodes end with probability 1 count. Of the best ones, it is a policy with
+    the shortest episodes. Values are nan in states from which no policy is sure to end.
 
     Raises:
         InputError: the task is continuing, or no policy is sure to end.
@@ -59,15 +59,15 @@ def best_return(model: Model) -> tuple[Floats, Ints]:
         raise InputError(
             "a continuing task has no return; use the criterion average-reward or discounted"
         )
-    allowed, first = _ending_actions(model)
+    allowed, first = ending_actions(model)
     inside: Bools = allowed.max(axis=1)
     if not inside[model.start > 0].all():
         raise InputError(
             "no policy is sure to end from every start; use the criterion average-reward"
         )
     steps = np.full(len(model.rewards), -1.0)
-    # The first policy may take extremely long. A discount keeps the numbers small until it is
-    # better.
+    # The episodes of the first policy may be extremely long. A discount keeps the numbers small
+    # until the policy is better.
     _, actions = _policy_iteration(model, steps, first, allowed, discount=1 - 1e-6)
     _, actions = _policy_iteration(model, steps, actions, allowed)
     values, actions = _policy_iteration(model, model.rewards, actions, allowed)
@@ -82,7 +82,7 @@ def best_return(model: Model) -> tuple[Floats, Ints]:
 
 
 def best_average_reward(model: Model) -> tuple[Floats, Floats, Ints]:
-    """Gains, bias and actions of a policy with the largest average reward.  Each [states].
+    """Find gains, bias and actions of a policy with the largest average reward.  Each [states].
 
     Howard's policy iteration for any number of recurrent classes (Puterman 1994, section 9.2):
     improve the gain first, and then the bias among the actions that keep the best gain. Starting
@@ -90,24 +90,30 @@ def best_average_reward(model: Model) -> tuple[Floats, Floats, Ints]:
     """
     _, actions = best_discounted(model, FIRST_DISCOUNT)
     for _ in range(MAX_ITERATIONS):
-        chain = Chain.of(model, np.eye(model.num_actions)[actions])
-        gains, bias = gain_and_bias(*chain.restarted(model.start))  # the last is the start's
-        next_gains = np.where(model.terminated, gains[-1], gains[model.next_states])
-        next_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
-        sizes = _reward_sizes(model, model.rewards, actions)
-        gain_scores = forbid(model, expectation(model, next_gains))
-        better = _improve(gain_scores, actions, sizes)
+        gains, bias, better = average_reward_iteration(model, actions)
         if (better == actions).all():
-            best = gain_scores.max(axis=1, keepdims=True)
-            keeping = gain_scores >= best - _margin(sizes, gains)
-            keeping[np.arange(len(actions)), actions] = True
-            bias_scores = expectation(model, model.rewards + next_bias)
-            better = _improve(np.where(keeping, bias_scores, -np.inf), actions, sizes)
-        if (better == actions).all():
-            check_gains(gains, chain.rewards)
-            return gains[:-1], bias[:-1], actions
+            check_gains(gains, Chain.of(model, np.eye(model.num_actions)[actions]).rewards)
+            return gains, bias, actions
         actions = better
     raise UnsolvableError(NOT_CONVERGED)
+
+
+def average_reward_iteration(model: Model, actions: Ints) -> tuple[Floats, Floats, Ints]:
+    """Compute a policy's gains and bias, and the actions of a better policy.  Each [states]."""
+    chain = Chain.of(model, np.eye(model.num_actions)[actions])
+    gains, bias = gain_and_bias(*chain.restarted(model.start))  # the last state is the start
+    next_gains = np.where(model.terminated, gains[-1], gains[model.next_states])
+    next_bias = np.where(model.terminated, bias[-1], bias[model.next_states])
+    sizes = _reward_sizes(model, model.rewards, actions)
+    gain_scores = forbid(model, expectation(model, next_gains))
+    better = _improve(gain_scores, actions, sizes)
+    if (better == actions).all():
+        best = gain_scores.max(axis=1, keepdims=True)
+        keeping = gain_scores >= best - _margin(sizes, gains)
+        keeping[np.arange(len(actions)), actions] = True
+        bias_scores = expectation(model, model.rewards + next_bias)
+        better = _improve(np.where(keeping, bias_scores, -np.inf), actions, sizes)
+    return gains[:-1], bias[:-1], better
 
 
 def _policy_iteration(
@@ -117,7 +123,7 @@ def _policy_iteration(
     allowed: Bools,
     discount: float = 1.0,
 ) -> tuple[Floats, Ints]:
-    """Values and actions of the best policy among the allowed actions.  Each [states].
+    """Find values and actions of the best policy among the allowed actions.  Each [states].
 
     Without a discount, the first policy must be sure to end from every state with an allowed
     action. Each improved policy then ends as well, unless the return is unbounded: a policy that
@@ -128,7 +134,7 @@ def _policy_iteration(
         rewards: reward of each outcome, [outcomes].
         actions: the first policy, [states].
         allowed: [states, actions]. States without an allowed action have value 0.
-        discount: discount factor; 1: none.
+        discount: discount factor; 1 means no discount.
     """
     inside = np.flatnonzero(allowed.max(axis=1))
     states = model.rows // model.num_actions
@@ -154,8 +160,8 @@ def _policy_iteration(
     raise UnsolvableError(NOT_CONVERGED)
 
 
-def _ending_actions(model: Model) -> tuple[Bools, Ints]:
-    """The actions after which some policy is still sure to end, and one such policy.
+def ending_actions(model: Model) -> tuple[Bools, Ints]:
+    """Find the actions after which some policy is still sure to end, and one such policy.
 
     Repeatedly removes the states from which no end can be reached by actions that avoid removed
     states (de Alfaro 1997, almost-sure reachability).
@@ -190,40 +196,40 @@ def _ending_actions(model: Model) -> tuple[Bools, Ints]:
 
 
 def backup(model: Model, rewards: Floats, values: Floats, discount: float = 1.0) -> Floats:
-    """Expected reward plus discounted next value of each action; -infinity if it is forbidden.
+    """Compute each action's expected reward plus discounted next value.  [states, actions].
 
-    [states, actions].
+    Forbidden actions have the value -infinity.
     """
     next_values = np.where(model.terminated, 0.0, values[model.next_states])
     return forbid(model, expectation(model, rewards + discount * next_values))
 
 
 def forbid(model: Model, scores: Floats) -> Floats:
-    """Scores of actions, [states, actions], with -infinity for those that are not allowed."""
+    """Set the scores, [states, actions], of the actions that are not allowed to -infinity."""
     return scores if model.allowed is None else np.where(model.allowed, scores, -np.inf)
 
 
 def expectation(model: Model, numbers: Floats) -> Floats:
-    """Expectation over the outcomes of each action.  [outcomes] -> [states, actions]."""
+    """Compute expectations over the outcomes of actions.  [outcomes] -> [states, actions]."""
     sums = np.add.reduceat(model.probabilities * numbers, model.offsets[:-1])
     return np.asarray(sums.reshape(model.num_states, model.num_actions))
 
 
 def _improve(scores: Floats, actions: Ints, sizes: Floats) -> Ints:
-    """The best actions by scores, [states, actions]; ties keep the present action."""
-    present = scores[np.arange(len(actions)), actions]
-    better = scores.max(axis=1) > present + _margin(sizes, present)
+    """Choose the actions with the best scores, [states, actions]; ties keep the current action."""
+    current = scores[np.arange(len(actions)), actions]
+    better = scores.max(axis=1) > current + _margin(sizes, current)
     return np.where(better, scores.argmax(axis=1), actions)
 
 
 def _margin(sizes: Floats, numbers: Floats) -> float:
-    """The difference above which numbers computed from rewards of these sizes are different."""
+    """Return how much rounding may change numbers computed from rewards of these sizes."""
     finite = np.abs(numbers[np.isfinite(numbers)])
     return TOLERANCE * max(float(sizes.max(initial=0.0)), float(finite.max(initial=0.0)))
 
 
 def _reward_sizes(model: Model, rewards: Floats, actions: Ints) -> Floats:
-    """The expected absolute reward of each state's action.  [states].
+    """Compute the expected absolute reward of each state's action.  [states].
 
     A reward that these actions never receive, such as that of a pit they avoid, does not count.
     """

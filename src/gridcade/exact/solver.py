@@ -1,11 +1,11 @@
-"""Exact values of policies, and optimal policies, of a model.
+"""Computes exact values of policies, and optimal policies, of a model.
 
 One sparse linear solve evaluates a policy, and policy iteration finds an optimal one (Puterman
 1994, sections 6.4, 7.2 and 9.2). Nothing is sampled, and no tolerance decides when values have
 converged.
 
-The average reward is that of a step in the long run. In an episodic task each end is followed by a
-new start.
+The average reward is the long-run average per step. In an episodic task a new episode starts after
+each end.
 """
 
 import math
@@ -35,6 +35,7 @@ from gridcade.exact.policy_iteration import (
     best_discounted,
     best_return,
 )
+from gridcade.exact.time_limit import totals_within_limit
 
 __all__ = [
     "Criterion",
@@ -51,7 +52,6 @@ Floats = NDArray[np.float64]
 Criterion = Literal["return", "discounted", "average-reward"]
 
 ROUNDING = 1e-14  # relative; a smaller expected reward counts as 0
-NO_EPISODE_LEFT = 1e-17  # a smaller share of running episodes counts as 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PolicyValue:
     average_reward: float  # per step
 
     def by(self, criterion: Criterion) -> float:
-        """The value by a criterion; nan if there is none."""
+        """Return the value under a criterion; nan if it is undefined."""
         values = {
             "return": self.expected_return,
             "discounted": self.discounted_return,
@@ -87,10 +87,15 @@ class Solution:
     criterion: Criterion
     discount: float | None  # None unless the criterion is `discounted`
     policy: Floats  # [states, actions]: probabilities, here 0 or 1
-    values: Floats  # [states], by the criterion; `return`: nan where no policy is sure to end
+    values: Floats  # [states], under the criterion; `return`: nan where no policy is sure to end
     bias: Floats | None  # [states], of the average-reward criterion: see `gain_and_bias`
     value: float  # expected over the start distribution
     average_reward: float  # of this policy, from the start distribution
+
+
+def default_criterion(model: Model) -> Criterion:
+    """Return the default criterion: `average-reward` for a continuing task, else `return`."""
+    return "average-reward" if model.continuing else "return"
 
 
 def check_discount(discount: float) -> None:
@@ -112,8 +117,10 @@ def policy_value(
         model: the model.
         policy: action probabilities, [states, actions].
         discount: discount factor of the discounted return.
-        time_limit: steps after which an episode is truncated and the next one starts; None: none.
-        check: called at every step of a time limit; it can end the computation by an exception.
+        time_limit: steps after which an episode is truncated and the next one starts; None: no
+            limit.
+        check: called repeatedly if there is a time limit; it can stop the computation by raising
+            an exception.
 
     Raises:
         InputError: the policy is not a table of probabilities that fits the model, the discount is
@@ -128,7 +135,10 @@ def policy_value(
     if time_limit is not None:
         if model.continuing:
             raise InputError("a continuing task cannot have a time limit")
-        return _value_within_limit(chain, start, discount, time_limit, check)
+        if time_limit < 1:
+            raise InputError(f"time_limit is {time_limit}; it must be an integer, 1 or greater")
+        limited = totals_within_limit(chain, start, discount, time_limit, check)
+        return PolicyValue(*limited, average_reward=limited[0] / limited[2])
     discounted = expected_totals(chain.transitions * discount, chain.rewards)
     gains, _ = gain_and_bias(*chain.restarted(start))
     gain = float(gains[-1])  # the last state stands for the start
@@ -160,7 +170,7 @@ def solve(model: Model, criterion: Criterion | None = None, discount: float = 0.
             policy is sure to end, the return is unbounded, or the best episodes take more than
             `MAX_LENGTH` steps.
     """
-    criterion = criterion or ("average-reward" if model.continuing else "return")
+    criterion = criterion or default_criterion(model)
     if criterion not in get_args(Criterion):
         raise unknown("criterion", criterion, get_args(Criterion))
     bias = None
@@ -185,7 +195,7 @@ def solve(model: Model, criterion: Criterion | None = None, discount: float = 0.
 
 
 def tells_states_apart(model: Model, solution: Solution) -> bool:
-    """Whether the optimal values of the states that can be reached from a start differ.
+    """Whether states that can be reached from a start have different optimal values.
 
     Under `average-reward`, the values are the bias.
     """
@@ -198,7 +208,7 @@ def tells_states_apart(model: Model, solution: Solution) -> bool:
 def _return_and_length(
     model: Model, chain: Chain, start: Floats, gain: float
 ) -> tuple[float, float]:
-    """Expected return and length of an episode, possibly infinite; see `PolicyValue`.
+    """Compute return and length of an episode, possibly infinite; see `PolicyValue`.
 
     Args:
         model: the model.
@@ -232,30 +242,3 @@ def _return_and_length(
     if (gains < -TOLERANCE * scale).any() and (gains < TOLERANCE * scale).all():
         return -math.inf, math.inf
     return math.nan, math.inf
-
-
-def _value_within_limit(
-    chain: Chain,
-    start: Floats,
-    discount: float,
-    time_limit: int,
-    check: Callable[[], None],
-) -> PolicyValue:
-    """The value of a policy whose episodes are truncated after `time_limit` steps."""
-    if time_limit < 1:
-        raise InputError(f"time_limit is {time_limit}; it must be an integer, 1 or greater")
-    forward = chain.transitions.T.tocsr()
-    running = start  # [states]: probability that the episode is still running in each state
-    total = discounted = length = 0.0
-    weight = 1.0
-    for _ in range(time_limit):
-        check()
-        reward = float(running @ chain.rewards)
-        total += reward
-        discounted += weight * reward
-        length += float(running.sum())
-        weight *= discount
-        running = forward @ running
-        if running.sum() < NO_EPISODE_LEFT:
-            break
-    return PolicyValue(total, discounted, length, total / length)

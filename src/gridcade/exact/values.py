@@ -21,7 +21,7 @@ from gridcade.exact.solver import Criterion, UnsolvableError
 from gridcade.formatting import format_number
 
 Floats = NDArray[np.float64]
-BATCH_STATES = 512  # observations in one call of a policy, to bound the memory of pixels
+BATCH_STATES = 512  # observations in one call of a policy; bounds the memory for pixels
 NAMES: dict[Criterion, str] = {
     "return": "return",
     "discounted": "discounted return",
@@ -55,11 +55,21 @@ def policy_table(
     deterministic: bool = True,
     check: Callable[[], None] = lambda: None,
 ) -> Floats | None:
-    """A policy's action probabilities in every state, [states, actions]; None if unknown.
+    """Compute a policy's action probabilities in every state, [states, actions].
 
-    A policy without `probabilities` is called twice in every state. If it keeps an inner state, or
-    its actions differ, they are not a function of the state, and the table is unknown. A policy
+    A policy without `probabilities` is called twice in every state. Its probabilities are unknown
+    if it keeps an inner state, if its actions differ, or if `deterministic` is False. A policy
     that uses masks gets those of the model.
+
+    Args:
+        policy: the policy.
+        env: the environment.
+        model: its model.
+        deterministic: whether the policy acts deterministically, for example greedily.
+        check: called repeatedly; it can stop the computation by raising an exception.
+
+    Returns:
+        The probabilities; None if they, or the states' observations, are unknown.
     """
     bare = env.unwrapped
     encode = bare.encode if isinstance(bare, TabularEnv) else None
@@ -95,11 +105,11 @@ def policy_table(
 
 
 def two_possible_returns(model: Model | None) -> tuple[float, float] | None:
-    """The low and the high return of an episode, if the model allows only two; otherwise None.
+    """Return the low and the high return of an episode, if the model allows only two; else None.
 
     Recognizes the models in which all rewards other than 0 have one value and end the episode.
     """
-    if model is None:
+    if model is None or (model.deviations is not None and model.deviations.any()):
         return None
     nonzero = model.rewards != 0
     values = set(model.rewards[nonzero].tolist())
@@ -110,7 +120,7 @@ def two_possible_returns(model: Model | None) -> tuple[float, float] | None:
 
 
 def informative_criteria(model: Model, discount: float = 0.99) -> dict[Criterion, bool]:
-    """Whether each criterion tells policies apart: whether the best value exceeds the worst.
+    """Find whether each criterion tells policies apart: whether the best value exceeds the worst.
 
     For example, if every step costs 1 and nothing else is paid, every policy has the same average
     reward. Criteria that have no optimum in this model are missing from the result.
@@ -146,7 +156,7 @@ def _is_informative(model: Model, criterion: Criterion, best: float, discount: f
 def _uninformative_notes(
     model: Model, optima: dict[Criterion, float], discount: float
 ) -> list[str]:
-    """Notes on the criteria, with their optima, under which all policies have one value."""
+    """Write notes on those criteria of `optima` under which all policies have the same value."""
     informative: dict[Criterion, bool] = {
         criterion: _is_informative(model, criterion, best, discount)
         for criterion, best in optima.items()
@@ -161,16 +171,16 @@ def _uninformative_notes(
 
 
 def _uninformative_note(criterion: Criterion, value: float) -> str:
-    """A note on a criterion under which all policies have this value."""
+    """Write a note on a criterion under which all policies have this value."""
     policies = "every policy that is sure to end" if criterion == "return" else "every policy"
     name = NAMES[criterion]
     return f"The {name} does not tell policies apart here: {policies} has {format_number(value)}."
 
 
 def solution_note(model: Model, solution: solver.Solution) -> str | None:
-    """A note on a solution whose states all have the same value; otherwise None.
+    """Write a note on a solution in which all states have the same value; else return None.
 
-    It names the criteria under which the values of the states differ.
+    The note names the criteria under which the values of the states differ.
     """
     if solver.tells_states_apart(model, solution):
         return None
@@ -235,10 +245,10 @@ def exact_values(
 
 
 def gap_between(optimal: float, value: float) -> float:
-    """The optimum minus a value; 0 if they differ by rounding errors only."""
+    """Return the optimum minus a value; 0 if they differ by rounding errors only."""
     return 0.0 if math.isclose(optimal, value, rel_tol=1e-9, abs_tol=1e-12) else optimal - value
 
 
 def _gap(optimal: float | None, value: float | None) -> float | None:
-    """See `gap_between`; None if one of them is undefined."""
+    """Return `gap_between` two values; None if one of them is undefined."""
     return None if optimal is None or value is None else gap_between(optimal, value)

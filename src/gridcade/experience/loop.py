@@ -9,6 +9,7 @@ from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 
 from gridcade.envs.actions import FROM_ZERO, finite_actions
+from gridcade.envs.book.changing_mazes import ChangingMaze
 from gridcade.envs.guard import is_ours
 from gridcade.envs.registry import time_limit
 from gridcade.envs.tabular import TabularEnv
@@ -23,18 +24,23 @@ HASH_LENGTH = 12  # hexadecimal digits of the hash of an observation
 
 
 class Learner(Protocol):
-    """What the loop calls of an agent."""
+    """The methods of an agent that the loop calls."""
 
     def act(self, observations: Array, masks: Bools | None = None) -> Array:
-        """Actions for observations [n, ...]; masks, [n, actions], allow some only."""
+        """Choose actions for observations [n, ...].
+
+        Args:
+            observations: the current ones.
+            masks: whether each action is allowed, [n, actions]; None: all are.
+        """
         ...
 
     def observe(self, step: Step) -> None:
-        """Take in one step of every environment."""
+        """Receive one step of every environment."""
         ...
 
     def update(self) -> None:
-        """Learn."""
+        """Learn from what was observed."""
         ...
 
 
@@ -46,27 +52,31 @@ class SharesSeeds(Protocol):
 
 
 class EnvState(TypedDict):
-    """The state of n environments, as plain numbers and lists fit for JSON."""
+    """The state of n environments, in numbers and lists that JSON can hold.
 
-    episodes: list[int]  # number of the running episode of each environment
-    actions: list[list[Any]]  # since its reset
-    states: list[dict[str, Any]]  # of worlds without an end, which have no actions here
-    observations: NotRequired[list[str]]  # hashes of the present ones; older checkpoints lack them
+    Older checkpoints lack `observations` and `steps`.
+    """
+
+    episodes: list[int]  # index of each environment's running episode
+    actions: list[list[Any]]  # each environment's actions since its reset
+    states: list[dict[str, Any]]  # states of tabular worlds without a time limit; no actions then
+    observations: NotRequired[list[str]]  # a hash of each environment's current observation
+    steps: NotRequired[int]  # steps taken so far, summed over the environments
 
 
 class Experience:
-    """The environments of a run, stepped by the actions of an agent.
+    """Steps the environments of a run with the actions of an agent.
 
-    Every episode is reset by a seed of its own, derived from the run's seed, the purpose, the
-    environment and the episode's number. Where seeding takes long, one seed serves several
-    successive episodes of training (`SharesSeeds`). So the state of an environment is that seed,
-    the resets since and the actions since the last one, and these are saved. Worlds without an end
+    Every episode has its own seed, derived from the run's seed, the purpose, the environment and
+    the episode's number. Where seeding takes long, one seed serves several successive episodes of
+    training (`SharesSeeds`). So a checkpoint saves an environment as that seed, the number of
+    resets since then, and the actions since the last reset. Tabular worlds without a time limit
     save their state instead.
 
     Args:
         envs: environments whose autoreset is disabled; their owner closes them.
-        seed: of the run.
-        purpose: of the episodes.
+        seed: the run's random seed.
+        purpose: the use of the episodes, such as training or evaluation.
     """
 
     def __init__(self, envs: Envs, seed: int, purpose: Purpose = "training"):
@@ -76,15 +86,17 @@ class Experience:
         self._episodes_per_seed = 1
         if purpose == "training" and isinstance(envs, SharesSeeds):
             self._episodes_per_seed = envs.episodes_per_seed
-        self._episodes = np.zeros(envs.num_envs, dtype=np.int64)  # numbers of the running ones
+        self._episodes = np.zeros(envs.num_envs, dtype=np.int64)  # index of the running episode
         self._actions: list[list[Any]] = [[] for _ in range(envs.num_envs)]  # since the reset
         self._worlds = _endless_worlds(envs)
+        self._mazes = _changing_mazes(envs)
+        self._steps = 0  # summed over the environments
         self._current: Array = reset(envs, self._seeds())
         self._current_masks = action_masks(envs)
 
     @property
     def current_masks(self) -> Bools | None:
-        """The actions that are allowed next, [n, actions]; None: all."""
+        """Whether each action is allowed next, [n, actions]; None: all are."""
         return self._current_masks
 
     @property
@@ -93,21 +105,22 @@ class Experience:
         return self._current
 
     def replace_current(self, observations: Array) -> None:
-        """Set the present observations, after an environment was reset elsewhere."""
+        """Set the current observations, after other code has reset an environment."""
         self._current = observations
         self._current_masks = action_masks(self.envs)
 
     def steps(self, agent: Learner, overlap: bool = False) -> Iterator[Step]:
-        """Yield step after step, without end.
+        """Yield one step of all environments after another, without end.
 
         Args:
             agent: chooses the actions and observes the steps.
-            overlap: update while the environments step, from what was observed before. Otherwise
-                the order is the papers': the update comes after the step has been observed.
+            overlap: update while the environments step, from the earlier steps. Otherwise update
+                after observing the step, which is the order of the papers.
         """
         while True:
             observations, masks = self._current, self._current_masks
             actions = agent.act(observations) if masks is None else agent.act(observations, masks)
+            self._enter_step(self._steps)
             if not overlap:
                 transition = self.envs.step(actions)
             elif isinstance(self.envs, SupportsAsyncStep):
@@ -118,6 +131,7 @@ class Experience:
                 agent.update()
                 transition = self.envs.step(actions)
             next_observations, rewards, terminated, truncated, info = transition
+            self._steps += self.envs.num_envs
             if not self._worlds:
                 for past, action in zip(self._actions, actions, strict=True):
                     past.append(action)
@@ -143,7 +157,7 @@ class Experience:
             yield step
 
     def env_state(self) -> EnvState:
-        """The state of every environment."""
+        """Return the state of every environment."""
         episodes = self._episodes.tolist()
         actions = [[np.asarray(a).tolist() for a in past] for past in self._actions]
         states = [world.get_state() for world in self._worlds]
@@ -152,20 +166,24 @@ class Experience:
             "actions": actions,
             "states": states,
             "observations": self._hashes(),
+            "steps": self._steps,
         }
 
     def load_env_state(self, state: EnvState) -> NDArray[np.bool_]:
-        """Bring every environment to the state that `env_state` returned.
+        """Restore the state that `env_state` returned.
 
-        Actions that are taken again do not lead everywhere to the same observation: an environment
-        may draw from a generator that its seed does not set, or be of another version. There the
-        next episode starts instead.
+        Environments without saved states replay the recorded actions. A replay may lead to another
+        observation than before, if the environment's seed does not set all its random generators,
+        or its version has changed. Such an environment starts its next episode instead.
 
         Returns:
-            In which environments a new episode has started, [n].
+            Whether each environment has started a new episode, [n].
         """
         self._episodes[:] = state["episodes"]
+        self._steps = state.get("steps", 0)
         if self._worlds:
+            # The current observations come from the last step, which began at this absolute step.
+            self._enter_step(self._steps - self.envs.num_envs)
             self._reset_running(np.ones(len(self._episodes), dtype=bool))
             saved = zip(self._worlds, state["states"], strict=True)
             self._current = np.array([world.set_state(one) for world, one in saved])
@@ -182,7 +200,13 @@ class Experience:
         self._current_masks = action_masks(self.envs)
         return lost
 
+    def _enter_step(self, step: int) -> None:
+        """Give the mazes that change during training the layout of an absolute step."""
+        for maze in self._mazes:
+            maze.enter_step(step)
+
     def _seeds(self) -> list[int]:
+        """Return the seed of each environment's running episode."""
         return [
             episode_seed(
                 self._seed, self._purpose, env, episode - episode % self._episodes_per_seed
@@ -191,7 +215,7 @@ class Experience:
         ]
 
     def _start_episodes(self, observations: Array, ended: NDArray[np.bool_]) -> Array:
-        """Start the next episodes where the last ones ended."""
+        """Start the next episode in each environment whose episode ended."""
         if not ended.any():
             return observations
         self._episodes += ended
@@ -205,22 +229,25 @@ class Experience:
         return observations
 
     def _reset_running(self, mask: NDArray[np.bool_]) -> Array:
-        """Reset the environments of a mask to the start of their running episodes."""
+        """Reset the selected environments to the start of their running episodes."""
         observations: Array = reset(self.envs, self._seeds(), mask)
-        resets = self._episodes % self._episodes_per_seed  # since the seed
-        for past in range(int(resets.max(initial=0, where=mask))):
-            observations = reset(self.envs, None, mask & (resets > past))
+        resets = self._episodes % self._episodes_per_seed  # without a seed, after the seeded one
+        for count in range(int(resets.max(initial=0, where=mask))):
+            observations = reset(self.envs, None, mask & (resets > count))
         return observations
 
     def _hashes(self) -> list[str]:
-        """Hashes of the present observations, one for each environment."""
+        """Hash the current observation of each environment."""
         return [_hash(self._current, env) for env in range(self.envs.num_envs)]
 
     def _replay(self, actions: list[list[Any]]) -> NDArray[np.bool_]:
-        """Take recorded actions again.
+        """Replay the recorded actions.
 
         Environments with fewer recorded actions start later, so that all replays end at the same
-        step. Returns where an episode ended too early, [n].
+        step. Until then, and after an episode that ended too early, they take any valid action.
+
+        Returns:
+            Whether each environment's episode ended too early, [n].
         """
         self._actions = [list(past) for past in actions]
         lengths = np.array([len(past) for past in actions])
@@ -236,6 +263,7 @@ class Experience:
             taken = idle.copy() if masks is None else index.decode(masks.argmax(axis=1))
             for env in np.flatnonzero((lengths >= left) & ~lost):
                 taken[env] = actions[env][lengths[env] - left]
+            self._enter_step(self._steps - left * self.envs.num_envs)
             observations, _, terminated, truncated, _ = self.envs.step(taken)
             ended = terminated | truncated
             lost |= ended & (lengths >= left)
@@ -247,7 +275,7 @@ class Experience:
 
 
 def _hash(observations: Any, env: int) -> str:
-    """Hash the observation of one environment: of an array [n, ...], a dict or a tuple of them."""
+    """Hash one environment's observation in a batch: an array [n, ...], or a dict or tuple."""
     if isinstance(observations, dict):
         return " ".join(_hash(part, env) for part in observations.values())
     if isinstance(observations, tuple):
@@ -256,8 +284,15 @@ def _hash(observations: Any, env: int) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()[:HASH_LENGTH]
 
 
+def _changing_mazes(envs: Envs) -> list[ChangingMaze]:
+    """Return the mazes that change during training."""
+    single = envs.envs if isinstance(envs, SyncVectorEnv) else []
+    bare = (env.unwrapped for env in single)
+    return [maze for maze in bare if isinstance(maze, ChangingMaze) and is_ours(maze)]
+
+
 def _endless_worlds(envs: Envs) -> list[TabularEnv]:
-    """The worlds themselves, if all are tabular and have no time limit; otherwise none."""
+    """Return the unwrapped worlds if all are tabular without a time limit; otherwise none."""
     if not isinstance(envs, SyncVectorEnv):
         return []
     endless = [env.unwrapped for env in envs.envs if time_limit(env) is None]

@@ -1,4 +1,4 @@
-"""The environments of a run or an evaluation: as few as possible are made, and all are closed."""
+"""A pool that makes the environments of a run or an evaluation when needed, and closes them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,11 @@ from gridcade.envs import registry
 from gridcade.envs.guard import guarded
 from gridcade.envs.objects import EnvLike, check_env, copier
 from gridcade.envs.types import Env, Envs
-from gridcade.errors import InputError, brief
+from gridcade.errors import EnvError, InputError, brief
 from gridcade.experience.vector import SyncEnvs, make_atari_games
+
+# Atari games in a group. Networks compute slightly different values for much smaller batches.
+SMALLEST_GROUP = 8
 
 
 class EnvPool:
@@ -21,7 +24,7 @@ class EnvPool:
         copies: whether an environment object may be copied by its specification.
 
     Raises:
-        InputError: it is none of these.
+        InputError: `env` is none of these.
     """
 
     def __init__(self, env: EnvLike, copies: bool = False):
@@ -29,17 +32,18 @@ class EnvPool:
         self.env = env
         self._make = _maker(env, copies)
         self._given = [guarded(env)] if isinstance(env, gym.Env) else []
-        self._others: list[Env] = []  # of another pool, which a function must not return again
+        self._others: list[Env] = []  # environments of another pool; a function must make new ones
         self._made: list[Env] = []
         self._games: list[Envs] = []
-        self._vectors: dict[int, Envs] = {}  # by the number that was asked for
+        self._vectors: dict[int, Envs] = {}  # by the requested number of environments
+        self._groups: dict[int, list[Envs]] = {}
 
     @property
     def first(self) -> Env:
-        """The environment that was given or made first; `vector` has it too.
+        """The environment that was passed or made first; `vector` contains it too.
 
         Raises:
-            InputError: it cannot be made.
+            InputError: the environment cannot be made.
         """
         if not self._all:
             self._add()
@@ -47,7 +51,7 @@ class EnvPool:
 
     @property
     def can_copy(self) -> bool:
-        """Whether there can be more than one."""
+        """Whether the pool can make more than one environment."""
         return self._make is not None
 
     @property
@@ -56,12 +60,12 @@ class EnvPool:
         return self.env if isinstance(self.env, str) else registry.label_of(self.first)
 
     def vector(self, count: int, fewer: bool = False) -> Envs:
-        """Environments that step side by side; later calls use the same ones.
+        """Return environments that step side by side; later calls reuse them.
 
         Args:
             count: number of environments.
-            fewer: whether there may be fewer where no more can be made, for example because each
-                binds the same port.
+            fewer: return fewer if no more can be made, for example because each binds the same
+                port, instead of raising an error.
 
         Raises:
             InputError: an environment cannot be made, or an object cannot be copied.
@@ -70,23 +74,37 @@ class EnvPool:
             self._vectors[count] = self._atari_games(count) or self._side_by_side(count, fewer)
         return self._vectors[count]
 
+    def groups(self, count: int) -> list[Envs]:
+        """Return up to `count` environments in groups: one steps while the agent acts in another.
+
+        Atari games make two groups, because their emulators run in their own threads. Other
+        environments make one group.
+
+        Raises:
+            InputError: no environment can be made.
+        """
+        if count not in self._groups and count >= SMALLEST_GROUP * 2:
+            games = [self._atari_games(size) for size in (count - count // 2, count // 2)]
+            self._groups[count] = [group for group in games if group is not None]
+        return self._groups.get(count) or [self.vector(count, fewer=True)]
+
     def another(self) -> "EnvPool":
-        """A pool of other environments of the same kind; of the same one if it cannot be copied."""
+        """Return a pool of new environments, or of the same object if it cannot be copied."""
         other = EnvPool(self._make or self.env if self._given else self.env)
         other._others = self._all if self.can_copy else []
         return other
 
     def alone(self) -> "EnvPool":
-        """A pool that has only the first environment of this one, and does not close it."""
+        """Return a pool of the first environment alone, which it does not close."""
         return EnvPool(self.first)
 
     def close(self) -> None:
-        """Close the environments that were made here."""
+        """Close the environments that this pool made."""
         for games in self._games:
             games.close()
         for env in self._made:
             env.close()
-        self._games, self._made, self._vectors = [], [], {}
+        self._games, self._made, self._vectors, self._groups = [], [], {}, {}
 
     def __enter__(self) -> "EnvPool":
         return self
@@ -104,16 +122,21 @@ class EnvPool:
         return games
 
     def _side_by_side(self, count: int, fewer: bool) -> Envs:
-        first = self.first  # if it cannot be made, that is an error in any case
+        first = self.first  # raises an error even if fewer environments are accepted
         while len(self._all) < count and not (fewer and self._make is None):
             try:
                 self._add()
             except RepeatedEnvError:
                 raise
-            except Exception:
-                if not fewer:
-                    raise
-                break
+            except Exception as error:
+                if fewer:
+                    break
+                if isinstance(error, EnvError):
+                    made = len(self._all)
+                    raise EnvError(
+                        f"{error}; {made} of {count} could be made: set envs to {made}"
+                    ) from error
+                raise
         return SyncEnvs([first, *self._all[1:count]], owned=False)
 
     def _add(self) -> None:
@@ -138,7 +161,7 @@ class RepeatedEnvError(InputError):
 
 
 def _maker(env: EnvLike, copies: bool) -> Callable[[], Env] | None:
-    """The function that makes one more environment; None: there can be only one."""
+    """Return a function that makes one more environment; None: only one can exist."""
     if isinstance(env, str):
         return lambda: registry.make(env)
     if isinstance(env, gym.Env):

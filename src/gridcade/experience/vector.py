@@ -20,8 +20,8 @@ Bools = NDArray[np.bool_]
 class SyncEnvs(SyncVectorEnv[Any, Any]):
     """Environments that step one after another, and do not reset themselves.
 
-    The action masks are read from each `info`, and the other entries are dropped: Gymnasium would
-    batch every entry, and fails where the shape or the type of one changes.
+    Only the action masks are read from each `info`. Gymnasium would batch every entry, which fails
+    if the shape or the type of one changes.
 
     Args:
         envs: the environments, already made.
@@ -31,8 +31,8 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
         InputError: the spaces of two environments differ.
     """
 
-    truncate_first = False  # the next step truncates the episode of the first environment
-    _first_seed: int | None = None  # of the last reset of the first environment
+    truncate_first = False  # whether the next step truncates the first environment's episode
+    _first_seed: int | None = None  # the seed of the first environment's last reset
 
     def __init__(self, envs: Sequence[Env], owned: bool = True):
         for env in envs[1:]:
@@ -44,7 +44,7 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
                     )
         self._owned = owned
         self._readers = [MaskReader(env) for env in envs]
-        self._masks: list[Bools | None] = [None] * len(envs)  # of the present states
+        self._masks: list[Bools | None] = [None] * len(envs)  # in the current states
         self._resetting = False
         given = [partial(_same, env) for env in envs]
         super().__init__(given, autoreset_mode=AutoresetMode.DISABLED)
@@ -52,7 +52,7 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset the environments; `options["reset_mask"]` selects some."""
+        """Reset all environments, or those that `options["reset_mask"]` selects."""
         if options is None or "reset_mask" not in options or options["reset_mask"][0]:
             self._first_seed = seed[0] if isinstance(seed, list) else None
         self._resetting = True
@@ -69,7 +69,7 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
 
     @property
     def masks(self) -> Bools | None:
-        """The allowed actions in the present states, [n, actions]; None: no masks are given."""
+        """Whether each action is allowed in the current states, [n, actions]; None: no masks."""
         given = next((mask for mask in self._masks if mask is not None), None)
         if given is None:
             return None
@@ -77,14 +77,14 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
         return np.array([everything if mask is None else mask for mask in self._masks])
 
     def read_masks(self, infos: Sequence[dict[str, Any]]) -> None:
-        """Read the masks of states that were restored, from what `info` holds there."""
+        """Read the masks of restored states from their infos, one per environment."""
         pairs = zip(self._readers, infos, strict=True)
         self._masks = [reader.after_reset(info) for reader, info in pairs]
 
     def restart_first(self) -> Any:
-        """Start the running episode of the first environment again; returns all observations.
+        """Restart the running episode of the first environment; returns all observations.
 
-        For an environment that was used elsewhere just after its episode had started.
+        Use it after other code has used the environment just after the episode started.
         """
         mask = np.arange(self.num_envs) == 0
         seeds = None if self._first_seed is None else [self._first_seed] * self.num_envs
@@ -93,7 +93,7 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
     def _add_info(
         self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int
     ) -> dict[str, Any]:
-        """Read the action mask; nothing is added."""
+        """Read the action mask of one environment, and add nothing to the vector's info."""
         reader = self._readers[env_num]
         self._masks[env_num] = (
             reader.after_reset(env_info)
@@ -111,7 +111,7 @@ class SyncEnvs(SyncVectorEnv[Any, Any]):
 
 
 def action_masks(envs: Envs) -> Bools | None:
-    """The allowed actions in the present states of environments, [n, actions]; None: all."""
+    """Return whether each action is allowed in the current states, [n, actions]; None: all are."""
     return envs.masks if isinstance(envs, SyncEnvs) else None
 
 
@@ -134,7 +134,7 @@ def make_vector(name: str, count: int, **arguments: Any) -> Envs:
 
 
 def make_atari_games(name: str, count: int, **arguments: Any) -> AtariGames | None:
-    """Make several copies of an Atari game, which run in parallel; None: the name is of no game."""
+    """Make several copies of an Atari game, which run in parallel; None: no Atari game's name."""
     id_, parsed = parse(name, **arguments)
     title = atari_title(id_)
     return AtariGames(title, count, **parsed) if title else None
@@ -149,7 +149,7 @@ def reset(
 
     Args:
         envs: the environments, n of them.
-        seeds: one for each environment, [n]; None continues their random generators.
+        seeds: one for each environment, [n]. None: their random generators continue.
         mask: the environments to reset, [n]. Default: all.
 
     Returns:

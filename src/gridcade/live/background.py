@@ -1,4 +1,4 @@
-"""The live page in the background of a Python program, such as a notebook's kernel."""
+"""Serves the live page in the background of a Python program, such as a notebook's kernel."""
 
 import html
 import threading
@@ -9,7 +9,7 @@ from gridcade.errors import InputError
 from gridcade.live.listening import listen
 from gridcade.live.server import LOOPBACK, Server
 
-LOCAL_PAGES = "http://localhost:* http://127.0.0.1:* vscode-webview:"  # where notebooks run
+LOCAL_PAGES = "http://localhost:* http://127.0.0.1:* vscode-webview:"  # pages of notebooks
 START_TIMEOUT = 10.0  # seconds
 
 
@@ -19,11 +19,11 @@ class LivePage:
     A notebook shows it in a frame.
 
     Attributes:
-        address: of the page.
+        address: address of the page, for a browser.
 
     Args:
         runs: directory of the run folders that the page shows.
-        port: port; 0: any that is free.
+        port: port of this machine; 0 chooses a free one.
         height: height of the frame in a notebook, in pixels.
 
     Raises:
@@ -47,7 +47,7 @@ class LivePage:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Stop the server and all that learns in it."""
+        """Stop the server and all learners that it runs."""
         self._runner.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -57,7 +57,7 @@ class LivePage:
         return f"live page: {self.address}{state}"
 
     def _repr_html_(self) -> str:
-        """A frame with the page, which notebooks show in place of `repr`."""
+        """Return a frame with the page, which notebooks show instead of `repr`."""
         if not self._thread.is_alive():
             return html.escape(repr(self))
         return (

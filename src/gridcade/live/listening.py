@@ -7,14 +7,14 @@ from gridcade.errors import InputError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind a socket.
+    """Bind a socket on which a server can listen, and return it.
 
     Args:
         host: address of this machine.
-        port: port; 0: any that is free.
+        port: port; 0 chooses a free one.
 
     Raises:
-        InputError: the port is out of its range, or cannot be used.
+        InputError: the port is not from 0 to 65535, or cannot be used.
     """
     if not 0 <= port <= 65535:
         raise InputError(f"port is {port}; it must be from 0 to 65535")

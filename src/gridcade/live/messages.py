@@ -1,4 +1,4 @@
-"""What the messages of all live pages share: their types, and how they are read and written."""
+"""Types that the messages of all live pages share, and functions that read and write them."""
 
 import base64
 from typing import Annotated, Any, TypeVar
@@ -13,7 +13,7 @@ from gridcade.errors import InputError
 T = TypeVar("T")
 
 MAX_MESSAGE = 100_000  # bytes of a message from a page
-RECEIVED = b""  # from the server to a process: the last picture has reached the page
+RECEIVED = b""  # the server sends this to a process after each picture that it sent to the page
 Name = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=50_000)]
 Number = Annotated[int, Meta(ge=0, lt=2**53)]
@@ -29,10 +29,10 @@ def decode_by(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
     """Read a message from a page.
 
     Raises:
-        InputError: it is too long, not JSON, or not one of the messages.
+        InputError: the text is too long, not JSON, or not one of the messages.
     """
     if len(text) > MAX_MESSAGE:
-        raise InputError(f"the message has {len(text)} characters; at most {MAX_MESSAGE} are read")
+        raise InputError(f"the message has {len(text)} characters; the limit is {MAX_MESSAGE}")
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
@@ -45,8 +45,8 @@ def encode(kind: str, **fields: Any) -> bytes:
 
 
 def pack_table(table: NDArray[np.float64] | NDArray[np.int64]) -> str:
-    """Write a table as base64 of its numbers, row by row, as little-endian float32.
+    """Write the numbers of a table, row by row, as base64 of little-endian float32.
 
-    Lists of JSON would take ten times as long to write.
+    Writing JSON lists would take ten times as long.
     """
     return base64.b64encode(table.astype("<f4").tobytes()).decode()

@@ -1,6 +1,6 @@
 """Finds the runs, the studies and the files that the Runs page may open, below a directory.
 
-Links and hidden files are left out, so that no name leads out of the directory.
+Links and hidden files are ignored, so that no name leads out of the directory.
 """
 
 import os
@@ -13,21 +13,21 @@ from gridcade.training.run_summary import VIDEOS
 
 REPORT = "report.html"
 MAX_DEPTH = 6  # of folders; a run in studies/ has depth 6
-MAX_FOLDERS = 5_000  # that are visited
+MAX_FOLDERS = 5_000  # visited in one search
 
 
 @dataclass
 class Found:
-    """What lies below a directory. Names are paths relative to it, with slashes."""
+    """The runs, studies and files below a directory. Names are relative paths with slashes."""
 
     runs: dict[str, Path] = field(default_factory=dict)
     studies: dict[str, Path] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)  # reports and videos
-    complete: bool = True  # False: there are more than MAX_FOLDERS folders
+    complete: bool = True  # False: the search stopped after MAX_FOLDERS folders
 
 
 def find_files(root: Path) -> Found:
-    """Visit the folders below a directory, level by level, in alphabetical order."""
+    """Search the folders below a directory, level by level, in alphabetical order."""
     found, waiting, visited = Found(), deque([(root, 0)]), 0
     while waiting:
         folder, depth = waiting.popleft()
@@ -50,7 +50,7 @@ def find_files(root: Path) -> Found:
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder; none if it cannot be read."""
+    """Return the names of the folders and files in a folder; none if it cannot be read."""
     try:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)

@@ -1,8 +1,8 @@
-"""The server of the live page: static files, and WebSockets to the processes of its viewers.
+"""The server of the live page: sends static files, and connects each page to its process.
 
-It is bound to this machine unless told otherwise, and then a token in the address is required. The
-page may load nothing from elsewhere (Content-Security-Policy), and another page may not use the
-WebSocket (Origin) or reach the server under another name (Host).
+By default, the server accepts connections from this machine only. If it accepts others, the address
+must contain a token. The page may load nothing from other servers (Content-Security-Policy), and
+other pages may not use the WebSocket (Origin) or reach the server under another name (Host).
 """
 
 import asyncio
@@ -42,6 +42,7 @@ MAX_VIEWERS = 5
 MAX_SOCKETS = 2  # of one viewer
 MESSAGES_PER_SECOND = 50  # of one viewer, on average
 BURST = 200  # messages
+SESSION_NAME = "live session"  # of each page's process
 LONGEST_END = 5.0  # seconds that a process may take to end
 POLICY = "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'"
 HEADERS = {
@@ -52,16 +53,16 @@ HEADERS = {
 
 
 class Server:
-    """The application, and what its viewers share.
+    """The web application of the live page, with its token and the number of its viewers.
 
     Args:
         host: address to which the server is bound.
         port: port to which it is bound.
         runs: directory of the run folders that the page shows.
-        trust: whether models of stable-baselines3 in that directory may be loaded, which can run
+        trust: whether to load models of stable-baselines3 from that directory; loading one can run
             any code.
-        framed_by: addresses of pages that may show this one in a frame, as the policy
-            `frame-ancestors` takes them.
+        framed_by: addresses of pages that may show this one in a frame, in the syntax of the policy
+            `frame-ancestors`.
     """
 
     def __init__(
@@ -91,15 +92,15 @@ class Server:
 
     @property
     def address(self) -> str:
-        """The address of the page."""
+        """The address of the page, with the token if the server requires one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.host in ("0.0.0.0", "::"):  # noqa: S104 - these are all addresses
             host = gethostname()
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def runner(self) -> uvicorn.Server:
-        """The server that runs the application on a socket that is bound already."""
-        # Compressing pictures would take longer than sending them on one machine.
+        """Create the uvicorn server that runs the application on a bound socket."""
+        # On one machine, compressing a picture takes longer than sending it uncompressed.
         return uvicorn.Server(
             uvicorn.Config(
                 self.app,
@@ -113,19 +114,21 @@ class Server:
     async def _guard(
         self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        """Refuse requests under another name, and set the headers of all answers."""
+        """Refuse requests with a wrong host or token, and set the headers of all answers."""
         if not self._knows_host(request.headers.get("host", "")):
             return PlainTextResponse("unknown host", 403)
         public = request.url.path.startswith("/static/")
         if not (public or self._has_token(request.query_params.get("token", ""))):
-            return PlainTextResponse("the address needs its token", 403)
+            return PlainTextResponse(
+                "no valid token: open the address that gridcade serve printed", 403
+            )
         response = await call_next(request)
         for name, value in self._headers.items():
             response.headers.setdefault(name, value)
         return response
 
     def _knows_host(self, header: str) -> bool:
-        """Whether a Host header names this server; any name will do where a token is required."""
+        """Whether a Host header names this server; any name is valid if a token is required."""
         name = _hostname(f"//{header}")
         return name in LOOPBACK or bool(self.token)
 
@@ -149,7 +152,7 @@ class Server:
         main: Callable[[Connection], None],
         first_message: Callable[[], bytes],
     ) -> None:
-        """Serve one socket: a process runs `main`, and this coroutine carries its messages."""
+        """Serve one socket: start a process that runs `main`, and forward the messages."""
         origin = socket.headers.get("origin", "").partition("://")[2]
         host = socket.headers.get("host", "")
         permitted = self._knows_host(host) and self._has_token(socket.query_params.get("token", ""))
@@ -168,21 +171,21 @@ class Server:
             await Session(socket, main).serve()
         finally:
             self._viewers[viewer] -= 1
-            self._viewers += Counter()  # drops those without sockets
-        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
+            self._viewers += Counter()  # drops viewers without sockets
+        with suppress(RuntimeError, WebSocketDisconnect):  # the socket is closed already
             await socket.close()
 
     def _no_room(self, viewer: str) -> str:
-        """Why a viewer cannot have another socket; "" if it can."""
+        """Return why a viewer cannot have another socket; "" if it can."""
         if self._viewers[viewer] >= MAX_SOCKETS:
-            return f"this page has {MAX_SOCKETS} connections already"
+            return f"this page already has {MAX_SOCKETS} connections"
         if viewer not in self._viewers and len(self._viewers) >= MAX_VIEWERS:
-            return f"{MAX_VIEWERS} viewers are here already; try again when one has left"
+            return f"the server already has {MAX_VIEWERS} viewers; try again when one has left"
         return ""
 
 
 def _hostname(address: str) -> str:
-    """The name of the machine in an address; "" if it is malformed."""
+    """Return the name of the machine in an address; "" if the address is malformed."""
     with suppress(ValueError):
         return urlsplit(address).hostname or ""
     return ""
@@ -202,8 +205,8 @@ class Session:
     """One socket of a page, and the process behind it.
 
     Args:
-        socket: to the page.
-        main: what the process runs, with a pipe to this one.
+        socket: WebSocket to the page.
+        main: function that the process runs; its argument is its end of a pipe to the server.
     """
 
     def __init__(self, socket: WebSocket, main: Callable[[Connection], None]):
@@ -211,10 +214,10 @@ class Session:
         self._credit, self._refilled = float(BURST), monotonic()
 
     async def serve(self) -> None:
-        """Carry messages until the page or the process ends."""
+        """Forward messages until the page or the process ends."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=self._main, args=(theirs,), daemon=True)
+        process = context.Process(target=self._main, args=(theirs,), name=SESSION_NAME, daemon=True)
         await asyncio.to_thread(process.start)
         theirs.close()
         tasks = [
@@ -224,14 +227,14 @@ class Session:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            ours.close()  # which ends the process
+            ours.close()  # this ends the process
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._join(process)
 
     async def _join(self, process: BaseProcess) -> None:
-        """Wait for the end of the process, without a thread: when Python ends, none can start."""
+        """Wait until the process ends. No thread waits: none can start while Python exits."""
         end = monotonic() + LONGEST_END
         while process.is_alive() and monotonic() < end:
             await asyncio.sleep(0.02)
@@ -240,26 +243,28 @@ class Session:
         process.join()
 
     async def _from_page(self, process: Connection) -> None:
-        """Hand the page's messages to the process, but not more than a person sends."""
+        """Send the page's messages to the process; end if they are too many or too long."""
         with suppress(WebSocketDisconnect):
             while True:
                 text = await self._socket.receive_text()
                 if len(text) > MAX_MESSAGE or not self._take_credit():
                     await self._socket.send_text(
-                        encode("error", message="too many or too long messages").decode()
+                        encode(
+                            "error", message="the page sent too many messages, or too long ones"
+                        ).decode()
                     )
                     return
                 await asyncio.to_thread(process.send_bytes, text.encode())
 
     def _take_credit(self) -> bool:
-        """Count a message; whether it is within the limits."""
+        """Count a message, and return whether the rate of messages is within the limits."""
         now = monotonic()
         refill = (now - self._refilled) * MESSAGES_PER_SECOND
         self._credit, self._refilled = min(float(BURST), self._credit + refill) - 1, now
         return self._credit >= 0
 
     async def _from_process(self, process: Connection) -> None:
-        """Send the process's messages to the page, and report each picture that was sent.
+        """Send the process's messages to the page, and confirm each picture to the process.
 
         A message that is not JSON is a picture in bytes.
         """

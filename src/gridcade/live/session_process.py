@@ -1,9 +1,9 @@
 """A process behind one socket of a live page.
 
-The server and this process talk over a pipe. The page's messages go in as they came; what comes out
-are messages for the page. A picture is sent only after the last one has arrived (`RECEIVED`), so a
-slow page gets fewer pictures, always the newest. The process ends when the server's end of the pipe
-is closed, however the server ends.
+The server and this process communicate over a pipe. The server forwards the page's messages to the
+process, and the process's messages to the page. The process sends a picture only after the server
+has confirmed the last one (`RECEIVED`), so a slow page gets fewer pictures, but always the newest.
+The process ends when the server's end of the pipe is closed, even if the server was killed.
 """
 
 from abc import ABC, abstractmethod
@@ -14,18 +14,18 @@ from gridcade.live.messages import RECEIVED, encode
 
 
 class SessionProcess(ABC):
-    """Obeys the page's messages, and goes on with its own work between them.
+    """Handles the page's messages, and does its own work between them.
 
     Args:
-        connection: to the server.
+        connection: this process's end of the pipe to the server.
     """
 
     def __init__(self, connection: Connection):
         self._connection = connection
-        self._page_ready = True  # the last picture has arrived
+        self._page_ready = True  # whether the server has confirmed the last picture
 
     def run(self) -> None:
-        """Work and answer until the server closes the pipe."""
+        """Handle messages and work until the server closes the pipe."""
         try:
             self._begin()
             while True:
@@ -49,24 +49,24 @@ class SessionProcess(ABC):
             self._connection.send_bytes(encode("error", message=str(error)))
 
     def _begin(self) -> None:  # noqa: B027 - nothing by default
-        """Send what the page gets first."""
+        """Send the first messages to the page."""
 
     def _end(self) -> None:  # noqa: B027 - nothing by default
-        """Stop what would outlive the process."""
+        """Stop background work before the process ends."""
 
     @abstractmethod
     def _wait(self) -> float | None:
-        """Seconds until there is something to do; None: only a message changes anything."""
+        """Return the seconds until work is due; None: no work is due until a message arrives."""
 
     @abstractmethod
     def _obey(self, text: bytes) -> None:
-        """Read a message and do what it says.
+        """Decode a message and carry it out.
 
         Raises:
-            InputError: the message is not understood, or what it says is not possible.
+            InputError: the message is malformed, or cannot be carried out.
             OSError: a file cannot be read.
         """
 
     @abstractmethod
     def _go_on(self) -> None:
-        """Work for a moment, and send a picture if one is due."""
+        """Do a short piece of work, and send a picture if one is due."""

@@ -1,5 +1,6 @@
 """Frames of episodes: the picture after each step, and a tabular policy's values beside it."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from gridcade.recording.legend import legend_strip
 from gridcade.recording.pictures import Picture, to_picture
 from gridcade.seeding import episode_seed, episode_stream
 
-DEFAULT_FPS = 8.0  # frames per second, for an environment that names no rate
+DEFAULT_FPS = 8.0  # frames per second, for an environment that states no rate
 CONTINUING_STEPS = 500  # steps of an episode, for a task that never ends
 END_PAUSE = 1.0  # seconds for which the last frame of an episode is shown
 OVERLAY_GAP = 8  # pixels between the picture and the overlay
@@ -44,7 +45,7 @@ def play_frames(actor: EvaluatedPolicy, env: Env, episodes: int, seed: int) -> I
     """Play episodes and yield a frame after every reset and every step.
 
     Args:
-        actor: selects the actions.
+        actor: the policy, which selects the actions.
         env: an environment with render_mode="rgb_array".
         episodes: number of episodes to play.
         seed: selects the seed of each episode.
@@ -82,7 +83,7 @@ def make_rgb_env(name: str) -> Env:
     """Make an environment with render_mode="rgb_array".
 
     Raises:
-        InputError: the environment does not exist or has no picture.
+        InputError: the environment does not exist or cannot draw pictures.
     """
     no_picture = f"{name} has no picture to show: it has no render mode rgb_array"
     with warnings.catch_warnings():
@@ -90,9 +91,17 @@ def make_rgb_env(name: str) -> Env:
         if not registry.takes_render_mode(name):
             raise InputError(no_picture)
         env = registry.make(name, render_mode="rgb_array")
-    if env.render_mode != "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", ()):
+    modes = (env.metadata or {}).get("render_modes", ())
+    if env.render_mode != "rgb_array" or "rgb_array" not in modes:
         raise InputError(no_picture)
     return env
+
+
+def frame_rate(env: Env) -> float:
+    """Return the frames per second that an environment states; DEFAULT_FPS if it states none."""
+    rate: Any = (env.metadata or {}).get("render_fps")
+    is_number = isinstance(rate, int | float | np.integer | np.floating)
+    return float(rate) if is_number and 0 < rate < math.inf else DEFAULT_FPS
 
 
 def render_picture(env: Env) -> Picture:
@@ -117,7 +126,7 @@ def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
     """Read a tabular policy's state values and action probabilities.
 
     Returns:
-        None where the world has no cells, or the policy has no probabilities for every state.
+        None if the world has no cells, or the action probabilities are not known in every state.
     """
     world = env.unwrapped
     if not isinstance(world, TabularEnv):
@@ -126,7 +135,7 @@ def read_value_overlay(actor: EvaluatedPolicy, env: Env) -> Overlay | None:
     if probabilities is None:
         return None
     values = state_values(actor.policy)
-    if values is not None:  # no action is taken in an end: an agent's value is the initial one
+    if values is not None:  # an agent learns no value in an end, where it takes no action
         ends = [world.world.cell(row, column).end for row, column in world.places.tolist()]
         values = np.where(ends, np.nan, values)
     return Overlay(values, probabilities)
@@ -137,9 +146,8 @@ def overlay_pictures(
 ) -> Iterator[Picture]:
     """Yield the picture of each frame, with the overlay beside it where the policy has one.
 
-    A legend of the colors and arrows is below them.
-
-    The last picture of an episode is repeated for END_PAUSE seconds.
+    A legend of the colors and arrows is below them. The last picture of an episode is repeated for
+    END_PAUSE seconds.
     """
     world = env.unwrapped
     for frame in frames:
@@ -151,7 +159,8 @@ def overlay_pictures(
             gap = np.full((picture.shape[0], OVERLAY_GAP, 3), 255, dtype=np.uint8)
             both = np.concatenate([picture, gap, drawn_over], axis=1)
             left = picture.shape[1] + OVERLAY_GAP
-            legend = legend_strip(world.world, value_overlay, both.shape[1], left)
+            width, arrows = both.shape[1], world.draws_arrows
+            legend = legend_strip(world.world, value_overlay, width, left, arrows)
             picture = np.concatenate([both, legend])
         for _ in range(1 + round(END_PAUSE * fps) if frame.end else 1):
             yield picture
@@ -165,7 +174,7 @@ def batch_of_one(env: Env, observation: Any) -> Any:
 
 
 def first_of_batch(space: Space, batch: Any) -> Any:
-    """The first element of a batch of a space: of an array, or of a dict or tuple of arrays."""
+    """Return the first element of a batch: of an array, or of a dict or tuple of arrays."""
     if isinstance(batch, np.ndarray):
         return batch[0]
     return next(iter(iterate(batch_space(space, 1), batch)))

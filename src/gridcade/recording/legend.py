@@ -15,20 +15,23 @@ MARGIN, SCALE_WIDTH, SCALE_HEIGHT = 6, 80, 12  # pixels
 ARROWS_TEXT = "longer arrow: likelier move"
 
 
-def legend_strip(world: World, overlay: Overlay, width: int, left: int) -> Picture:
+def legend_strip(
+    world: World, overlay: Overlay, width: int, left: int, arrows: bool = True
+) -> Picture:
     """Draw what the colors and arrows of two panels mean, as far as the texts fit.
 
     Args:
         world: the world that the left panel shows.
         overlay: values [states] and action probabilities [states, actions] of the right panel.
-        width: of the strip, in pixels.
-        left: where the right panel begins, in pixels.
+        width: the width of the strip, in pixels.
+        left: the position at which the right panel begins, in pixels.
+        arrows: whether actions are drawn as arrows.
 
     Returns:
         uint8, [HEIGHT, width, 3].
     """
     strip = Strip(width)
-    for color, text in _cell_kinds(world):
+    for color, text in [(rendering.AGENT, "agent"), *cell_kinds(world)]:
         scale = np.full((SCALE_HEIGHT, SCALE_HEIGHT, 3), color, np.uint8)
         if strip.fits(text, SCALE_HEIGHT, left):
             strip.paste(scale)
@@ -41,7 +44,7 @@ def legend_strip(world: World, overlay: Overlay, width: int, left: int) -> Pictu
         colors = rendering.value_colors(np.linspace(values.min(), values.max(), SCALE_WIDTH))
         strip.paste(np.repeat(colors[None], SCALE_HEIGHT, axis=0))
         strip.write(format_number(float(values.max())))
-    if overlay.policy is not None and strip.fits(ARROWS_TEXT, 0, width):
+    if arrows and overlay.policy is not None and strip.fits(ARROWS_TEXT, 0, width):
         strip.write(ARROWS_TEXT)
     return np.asarray(strip.image)
 
@@ -50,8 +53,8 @@ class Strip:
     """A white strip that is filled from the left.
 
     Attributes:
-        image: what was drawn.
-        x: where the next text or picture begins, in pixels.
+        image: the strip, as drawn so far.
+        x: the position of the next text or picture, in pixels.
     """
 
     def __init__(self, width: int):
@@ -61,22 +64,22 @@ class Strip:
         self._font = ImageFont.load_default(FONT_SIZE)
 
     def fits(self, text: str, pixels: int, end: int) -> bool:
-        """Whether a picture of some pixels, and a text after it, end before a position."""
+        """Return whether a picture, `pixels` wide, and a text after it end before `end`."""
         return self.x + pixels + self._draw.textlength(text, self._font) + 2 * MARGIN <= end
 
     def write(self, text: str) -> None:
-        """Write a text; the next one begins after a wide gap."""
+        """Write a text, and leave a wide gap after it."""
         self._draw.text((self.x, HEIGHT // 2), text, rendering.INK, self._font, anchor="lm")
         self.x += self._draw.textlength(text, self._font) + 2 * MARGIN
 
     def paste(self, picture: Picture) -> None:
-        """Paste a picture [SCALE_HEIGHT, width, 3]; a text follows closely."""
+        """Paste a picture, [SCALE_HEIGHT, width, 3], and leave a narrow gap after it."""
         self.image.paste(Image.fromarray(picture), (round(self.x), (HEIGHT - SCALE_HEIGHT) // 2))
         self.x += picture.shape[1] + MARGIN
 
 
-def _cell_kinds(world: World) -> list[tuple[rendering.Color, str]]:
-    """The color and the meaning of the agent and of each kind of cell but the floor.
+def cell_kinds(world: World) -> list[tuple[rendering.Color, str]]:
+    """Return the color and the meaning of each kind of cell except the floor.
 
     Short meanings come first, so that more of them fit.
     """
@@ -86,5 +89,4 @@ def _cell_kinds(world: World) -> list[tuple[rendering.Color, str]]:
         (rendering.cell_color(cell, best_end), rendering.cell_text(world, cell, best_end))
         for cell in cells
     ]
-    kinds = sorted((kind for kind in kinds if kind[1]), key=lambda kind: len(kind[1]))
-    return [(rendering.AGENT, "agent"), *kinds]
+    return sorted((kind for kind in kinds if kind[1]), key=lambda kind: len(kind[1]))

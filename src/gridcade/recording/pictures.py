@@ -1,4 +1,4 @@
-"""What environments render, as pictures of one kind."""
+"""Conversion of what environments render to pictures of one kind."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from gridcade.errors import InputError
 
 Picture = NDArray[np.uint8]  # [height, width, 3]
 
-UNIT = 1.01  # floats up to here are brightness from 0 to 1, with rounding errors; else 0 to 255
+UNIT = 1.01  # floats up to here are on a scale from 0 to 1, with rounding errors; else to 255
 GRAY, COLOR, COLOR_AND_ALPHA = 1, 3, 4  # channels
 
 
@@ -23,7 +23,7 @@ def to_picture(rendered: object) -> Picture:
             the last one is taken, and channels may come first.
 
     Raises:
-        InputError: it is something else.
+        InputError: `rendered` is something else.
     """
     if isinstance(rendered, list | tuple) and rendered and np.ndim(rendered[-1]) == COLOR:
         rendered = rendered[-1]  # as Gymnasium's rgb_array_list
@@ -50,7 +50,7 @@ def to_picture(rendered: object) -> Picture:
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Brightness from 0 to 255."""
+    """Convert brightness to integers from 0 to 255."""
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.bool_:
@@ -69,7 +69,7 @@ def _no_picture(found: str) -> InputError:
 
 
 def fit(picture: Picture, height: int, width: int) -> Picture:
-    """Bring a picture to a size: a larger one is shrunk, and black is added around it."""
+    """Fit a picture into a size: shrink it if it is too large, and add black around it."""
     if picture.shape[:2] == (height, width):
         return picture
     if picture.shape[0] > height or picture.shape[1] > width:

@@ -100,7 +100,7 @@ def save_video(path: str | Path, pictures: Iterable[Picture], fps: float) -> Non
 def _of_one_size(pictures: Iterable[Picture], picture_errors: list[OSError]) -> Iterator[Picture]:
     """Yield the pictures in the size of the first, and collect an OSError raised while drawing.
 
-    The list separates errors of the environment from errors of the video's file.
+    The list tells errors of the environment apart from errors of the video's file.
     """
     height = width = 0
     try:

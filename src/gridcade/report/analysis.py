@@ -19,6 +19,7 @@ from gridcade.exact import solver
 from gridcade.exact.values import informative_criteria
 from gridcade.report.atari_scores import AtariScores, atari_scores, normalized_score
 from gridcade.study.comparison import Comparison, RunResult, score_range
+from gridcade.study.measures import TrainingMeasure
 from gridcade.study.seed_statistics import (
     Band,
     MeanScore,
@@ -31,7 +32,7 @@ from gridcade.study.seed_statistics import (
     seeds_needed,
     stratified_bootstrap,
 )
-from gridcade.study.study import Criterion
+from gridcade.study.study import Criterion, Study
 
 Floats = NDArray[np.float64]
 
@@ -45,11 +46,16 @@ class CriterionNames:
 
     title: str
     score: str
-    optimum: str
-    greedy: str  # metric of evaluations during training
-    training: str  # metric of the training episodes
+    optimum: str = ""
+    greedy: str = ""  # metric of evaluations during training
+    training: str = ""  # metric of the training episodes
 
 
+MEASURE_NAMES: dict[TrainingMeasure, CriterionNames] = {
+    "training-return": CriterionNames("return in training", "training_return"),
+    "training-length": CriterionNames("length of a training episode", "training_length"),
+    "training-episodes": CriterionNames("number of training episodes", "training_episodes"),
+}
 CRITERION_NAMES: dict[Criterion, CriterionNames] = {
     "return": CriterionNames(
         "expected return",
@@ -68,6 +74,11 @@ CRITERION_NAMES: dict[Criterion, CriterionNames] = {
 }
 
 
+ALL_NAMES: dict[Criterion | TrainingMeasure, CriterionNames] = {}
+ALL_NAMES.update(CRITERION_NAMES.items())
+ALL_NAMES.update(MEASURE_NAMES.items())
+
+
 @dataclass(frozen=True)
 class ContenderScores:
     """The scores of a contender on an environment."""
@@ -75,11 +86,11 @@ class ContenderScores:
     contender: str
     results: tuple[RunResult, ...]
     values: tuple[float, ...]  # one per run; a fixed policy has one
-    estimate: Estimate  # of the mean, over seeds; for a fixed policy over its episodes
+    estimate: Estimate  # mean and interval over seeds; for a fixed policy, over its episodes
     mean_score: MeanScore
     optimal: int  # number of runs whose exact value is the optimum
     possible: tuple[float, float]  # the smallest and the largest possible score
-    failed: int = 0  # number of runs without a result; the others may be the luckier ones
+    failed: int = 0  # number of runs without a result; without them, the mean may be biased
 
     @property
     def learns(self) -> bool:
@@ -115,20 +126,22 @@ class EnvironmentAnalysis:
     """The scores and verdicts on one environment."""
 
     env: str
-    criterion: Criterion  # average-reward for a continuing task, whatever the study's criterion
+    # The study's measure of training, or its criterion; average-reward for a continuing task.
+    criterion: Criterion | TrainingMeasure
     exact: bool  # whether scores are computed from the model, not estimated
     scores: tuple[ContenderScores, ...]  # in the order of the study
     verdicts: tuple[Verdict, ...]
     optimum: float | None
-    tells_apart: bool  # whether the policies' exact values differ, as far as is known
-    informative: Criterion | None  # another criterion under which they do, if they do not here
+    tells_apart: bool  # whether the criterion gives policies different values, as far as known
+    informative: Criterion | None  # another criterion that does, if this one does not
     published: AtariScores | None  # None unless it is an Atari game
-    absent: tuple[tuple[str, int], ...] = ()  # contenders without any score, and their failed runs
+    absent: tuple[tuple[str, int], ...] = ()  # contenders without a score, failed runs
+    unranked: str = ""  # why no verdict says which contender is better; empty: verdicts do
 
     @property
     def names(self) -> CriterionNames:
-        """The names of its criterion."""
-        return CRITERION_NAMES[self.criterion]
+        """The names of the criterion."""
+        return ALL_NAMES[self.criterion]
 
 
 @dataclass(frozen=True)
@@ -145,8 +158,8 @@ class Aggregate:
     """The scores of trained contenders over several environments, on one scale."""
 
     environments: tuple[str, ...]
-    unit: str  # of the scores
-    reference: str  # what 1 is on the scale, if 0 is random play; empty: the unit of the rewards
+    unit: str  # unit of the scores
+    reference: str  # score that is 1 if random play is 0; empty: scores keep the rewards' unit
     means: Mapping[str, Estimate]  # interquartile means, by contender
     profiles: Mapping[str, Band]  # by contender
 
@@ -183,16 +196,20 @@ def analyze(comparison: Comparison) -> tuple[EnvironmentAnalysis, ...]:
 
 
 def num_tests(analyses: Sequence[EnvironmentAnalysis]) -> int:
-    """Return the number of tests for which Holm's correction was made."""
+    """Return the number of tests to which Holm's correction was applied."""
     return sum(v.is_test for a in analyses for v in a.verdicts)
 
 
 def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysis:
     study, results = comparison.study, comparison.results[env]
     evaluations = [r.evaluation for runs in results.values() for r in runs]
-    has_returns = all(e["expected_return"] is not None for e in evaluations)
-    criterion: Criterion = study.criterion if has_returns else "average-reward"
-    names, labels = CRITERION_NAMES[criterion], [c.label for c in study.contenders]
+    has_returns = all(e.get("expected_return") is not None for e in evaluations)
+    criterion: Criterion | TrainingMeasure
+    criterion = study.criterion if has_returns else "average-reward"
+    if study.measure != "evaluation":
+        criterion = study.measure
+    names = ALL_NAMES[criterion]
+    labels = [c.label for c in study.contenders]
     exact = all(_exact_value(e, names.score) is not None for e in evaluations)
     possible = score_range(results, names.score)
     failures = [f for f in comparison.failures if f.env == env]
@@ -204,13 +221,17 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
     ]
     optima = (_exact_value(e, names.optimum) for e in evaluations)
     other: Criterion = "average-reward" if criterion == "return" else "return"
-    informative = {criterion: True} | _informative_criteria(env)
+    informative: dict[str, bool] = {criterion: True}
+    if study.measure == "evaluation":
+        informative.update(_informative_criteria(env).items())
+    unranked = _why_unranked(study, criterion)
+    pairs = () if unranked else combinations(scores, 2)
     return EnvironmentAnalysis(
         env=env,
         criterion=criterion,
         exact=exact,
         scores=tuple(scores),
-        verdicts=tuple(_verdict(*pair, study.confidence) for pair in combinations(scores, 2)),
+        verdicts=tuple(_verdict(*pair, study.confidence) for pair in pairs),
         optimum=next((o for o in optima if o is not None), None),
         tells_apart=informative.get(criterion, True),
         informative=other if informative.get(other) and not informative[criterion] else None,
@@ -220,7 +241,22 @@ def _analyze_environment(comparison: Comparison, env: str) -> EnvironmentAnalysi
             for label in dict.fromkeys(f.contender for f in failures)
             if not results.get(label)
         ),
+        unranked=unranked,
     )
+
+
+def _why_unranked(study: Study, criterion: Criterion | TrainingMeasure) -> str:
+    """Say in a sentence why no verdict says which contender is better; empty: verdicts do."""
+    if criterion == "training-length":
+        return (
+            "Longer episodes may be better or worse, so no verdict says which contender is better."
+        )
+    if any(contender.sweep for contender in study.contenders):
+        return (
+            "The best value of a sweep is chosen after its scores are known, so a test would be "
+            "misleading, and no verdict says which contender is better."
+        )
+    return ""
 
 
 def _informative_criteria(env: str) -> dict[solver.Criterion, bool]:
@@ -248,8 +284,9 @@ def _score(
 ) -> ContenderScores:
     """Return a contender's scores.
 
-    They are exact only if all contenders have exact values: estimates of all seeds share the luck
-    of their episodes, which no spread over seeds shows, so the two must not be mixed.
+    They are exact only if all contenders have exact values. Exact values and estimates must not be
+    mixed: all seeds are evaluated on the same episodes, and the spread over seeds does not show the
+    error that these episodes cause.
     """
     if exact:
         values = [float(run.evaluation["exact"][names.score]) for run in runs]
@@ -362,8 +399,9 @@ def run_scores(
 def aggregate(analyses: Sequence[EnvironmentAnalysis], confidence: float) -> Aggregate | None:
     """Return interquartile means and performance profiles of trained contenders.
 
-    They are over the environments that have a scale. A single environment needs none, and then
-    keeps its own unit. The result is None without contenders or environments to aggregate.
+    They include the environments that have a scale. A single environment needs no scale; without
+    one, its scores keep their unit. The result is None if there are no contenders or environments
+    to aggregate.
     """
     names = aggregated_contenders(analyses)
     scales = {a.env: scale for a in analyses if (scale := score_scale(a)) is not None}
@@ -411,5 +449,5 @@ def improvements(
 
 
 def _bootstrap_rng() -> np.random.Generator:
-    """Return a generator with a fixed seed, so that no interval depends on those before it."""
+    """Return a generator with a fixed seed, so that intervals do not depend on their order."""
     return np.random.default_rng(0)

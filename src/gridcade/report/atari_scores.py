@@ -1,4 +1,4 @@
-"""Published scores on Atari games, to compare with one's own.
+"""Published scores on Atari games, for comparison.
 
 `atari_scores.csv` holds the 49 games of Mnih et al. (2015), Nature 518:529, Extended Data Table 2
 (DQN after 200 million frames, epsilon 0.05, up to 30 no-op actions at the start), and the seven
@@ -75,8 +75,8 @@ def published_scores() -> Mapping[str, AtariScores]:
 def normalized_score(score: float, random: float, reference: float) -> float:
     """Return a score on the scale where random play is 0 and the reference is 1.
 
-    The reference is a human's score, as in Mnih et al. (2015), who print the result in per cent, or
-    the optimum.
+    The reference is the optimum, or a human's score, as in Mnih et al. (2015), who print the result
+    in percent.
 
     Raises:
         InputError: random and reference are equal.

@@ -17,7 +17,7 @@ from gridcade.envs.imports import is_import_path
 from gridcade.errors import InputError
 from gridcade.evaluation.evaluated_policy import EvaluatedPolicy
 from gridcade.formatting import format_number
-from gridcade.recording.frames import DEFAULT_FPS, END_PAUSE, make_rgb_env, play_frames
+from gridcade.recording.frames import END_PAUSE, frame_rate, make_rgb_env, play_frames
 from gridcade.recording.video import check_video, save_video
 from gridcade.study.comparison import RunResult
 
@@ -25,7 +25,7 @@ Pixels = NDArray[np.uint8]  # [height, width, 3]
 
 MAX_SECONDS = 15.0
 MAX_BYTES = 400_000
-MAX_FPS = 25.0  # of faster environments, only every nth frame is shown
+MAX_FPS = 25.0  # faster environments show only every nth frame
 MAX_SIZE = 420  # pixels, of the longer side
 EPISODES = 3
 SEED = 0
@@ -46,12 +46,13 @@ def record_clip(result: RunResult, env: str) -> EpisodeClip:
 
     Args:
         result: the run, or the evaluation of a fixed policy.
-        env: environment of a fixed policy; a run's policy plays where it was trained.
+        env: environment of a fixed policy; a run's policy plays in that of its training.
     """
     if result.seed is not None and (result.run is None or not result.run.is_dir()):
         return EpisodeClip("No video: the run folder was removed.")
     try:
-        named = env if is_import_path(env) else None  # by the user, who may not have trained it
+        # Whoever names an import path trusts its code, even if another user trained the run.
+        named = env if is_import_path(env) else None
         found = (result.run, named) if result.run else (result.policy, env)
         contender = contenders.find(*found)
         frames, fps, caption = _play(contender.policy, str(contender.env))
@@ -69,7 +70,7 @@ def _play(policy: Policy, env: str) -> tuple[list[Pixels], float, str]:
     frames: list[Pixels] = []
     returns: list[str] = []
     with closing(make_rgb_env(env)) as rendered:
-        render_fps = float(rendered.metadata.get("render_fps") or DEFAULT_FPS)
+        render_fps = frame_rate(rendered)
         stride = ceil(render_fps / MAX_FPS)
         fps = render_fps / stride
         max_frames = int(MAX_SECONDS * fps)

@@ -18,8 +18,10 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 from gridcade.evaluation.intervals import Estimate
 from gridcade.report.analysis import Aggregate
 from gridcade.report.learning import LearningCurves
+from gridcade.study.study import Study
 
 FIGURE_WIDTH = 5.6  # inches
+CURVES_HEIGHT = 3.3  # inches, of a figure of curves
 ROW_HEIGHT = 0.42  # inches, of a contender or a pair
 DPI = 200
 FEW_SEEDS = 5  # with more seeds, a figure shows no curve for each seed
@@ -86,7 +88,7 @@ class Figure:
             text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", text)
             return re.sub("#[0-9a-f]{6}", lambda c: colors.get(c[0], c[0]), text)
 
-        # Only tags are converted: between them are the names of contenders.
+        # Only tags are converted, because the text between them contains names of contenders.
         svg = re.sub("<[^>]*>", convert_tag, svg)
         svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
         start = Markup('<svg role="img" aria-label="{}"').format(self.alt)
@@ -142,6 +144,11 @@ def plot_style(index: int) -> PlotStyle:
     )
 
 
+def plot_styles(study: Study) -> PlotStyles:
+    """Return the styles of a study's contenders."""
+    return {spec.label: plot_style(index) for index, spec in enumerate(study.contenders)}
+
+
 def plot_learning_curves(
     axes: Axes,
     curves: Sequence[LearningCurves],
@@ -150,7 +157,7 @@ def plot_learning_curves(
     y: str,
     lines: ReferenceLines = (),
 ) -> None:
-    """Plot means over seeds with their intervals, and the curve of each seed if they are few."""
+    """Plot means over seeds with intervals, and the curve of each seed if there are few seeds."""
     visible = [value for value, _ in lines]
     for contender in curves:
         style, band = styles[contender.contender], contender.band
@@ -160,7 +167,7 @@ def plot_learning_curves(
             # Intervals of few seeds may extend far beyond all observed values: clip the axis.
             low, high = (np.clip(end, values.min(), values.max()) for end in (band.low, band.high))
             visible += [float(low.min()), float(high.max())]
-            _fill_band(axes, band.x, band.low, band.high, style)
+            fill_band(axes, band.x, band.low, band.high, style)
             axes.plot(band.x, band.mean, color=style.color, linestyle=style.dashes)
         if not has_mean or len(contender.seeds) <= FEW_SEEDS:
             visible += [float(values.min()), float(values.max())]
@@ -177,7 +184,7 @@ def plot_learning_curves(
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    _add_legend(axes, [contender.contender for contender in curves], styles)
+    add_legend(axes, [contender.contender for contender in curves], styles)
 
 
 def plot_scores(
@@ -187,16 +194,16 @@ def plot_scores(
     x: str,
     lines: ReferenceLines = (),
 ) -> None:
-    """Plot a row per contender: the score of each run, and below them their mean and interval."""
+    """Plot a row per contender: the scores of its runs, and below them their mean and interval."""
     visible = [value for value, _ in lines]
     for row, (name, values, estimate) in enumerate(rows):
         style = styles[name]
-        visible += values
+        visible += [*values, estimate.mean]
         if len(values) == 1:
             visible += [limit for limit in (estimate.low, estimate.high) if np.isfinite(limit)]
             _plot_interval(axes, estimate, row, style)
             continue
-        if len(values) > FEW_SEEDS:
+        if not values or len(values) > FEW_SEEDS:
             visible += [limit for limit in (estimate.low, estimate.high) if np.isfinite(limit)]
         heights = row - np.linspace(0.3, 0.06, len(values))  # separates equal scores
         axes.scatter(
@@ -243,17 +250,18 @@ def plot_profiles(axes: Axes, aggregate: Aggregate, styles: PlotStyles) -> None:
     """Plot the fraction of runs above each score, a curve per contender."""
     for name, band in aggregate.profiles.items():
         style = styles[name]
-        _fill_band(axes, band.x, band.low, band.high, style)
+        fill_band(axes, band.x, band.low, band.high, style)
         axes.plot(band.x, band.mean, color=style.color, linestyle=style.dashes)
     axes.set_ylim(-0.02, 1.02)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(aggregate.unit)
     axes.set_ylabel("runs that score more")
-    _add_legend(axes, list(aggregate.profiles), styles)
+    add_legend(axes, list(aggregate.profiles), styles)
 
 
-def _fill_band(axes: Axes, x: Any, low: Any, high: Any, style: PlotStyle) -> None:
+def fill_band(axes: Axes, x: Any, low: Any, high: Any, style: PlotStyle) -> None:
+    """Fill the area between two curves where they are finite."""
     axes.fill_between(x, low, high, np.isfinite(low), color=style.color, alpha=0.16, linewidth=0)
 
 
@@ -308,7 +316,8 @@ def _plot_reference_lines(axes: Axes, lines: ReferenceLines, vertical: bool) -> 
         )
 
 
-def _add_legend(axes: Axes, names: Sequence[str], styles: PlotStyles) -> None:
+def add_legend(axes: Axes, names: Sequence[str], styles: PlotStyles) -> None:
+    """Add a legend of lines above the panel."""
     handles = [Line2D([], [], color=styles[n].color, linestyle=styles[n].dashes) for n in names]
     longest = max(len(shorten(name)) for name in names)
     # matplotlib omits labels that start with an underscore.

@@ -13,6 +13,7 @@ from gridcade.report.analysis import (
     Improvement,
 )
 from gridcade.report.drawing import (
+    CURVES_HEIGHT,
     FEW_SEEDS,
     ROW_HEIGHT,
     Figure,
@@ -27,8 +28,8 @@ from gridcade.report.drawing import (
 from gridcade.report.learning import learning_curves
 from gridcade.report.phrases import listing, percent
 
-CURVES_HEIGHT = 3.3  # inches
 AXES_HEIGHT = 0.75  # inches, of the axis and its labels below a figure's rows
+MANY_RUNS = 200  # a figure of scores shows no point for each run, if there are more
 SHORTEST_TIME = 10.0  # seconds; a shorter training has no curves against time
 TIME_UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))  # seconds in a unit
 
@@ -102,9 +103,9 @@ def reference_lines(analysis: EnvironmentAnalysis) -> tuple[tuple[float, str], .
 
 
 def _best_return(analysis: EnvironmentAnalysis) -> float | None:
-    """The best return that was possible in the evaluated episodes, the same for all contenders."""
+    """Return the best possible return of the evaluated episodes, the same for all contenders."""
     evaluations = (run.evaluation for scores in analysis.scores for run in scores.results)
-    found = [e.get("best_return") for e in evaluations]  # older results lack it
+    found = [e.get("best_return") for e in evaluations]  # results of older versions lack it
     return found[0] if found and analysis.criterion == "return" else None
 
 
@@ -112,10 +113,11 @@ def score_figure(
     name: str, analysis: EnvironmentAnalysis, confidence: float, styles: PlotStyles
 ) -> Figure:
     """Draw the final scores of all runs."""
-    rows = [(s.contender, s.values, s.estimate) for s in analysis.scores]
+    many = any(len(s.values) > MANY_RUNS for s in analysis.scores)
+    rows = [(s.contender, () if many else s.values, s.estimate) for s in analysis.scores]
     means = listing([f"{s.contender} {format_number(s.estimate.mean)}" for s in analysis.scores])
     interval = f"with its {percent(confidence)} interval, if it has one"
-    if any(len(s.values) > 1 for s in analysis.scores):
+    if not many and any(len(s.values) > 1 for s in analysis.scores):
         caption = f"Each small point is a run; the large point below is their mean {interval}."
     else:
         caption = f"The mean {interval}."
@@ -148,8 +150,9 @@ def difference_figure(name: str, analysis: EnvironmentAnalysis, confidence: floa
         f"{name}-differences",
         "",
         f"Differences of {title} on {analysis.env}: {differences}.",
-        f"Differences of means with {percent(confidence)} intervals, each for its comparison "
-        "alone; runs that do not vary have none. ● significant after Holm's correction, ○ not.",
+        f"Differences of means with {percent(confidence)} intervals, not corrected for the number "
+        "of comparisons; runs that do not vary have none. ● significant after Holm's correction, "
+        "○ not.",
         AXES_HEIGHT + ROW_HEIGHT * len(rows),
         partial(plot_forest, rows=rows, x=f"difference of {title}"),
     )
@@ -177,8 +180,8 @@ def aggregate_figures(
             "Performance profiles",
             "The fraction of runs above each score, a curve per contender.",
             f"The fraction of runs above each score, with pointwise {level} bands by the same "
-            "bootstrap. A curve that lies above another throughout did better in these runs; where "
-            "the bands overlap, this may be chance.",
+            "bootstrap. If a curve lies above another everywhere, its contender did better in "
+            "these runs; where the bands overlap, this may be chance.",
             CURVES_HEIGHT,
             partial(plot_profiles, aggregate=aggregate, styles=styles),
         ),
@@ -205,8 +208,8 @@ def improvement_figure(improvements: Sequence[Improvement], confidence: float) -
         f"Probabilities of improvement: {means}.",
         "The probability that a run of the first scores higher than a run of the second; ties "
         f"count half. Averaged over environments, with {level} intervals by the same bootstrap, "
-        "each for its comparison alone. A mark is filled if the interval excludes 0.5 and there "
-        f"are enough seeds{notes}.",
+        "not corrected for the number of comparisons. A mark is filled if the interval excludes "
+        f"0.5 and there are enough seeds{notes}.",
         AXES_HEIGHT + ROW_HEIGHT * len(rows),
         partial(plot_forest, rows=rows, x="probability", zero=0.5),
     )

@@ -1,4 +1,4 @@
-"""How fast contenders learn: learning curves, the steps to a threshold, and the area below them."""
+"""How fast contenders learn: learning curves, the area below them, and steps to a threshold."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -32,10 +32,11 @@ class LearningSpeed:
     contender: str
     threshold: float | None  # a score between random play and a reference; None: none is known
     reference: str  # such as "the optimum"; empty: none is known
-    steps: Estimate | None  # steps to the first evaluation at or above it; None: a run has none
-    reached: int  # number of runs that have one
+    # Steps to the first evaluation at or above the threshold; None: a run did not reach it.
+    steps: Estimate | None
+    reached: int  # number of runs that reached the threshold
     runs: int
-    area: Estimate | None  # below the curve, over its length: the mean score during training
+    area: Estimate | None  # area below the curve divided by its length: mean score in training
 
 
 def learning_curves(
@@ -44,7 +45,7 @@ def learning_curves(
     """Return the learning curves of all contenders that have the metrics.
 
     Args:
-        analysis: the environment's.
+        analysis: the analysis of the environment.
         x: an increasing metric: `steps` or `seconds`.
         y: another metric; epochs without it are skipped.
         confidence: confidence level of the intervals.
@@ -66,11 +67,11 @@ def learning_speeds(
     """Return how fast each contender with a learning curve learns.
 
     The threshold lies at a share of the way from random play (0) to the optimum, or to a human's
-    score on Atari games (1). Areas are over the steps that the curves of all contenders cover, from
-    the last first evaluation on. Both are as coarse as the evaluations during training.
+    score on Atari games (1). Areas are over the range of steps that all curves share. Both are as
+    coarse as the evaluations during training.
 
     Args:
-        analysis: the environment's.
+        analysis: the analysis of the environment.
         share: share of the way, 0 to 1.
         confidence: confidence level of the intervals over seeds.
     """
@@ -127,7 +128,7 @@ def _mean_height(curve: Curve, start: float, end: float) -> float:
 
 def _seed_curves(results: Sequence[RunResult], x: str, y: str, unit: float) -> Iterator[Curve]:
     for result in results:
-        # Epochs can have the same x, if they took no measurable time: the last one counts.
+        # Epochs that took no measurable time have the same x; the last one counts.
         present = [m for m in result.metrics if m.get(x) is not None and m.get(y) is not None]
         points = {m[x] / unit: m[y] for m in sorted(present, key=lambda m: m[x])}
         if points:

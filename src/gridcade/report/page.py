@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gridcade.errors import InputError
 from gridcade.files import write_text
-from gridcade.report import figures, page_text, tables, verdicts
+from gridcade.report import figures, page_text, tables, training_figures, verdicts
 from gridcade.report.analysis import (
     EnvironmentAnalysis,
     aggregate,
@@ -20,7 +20,7 @@ from gridcade.report.analysis import (
     num_tests,
 )
 from gridcade.report.clips import EpisodeClip, record_clip
-from gridcade.report.drawing import PALETTE, Figure, PlotStyles, plot_style
+from gridcade.report.drawing import PALETTE, Figure, PlotStyles, plot_styles
 from gridcade.report.learning import learning_speeds
 from gridcade.report.phrases import dates
 from gridcade.report.tables import ReportTable
@@ -29,7 +29,7 @@ from gridcade.study.study import Study
 
 TEMPLATES = Path(__file__).parent
 FIGURE_FILE = re.compile(  # names of the files that a report writes into figures/
-    r"(\d\d+-.+-(scores|differences|(curves|training)-\w+)"
+    r"(\d\d+-.+-(scores|differences|record|sweep-[\w-]+|(curves|training)-\w+)"
     r"|all-(interquartile-mean|performance-profiles|probability-of-improvement))\.(svg|png)"
 )
 
@@ -47,7 +47,7 @@ class EnvironmentSection:
     score_table: ReportTable
     speed_table: ReportTable | None
     speed_sentence: str
-    run_table: ReportTable
+    run_table: ReportTable | None  # None if only training was measured
     differences: Figure | None
     clips: tuple[tuple[str, EpisodeClip], ...]  # contenders and their clips
 
@@ -60,7 +60,7 @@ class EnvironmentSection:
 def write_page(comparison: Comparison, out: Path) -> Path:
     """Write OUT/report.html and the figures in OUT/figures; return the page's path.
 
-    The page embeds everything, and loads nothing. Figures are reproducible to the byte.
+    The page embeds all that it shows, and loads nothing. Figures are reproducible to the byte.
 
     Raises:
         InputError: the files cannot be written.
@@ -68,8 +68,8 @@ def write_page(comparison: Comparison, out: Path) -> Path:
     study = comparison.study
     analyses = analyze(comparison)
     labels = [spec.label for spec in study.contenders]
-    styles = {label: plot_style(index) for index, label in enumerate(labels)}
-    sections = [_section(n, a, analyses, study, styles) for n, a in enumerate(analyses, 1)]
+    styles = plot_styles(study)
+    sections = [_section(n, a, analyses, comparison, styles) for n, a in enumerate(analyses, 1)]
     overall, aggregate_sentences = _aggregates(analyses, study, styles)
     results = [r for a in analyses for s in a.scores for r in s.results]
     templates = Environment(
@@ -108,26 +108,29 @@ def _section(
     number: int,
     analysis: EnvironmentAnalysis,
     analyses: Sequence[EnvironmentAnalysis],
-    study: Study,
+    comparison: Comparison,
     styles: PlotStyles,
 ) -> EnvironmentSection:
+    study = comparison.study
     slug = re.sub("[^A-Za-z0-9]+", "-", analysis.env).strip("-").lower()[:40]
     name, confidence, tests = f"{number:02}-{slug}", study.confidence, num_tests(analyses)
     speeds = learning_speeds(analysis, study.threshold, confidence)
     return EnvironmentSection(
         id=f"environment-{number}",
         env=analysis.env,
-        introduction=verdicts.score_sentence(analysis, study.episodes),
+        introduction=verdicts.score_sentence(analysis, study),
         verdicts=tuple(verdicts.environment_sentences(analysis, confidence, tests)),
-        curves=tuple(figures.curve_figures(name, analysis, confidence, styles)),
+        curves=tuple(training_figures.curves(name, analysis, comparison, styles)),
         scores=figures.score_figure(name, analysis, confidence, styles),
         score_table=tables.score_table(analysis, confidence),
         speed_table=tables.speed_table(speeds, study.threshold, confidence) if speeds else None,
         speed_sentence=verdicts.speed_sentence(speeds, study.threshold) if speeds else "",
-        run_table=tables.run_table(analysis),
+        run_table=tables.run_table(analysis) if study.measure == "evaluation" else None,
         differences=figures.difference_figure(name, analysis, confidence),
         clips=tuple(
-            (s.contender, record_clip(s.results[0], analysis.env)) for s in analysis.scores
+            (s.contender, record_clip(s.results[0], analysis.env))
+            for s in analysis.scores
+            if study.measure == "evaluation"
         ),
     )
 
@@ -136,6 +139,8 @@ def _aggregates(
     analyses: Sequence[EnvironmentAnalysis], study: Study, styles: PlotStyles
 ) -> tuple[list[Figure], list[str]]:
     """Return the figures over all environments, and the sentences that explain them."""
+    if study.measure != "evaluation" or any(spec.sweep for spec in study.contenders):
+        return [], []
     aggregated = aggregate(analyses, study.confidence)
     improved = improvements(analyses, study.confidence)
     shown: list[Figure] = []

@@ -28,6 +28,8 @@ def summary(comparison: Comparison, analyses: Sequence[EnvironmentAnalysis]) -> 
         "All policies were evaluated in the same way; the criterion is the "
         f"{' or the '.join(criteria)}."
     )
+    if comparison.study.measure != "evaluation":
+        evaluation = f"Training itself was measured, with exploration: the {listing([*criteria])}."
     training = _training_sentence(comparison, analyses)
     return f"{training} {evaluation}" if training else evaluation
 
@@ -39,6 +41,7 @@ def _training_sentence(comparison: Comparison, analyses: Sequence[EnvironmentAna
         return ""
     budget = [count(study.steps, "step")] if study.steps else []
     budget += [count(study.minutes, "minute")] if study.minutes else []
+    budget += [count(episodes, "episode") for episodes in study.episode_budgets()]
     seed_counts = [len(s.values) for a in analyses for s in a.scores if s.learns]
     fewest, most = min(seed_counts), max(seed_counts)
     seeds = count(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
@@ -75,7 +78,10 @@ def aggregate_sentences(
     for name in [*trained, *(n for n in failed if n not in trained and failed[n])]:
         reason = f": {count(failed[name], 'run')} failed" if failed[name] else ""
         if name not in included:
-            sentences.append(f"{name} is left out, without two seeds on each environment{reason}.")
+            sentences.append(
+                f"{name} is left out, because it has fewer than two seeds on an environment"
+                f"{reason}."
+            )
         elif reason:
             sentences.append(f"{name} is represented by its remaining runs{reason}.")
     return sentences

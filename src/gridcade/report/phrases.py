@@ -30,7 +30,7 @@ def seed_count(scores: ContenderScores) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Format a fraction in per cent: `95 %`."""
+    """Format a fraction in percent: `95 %`."""
     return f"{100 * fraction:.4g} %"
 
 

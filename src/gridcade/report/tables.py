@@ -62,7 +62,7 @@ class ReportRow:
     """A row of a table, whose first cell is its heading."""
 
     cells: tuple[str, ...]
-    css_class: str = ""  # of page.css
+    css_class: str = ""  # a class in page.css
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,8 @@ def _table_2015(
         for a, game in played
     ]
     return ReportTable(
-        "Mnih et al. (2015), DQN after 200 million frames; ± is the standard deviation of episodes",
+        "Mnih et al. (2015), DQN after 200 million frames; ± is the standard deviation over 30 "
+        "episodes",
         ("environment", "random 2015", "human 2015", "DQN 2015", *contenders),
         tuple(rows),
     )
@@ -178,8 +179,8 @@ def _table_2013(
             means = (_mean(group.get(name), contender) for name, _ in games)
             rows.append(ReportRow((heading, *means), "ours"))
     return ReportTable(
-        "Mnih et al. (2013), average total reward; HNeat and DQN best are single episodes; "
-        "this study in bold",
+        "Mnih et al. (2013), average total reward; the rows of HNeat and DQN best are single "
+        "episodes; this study in bold",
         ("agent", *(name for name, _ in games)),
         tuple(rows),
     )

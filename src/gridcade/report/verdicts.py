@@ -1,4 +1,4 @@
-"""The verdicts of a comparison in sentences, and how they were reached."""
+"""The verdicts of a comparison as sentences, and the methods behind them."""
 
 import math
 from collections.abc import Sequence
@@ -35,6 +35,8 @@ def environment_sentences(
         (pair_sentence(v, analysis.env, confidence, tests), v.significant(confidence))
         for v in analysis.verdicts
     ]
+    if analysis.unranked:
+        sentences.append((analysis.unranked, False))
     sentences += [(sentence, True) for sentence in optimum_sentences(analysis)]
     return sentences + [(sentence, False) for sentence in absence_sentences(analysis)]
 
@@ -46,7 +48,7 @@ def pair_sentence(verdict: Verdict, env: str, confidence: float, tests: int) -> 
         verdict: the comparison of the two.
         env: name of the environment.
         confidence: confidence level of the interval; 1 - confidence is the level of the test.
-        tests: number of tests for which Holm's correction was made.
+        tests: number of tests to which Holm's correction was applied.
     """
     sentence = _difference_sentence(verdict, env, confidence, tests)
     incomplete = [s for s in (verdict.better, verdict.worse) if s.failed]
@@ -132,7 +134,7 @@ def _scores(scores: ContenderScores) -> str:
 
 
 def _single_sample_sentence(a: ContenderScores, b: ContenderScores, env: str) -> str:
-    """Compare two contenders of which one has no interval."""
+    """Compare two contenders if one of them has no interval."""
     caution = "but without an interval this may be chance"
     if any(s.learns and len(s.values) == 1 for s in (a, b)):
         caution = "but with one seed this may be chance"
@@ -183,14 +185,17 @@ def optimum_sentences(analysis: EnvironmentAnalysis) -> list[str]:
     return sentences
 
 
-def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
+def score_sentence(analysis: EnvironmentAnalysis, study: Study) -> str:
     """State how the scores on an environment were computed, and the optimum if it is known."""
+    if study.measure != "evaluation":
+        return _training_sentence(analysis, study)
     evaluations = [r.evaluation for s in analysis.scores for r in s.results]
     name = analysis.names.title
     if analysis.exact:
         text = f"Scores are exact: each policy's {name}, computed from the model."
     elif all(e["episodes"] for e in evaluations):
-        text = f"Scores are estimates from {count(episodes, 'episode')}, the same for all policies."
+        episodes = count(study.episodes, "episode")
+        text = f"Scores are estimates from {episodes}, the same for all policies."
     else:
         text = "Scores are estimates from long streams of steps, the same for all policies."
     continuing = any(e["expected_return"] is None for e in evaluations)
@@ -210,23 +215,32 @@ def score_sentence(analysis: EnvironmentAnalysis, episodes: int) -> str:
     return text
 
 
+def _training_sentence(analysis: EnvironmentAnalysis, study: Study) -> str:
+    """State what was measured during training."""
+    if budgets := study.episode_budgets():
+        episodes = " or ".join(count(episodes, "episode") for episodes in budgets)
+        return f"A score is the mean {analysis.names.title} of a run, over its {episodes}."
+    what = "number of episodes" if study.measure == "training-episodes" else "sum of the rewards"
+    return f"A score is the {what} of a run, over its {count(study.steps or 0, 'step')}."
+
+
 def speed_sentence(speeds: Sequence[LearningSpeed], share: float) -> str:
     """State what the numbers of the learning speed mean."""
     area = (
-        "The mean while learning is the area under the learning curve over its length: the mean "
-        "score of the greedy policy during training."
+        "The mean while learning is the mean score of the greedy policy during training: the area "
+        "under the learning curve, divided by its length."
     )
     threshold = speeds[0].threshold
     if threshold is None:
         return area
     return (
-        f"Steps are those to the first evaluation of at least {format_number(threshold)}, "
-        f"{percent(share)} of the way from random play to {speeds[0].reference}. {area}"
+        f"Steps are counted until the first evaluation of at least {format_number(threshold)}, "
+        f"which is {percent(share)} of the way from random play to {speeds[0].reference}. {area}"
     )
 
 
 def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> list[str]:
-    """State how the verdicts were reached, and what limits them."""
+    """State the methods behind the verdicts, and their limits."""
     tests, level = num_tests(analyses), 1 - study.confidence
     sentences = []
     if tests:
@@ -234,17 +248,18 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
             f"● significant after Holm's correction for {count(tests, 'comparison')} (p at most "
             f"{format_number(level)}), ○ not. "
             "P-values are from Welch's t-test over training seeds (between fixed policies: over "
-            "episodes), or from a sign test where runs have the same score. The "
+            "episodes), or from a sign test where runs have the same score. If all runs have one "
+            "of two scores, p-values are at least those of Fisher's exact test. The "
             "probability of one or more false positives is about "
-            f"{percent(level)} at most. Runs are not paired. Each "
-            "interval is for its comparison alone."
+            f"{percent(level)} at most. Runs are not paired. "
+            "Intervals are not corrected for the number of comparisons."
         )
     if any(v.needed for a in analyses for v in a.verdicts if not v.significant(study.confidence)):
         sentences.append(
             "Numbers of seeds assume the observed difference and spread, and a power of 80 %. If "
             "seeds are added after looking at these results, p-values become optimistic."
         )
-    if not all(a.exact for a in analyses):
+    if study.measure == "evaluation" and not all(a.exact for a in analyses):
         sentences.append(
             "Estimated scores share their evaluation episodes, so intervals over seeds are valid "
             "for these episodes only; this matters less with more episodes."
@@ -253,6 +268,6 @@ def method_sentences(study: Study, analyses: Sequence[EnvironmentAnalysis]) -> l
         sentences.append(
             "Runs with equal scores have no interval, because they do not show how often a run "
             "differs. A sign test tells whether a run of one contender scores higher more often "
-            "than lower, and nothing about the difference of the means."
+            "than lower; it says nothing about the difference of the means."
         )
     return sentences

@@ -1,4 +1,4 @@
-"""Reads hyperparameters in brackets, as in `q-learning[discount=0.9,step_size.initial=0.1]`."""
+"""Read hyperparameters in brackets, as in `q-learning[discount=0.9,step_size.initial=0.1]`."""
 
 import re
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def read_changes(text: str, kind: AgentKind | None, where: str) -> dict[str, Any
 
 
 def _parts(text: str, where: str) -> Iterator[tuple[str, str]]:
-    """Yield the names, as fields, and the values."""
+    """Yield the name of each hyperparameter, as a field, and its value."""
     for part in PART.findall(text) or [""]:
         name, _, value = (word.strip() for word in part.partition("="))
         if not name or not value:
@@ -66,7 +66,7 @@ def _parts(text: str, where: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_value(text: str, field_type: Any) -> Any:
-    """Convert a value's text to the type of its field; what does not fit stays a string.
+    """Convert a value's text to the type of its field; keep a string if it does not fit.
 
     Whether the value is valid is checked with the agent's other hyperparameters.
     """
@@ -78,7 +78,7 @@ def _read_value(text: str, field_type: Any) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     value: Any = text
-    for number in (float, int):  # an int, if it is one
+    for number in (float, int):  # int comes last, so that an integer stays one
         with suppress(ValueError):
             value = number(text)
     return [value] if get_origin(field_type) is tuple else value

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gridcade.evaluation.result import finite
-from gridcade.study.seed_statistics import seed_interval
+from gridcade.study.measures import measure_key
+from gridcade.study.recording import record_band
+from gridcade.study.seed_statistics import Band, seed_interval
 from gridcade.study.study import Study
 
 ESTIMATES = ("expected_return", "average_reward")
@@ -19,8 +21,9 @@ class RunResult:
     """The result of one training run, or of the single evaluation of a fixed policy."""
 
     seed: int | None  # training seed; None for a fixed policy
-    evaluation: Mapping[str, Any]  # the final evaluation, as `Evaluation.as_dict` returns it
-    metrics: tuple[Mapping[str, Any], ...] = ()  # of training, one entry per epoch
+    # The final evaluation, as `Evaluation.as_dict` returns it; or the measure of training.
+    evaluation: Mapping[str, Any]
+    metrics: tuple[Mapping[str, Any], ...] = ()  # training metrics, one entry per epoch
     config: Mapping[str, Any] = field(default_factory=dict)  # RunConfig as a dict; may be empty
     sessions: tuple[Mapping[str, Any], ...] = ()  # provenance, one entry per training session
     run: Path | None = None  # the run folder; None for a fixed policy, or if it was removed
@@ -42,8 +45,8 @@ def score_range(results: Mapping[str, Sequence[RunResult]], name: str) -> tuple[
     """Return the smallest and the largest possible score on an environment, as far as known.
 
     Args:
-        results: of all contenders on the environment.
-        name: of the estimate, such as expected_return.
+        results: the runs of each contender on the environment.
+        name: name of the estimate, such as expected_return.
     """
     estimates = [run.evaluation[name] or {} for runs in results.values() for run in runs]
     least = [-math.inf if e.get("least") is None else e["least"] for e in estimates]
@@ -63,18 +66,26 @@ class Failure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The results of a study. `results[env][contender]` is sorted by seed."""
+    """The results of a study. `results[env][contender]` has one entry per run, sorted by seed."""
 
     study: Study
     results: Mapping[str, Mapping[str, tuple[RunResult, ...]]]
     failures: tuple[Failure, ...] = ()
     # Start time, backend and jobs of each call that ran tasks. Results do not depend on these.
     sessions: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
+    # If the study measures training, `records[env][contender]`: see `gridcade.study.recording`.
+    records: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """The names of the scores of a run."""
+        measure = self.study.measure
+        return ESTIMATES if measure == "evaluation" else (measure_key(measure),)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a summary for JSON. Without a time budget, the same study gives the same dict.
 
-        A trained contender's interval is over its seeds, and None if they do not differ. A fixed
+        A trained contender's interval is over its seeds, and None if all scores are equal. A fixed
         policy's interval is that of its evaluation. `exact` holds the exact values of a run, and
         the optimum of an environment (without its time limit), where they are known.
         """
@@ -89,7 +100,8 @@ class Comparison:
                 for env, contenders in self.results.items()
             },
             "exact": {env: self._optimum(env) for env in self.results},
-            # Reasons are left out: a process id in one would differ from time to time.
+            **({"curves": self._curves()} if self.records else {}),
+            # Reasons are left out: they may contain process ids, which differ between runs.
             "failures": [
                 {"contender": failure.contender, "env": failure.env, "seed": failure.seed}
                 for failure in self.failures
@@ -102,7 +114,7 @@ class Comparison:
             for name, results in contenders.items():
                 for result in results:
                     row = {"environment": env, "contender": name, "seed": result.seed}
-                    for key in ESTIMATES:
+                    for key in self.estimates:
                         estimate = result.evaluation[key] or {}
                         row[key] = estimate.get("mean")
                         row |= {f"{key}_{end}": estimate.get(end) for end in ("low", "high")}
@@ -115,11 +127,28 @@ class Comparison:
         """Return a contender's scores for each seed, and their means."""
         seeds = []
         for result in results:
-            scores = {name: result.score(name) for name in ESTIMATES}
+            scores = {name: result.score(name) for name in self.estimates}
             exact = {"exact": result.exact} if result.exact else {}
             seeds.append({"seed": result.seed} | scores | exact)
         return {"seeds": seeds} | {
-            name: self._mean(results, name, score_range(contenders, name)) for name in ESTIMATES
+            name: self._mean(results, name, score_range(contenders, name))
+            for name in self.estimates
+        }
+
+    def _curves(self) -> dict[str, dict[str, dict[str, list[float | None]]]]:
+        """Return the mean over seeds of the measure of training, with its interval."""
+        confidence = self.study.confidence
+
+        def as_lists(band: Band) -> dict[str, list[float | None]]:
+            lists = {"x": band.x, "mean": band.mean, "low": band.low, "high": band.high}
+            return {name: [finite(v) for v in values.tolist()] for name, values in lists.items()}
+
+        return {
+            env: {
+                label: as_lists(record_band(record, confidence))
+                for label, record in contenders.items()
+            }
+            for env, contenders in self.records.items()
         }
 
     def _mean(
@@ -130,7 +159,8 @@ class Comparison:
             return None
         if results[0].seed is None:
             fixed = results[0].evaluation[name]
-            alike = fixed["low"] == fixed["high"]  # of all episodes: see `seed_interval`
+            # Equal episodes do not prove that the spread is 0: see `seed_interval`.
+            alike = fixed["low"] == fixed["high"]
             return {"mean": fixed["mean"]} | {
                 end: None if alike else fixed[end] for end in ("low", "high")
             }

@@ -26,9 +26,10 @@ import tomli_w
 from joblib import cpu_count
 
 from gridcade.envs import registry
-from gridcade.errors import InputError
+from gridcade.errors import InputError, one_line
 from gridcade.files import is_empty, write_text
 from gridcade.study.comparison import Comparison, Failure, RunResult
+from gridcade.study.measures import measure_key
 from gridcade.study.plan import plan_tasks, read_sessions
 from gridcade.study.study import Study, read_study, report_changes, study_differences
 from gridcade.study.task import (
@@ -38,7 +39,6 @@ from gridcade.study.task import (
     Task,
     is_finished,
     kill_count,
-    one_line,
     read_result,
     read_state,
     run_task,
@@ -61,10 +61,10 @@ class TaskStatus:
     name: str
     phase: str  # waiting, training, evaluating, done, failed
     share: float = 0.0  # fraction of the training budget that is used up
-    learns: bool = True
+    learns: bool = True  # whether the task trains
     steps: int = 0
     score: float | None = None  # latest evaluation: mean return, or the average reward
-    reason: str = ""  # of a failure
+    reason: str = ""  # last error
 
 
 def run_study(
@@ -78,7 +78,7 @@ def run_study(
     stop: Callable[[], bool] = lambda: False,
     note: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Train and evaluate everything that has no result yet, and return all results.
+    """Run all tasks of a study that have no result yet, and return all results.
 
     Args:
         study: the study.
@@ -155,8 +155,8 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
             continue
         run = Run(path)
         if not _has_result(task, session):
-            with suppress(InputError):  # the task itself tells why it fails
-                run.last_checkpoint()  # warns of damaged ones, which workers do not
+            with suppress(InputError):  # The task itself will report the error.
+                run.last_checkpoint()  # Warn of damaged checkpoints, because workers do not.
         changes = differences(run.config, task.config)
         if run.world != registry.map_text(task.env):
             changes.append("the map differs")
@@ -170,7 +170,7 @@ def _check_folder(session: StudySession, tasks: Sequence[Task]) -> None:
 
 
 def _has_outdated_result(task: Task, session: StudySession) -> bool:
-    """Return whether the result in the folder is of another config, policy or evaluation."""
+    """Return whether the folder has a result of another config, policy or evaluation."""
     exists = (session.task_folder(task) / "result.json").is_file()
     return exists and not _has_result(task, session)
 
@@ -217,7 +217,7 @@ def run_tasks(
     map_tasks: MapTasks[Task],
     stopped: threading.Event,
 ) -> str:
-    """Run tasks until each is done or has failed; a worker that dies starts another round.
+    """Run tasks until each is done or has failed; restart unfinished tasks if a worker dies.
 
     Returns:
         Why some tasks could not be started; empty if all were.
@@ -234,7 +234,7 @@ def run_tasks(
             raise InputError(f"'{session.out}' was stopped: '{session.marker.name}' was removed")
         before = [read_state(session.task_folder(task)) for task in pending]
         # If one of loky's workers dies, all die. So the last attempt of a task that killed its
-        # worker runs alone, and no other task is charged for its death.
+        # worker runs alone, so that its death does not count against other tasks.
         last_attempts = [t for t in pending if kill_count(t, session) >= MAX_ATTEMPTS - 1]
         reason = f"workers cannot see '{session.out}', or cannot write there"
         try:
@@ -298,7 +298,9 @@ def _status(task: Task, session: StudySession) -> TaskStatus:
         done = _has_result(task, session)
         return TaskStatus(task.name, "done" if done else "waiting", float(done), learns)
     config, share = task.config, 1.0
-    if state.phase == "training" and config is not None:
+    if task.recording is not None:
+        share = state.share
+    elif state.phase == "training" and config is not None:
         share = trainer.budget_share(config.steps, config.minutes, state.steps, state.seconds)
     return TaskStatus(task.name, state.phase, share, learns, state.steps, state.score, state.reason)
 
@@ -312,17 +314,35 @@ def gather_results(tasks: Sequence[Task], session: StudySession, reason: str = "
         env: {spec.label: () for spec in session.study.contenders}
         for env in session.study.environments
     }
+    records: dict[str, dict[str, Mapping[str, Any]]] = {env: {} for env in results}
     failures = []
     for task in tasks:
         label, folder = task.spec.label, session.task_folder(task)
-        if (evaluation := read_result(folder, task)) is not None:
+        if (evaluation := read_result(folder, task)) is not None and task.recording:
+            records[task.env][label] = evaluation
+            results[task.env][label] = recorded_results(task, evaluation)
+        elif evaluation is not None:
             results[task.env][label] += (run_result(task, session, evaluation),)
         else:
             state = read_state(folder)
             last_error = (state.reason if state else "") or reason
             failures.append(Failure(label, task.env, task.seed, last_error))
     started = read_sessions(session.out / SESSIONS_FILE)
-    return Comparison(session.study, results, tuple(failures), tuple(started))
+    if session.study.measure == "evaluation":
+        records = {}
+    return Comparison(session.study, results, tuple(failures), tuple(started), records)
+
+
+def recorded_results(task: Task, record: Mapping[str, Any]) -> tuple[RunResult, ...]:
+    """Return the result of each seed of a record."""
+    assert task.config is not None  # noqa: S101 - a recording is of training
+    assert task.recording is not None  # noqa: S101 - same
+    key, settings = measure_key(task.recording.measure), to_dict(task.config)
+    config = {name: settings[name] for name in ("agent", "preset", "hyperparameters")}
+    return tuple(
+        RunResult(seed, {key: {"mean": score}, "exact": None, "episodes": None}, config=config)
+        for seed, score in enumerate(record["scores"])
+    )
 
 
 def run_result(task: Task, session: StudySession, evaluation: Mapping[str, Any]) -> RunResult:

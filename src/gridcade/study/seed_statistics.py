@@ -31,12 +31,12 @@ Statistic = Callable[[Sequence[Floats]], Floats]  # arrays [..., seeds] -> array
 
 RESAMPLES = 10_000
 FEW_SEEDS = 10  # with fewer seeds, a bootstrap interval gets a note
-MAX_SEEDS = 1000  # largest answer of `seeds_needed`
+MAX_SEEDS = 1000  # largest result of `seeds_needed`
 
 
 @dataclass(frozen=True)
 class Band:
-    """A curve with pointwise intervals, [points] each; infinite where there is none."""
+    """A curve with an interval at each point, [points] each; infinite: no interval."""
 
     x: Floats
     mean: Floats
@@ -50,9 +50,9 @@ class MeanScore:
 
     mean: float
     standard_error: float  # infinite if it is unknown
-    degrees_of_freedom: float  # of the standard error; infinite for an exact value
+    degrees_of_freedom: float  # those of the standard error; infinite for an exact value
     seeds: int = 0  # 0 for a fixed policy, to which no seeds can be added
-    scores: tuple[float, ...] = ()  # one for each seed; of a fixed policy its mean
+    scores: tuple[float, ...] = ()  # one for each seed; for a fixed policy, its mean
 
     @classmethod
     def from_seeds(cls, scores: ArrayLike) -> "MeanScore":
@@ -85,8 +85,8 @@ class MeanScore:
 class Difference:
     """The difference between two mean scores, and the p-value of a test against 0.
 
-    The estimate's method is `welch`, `sign test`, `exact` (both means are), or `none` (a standard
-    error is unknown). Only Welch's has an interval of some width.
+    The estimate's method is `welch`, `sign test`, `exact` (both means are exact), or `none` (a
+    standard error is unknown). Only `welch` has an interval of positive width.
     """
 
     estimate: Estimate
@@ -98,7 +98,8 @@ def seed_interval(
 ) -> Estimate:
     """Return the mean of all seeds' scores, [seeds], with Student's t interval.
 
-    Equal scores do not prove that the spread is 0, so they have no interval, as a single one.
+    A single score has no interval. Nor have equal scores, because they do not prove that the spread
+    is 0.
 
     Args:
         scores: one for each seed.
@@ -197,9 +198,10 @@ def probability_of_improvement(
     of pairs. The seeds of X and Y are resampled independently. The interval is 0 to 1 if either has
     a single seed on an environment.
 
-    If all resamples agree, as when every run of one is above every run of the other, the limits are
-    those of k pairs of runs that all agree: with k seeds on each side, the probability is at least
-    p with p^k = (1 - confidence) / 2, or with Bonferroni's correction for several environments.
+    If all resamples agree, for example because every run of X scores higher than every run of Y,
+    the interval is that of k pairs of runs that all agree, with k seeds on each side. In this
+    example, the lower limit is the p with p^k = (1 - confidence) / 2. With several environments,
+    (1 - confidence) / 2 is divided by their number (Bonferroni's correction).
     """
     if len(x) != len(y):
         raise InputError(f"X has scores on {len(x)} environments, Y on {len(y)}")
@@ -219,7 +221,7 @@ def probability_of_improvement(
 
 
 def difference(a: MeanScore, b: MeanScore, confidence: float) -> Difference:
-    """Return the mean of A minus that of B, by Welch's t-test or by a sign test.
+    """Return the mean of A minus that of B, and test it by Welch's t-test or by a sign test.
 
     Welch's degrees of freedom are Satterthwaite's. Between two exact values the difference is
     exact, and the p-value is 0 or 1. With a single seed on a side, the interval is infinite and the
@@ -229,11 +231,11 @@ def difference(a: MeanScore, b: MeanScore, confidence: float) -> Difference:
     is at least that of Fisher's exact test.
 
     If all seeds of a side have the same score (up to rounding), their spread may still not be 0,
-    and a t-test would be wrong. Against a fixed policy it is wrong already if most seeds have the
-    same score: the mean then depends on rare ones. A sign test decides instead whether a run of one
-    scores higher than a run of the other more often than lower. With k seeds on each side, its
-    p-value is at least 2^(1 - k). It says nothing about the difference of the means, so there is no
-    interval.
+    and a t-test would be wrong. Against a fixed policy, it would be wrong even if only most seeds
+    have the same score, because the mean then depends on rare scores. In these cases, a sign test
+    decides whether a run of A scores higher than a run of B more often than lower. With k seeds on
+    each side, its p-value is at least 2^(1 - k). The sign test says nothing about the difference of
+    the means, so there is no interval.
     """
     check_confidence(confidence)
     gap = a.mean - b.mean
@@ -272,12 +274,14 @@ def seeds_needed(
 ) -> int | None:
     """Return the seeds per contender with which the test detects the observed difference.
 
-    For Welch's test this uses the noncentral t distribution and the observed spreads; for a sign
-    test it supposes that all runs go on to agree. MAX_SEEDS means that many or more. The result
-    plans a study with new seeds, and is as uncertain as the observed difference. It is for one
-    test: with Holm's correction for m tests, a `confidence` of 1 - 0.05 / m is conservative. It is
-    None if there is no difference, a spread is unknown (one seed), both policies are fixed, or runs
-    without spread do not agree.
+    For Welch's test, the result follows from the noncentral t distribution and the observed
+    spreads; for a sign test, it assumes that all further runs agree too. MAX_SEEDS means that many
+    or more. The result is for a study with new seeds, and is as uncertain as the observed
+    difference. It is for one test: with Holm's correction for m tests, a `confidence` of
+    1 - 0.05 / m is conservative.
+
+    The result is None if there is no difference, a spread is unknown (one seed), both policies are
+    fixed, or a sign test is needed and not all runs agree.
     """
     check_confidence(confidence)
     if not 0 < power < 1:
@@ -309,9 +313,9 @@ def mean_curve(
 ) -> Band:
     """Return the mean of several curves, with a t interval at each point where they differ.
 
-    The x of the result are those of all curves, or `max_points` evenly spaced ones if there are
-    more. They end where the first curve ends and start where the last one starts, and are empty if
-    the curves do not overlap. Curves are interpolated linearly.
+    The result has the x of all curves, or `max_points` evenly spaced x if there are more. It covers
+    the range that all curves share, and is empty if they share none. Curves are interpolated
+    linearly.
 
     Args:
         x: increasing, [points] for each seed; steps or seconds.
@@ -321,7 +325,7 @@ def mean_curve(
         max_points: maximum number of points of the result.
     """
     if not len(x) or len(x) != len(y):
-        raise InputError(f"{len(x)} x and {len(y)} y make no curves: give one of each per seed")
+        raise InputError(f"there are {len(x)} x and {len(y)} y; give one x and one y for each seed")
     curves = [
         (_check_points(a, f"x of curve {i}"), _check_points(b, f"y of curve {i}"))
         for i, (a, b) in enumerate(zip(x, y, strict=True))
@@ -340,6 +344,26 @@ def mean_curve(
     return Band(grid, mean, low, high)
 
 
+def band_of_moments(
+    x: Floats, mean: Floats, deviation: Floats, seeds: int, confidence: float
+) -> Band:
+    """Return the mean curve with a t interval at each point where the seeds differ.
+
+    Args:
+        x: [points].
+        mean: over the seeds, at each x.
+        deviation: sample standard deviation over the seeds, at each x.
+        seeds: number of seeds.
+        confidence: confidence level of the intervals.
+    """
+    check_confidence(confidence)
+    half = np.full(len(x), math.inf)
+    if seeds > 1:
+        quantile = float(stdtrit(seeds - 1, (1 + confidence) / 2))
+        half[deviation > 0] = quantile * deviation[deviation > 0] / math.sqrt(seeds)
+    return Band(x, mean, mean - half, mean + half)
+
+
 def _check_points(values: ArrayLike, name: str) -> Floats:
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 1 or not points.size or not np.isfinite(points).all():
@@ -355,7 +379,7 @@ def _check_scores(scores: ScoreArrays) -> list[Floats]:
     for i, array in enumerate(arrays):
         if not array.ndim or not array.size:
             raise InputError(
-                f"the scores on environment {i} have shape {array.shape}; there must be one or more"
+                f"the scores on environment {i} have shape {array.shape}; give one or more scores"
             )
         if not np.isfinite(array).all():
             raise InputError(f"a score on environment {i} is not finite")
@@ -380,7 +404,7 @@ def _percentiles(
     confidence: float,
     resamples: int,
 ) -> tuple[Floats, Floats]:
-    """Return the bootstrap limits of a statistic, which have its shape."""
+    """Return the bootstrap limits of a statistic, in the shape of the statistic."""
     check_confidence(confidence)
     if resamples < 1:
         raise InputError(f"resamples is {resamples}; it must be 1 or greater")
@@ -453,8 +477,9 @@ def _fisher_test(a: MeanScore, b: MeanScore) -> float:
 def _sign_test(a: MeanScore, b: MeanScore) -> float:
     """Return the two-sided p-value of a sign test, in the direction of the means' difference.
 
-    If one side is the estimate of a fixed policy, the probability of an error as large as its
-    distance from the other side's typical run is added.
+    If one side is the estimate of a fixed policy, its error may hide the true sign. So the p-value
+    includes the probability that this error is as large as the distance from the other side's
+    median score.
     """
     signs = [] if _equal(a, b) else _signs(a, b)
     wins, losses = signs.count(1), signs.count(-1)
@@ -467,10 +492,10 @@ def _sign_test(a: MeanScore, b: MeanScore) -> float:
 
 
 def _signs(a: MeanScore, b: MeanScore) -> list[int]:
-    """Return the signs of the differences of pairs of runs; 1: as that of the means.
+    """Return the sign of the difference in each pair of runs; 1: the same as that of the means.
 
-    One side is a fixed policy, or its runs are alike, so it does not matter which runs make pairs.
-    If one side has more runs, those count that agree least with the means.
+    One side is a fixed policy, or its runs are equal, so it does not matter which runs form pairs.
+    If one side has more runs, only those that agree least with the means count.
     """
     higher, lower = (a, b) if a.mean >= b.mean else (b, a)
     pairs = int(min(s.seeds or s.degrees_of_freedom + 1 for s in (a, b)))
@@ -484,7 +509,10 @@ def _signs(a: MeanScore, b: MeanScore) -> list[int]:
 def _limits_of_agreement(
     x: Floats, y: Floats, confidence: float, environments: int
 ) -> tuple[float, float]:
-    """Return limits of the probability of improvement on an environment where all runs agree."""
+    """Return the limits of the probability of improvement on one environment.
+
+    They are 0 and 1 unless all runs agree.
+    """
     limit = ((1 - confidence) / 2 / environments) ** (1 / min(x.size, y.size))
     signs = _signs_of_pairs(x, y)
     if (signs == 1).all():

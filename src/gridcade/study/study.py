@@ -4,9 +4,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
-from gridcade import agents
 from gridcade.agents import AgentKind
 from gridcade.envs import registry
 from gridcade.errors import InputError, unknown
@@ -15,6 +14,9 @@ from gridcade.files import slug
 from gridcade.formatting import shell_command
 from gridcade.seeding import check_seed
 from gridcade.study.brackets import read_changes, split_contender
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.measures import FigureAxes, Measure, check_measure, needed_budget
+from gridcade.study.sweeps import expand_sweeps
 from gridcade.training.config import (
     check_names,
     convert_numbers,
@@ -33,6 +35,7 @@ GROWABLE_FIELDS = (
     "criterion",
     "threshold",
     "tensorboard",
+    "figure",
 )
 
 
@@ -43,51 +46,24 @@ class StudyOptions(TypedDict, total=False):
     """Steps of training per run."""
     minutes: float
     """Minutes of training per run. With --steps, training ends when either is used up."""
+    training_episodes: int
+    """Training episodes per run, instead of --steps; needs a measure of training."""
+    measure: Measure
+    """What to measure: the evaluation after training, the return of the training episodes (with
+    --steps: the sum of the rewards so far), their length, or their number (with --steps). Default:
+    evaluation."""
     seeds: int
     """Runs of each agent on each environment. Default: 10."""
     episodes: int
     """Episodes of the evaluation after each run. Default: 100."""
     threshold: float
-    """Share of the way from random play to the optimum, at which training steps are counted.
-    Default: 0.95."""
+    """Score until which training steps are counted, as a share of the way from random play to the
+    optimum. Default: 0.95."""
     tensorboard: bool
     """Write the metrics of each run for TensorBoard too."""
     criterion: Criterion
     """Criterion that ranks the contenders. Default: return. average-reward separates them better
     where only the goal gives a reward."""
-
-
-@dataclass(frozen=True)
-class ContenderSpec:
-    """A contender as a study file describes it: a policy, or an agent and how to train it."""
-
-    policy: str
-    """An agent to train (dqn, sb3-dqn, …), or a policy: random, optimal, a trained agent, a run."""
-    name: str = ""
-    """Its name in the study; empty: the policy's name."""
-    preset: str = ""
-    """The agent's preset; empty: its default preset."""
-    hyperparameters: dict[str, Any] = field(default_factory=dict)
-    """Hyperparameters that replace those of the preset."""
-    envs: int | None = None
-    """Number of parallel environments; None: the preset's."""
-    evaluation_every: int | None = None
-    """Epochs between two evaluations during training; None: the preset's."""
-    init_from: str = ""
-    """A run or a trained agent whose layers each run starts from; empty: none."""
-
-    @property
-    def label(self) -> str:
-        """Its name in the study."""
-        return self.name or self.policy
-
-    @property
-    def kind(self) -> AgentKind | None:
-        """The agent to train; None for a fixed policy, which is only evaluated."""
-        agent = self.policy in agents.AGENTS
-        if agent or (self.policy.startswith("sb3-") and not os.path.exists(self.policy)):
-            return agents.find(self.policy)
-        return None
 
 
 @dataclass(frozen=True)
@@ -113,11 +89,18 @@ class Study:
     tensorboard: bool = False
     """Write the metrics of each run for TensorBoard too, into tensorboard/ of its folder."""
     criterion: Criterion = "return"
-    """The measure that decides which contender is better."""
+    """Criterion that decides which contender is better."""
     confidence: float = 0.95
     """Confidence level of the intervals."""
     threshold: float = 0.95
-    """Share of the way from random play to the optimum, for the number of steps that it takes."""
+    """Score until which training steps are counted, as a share of the way from random play to the
+    optimum."""
+    training_episodes: int | None = None
+    """Training episodes per run, for a measure of training; None: no limit."""
+    measure: Measure = "evaluation"
+    """What is measured: the policy after training, or training itself."""
+    figure: FigureAxes = field(default_factory=FigureAxes)
+    """Axes of the figure of a measure of training, or of a sweep."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -128,23 +111,39 @@ class Study:
         for plural, names in (("contenders", labels), ("environments", list(self.environments))):
             if duplicates := sorted({n for n in names if names.count(n) > 1}):
                 raise InputError(f"two {plural} have the same name '{duplicates[0]}'")
-        for name in ("steps", "seeds", "episodes"):
+        for name in ("steps", "training_episodes", "seeds", "episodes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be 1 or greater")
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise InputError(f"minutes is {self.minutes}; it must be finite and greater than 0")
         trains = any(spec.kind for spec in self.contenders)
-        if self.steps is None and self.minutes is None and trains:
-            raise InputError("a study that trains agents needs steps, minutes, or both")
+        check_measure(self.measure, self.steps, self.minutes, self.training_episodes)
+        budgets = self.steps, self.minutes, self.training_episodes
+        if trains and all(budget is None for budget in budgets):
+            raise InputError(f"a study that trains agents needs {needed_budget(self.measure)}")
+        budget, left = self.steps or self.training_episodes, self.figure.left
+        if budget is not None and left is not None and left >= budget:
+            raise InputError(
+                f"left is {left}; the figure must begin before the end of training, {budget}"
+            )
         if not 0 < self.threshold <= 1:
             raise InputError(f"threshold is {self.threshold}; it must be greater than 0, up to 1")
+        if self.criterion not in get_args(Criterion):
+            raise unknown("criterion", self.criterion, get_args(Criterion))
         check_seed(self.evaluation_seed)
         check_confidence(self.confidence)
+
+    def episode_budgets(self) -> list[int]:
+        """Return the different numbers of training episodes per run of the contenders."""
+        budgets = {spec.training_episodes or self.training_episodes for spec in self.contenders}
+        return sorted(budget for budget in budgets if budget)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for TOML or JSON, without fields that are empty or None."""
         values = to_dict(self)
+        if self.figure == FigureAxes():
+            del values["figure"]
         values["contenders"] = [
             {key: value for key, value in contender.items() if value or value == 0}
             for contender in values["contenders"]
@@ -153,7 +152,7 @@ class Study:
 
 
 # Fields that are often written in the wrong table of a study file, and where they belong.
-SPEC_SETTINGS: tuple[str, ...] = ("preset", "envs", "evaluation_every", "init_from")
+SPEC_SETTINGS: tuple[str, ...] = ("preset", "envs", "epoch", "evaluation_every", "init_from")
 STUDY_SETTINGS = {
     f.name: "is a setting of the study: it belongs outside the contenders"
     for f in fields(Study)
@@ -179,7 +178,10 @@ def read_study(file: str | Path) -> Study:
             contenders[number], hyperparameters = _check_contender(contender, place)
             misplaced = hyperparameters | misplaced
     study: Study = from_dict(values, Study, str(file), misplaced=misplaced)
-    return study
+    try:
+        return replace(study, contenders=expand_sweeps(study.contenders))
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 def _check_contender(
@@ -188,8 +190,8 @@ def _check_contender(
     """Check the names of a contender and of its hyperparameters.
 
     Returns:
-        The contender with numbers of the right types, and the places of the agent's hyperparameters
-        for messages.
+        The contender with numbers of the right types, and for each hyperparameter of the agent a
+        message that says where it belongs.
 
     Raises:
         InputError: a name is unknown, or belongs elsewhere.
@@ -208,6 +210,11 @@ def _check_hyperparameters(changes: dict[str, Any], kind: AgentKind, where: str)
     """Raise InputError if a name is unknown or belongs elsewhere; values are checked later."""
     outside = "is a setting of the contender: it belongs outside hyperparameters"
     misplaced = STUDY_SETTINGS | dict.fromkeys(SPEC_SETTINGS, outside)
+    if kind.is_tabular:
+        misplaced["criterion"] = (
+            "is a hyperparameter of q-learning and sarsa; this agent maximizes the discounted "
+            "return"
+        )
     check_names(changes, kind.config, where, kind.name, misplaced)
 
 
@@ -228,7 +235,7 @@ def study_from_arguments(
 
     Raises:
         InputError: a study file was combined with other arguments, a preset names an unknown
-            contender, or `Study` or `read_study` raises it.
+            contender, or the study is invalid.
     """
     given = {key: value for key, value in settings.items() if value is not None}
     settings = convert_numbers(given, Study, "study")
@@ -263,7 +270,7 @@ def study_from_arguments(
             if label == target or (not target and spec.kind and not spec.preset):
                 specs[label] = replace(spec, preset=preset)
     name = slug("-".join(slug(part) for part in (*environments, *specs)))
-    return Study(tuple(specs.values()), tuple(environments), **settings), name
+    return Study(expand_sweeps(specs.values()), tuple(environments), **settings), name
 
 
 def _parse_contender(label: str) -> ContenderSpec:
@@ -285,8 +292,13 @@ def report_changes(old: Study, new: Study) -> list[str]:
     changes = []
     if new.seeds < old.seeds:
         changes.append(f"this study had {old.seeds} seeds; the report now shows {new.seeds}")
-    labels = {spec.label for spec in new.contenders}
-    left_out = [spec.label for spec in old.contenders if spec.label not in labels]
+    specs = {spec.label: spec for spec in new.contenders}
+    for spec in old.contenders:
+        now = specs.get(spec.label, spec)
+        before, after = spec.seeds or old.seeds, now.seeds or new.seeds
+        if (spec.seeds or now.seeds) and after < before:
+            changes.append(f"{spec.label} had {before} seeds; the report now shows {after}")
+    left_out = [spec.label for spec in old.contenders if spec.label not in specs]
     left_out += [env for env in old.environments if env not in new.environments]
     if left_out:
         changes.append(f"the report now leaves out {', '.join(left_out)}")
@@ -310,7 +322,11 @@ def study_differences(old: Study, new: Study) -> list[str]:
     def compared_fields(study: Study) -> dict[str, Any]:
         values = study.as_dict()
         pairs = zip(study.contenders, values["contenders"], strict=True)
-        specs = {f"contender {spec.label}": v for spec, v in pairs if spec.label in shared}
+        specs = {
+            f"contender {spec.label}": {k: value for k, value in v.items() if k != "seeds"}
+            for spec, v in pairs
+            if spec.label in shared
+        }
         return {key: value for key, value in values.items() if key not in ignored} | specs
 
     a, b = compared_fields(old), compared_fields(new)

@@ -15,6 +15,7 @@ import socket
 import time
 import traceback
 import warnings
+from collections.abc import Mapping
 from contextlib import chdir, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,35 +26,43 @@ import msgspec
 from gridcade import contenders
 from gridcade.envs import registry
 from gridcade.envs.origins import check_shared
-from gridcade.errors import EnvError, InputError, InputWarning, WriteError, single_line
+from gridcade.errors import EnvError, InputError, InputWarning, WriteError, one_line
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.files import slug, write_text
-from gridcade.study.study import ContenderSpec, Study
+from gridcade.study.contender import ContenderSpec
+from gridcade.study.measures import Recording
+from gridcade.study.recording import record_training
+from gridcade.study.study import Study
 from gridcade.training import sessions, trainer
 from gridcade.training.config import RunConfig
 from gridcade.training.locks import locked
 from gridcade.training.run_folder import Run
 
 MAX_ATTEMPTS = 3
-HEARTBEAT = 1.0  # seconds between two writes of a task's state, and between two checks of a stop
+HEARTBEAT = 1.0  # seconds between two writes of a task's state, and two checks for a stop
 
 
 @dataclass(frozen=True)
 class Task:
-    """A contender on an environment: trained from a seed and evaluated, or only evaluated."""
+    """A contender on an environment: trained from a seed and evaluated, or only evaluated.
+
+    A task with a recording trains with all seeds, and evaluates nothing.
+    """
 
     spec: ContenderSpec
     env: str
-    seed: int | None  # None: nothing is trained
-    config: RunConfig | None  # of the training run, resolved; None: nothing is trained
+    seed: int | None  # None: nothing is trained, or all seeds are
+    config: RunConfig | None  # resolved config of the run; None: nothing is trained
     key: str  # hash of everything that the result depends on
     memory_bytes: int = 0  # memory that training fills, if it is large
     policy: str = ""  # the policy to evaluate, if nothing is trained
+    recording: Recording | None = None
 
     @property
     def path(self) -> str:
         """The task's path below `runs/` and `tasks/`."""
-        last = "fixed" if self.seed is None else f"s{self.seed}"
+        fixed = "seeds" if self.recording else "fixed"
+        last = fixed if self.seed is None else f"s{self.seed}"
         return "/".join((slug(self.env), slug(self.spec.label), last))
 
     @property
@@ -65,7 +74,7 @@ class Task:
 
 @dataclass(frozen=True)
 class StudySession:
-    """One call of `run_study`, as its tasks know it."""
+    """What all tasks of one call of `run_study` share."""
 
     study: Study
     out: Path  # the study's folder, absolute
@@ -96,7 +105,8 @@ class TaskState:
     pid: int = 0
     trained: bool = False
     steps: int = 0
-    seconds: float = 0.0  # of training
+    seconds: float = 0.0  # duration of training
+    share: float = 0.0  # fraction of the seeds that are recorded
     score: float | None = None  # latest evaluation: mean return, or the average reward
     checkpoint: int = 0  # steps of the furthest checkpoint when the task last started
     kills: int = 0  # number of kills without a new checkpoint
@@ -105,7 +115,7 @@ class TaskState:
 
     @property
     def ended(self) -> bool:
-        """Whether its process ended without being killed; otherwise it runs or was killed."""
+        """Whether the task is done, failed or stopped; otherwise it is running or was killed."""
         return self.phase in ("done", "failed", "stopped")
 
 
@@ -114,7 +124,7 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
 
 
 def run_task(task: Task, session: StudySession) -> None:
-    """Run a task from where it stands. Results and errors are written into its folder."""
+    """Start or continue a task, and write its result and its errors into its folder."""
     os.environ["OMP_NUM_THREADS"] = "1"  # must be set before PyTorch is imported
     folder = session.task_folder(task)
     if not session.marker.exists():
@@ -130,7 +140,7 @@ def run_task(task: Task, session: StudySession) -> None:
         suppress(OSError),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", InputWarning)  # the process that started it has warned
+        warnings.simplefilter("ignore", InputWarning)  # the main process has shown them
         if session.marker.exists() and not is_finished(task, session):
             _attempt(task, session, _Heartbeat(folder, session, _initial_state(task, session)))
 
@@ -168,14 +178,18 @@ def _attempt(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None
             write_text(heartbeat.folder / f"error-{errors}.txt", traceback.format_exc())
             reason = one_line(error).replace(f"{session.out}{os.sep}", "")
             heartbeat.update(errors=errors, reason=reason)
-            passing = isinstance(error, WriteError | EnvError)
-            deterministic = isinstance(error, InputError) and not passing
+            transient = isinstance(error, WriteError | EnvError)
+            deterministic = isinstance(error, InputError) and not transient
             if errors == MAX_ATTEMPTS or deterministic:
                 return heartbeat.update(phase="failed")
 
 
 def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbeat") -> None:
     check_shared(task.env)
+    if task.recording is not None and task.config is not None:
+        record = record_training(task.config, task.recording, heartbeat.on_recording)
+        _write_result(task, heartbeat.folder, record)
+        return
     policy: str | Run = task.policy
     if task.config is not None:
         policy = _train(task.config, session.run_folder(task), heartbeat)
@@ -193,10 +207,15 @@ def _train_and_evaluate(task: Task, session: StudySession, heartbeat: "_Heartbea
         name=task.spec.label,
         progress=heartbeat.on_evaluation,
     )
-    result = {"key": task.key, "evaluation": evaluation.as_dict()}
-    write_text(heartbeat.folder / "result.json", json.dumps(result, indent=2) + "\n")
-    # A replay takes up to 7 GB, and an evaluated run needs it no more.
+    _write_result(task, heartbeat.folder, evaluation.as_dict())
+    # A replay takes up to 7 GB, and an evaluated run no longer needs it.
     shutil.rmtree(session.run_folder(task) / "replay", ignore_errors=True)
+
+
+def _write_result(task: Task, folder: Path, evaluation: Mapping[str, Any]) -> None:
+    """Write the result of a task: its final evaluation, or its record."""
+    result = {"key": task.key, "evaluation": evaluation}
+    write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
 def _train(config: RunConfig, path: Path, heartbeat: "_Heartbeat") -> Run:
@@ -237,6 +256,14 @@ class _Heartbeat:
             self._last_write = now
             self.update(steps=progress.steps, seconds=progress.seconds, score=self._score)
 
+    def on_recording(self, done: int, total: int) -> None:
+        """Write the share of the seeds that are recorded; raise Stopped if the session ended."""
+        if self.should_stop():
+            raise Stopped
+        if (now := time.monotonic()) - self._last_write >= HEARTBEAT:
+            self._last_write = now
+            self.update(share=done / total)
+
     def on_evaluation(self, done: int, total: int) -> None:
         """Raise Stopped if the session has ended."""
         del done, total
@@ -260,7 +287,7 @@ def read_state(folder: Path) -> TaskState | None:
 
 
 def read_result(folder: Path, task: Task) -> dict[str, Any] | None:
-    """Read the final evaluation of a task from its folder; None if it is missing or outdated."""
+    """Read the result of a task from its folder; None if it is missing or outdated."""
     try:
         result = json.loads((folder / "result.json").read_bytes())
         return dict(result["evaluation"]) if result["key"] == task.key else None
@@ -276,19 +303,13 @@ def is_finished(task: Task, session: StudySession) -> bool:
 
 
 def kill_count(task: Task, session: StudySession) -> int:
-    """Count the kills of a task in this session, without those after which it had progressed."""
+    """Return how often a task was killed in this session without a new checkpoint."""
     state = read_state(session.task_folder(task))
     if state is None or state.session != session.token:
         return 0
     if state.ended:
         return state.kills
     return state_after_kill(state, _last_checkpoint(session.run_folder(task))).kills
-
-
-def one_line(error: Exception) -> str:
-    """Format an error on one line."""
-    text = single_line(error)
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
 def _last_checkpoint(path: Path) -> int:

@@ -1,7 +1,7 @@
 """Checkpoints: folders named by steps, which hold the agent and the state of its loop.
 
-A checkpoint is written whole or not at all. Copying, a full disk or a crash of the machine can
-damage it all the same: a damaged one is skipped, and never deleted.
+A checkpoint is written whole or not at all, but copying, a full disk or a crash of the machine can
+still damage it. Damaged checkpoints are skipped, and never deleted.
 """
 
 import json
@@ -24,11 +24,11 @@ class LoopState(TypedDict):
     """The part of a checkpoint that is stored as JSON."""
 
     steps: int
-    epoch_start: int  # step
+    epoch_start: int  # step at which the running epoch began
     epoch_seconds: float  # of the running epoch, without evaluation and checkpoint
     seconds: float  # of training, over all sessions
-    evaluation_seconds: NotRequired[float]  # among these; checkpoints of older versions lack it
-    totals: dict[str, float]  # of the running epoch
+    evaluation_seconds: NotRequired[float]  # part of `seconds`; missing in older checkpoints
+    totals: dict[str, float]  # sums over the running epoch, by the names of TOTALS
     env_state: EnvState | None  # None: the loop keeps its state as tensors
 
 
@@ -36,14 +36,14 @@ def load_tensors(file: Path) -> Tensors:
     """Load the tensors of a safetensors file.
 
     Raises:
-        InputError: it is missing, or not such a file.
+        InputError: the file is missing, or is not a safetensors file.
     """
     try:
         return dict(load_file(file))
     except FileNotFoundError:
         raise InputError(f"no file {file}") from None
     except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
-        # AttributeError and TypeError: of a type that numpy does not have
+        # AttributeError and TypeError: NumPy lacks the type of a tensor.
         reason = str(error).partition("\n")[0]
         raise InputError(f"'{file}' is not a readable checkpoint: {reason}") from None
 
@@ -52,7 +52,7 @@ def damage(checkpoint: Path) -> str:
     """Say what is wrong with a checkpoint; "" if it is whole. Tensors are not read.
 
     Args:
-        checkpoint: its folder.
+        checkpoint: the folder of the checkpoint.
     """
     for name in (AGENT, LOOP):
         try:
@@ -78,7 +78,7 @@ def read_loop_state(file: Path) -> LoopState:
     except ValueError:
         raise InputError(f"cannot read {file}: it is not JSON") from None
     if not isinstance(state, dict) or not LoopState.__required_keys__ <= state.keys():
-        raise InputError(f"cannot read {file}: it has not all entries of a checkpoint")
+        raise InputError(f"cannot read {file}: entries of a checkpoint are missing")
     return state
 
 
@@ -86,7 +86,7 @@ def write_checkpoint(folder: Path, agent: Tensors, loop: Tensors, state: LoopSta
     """Write the files of a checkpoint into a new folder.
 
     Raises:
-        OSError, SafetensorError: they cannot be written, as on a full disk.
+        OSError, SafetensorError: a file cannot be written, for example on a full disk.
     """
     folder.mkdir()
     (folder / LOOP_STATE).write_text(json.dumps(state), encoding="utf-8")
@@ -97,6 +97,6 @@ def write_checkpoint(folder: Path, agent: Tensors, loop: Tensors, state: LoopSta
 
 
 def reason(error: OSError | SafetensorError) -> str:
-    """An error's first line."""
+    """Return the first line of an error's text."""
     reason = error.strerror if isinstance(error, OSError) else None
     return reason or str(error).partition("\n")[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The config of a training run, its layers, and its form as TOML."""
+"""The config of a training run: how it is resolved from layers, and converted from and to TOML."""
 
 import tomllib
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ from gridcade.training.side_by_side import flatten
 
 T = TypeVar("T")
 Table = dict[str, Any]  # of a TOML file
-# Names that belong elsewhere: what to do with each, after "'NAME' ".
+# Names that belong in another table -> the end of the error message that begins with "'NAME' ".
 Misplaced = Mapping[str, str]
 
-FORMAT = 2  # of run folders; 1: before steps were called steps
+FORMAT = 2  # of run folders; format 1 had another name for steps
 DEFAULT_STEPS = 200_000
 EPOCHS = 50  # in a run bounded by steps, unless the epoch's length is given
 SHORTEST_EPOCH = 1_000  # steps
 EPOCH_BY_TIME = 1_000_000  # steps, in a run bounded by minutes alone
-SETTING = "is a setting of the run: it belongs outside hyperparameters"  # as Misplaced
+SETTING = "is a setting of the run: it belongs outside hyperparameters"  # for Misplaced
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class RunSettings:
     epoch: int = 1000  # steps
     evaluation_episodes: int = 20  # where the policy's exact value is not known
     evaluation_every: int = 1  # epochs
-    envs: int = 1  # side by side
-    init_from: str = ""  # an agent whose layers this one starts from
+    envs: int = 1  # environments that step side by side
+    init_from: str = ""  # trained agent whose layers are loaded before training; "": none
     env_source: EnvSource = "name"  # how the environment can be made again
     tensorboard: bool = False  # write the metrics for TensorBoard too
 
@@ -75,37 +75,37 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class RunConfig(RunSettings):
-    """All settings of a run."""
+    """All settings of a run, with the agent's hyperparameters."""
 
     hyperparameters: AgentConfig = field(kw_only=True)
 
     @classmethod
     def of(cls, settings: RunSettings, hyperparameters: AgentConfig) -> "RunConfig":
-        """Settings with the agent's hyperparameters."""
+        """Combine settings with the agent's hyperparameters."""
         return cls(**vars(settings), hyperparameters=hyperparameters)
 
 
 def used_up(budget: RunSettings, steps: int, seconds: float) -> bool:
-    """Whether a budget of steps and minutes is used up."""
+    """Return whether a budget of steps and minutes is used up."""
     return (budget.steps is not None and steps >= budget.steps) or (
         budget.minutes is not None and seconds >= budget.minutes * 60
     )
 
 
 def read_settings(file: Path) -> RunSettings:
-    """The settings of a run's config.toml, without its agent.
+    """Read the settings of a run's config.toml, without the agent's hyperparameters.
 
     Raises:
-        InputError: it cannot be read, is not a config, or belongs to an older run folder.
+        InputError: the file cannot be read, is not a config, or belongs to an older run folder.
     """
     return _split(file)[0]
 
 
 def read_config(file: Path) -> RunConfig:
-    """A run's config.toml.
+    """Read a run's config.toml.
 
     Raises:
-        InputError: it cannot be read, is not a config, or belongs to an older run folder.
+        InputError: the file cannot be read, is not a config, or belongs to an older run folder.
     """
     settings, table = _split(file)
     kind = agents.find(settings.agent)
@@ -153,13 +153,13 @@ def read_recipe(
     """Read a preset and a config file, whose values override the preset's.
 
     Args:
-        kind: of agent.
-        preset: one of its presets.
+        kind: the kind of agent.
+        preset: the name of one of its presets.
         config: a TOML file like a run's config.toml.
         overlay: hyperparameters that override both.
 
     Raises:
-        InputError: a file cannot be read, or sets a field to a wrong value; with the file's name.
+        InputError: a file cannot be read, or sets a field to a wrong value; names the file.
     """
     settings: Table = {}
     merged: Table = {}
@@ -182,15 +182,15 @@ def resolve_config(
     options: Mapping[str, Any],
     hyperparameters: AgentConfig | None = None,
 ) -> RunConfig:
-    """Resolve a run's config: the recipe, and over it the options.
+    """Resolve a run's config: the options override the recipe.
 
-    The topmost layer that bounds steps or minutes decides both.
+    The topmost layer that sets steps or minutes decides both.
 
     Args:
         recipe: the agent with its preset and config file.
         env: the environment's name.
         options: fields of RunSettings; None counts as not given.
-        hyperparameters: instead of the recipe's.
+        hyperparameters: replaces the recipe's; None: keep those.
 
     Raises:
         InputError: a value is out of its range.
@@ -231,7 +231,7 @@ def read_toml(file: Path) -> Table:
     """Read a TOML file.
 
     Raises:
-        InputError: it cannot be read, or is not TOML; with the line and column.
+        InputError: the file cannot be read, or is not TOML; names the line and column.
     """
     try:
         return tomllib.loads(read_text(file))
@@ -249,7 +249,7 @@ def from_dict(
     """Convert a table to a dataclass; see `check_names` and `convert_numbers`.
 
     Raises:
-        InputError: a name, type or value is wrong; with `where`, the field and the nearest name.
+        InputError: a name, type or value is wrong; names `where`, the field and the nearest name.
     """
     check_names(values, kind, where, owner, misplaced)
     try:
@@ -270,9 +270,9 @@ def check_settings(
     where: str,
     advice: str = "it belongs under [hyperparameters]",
 ) -> RunSettings:
-    """Convert the settings of an agent's runs, of which some may be missing; see `from_dict`.
+    """Convert a table to settings; required ones may be missing. See `from_dict`.
 
-    `advice` says what to do with a hyperparameter among them.
+    `advice` is what the error for a hyperparameter among the settings tells the user to do.
     """
     place = f"is a hyperparameter of {kind.name}: {advice}"
     misplaced = dict.fromkeys(field_names(kind.config), place)
@@ -287,13 +287,13 @@ def check_names(
     owner: str = "",
     misplaced: Misplaced | None = None,
 ) -> None:
-    """Raise InputError, with the right name, where a dataclass has no such field.
+    """Raise InputError, with the nearest name, at a key that is not a field of a dataclass.
 
     Args:
         values: a table.
         kind: the dataclass.
         where: place of the table, for the message.
-        owner: what has these fields, such as an agent, for the message.
+        owner: the name of what has these fields, such as an agent, for the message.
         misplaced: names that belong elsewhere, such as hyperparameters among settings.
     """
     hints = get_type_hints(kind)
@@ -312,7 +312,7 @@ def check_names(
 
 
 def field_names(kind: Any) -> list[str]:
-    """The fields of a dataclass, and those of its schedules, such as epsilon.final."""
+    """Return the names of a dataclass's fields, and of its schedules' fields (epsilon.final)."""
     hints = get_type_hints(kind)
     names = [f.name for f in fields(kind)]
     schedules = [name for name in names if hints[name] is Schedule]
@@ -320,12 +320,12 @@ def field_names(kind: Any) -> list[str]:
 
 
 def convert_numbers(values: Mapping[str, Any], kind: Any, where: str) -> Table:
-    """Convert 1e5 to an int where a field is one, and a number to a constant schedule.
+    """Convert numbers to the types of the fields: 1e5 to an int, or to a constant schedule.
 
-    Numbers of NumPy become those of Python.
+    NumPy's numbers become Python's.
 
     Raises:
-        InputError: a number is not whole, but must be.
+        InputError: a field is an int, but its number is not whole.
     """
     hints = get_type_hints(kind)
 
@@ -360,7 +360,7 @@ def to_dict(value: Any) -> Table:
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """The fields in which two configs differ: `name: old -> new`, one line each."""
+    """Return the differences of two configs, one line per field: `name: old -> new`."""
     a, b = flatten(to_dict(old)), flatten(to_dict(new))
     return [
         f"{key}: {a.get(key, 'none')} -> {b.get(key, 'none')}"

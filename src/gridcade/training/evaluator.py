@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gridcade.agents.base import BaseAgent
 from gridcade.envs import registry
 from gridcade.envs.atari import AtariGame
+from gridcade.envs.book.changing_mazes import ChangingMaze, enter_training_step
 from gridcade.evaluation import intervals
 from gridcade.evaluation.evaluate import evaluate_policy
 from gridcade.evaluation.result import finite
@@ -16,30 +17,39 @@ from gridcade.training.config import RunSettings
 from gridcade.training.metrics import Metrics
 
 CONFIDENCE = 0.95  # of the intervals in the metrics
-GRACE = 10.0  # seconds that evaluations may take in any run
+GRACE = 10.0  # seconds that the evaluations of any run may take together
+SHORTEN_HINT = ", --evaluation-episodes N (evaluation_episodes=) shortens them"  # end of a note
+EXACT_SHARE = 0.1  # of the time of learning that evaluations may take where the model is known
 LAST_SECONDS = 60.0  # that the last evaluation may take in any run
 CHECK_INTERVAL = 0.5  # seconds between two checks of the clock and of `stop`
-SHORTEST_LIMIT = 1000  # steps, of episodes without a time limit
-FEWER = 4  # an evaluation that took too long is followed by one with 1 / FEWER of the episodes
+SHORTEST_LIMIT = 1000  # steps; the shortest limit of episodes that have none of their own
+FEWER_FACTOR = 4  # by which an evaluation that took too long has fewer episodes the next time
 
 
 class Evaluator:
     """Evaluates the greedy policy at the end of an epoch.
 
     The clock decides only which epochs have an evaluation, and with how many episodes. It never
-    changes what the agent learns. A short evaluation is always made: all together may take GRACE
-    seconds, or as long as learning.
+    changes what the agent learns. All evaluations together may take GRACE seconds, or as long as
+    learning if that is longer (EXACT_SHARE of it if the model is known). The last evaluation of a
+    run may always take LAST_SECONDS.
 
-    Where a second environment cannot be made, the first one of training is used. Its running
-    episode is truncated before: see `truncates`. That does not depend on the clock.
+    If a second environment cannot be made, evaluations use the first one of training, and its
+    running episode is truncated before them. That does not depend on the clock.
+
+    Attributes:
+        model: the model of the environment; None: not known.
+        frame_skip: frames per step.
+        seconds: time that evaluations took, over all sessions.
+        truncates: whether evaluations use a training environment and truncate its episode.
 
     Args:
-        settings: of the run.
+        settings: the settings of the run.
         agent: the agent.
         pool: the environments of training.
         trains_in_envs: whether the agent steps them; otherwise it learns from the model.
         stop: called often; returns whether to end the session.
-        note: called with a sentence on what was left out.
+        note: called with a sentence for the user, for example about a skipped evaluation.
     """
 
     def __init__(
@@ -57,7 +67,7 @@ class Evaluator:
         self.model = registry.known_model(self._env)
         bare = self._env.unwrapped
         self.frame_skip = bare.frame_skip if isinstance(bare, AtariGame) else 1
-        self.seconds = 0.0  # over all sessions
+        self.seconds = 0.0
         self._needed = 0.0  # seconds that the next evaluation is expected to take
         self._episodes = settings.evaluation_episodes
         self._noted: set[str] = set()
@@ -77,53 +87,58 @@ class Evaluator:
         self._pool.close()
 
     def is_due(self, steps: int) -> bool:
-        """Whether the epoch that ends at a step has an evaluation, if there is time."""
+        """Return whether the epoch that ends at a step has an evaluation, if time is left."""
         last = self._settings.steps is not None and steps >= self._settings.steps
         return last or steps // self._settings.epoch % self._settings.evaluation_every == 0
 
     def evaluate(self, steps: int, learning_seconds: float) -> Metrics:
-        """Return the value of the greedy policy, or nothing if there is no time.
+        """Return the metrics of the greedy policy's value, or {} if no time is left.
 
-        On Atari games the policy has the epsilon of evaluations. The value is exact where the model
-        is known, otherwise estimated from a few episodes.
+        In Atari games the policy acts with the epsilon of evaluations. The value is exact if the
+        model is known, otherwise estimated from a few episodes.
 
         Args:
-            steps: of the run.
-            learning_seconds: time of the run without evaluations.
+            steps: steps of the run so far.
+            learning_seconds: seconds of the run so far, without evaluations.
         """
         budget = self._settings
         last = budget.steps is not None and steps >= budget.steps
-        left = max(GRACE, learning_seconds) - self.seconds
+        share = 1.0 if self.model is None else EXACT_SHARE
+        left = max(GRACE, share * learning_seconds) - self.seconds
         if not last and left < self._needed:
             self._say(
                 "skipped",
-                "evaluations take longer than learning, so some epochs have none; "
-                "--evaluation-every N spaces them evenly, --evaluation-episodes N shortens them "
-                "(Python: evaluation_every=, evaluation_episodes=)",
+                "evaluations take too long compared with learning, so some epochs have none; "
+                "--evaluation-every N (Python: evaluation_every=) spaces them evenly"
+                + ("" if self.model is not None else SHORTEN_HINT),
             )
             return {}
         began = time.perf_counter()
         clock = _Clock(began + (max(left, LAST_SECONDS) if last else left), self._stop)
         try:
-            metrics = self._value(clock.check)
+            metrics = self._value(steps, clock.check)
             self._needed = time.perf_counter() - began
         except _StoppedError:
             metrics = {}
-            self._say("stopped", "the evaluation was stopped; its epoch has none")
+            self._say("stopped", "the evaluation was stopped, so this epoch has none")
         except _TooLongError:
             metrics = {}
             self._needed = 2 * (time.perf_counter() - began)
             if self.model is None:
-                self._episodes = max(1, self._episodes // FEWER)
+                self._episodes = max(1, self._episodes // FEWER_FACTOR)
             self._say(
                 "ended",
-                f"an evaluation was ended after {time.perf_counter() - began:.0f} s, which is as "
-                "long as learning took; later ones are fewer or have fewer episodes",
+                f"an evaluation was ended after {time.perf_counter() - began:.0f} s, to leave time "
+                "for learning; later evaluations are rarer or have fewer episodes",
             )
         self.seconds += time.perf_counter() - began
         return metrics
 
-    def _value(self, check: Callable[[], None]) -> Metrics:
+    def _value(self, steps: int, check: Callable[[], None]) -> Metrics:
+        enter_training_step(self._env, steps - self._settings.envs)  # the last step, counted from 0
+        changing = isinstance(self._env.unwrapped, ChangingMaze)
+        if changing:
+            self.model = registry.known_model(self._env)
         if (value := self._exact_value(check)) is not None:
             exact = {"average_reward": value.average_reward, "return": value.expected_return}
             return {
@@ -132,6 +147,8 @@ class Evaluator:
                 if (number := finite(unbounded)) is not None
                 for part in ("mean", "low", "high")
             } | {"exact": True}
+        if changing:
+            return {}  # the other environments of the pool show the maze before the change
         continuing = self.model is not None and self.model.continuing
         limit = max(self._settings.epoch, SHORTEST_LIMIT)
         result = evaluate_policy(
@@ -158,7 +175,10 @@ class Evaluator:
         return metrics | {"exact": False}
 
     def _exact_value(self, check: Callable[[], None]) -> solver.PolicyValue | None:
-        """None where the model is not known, or episodes are too long to be solved."""
+        """Compute the value of the agent's policy from the model.
+
+        None if the model or the policy's table is not known, or episodes are too long to be solved.
+        """
         if self.model is None:
             return None
         table = policy_table(self._agent, self._env, self.model, check=check)
@@ -179,14 +199,14 @@ class Evaluator:
             return False
 
     def _say(self, kind: str, sentence: str) -> None:
-        """Note a sentence; of each kind only the first in a session."""
+        """Call `note` with a sentence, unless this session had a note of the same kind."""
         if kind not in self._noted:
             self._noted.add(kind)
             self._note(sentence)
 
 
 class _StoppedError(Exception):
-    """The session is to end."""
+    """`stop` returned true: the session must end."""
 
 
 class _TooLongError(Exception):
@@ -197,7 +217,7 @@ class _Clock:
     """Ends an evaluation by an exception.
 
     Args:
-        end: time, of `perf_counter`.
+        end: the time of `perf_counter` at which the evaluation must end.
         stop: returns whether to end the session.
     """
 
@@ -206,7 +226,7 @@ class _Clock:
         self._next = time.perf_counter() + CHECK_INTERVAL
 
     def check(self) -> None:
-        """Look at the clock, and now and then at `stop`."""
+        """Raise an error if the time is used up or `stop` returns true; checks at intervals."""
         now = time.perf_counter()
         if now < self._next:
             return
@@ -218,6 +238,6 @@ class _Clock:
 
 
 def columns(name: str, estimate: intervals.Estimate) -> Metrics:
-    """An estimate as three numbers of the metrics."""
+    """Convert an estimate to the metrics NAME_mean, NAME_low and NAME_high."""
     parts = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
     return {f"{name}_{part}": finite(value) for part, value in parts.items()}

@@ -14,14 +14,14 @@ from gridcade.training.run_names import is_run, not_a_run, unknown_policy
 
 
 def find_run(policy: str | os.PathLike[str] | Run, others: Iterable[str]) -> tuple[Run, int]:
-    """Find a run, and the steps of the checkpoint that is named.
+    """Find a run, and the steps of the named checkpoint.
 
     Args:
         policy: a run folder, which stands for its last checkpoint, or a checkpoint in one.
         others: other names that would be valid, for the message.
 
     Raises:
-        InputError: neither exists.
+        InputError: there is no such run or checkpoint.
     """
     if isinstance(policy, Run):
         return policy, policy.last_checkpoint()
@@ -60,7 +60,7 @@ def find_trained(
         others: other names that would be valid, for the message.
 
     Raises:
-        InputError: it does not exist, or cannot be read.
+        InputError: the agent does not exist, or cannot be read.
     """
     shipped = agents.trained()
     if isinstance(policy, str) and policy in shipped:

@@ -17,10 +17,10 @@ def locked(file: Path, wait: float | None) -> Iterator[None]:
 
     Args:
         file: the lock file; it is created.
-        wait: seconds to wait for another process that holds the lock; None: until it ends.
+        wait: seconds to wait for another process that holds the lock; None: no limit.
 
     Raises:
-        BlockingIOError: another process holds it still.
+        BlockingIOError: another process still holds the lock.
         OSError: the file cannot be written.
     """
     lock = filelock.FileLock(file, timeout=-1 if wait is None else wait)
@@ -35,7 +35,7 @@ def locked(file: Path, wait: float | None) -> Iterator[None]:
 
 
 def reserve(file: BinaryIO, size: int) -> None:
-    """Reserve the space of a file: writing to a sparse one on a full disk would raise SIGBUS."""
+    """Reserve disk space for a file: writing to a sparse file on a full disk would raise SIGBUS."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
         return

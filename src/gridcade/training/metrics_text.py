@@ -6,7 +6,7 @@ from gridcade.formatting import format_number
 
 
 def metrics_text(metrics: dict[str, Any], short: bool = False, width: int = 0) -> str:
-    """The returns of an epoch in one line: while exploring, and of the greedy policy.
+    """Format the returns of an epoch in one line: while exploring, and of the greedy policy.
 
     Args:
         metrics: the epoch's metrics.
@@ -23,7 +23,7 @@ def metrics_text(metrics: dict[str, Any], short: bool = False, width: int = 0) -
 
 
 def evaluation_text(metrics: dict[str, Any], first_only: bool = False) -> str:
-    """The values of an epoch's evaluation: return and average reward, or only the first."""
+    """Format the values of an epoch's evaluation: return and average reward, or only the first."""
     keys = {"return": "return_mean", "average reward": "average_reward_mean"}
     values = {name: metrics.get(key) for name, key in keys.items()}
     parts = [

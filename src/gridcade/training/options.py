@@ -14,7 +14,9 @@ class ResumeOptions(TypedDict, total=False):
     """New budget of minutes of training, including those spent already. Replaces the old budget of
     steps and minutes."""
     tensorboard: bool | None
-    """Write the metrics for TensorBoard too, from now on or no longer. Default: as before."""
+    """Write the metrics for TensorBoard too from now on. Default: as before."""
+    device: str | None
+    """Device on which the network learns from now on: cpu, cuda or mps. Default: as before."""
 
 
 class TrainOptions(TypedDict, total=False):

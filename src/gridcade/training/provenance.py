@@ -1,4 +1,4 @@
-"""What a run ran with, so that it can be run again."""
+"""Versions, machine and command of a training session, so that the run can be repeated."""
 
 import platform
 import subprocess
@@ -24,7 +24,7 @@ LIBRARIES = (
 
 
 def provenance(seed: int) -> dict[str, Any]:
-    """Version, commit, libraries, machine, seed, command and time of this session."""
+    """Return version, commit, libraries, machine, seed, command and time of this session."""
     commit, dirty = _commit()
     return {
         "gridcade": gridcade.__version__,
@@ -33,7 +33,7 @@ def provenance(seed: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "platform": platform.platform(),
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
         "seed": seed,
         "command": shell_command(Path(sys.argv[0]).name, *sys.argv[1:]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -48,7 +48,7 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """The commit of the checkout this code lies in, and whether it was changed; None in a wheel."""
+    """Return the commit of this checkout, and whether files were changed; None in a wheel."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return None, None
@@ -68,7 +68,8 @@ def _commit() -> tuple[str | None, bool | None]:
     return commit, bool(status)
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Return the processor's name, as the system reports it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

@@ -10,7 +10,7 @@
     world.txt          the map, where the world was drawn in a file
 
 Every file is written under a temporary name and then renamed, so a run that is killed leaves no
-partial file. (A power cut may lose what the disk had not written.)
+partial file. (A power cut may lose data that the disk had not written yet.)
 """
 
 import json
@@ -22,11 +22,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomli_w
+from markupsafe import Markup
 from numpy.typing import DTypeLike
 from safetensors import SafetensorError
 
@@ -36,6 +38,7 @@ from gridcade.envs.types import Array
 from gridcade.errors import InputError, InputWarning, WriteError
 from gridcade.files import is_empty, moved_when_whole, read_text, write_text
 from gridcade.formatting import shell_command
+from gridcade.notebook import box, parts_html
 from gridcade.printing import Part, Printed, unbroken
 from gridcade.training.checkpoints import (
     AGENT,
@@ -56,6 +59,7 @@ from gridcade.training.config import (
     to_dict,
     used_up,
 )
+from gridcade.training.curves import curves_html
 from gridcade.training.locks import locked, reserve
 from gridcade.training.metrics import Metrics, lines_until, read_metrics
 from gridcade.training.metrics_text import metrics_text
@@ -63,7 +67,7 @@ from gridcade.training.run_names import is_run, not_a_run
 from gridcade.training.trust import is_trusted, located, read_origin
 
 PROVENANCE = "provenance.json"
-KEPT_CHECKPOINTS = 3  # the last ones; the best one is kept besides
+KEPT_CHECKPOINTS = 3  # the newest ones; the best one is kept too
 LOCK_PATIENCE = 0.2  # seconds; `Run.training` holds the lock for less
 
 
@@ -71,10 +75,10 @@ class Run(Printed):
     """A run folder.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
 
     Raises:
-        InputError: it holds no run, or one of an older format.
+        InputError: the folder holds no run, or a run of another format.
     """
 
     def __init__(self, path: str | Path):
@@ -86,11 +90,16 @@ class Run(Printed):
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, world: str | None) -> "Run":
-        """Create a folder.
+        """Create the folder of a new run.
+
+        Args:
+            path: path of the folder.
+            config: the config of the run.
+            world: the text of the map; None: the world was not drawn in a file.
 
         Raises:
             InputError: the folder exists and is not empty.
-            WriteError: it cannot be created.
+            WriteError: the folder cannot be created.
         """
         try:
             exists = os.path.lexists(path)
@@ -99,8 +108,8 @@ class Run(Printed):
             path.parent.mkdir(parents=True, exist_ok=True)
             # A folder that exists stays: it may be a file system, a link, or the current directory.
             place = path if exists else path.parent
-            with tempfile.TemporaryDirectory(prefix=".new-run-", dir=place) as beside:
-                new = Path(beside) / "run"
+            with tempfile.TemporaryDirectory(prefix=".new-run-", dir=place) as temporary:
+                new = Path(temporary) / "run"
                 for folder in ("checkpoints", "evaluation"):
                     (new / folder).mkdir(parents=True)
                 (new / "metrics.jsonl").touch()
@@ -119,15 +128,15 @@ class Run(Printed):
 
     @cached_property
     def config(self) -> RunConfig:
-        """The settings, and the hyperparameters of the agent, whose module is loaded for them."""
+        """The settings and the hyperparameters. Reading them imports the module of the agent."""
         return read_config(self._file)
 
     @property
     def env(self) -> str:
         """The environment's name.
 
-        A drawn world is read from the folder's own copy. The file of an import path is found from
-        every directory.
+        For a drawn world it is the path of the folder's own copy. An import path is completed to an
+        absolute path, so that the file is found from every directory.
         """
         name = self.settings.env
         if is_import_path(name):
@@ -148,7 +157,7 @@ class Run(Printed):
 
     @property
     def world(self) -> str | None:
-        """The text of the map, where the world was drawn in a file."""
+        """The text of the map; None: the world was not drawn in a file."""
         copy = self.path / "world.txt"
         return read_text(copy) if copy.is_file() else None
 
@@ -157,16 +166,16 @@ class Run(Printed):
         """Whether the budget is used up.
 
         Raises:
-            InputError: the run has no checkpoint, or it is not readable.
+            InputError: the run has no checkpoint, or the last one is not readable.
         """
         steps = self.last_checkpoint()
         return used_up(self.settings, steps, self.load_loop_state(steps)["seconds"])
 
     def parts(self) -> list[Part]:
-        """The result of the last session, and the commands that use it.
+        """Return the result of the last session, and the commands that use it.
 
         Raises:
-            InputError: the run has no checkpoint, or it is not readable.
+            InputError: the run has no checkpoint, or the last one is not readable.
         """
         steps = self.last_checkpoint()
         if not self.finished:
@@ -180,6 +189,12 @@ class Run(Printed):
         parts = [f"{settings.agent} on {settings.env}: {steps:,} steps in {seconds:.1f} s{speed}"]
         if metrics := self.metrics():
             parts.append(f"last epoch: {metrics_text(metrics[-1], short=True)}")
+            if discarded := metrics[-1].get("discarded_episodes"):
+                parts.append(
+                    f"{settings.agent} did not learn from {discarded:,} truncated episodes; with a "
+                    "longer time limit (time_limit or max_episode_steps in the environment's name) "
+                    "more episodes terminate"
+                )
         return [
             *parts,
             unbroken(f"run folder: {self.path}"),
@@ -188,7 +203,7 @@ class Run(Printed):
         ]
 
     def _command(self, name: str) -> str:
-        """A command for this run; in Python, where its environment has no name."""
+        """Return a command for this run, or Python code if its environment has no name."""
         if self.settings.env_source == "name":
             return shell_command("gridcade", name, self.path)
         return f"gridcade.{name}('{self.path}', env=...)"
@@ -200,12 +215,24 @@ class Run(Printed):
         except InputError as error:
             return str(error)
 
+    def _repr_html_(self) -> str:
+        """Return the result and the learning curves, or why the run cannot be read."""
+        try:
+            return super()._repr_html_()
+        except InputError as error:
+            return box(parts_html([str(error)]))
+
+    def pictures(self) -> list[Markup]:
+        """Return the learning curves."""
+        curves = curves_html(self.metrics())
+        return [curves] if curves else []
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training in this folder.
 
         Raises:
-            InputError: another process trains in it.
+            InputError: another process trains in the folder.
             WriteError: the folder is not writable.
         """
         with ExitStack() as stack:
@@ -232,17 +259,17 @@ class Run(Printed):
             return False
 
     def rewrite_config(self, config: RunConfig) -> None:
-        """Write another config, with another budget."""
+        """Replace the config, for example by one with a new budget."""
         with self._writing("config.toml") as file:
             write_text(file, tomli_w.dumps(to_dict(config)))
         self.settings = self.config = config
 
     def storage(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """An array in a file of this folder, with its space reserved; see `agents.base.Storage`.
+        """Open an array in a file of this folder, and reserve its space; see `agents.base.Storage`.
 
         Raises:
-            InputError: the file has another size, or is gone though the run has learned from it:
-                an empty one would spoil what follows.
+            InputError: the file has another size, or is missing although the run has learned from
+                it: an empty file would change the rest of the run.
             WriteError: the disk is too full.
         """
         file = self.path / "replay" / f"{name}.bin"
@@ -250,7 +277,7 @@ class Run(Printed):
         try:
             file.parent.mkdir(exist_ok=True)
             if not file.is_file():
-                if max(self._found(), default=0):
+                if max(self._all_checkpoints(), default=0):
                     raise InputError(f"'{file}' is missing, so the run cannot be resumed")
                 with (
                     moved_when_whole(file, file.with_suffix(".tmp")) as new,
@@ -280,7 +307,7 @@ class Run(Printed):
             write_text(file, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
 
     def metrics(self) -> list[Metrics]:
-        """The metrics, one entry an epoch."""
+        """Read the metrics, one entry per epoch."""
         return read_metrics(self.path / "metrics.jsonl")
 
     def add_metrics(self, entry: Metrics) -> None:
@@ -295,7 +322,7 @@ class Run(Printed):
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[Path]:
-        """A file of this folder; a WriteError if it cannot be written."""
+        """Yield the path of a file in this folder; raise WriteError if it cannot be written."""
         file = self.path / name
         try:
             yield file
@@ -305,22 +332,22 @@ class Run(Printed):
     # ---- checkpoints
 
     def checkpoint(self, steps: int) -> Path:
-        """The folder of the checkpoint after a number of steps, whether it exists or not."""
+        """Return the folder of the checkpoint after a number of steps; it need not exist."""
         return self.path / "checkpoints" / str(steps)
 
-    def _found(self) -> list[int]:
-        """The steps of all checkpoints, whole or damaged, in ascending order."""
+    def _all_checkpoints(self) -> list[int]:
+        """Return the steps of all checkpoints, whole or damaged, in ascending order."""
         names = [path.name for path in (self.path / "checkpoints").glob("*")]
         return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
     def checkpoints(self) -> list[int]:
-        """The steps of all checkpoints that are whole, in ascending order."""
-        return [steps for steps in self._found() if not damage(self.checkpoint(steps))]
+        """Return the steps of all checkpoints that are whole, in ascending order."""
+        return [steps for steps in self._all_checkpoints() if not damage(self.checkpoint(steps))]
 
     def damaged(self) -> dict[int, str]:
-        """The checkpoints newer than the last whole one, by steps, and what is wrong with each."""
+        """Return the checkpoints newer than the last whole one: steps -> what is wrong."""
         newer = {}
-        for steps in reversed(self._found()):
+        for steps in reversed(self._all_checkpoints()):
             if not (wrong := damage(self.checkpoint(steps))):
                 break
             newer[steps] = wrong
@@ -328,17 +355,17 @@ class Run(Printed):
 
     @property
     def is_new(self) -> bool:
-        """Whether no checkpoint was written yet."""
-        return not self._found()
+        """Whether the run has no checkpoint yet."""
+        return not self._all_checkpoints()
 
     def last_checkpoint(self) -> int:
-        """The steps of the last checkpoint that is whole. An InputWarning names newer ones.
+        """Return the steps of the last whole checkpoint; an InputWarning names newer, damaged ones.
 
         Raises:
-            InputError: the run has none.
+            InputError: the run has no whole checkpoint.
         """
         damaged = self.damaged()
-        whole = [steps for steps in self._found() if steps not in damaged]
+        whole = [steps for steps in self._all_checkpoints() if steps not in damaged]
         names = [f"{self.checkpoint(steps)} ({wrong})" for steps, wrong in damaged.items()]
         if not whole:
             why = f" that can be read: {', '.join(names)}" if names else ""
@@ -349,10 +376,10 @@ class Run(Printed):
         return whole[-1]
 
     def best(self) -> int | None:
-        """The steps of the checkpoint with the best evaluation: by return, then average reward.
+        """Return the steps of the checkpoint with the best return, then the best average reward.
 
-        A policy that never ends has no return, and ranks below those that have one. Of equal
-        checkpoints the first is the best.
+        A policy that never ends an episode has no return, and ranks below policies that have one.
+        Of equal checkpoints the first is the best. None if no epoch has an evaluation.
         """
         metrics = self.metrics()
         for key in ("return_mean", "average_reward_mean"):
@@ -367,25 +394,26 @@ class Run(Printed):
     def save_checkpoint(
         self, steps: int, agent: Tensors, loop: Tensors, loop_state: LoopState
     ) -> None:
-        """Write a checkpoint, whole or not at all, and remove old ones likewise.
+        """Write a checkpoint whole or not at all, and remove old ones whole or not at all.
 
         Raises:
-            WriteError: it cannot be written, as on a full disk; earlier ones are kept.
+            WriteError: the checkpoint cannot be written, for example on a full disk; earlier ones
+                are kept.
         """
         folder = self.path / "checkpoints"
         try:
-            with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
-                new = Path(beside) / "new"
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as temporary:
+                new = Path(temporary) / "new"
                 write_checkpoint(new, agent, loop, loop_state)
                 final = self.checkpoint(steps)
                 if final.exists():  # a resumed run was interrupted again at once
-                    final.rename(Path(beside) / "replaced")
+                    final.rename(Path(temporary) / "replaced")
                 new.rename(final)
                 whole = self.checkpoints()
                 kept = {*whole[-KEPT_CHECKPOINTS:], self.best()}
                 for old in whole:
                     if old not in kept:
-                        self.checkpoint(old).rename(Path(beside) / str(old))
+                        self.checkpoint(old).rename(Path(temporary) / str(old))
         except (OSError, SafetensorError) as error:
             where = self.checkpoint(steps)
             raise WriteError(
@@ -393,18 +421,24 @@ class Run(Printed):
             ) from None
 
     def drop_checkpoints(self) -> None:
-        """Remove all checkpoints, each whole or not at all."""
+        """Remove all checkpoints, each whole or not at all; damaged ones are renamed instead."""
         folder = self.path / "checkpoints"
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as beside:
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as temporary:
             for old in self.checkpoints():
-                self.checkpoint(old).rename(Path(beside) / str(old))
+                self.checkpoint(old).rename(Path(temporary) / str(old))
+            for old in self._all_checkpoints():
+                names = (folder / f"{old}.damaged-{number}" for number in count(1))
+                free = next(name for name in names if not name.exists())
+                aside = self.checkpoint(old).rename(free)
+                text = f"a checkpoint is damaged; it is kept as '{aside}'"
+                warnings.warn(text, InputWarning, stacklevel=2)
 
     def load_agent(self, steps: int) -> Tensors:
-        """The agent's tensors of a checkpoint; InputError if it is missing or not readable."""
+        """Load the agent's tensors of a checkpoint; InputError if it is missing or not readable."""
         return load_tensors(self.checkpoint(steps) / AGENT)
 
     def load_checkpoint(self, steps: int) -> tuple[Tensors, Tensors, LoopState]:
-        """The agent's tensors, the loop's tensors, and the loop's state.
+        """Load a checkpoint: the agent's tensors, the loop's tensors, and the loop's state.
 
         Raises:
             InputError: the checkpoint is missing or not readable.
@@ -414,11 +448,11 @@ class Run(Printed):
         return agent, loop, self.load_loop_state(steps)
 
     def load_loop_state(self, steps: int) -> LoopState:
-        """The loop's state of a checkpoint; InputError if it is missing or not readable."""
+        """Load the loop's state of a checkpoint; InputError if it is missing or not readable."""
         return read_loop_state(self.checkpoint(steps) / LOOP_STATE)
 
     def clear_leftovers(self) -> None:
-        """Remove what a killed session was writing."""
+        """Remove partial files that a killed session left."""
         for leftover in (self.path / "checkpoints").glob(".new-*"):
             shutil.rmtree(leftover)
         for leftover in self.path.glob(".*.tmp"):
@@ -426,7 +460,7 @@ class Run(Printed):
 
 
 def _move_contents(folder: Path, into: Path) -> None:
-    """Move everything in a folder into an empty one, config.toml, which makes it a run, last."""
+    """Move a folder's contents into an empty folder; config.toml, which marks a run, comes last."""
     moved: list[Path] = []
     try:
         for path in sorted(folder.iterdir(), key=lambda path: path.name == "config.toml"):

@@ -1,4 +1,4 @@
-"""Names of runs, and the errors for names that are none."""
+"""Names of runs, and the errors for names that are not runs."""
 
 import os
 from collections.abc import Iterable
@@ -26,16 +26,16 @@ def not_a_run(path: Path) -> InputError:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder holds a run."""
+    """Return whether a folder holds a run."""
     return os.path.isfile(path / "config.toml")  # Path.is_file raises on long names
 
 
 def unknown_policy(kind: str, name: str, others: Iterable[str]) -> InputError:
-    """Build the error for a policy that does not exist; it suggests runs beside it or in runs/.
+    """Build the error for a policy that does not exist; it suggests runs in its folder or in runs/.
 
     Args:
-        kind: what was named, such as a contender.
-        name: what does not exist.
+        kind: the noun for the message, such as "contender".
+        name: the name that does not exist.
         others: names of policies that are not runs.
     """
     folders = {folder for folder in (Path(name).parent, RUNS) if os.path.isdir(folder)}

@@ -1,4 +1,4 @@
-"""What tables of runs show of each one: its settings, state, last score, and size on disk."""
+"""Summaries of runs for tables: settings, state, last score, and size on disk."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -36,13 +36,13 @@ class Bytes:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The bytes of all parts."""
         return sum(vars(self).values())
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run, as far as tables of runs show it."""
+    """What tables of runs show about one run."""
 
     run: Run
     hyperparameters: Mapping[str, Any]  # as in config.toml
@@ -105,7 +105,7 @@ def summarize(run: Run) -> RunSummary:
 
 
 def _scores(metrics: Mapping[str, Any]) -> dict[str, Score | None]:
-    """The scores of an epoch; None without an evaluation, or where the task has no such score."""
+    """Return the scores of an epoch; None without an evaluation, or if the task has none."""
     return {
         name: Score(mean, metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
         if (mean := metrics.get(f"{name}_mean")) is not None
@@ -115,7 +115,7 @@ def _scores(metrics: Mapping[str, Any]) -> dict[str, Score | None]:
 
 
 def bytes_on_disk(folder: Path) -> Bytes:
-    """Add up the sizes of the files of a run folder. Files that vanish meanwhile count as empty."""
+    """Add up the sizes of the files in a run folder. Files that vanish meanwhile are skipped."""
     sizes = dict.fromkeys((field.name for field in fields(Bytes)), 0)
     for file, size in file_sizes(folder):
         part = file.relative_to(folder).parts[0]

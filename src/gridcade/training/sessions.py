@@ -1,4 +1,4 @@
-"""Sessions of training: start a run, resume it, and everything that is checked beforehand."""
+"""Sessions of training: start or resume a run, after checking that it can train."""
 
 import os
 import sys
@@ -18,11 +18,13 @@ from gridcade.agents.base import (
     BaseAgent,
     Compiled,
     CompiledLoop,
+    HasDevice,
     SelfTrainedAgent,
     Transferable,
 )
 from gridcade.aliases import check_options, synonyms
 from gridcade.envs import registry
+from gridcade.envs.masks import gives_masks
 from gridcade.envs.objects import EnvLike, copier, game_by_name, identity
 from gridcade.envs.types import Env, Envs
 from gridcade.errors import InputError
@@ -53,7 +55,7 @@ from gridcade.training.trainer import Progress, StepLoop, Trainer
 from gridcade.training.trust import ENTRY, changed_code, check_trusted, origin_entry
 
 MEMORY_BESIDE = 2_500_000_000  # bytes reserved for the networks and the system
-LONGEST_UNSAVED = 40_000  # most steps between checkpoints that a replay on disk allows for
+LONGEST_UNSAVED = 40_000  # steps; a replay on disk has room for this many between checkpoints
 
 Report = Callable[[Progress], None]
 Note = Callable[[str], None]
@@ -72,9 +74,10 @@ def train(
     """Train an agent in a new run folder.
 
     Args:
-        agent: its name; or an agent with its preset and config file, already read.
-        env: a name; a function that makes an environment; or an environment, which stays open. One
-            that `gymnasium.make` made is copied where several are needed. Another one trains alone.
+        agent: the agent's name; or a recipe, which holds the agent's preset and config file.
+        env: a name; a function that makes an environment; or an environment, which stays open. If
+            several are needed, an environment that `gymnasium.make` made is copied. Any other one
+            trains alone.
         hyperparameters: the agent's whole config, or a table that overrides preset and config file.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
@@ -99,7 +102,7 @@ def start(
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Run:
-    """Train by a config that is resolved already; see `train`."""
+    """Train with a resolved config in a new run folder; see `train`."""
     with EnvPool(config.env) as pool:
         return _start(config, pool, out, report, stop, lambda _: None)
 
@@ -122,18 +125,19 @@ def _start(
     sentences = [
         *registry.notes_on_world(config.env, pool.first),
         *model_notes(pool.first),
-        *_discount_in_a_continuing_task(config, pool.first),
+        *_average_reward_note(config, pool.first),
         *start_from(agent, config),
         *agent.warnings(),
-        *_tight_memory(agent),
+        *_memory_note(agent, pool.first),
     ]
     check_memory([agent.memory_bytes(config.envs)])
     for sentence in sentences:
         note(sentence)
+    pool.vector(config.envs)  # an error here leaves no folder behind
     world = registry.map_text(config.env) if config.env_source == "name" else None
     path = Path(out) if out is not None else _free_folder(config, note)
     if is_run(path):
-        raise _taken(Run(path), config, world)
+        raise _folder_taken(Run(path), config, world)
     if config.env_source != "name":
         note(_how_to_resume(config, path))
     run = Run.create(path, config, world)
@@ -153,13 +157,13 @@ def resume(
 ) -> Run:
     """Resume a run from its last checkpoint, to its own budget or a new one.
 
-    An agent that runs its own loop, as those of stable-baselines3, starts over instead.
+    An agent that runs its own loop, such as those of stable-baselines3, starts over instead.
 
     Args:
         path: the run folder.
-        env: a function that makes the environment, where the run does not know its name. Default:
-            the environment of that name.
-        trust: run the code of the environment that the folder names although somebody else may have
+        env: a function that makes the environment, if it has no name. Default: the environment that
+            the run's config names.
+        trust: run the code of the environment that the config names, even if somebody else may have
             chosen it: see `gridcade.training.trust`.
         report: called often, with the progress.
         stop: called often; returns whether to end the session with a checkpoint.
@@ -167,7 +171,7 @@ def resume(
         **options: see `ResumeOptions`.
 
     Raises:
-        InputError: the folder holds no run, cannot be read, or is being trained in.
+        InputError: the folder holds no run, cannot be read, or another process trains in it.
     """
     check_options(resume, options, ResumeOptions.__annotations__)
     run = Run(path)
@@ -178,6 +182,8 @@ def resume(
         config = replace(config, steps=steps, minutes=minutes)
     if (tensorboard := options.get("tensorboard")) is not None:
         config = replace(config, tensorboard=tensorboard)
+    if (device := options.get("device")) is not None:
+        config = replace(config, hyperparameters=_with_device(config, device, note))
     taken = max(run.checkpoints(), default=0)
     if steps is not None and steps < taken and steps != run.settings.steps:
         raise InputError(f"steps is {steps}, but the run has taken {taken} already")
@@ -193,24 +199,37 @@ def resume(
             start_from(learner, config)
 
         def origin() -> dict[str, Any]:
-            # the code that the folder names runs, and is signed, only if the user gave no other
+            # Sign only code that this session has run: not the code that `env` replaces.
             return origin_entry(config.env, run.env) if env is None else {ENTRY: run.origin}
 
         return _session(run, config, learner, pool, report, stop, note, origin)
 
 
+def _with_device(config: RunConfig, device: str, note: Note) -> AgentConfig:
+    """Return a run's hyperparameters with another device; InputError if its agent has none."""
+    hyperparameters = config.hyperparameters
+    if not isinstance(hyperparameters, HasDevice):
+        raise InputError(f"device is {device}, but {config.agent} has no network")
+    if (before := hyperparameters.device) != device:
+        note(
+            f"this run now learns on {device}, and learned on {before} before: devices round "
+            f"differently, so it will differ from a run that stays on {before}"
+        )
+    return replace(hyperparameters, device=device)
+
+
 def _env_to_resume(run: Run, env: EnvLike | None) -> EnvLike:
-    """The environment of a run that goes on; InputError if there is none."""
+    """Return the environment in which a run is resumed; InputError if it cannot be made again."""
     source, name = run.settings.env_source, run.settings.env
     if source == "object":
         raise InputError(
             f"'{run.path}' cannot be resumed: its environment was an object ({name}) that cannot "
-            "be copied; train with a function that makes it"
+            "be copied; train again, with a function that makes the environment"
         )
     if env is None and source == "function":
         raise InputError(
             f"'{run.path}' was trained in Python, on environments that a function made ({name}); "
-            f"resume it there: gridcade.resume('{run.path}', env=FUNCTION)"
+            f"resume it in Python: gridcade.resume('{run.path}', env=FUNCTION)"
         )
     if isinstance(env, gym.Env) and copier(env) is None:
         raise InputError("to resume a run, pass a function that makes the environment as env")
@@ -218,11 +237,11 @@ def _env_to_resume(run: Run, env: EnvLike | None) -> EnvLike:
 
 
 def _how_to_resume(config: RunConfig, path: Path) -> str:
-    """Say how a run goes on whose environments have no name."""
+    """Say how to resume a run whose environments have no name."""
     if config.env_source == "object":
         return (
             "this run cannot be resumed, and its evaluations end the running episode, because the "
-            "environment is an object that cannot be copied: a function that makes it is better"
+            "environment is an object that cannot be copied: better pass a function that makes it"
         )
     return f"only Python can resume this run: gridcade.resume('{path}', env=FUNCTION)"
 
@@ -255,23 +274,28 @@ def make_agent(config: RunConfig, env: Env) -> Agent | SelfTrainedAgent:
 
 
 def start_from(agent: BaseAgent, config: RunConfig) -> list[str]:
-    """Load the layers of the agent that `init_from` names; returns a sentence on those left out.
+    """Load the layers of the agent that `init_from` names; returns notes on layers left out.
 
     Raises:
-        InputError: there is no such agent, it is of another kind, no layer fits, or a frozen layer
-            would stay random.
+        InputError: there is no such agent, it is of another kind, this agent cannot load layers, no
+            layer fits, or a frozen layer was not loaded and would stay random.
     """
     if not config.init_from:
         if isinstance(agent, Transferable) and agent.needs_layers:
             raise InputError(
-                "freeze needs layers that have learned: give --init-from RUN as well "
-                "(Python: init_from=)"
+                "conv, as the value of freeze or init_layers, needs trained layers: also give "
+                "--init-from RUN (Python: init_from=)"
             )
         return []
     _, other, tensors = find_trained(config.init_from)
-    if other.agent != config.agent or not isinstance(agent, Transferable):
+    if not isinstance(agent, Transferable):
         raise InputError(
-            f"{config.agent} cannot start from '{config.init_from}', which is {other.agent}"
+            f"{config.agent} cannot start from '{config.init_from}', because {config.agent} cannot "
+            "load layers: leave out --init-from (Python: init_from=)"
+        )
+    if other.agent != config.agent:
+        raise InputError(
+            f"{config.agent} cannot start from '{config.init_from}': its agent is {other.agent}"
         )
     try:
         left_out = agent.take_layers(tensors)
@@ -285,12 +309,13 @@ def start_from(agent: BaseAgent, config: RunConfig) -> list[str]:
 
 
 def check_memory(needed: Sequence[int]) -> None:
-    """Raise InputError if agents side by side would outgrow this machine's memory, hours later.
+    """Raise InputError if agents side by side need more memory than this machine has.
 
-    Assumes that the system needs MEMORY_BESIDE, or half of a small memory.
+    Otherwise training would fail hours later, when their replays are full. MEMORY_BESIDE, or half
+    of a small memory, is left to the system.
 
     Args:
-        needed: bytes of each agent.
+        needed: bytes that each agent needs.
     """
     total, memory = sum(needed), machine_memory()
     if memory is not None and total > max(memory - MEMORY_BESIDE, memory // 2):
@@ -303,7 +328,7 @@ def check_memory(needed: Sequence[int]) -> None:
 
 
 def machine_memory() -> int | None:
-    """This machine's memory in bytes; None where the system does not say."""
+    """Return this machine's memory in bytes; None if the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf
@@ -317,16 +342,16 @@ def _resolve(
     hyperparameters: AgentConfig | dict[str, Any] | None,
     options: TrainOptions,
 ) -> RunConfig:
-    """The run's config from all its layers."""
+    """Resolve the run's config from all its layers."""
     overlay = hyperparameters if isinstance(hyperparameters, dict) else None
-    whole = None if isinstance(hyperparameters, dict) else hyperparameters
+    complete = None if isinstance(hyperparameters, dict) else hyperparameters
     if isinstance(agent, Recipe):
         recipe = agent
     else:
         kind, file = agents.find(agent), options.get("config")
         preset = options.get("preset") or kind.preset_for(single)
         recipe = read_recipe(kind, preset, Path(file) if file is not None else None, overlay)
-    # Hyperparameters, also by other libraries' names, have a message of their own below.
+    # For hyperparameters, also by other libraries' names, `resolve_config` has a better message.
     fields = field_names(recipe.kind.config)
     others = [key for key in options if key not in fields and not synonyms(key, fields)]
     check_options(train, others, TrainOptions.__annotations__)
@@ -334,7 +359,7 @@ def _resolve(
     if settings.get("init_from") is not None:
         settings["init_from"] = str(settings["init_from"])
     name, source = identity(env, single)
-    return replace(resolve_config(recipe, name, settings, whole), env_source=source)
+    return replace(resolve_config(recipe, name, settings, complete), env_source=source)
 
 
 def _session(
@@ -349,13 +374,15 @@ def _session(
 ) -> Run:
     """Train from the last checkpoint on, until the budget is used up or `stop` returns true.
 
-    `origin` describes for the provenance where the environment's code comes from.
+    `origin` returns the provenance entry that says where the environment's code comes from.
     """
     with run.locked(), ExitStack() as stack:
         envs = pool.vector(config.envs)
         session = provenance(config.seed) | origin()
         if agent.precision:
             session["precision"] = agent.precision
+        if agent.accelerator:
+            session["accelerator"] = agent.accelerator
         loop: StepLoop | CompiledLoop | None = None
         if isinstance(agent, SelfTrainedAgent):
             agent.set_env(envs)
@@ -366,8 +393,8 @@ def _session(
             agent.allocate(config.envs, min(config.epoch, LONGEST_UNSAVED), run.storage)
             if agent.storage_bytes and run.damaged():
                 note(
-                    "the replay holds later steps than the checkpoint, so the run may end "
-                    "otherwise than one that was not interrupted"
+                    "the replay holds later steps than the checkpoint, so the result may differ "
+                    "from that of an uninterrupted run"
                 )
             loop = _loop(agent, envs, pool.first, config.seed)
         in_envs = isinstance(loop, StepLoop | None)
@@ -381,9 +408,9 @@ def _session(
             trainer.load(run.last_checkpoint())
             if lost := trainer.lost_episodes:
                 note(
-                    f"{lost} of {config.envs} running episodes could not go on, because their "
-                    "repeated actions led elsewhere (unseeded randomness, or another version of "
-                    "the environment): new episodes start there"
+                    f"{lost} of {config.envs} running episodes cannot be continued, because "
+                    "their actions did not lead to the same observations again (unseeded "
+                    "randomness, or another version of the environment): new episodes start"
                 )
         if config != run.config:
             run.rewrite_config(config)
@@ -399,20 +426,29 @@ def _session(
 
 
 def _loop(agent: Agent, envs: Envs, env: Env, seed: int) -> StepLoop | CompiledLoop:
-    """The compiled loop for a tabular agent in one world whose model is known, else a StepLoop."""
+    """Make the compiled loop if the agent is tabular and the model known, else a StepLoop."""
+    compiled = compiled_loop(agent, env, seed) if envs.num_envs == 1 else None
+    return compiled or StepLoop(agent, envs, seed)
+
+
+def compiled_loop(agent: Agent, env: Env, seed: int) -> CompiledLoop | None:
+    """Make the compiled loop of an agent in an environment.
+
+    None if the agent is not tabular, or the model of the environment is not known.
+    """
     model = registry.known_model(env)
-    if model is not None and envs.num_envs == 1 and isinstance(agent, Compiled):
-        return agent.compiled_loop(model, registry.time_limit(env), seed)
-    return StepLoop(agent, envs, seed)
+    if model is None or not isinstance(agent, Compiled):
+        return None
+    return agent.compiled_loop(model, registry.time_limit(env), seed)
 
 
 def _start_over(run: Run, config: RunConfig, note: Note) -> dict[str, int]:
     """Remove the checkpoints of a run that cannot be resumed; returns an entry for provenance.
 
     Raises:
-        InputError: the run had reached its budget, and is to be longer now.
+        InputError: the run has reached its old budget, and the new one is longer.
     """
-    if not (run.path / PROVENANCE).is_file():  # it has not begun to learn
+    if not (run.path / PROVENANCE).is_file():  # the run has not begun to learn
         return {}
     taken = max(run.checkpoints(), default=0)
     seconds = run.load_checkpoint(taken)[2]["seconds"] if taken else 0.0
@@ -430,7 +466,7 @@ def _start_over(run: Run, config: RunConfig, note: Note) -> dict[str, int]:
 
 @contextmanager
 def _torch_threads(count: int) -> Iterator[None]:
-    """Set PyTorch's number of threads, if an agent has loaded it: it changes the last bits."""
+    """Set PyTorch's number of threads, which changes the last bits of results, if it is loaded."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     if torch:
@@ -442,8 +478,8 @@ def _torch_threads(count: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def _discount_in_a_continuing_task(config: RunConfig, env: Env) -> list[str]:
-    """Say so if an agent that could maximize the average reward maximizes something else."""
+def _average_reward_note(config: RunConfig, env: Env) -> list[str]:
+    """Note if an agent that could maximize the average reward maximizes the discounted return."""
     model, preset = registry.known_model(env), "average-reward"
     if model is None or not model.continuing or preset not in agents.find(config.agent).presets():
         return []
@@ -455,19 +491,24 @@ def _discount_in_a_continuing_task(config: RunConfig, env: Env) -> list[str]:
     ]
 
 
-def _tight_memory(agent: BaseAgent) -> list[str]:
-    """Warn if the replay on disk does not fit into memory."""
-    size, memory = agent.storage_bytes, machine_memory()
-    if not size or memory is None or size + MEMORY_BESIDE <= memory:
+def _memory_note(agent: BaseAgent, env: Env) -> list[str]:
+    """Warn if the replay on disk, with the masks of the environment, does not fit into memory."""
+    frames, masks, memory = agent.storage_bytes, agent.mask_bytes, machine_memory()
+    if memory is None or frames + masks + MEMORY_BESIDE <= memory:
         return []
+    masks = masks if masks and gives_masks(env) else 0
+    size = frames + masks
+    if not size or size + MEMORY_BESIDE <= memory:
+        return []
+    part = f", {masks / 1e9:.1f} GB of it for action masks," if masks else ""
     return [
-        f"the replay takes {size / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB of "
+        f"the replay takes {size / 1e9:.1f} GB{part} and this machine has {memory / 1e9:.1f} GB of "
         "memory: sampling will wait for the disk; a smaller --replay-capacity is faster"
     ]
 
 
 def _free_folder(config: RunSettings, note: Note) -> Path:
-    """`runs/FourRooms-q-learning-s0`, or with -2, -3 ... and a note where that exists."""
+    """Return `runs/FourRooms-q-learning-s0`; if it exists, note that and append -2, -3, ..."""
     base, _, query = config.env.partition("?")
     short = Path(base.rpartition(":")[2]).stem.removesuffix("-v0")
     words = [short, *query.replace("=", "").split("&")] if query else [short]
@@ -478,12 +519,12 @@ def _free_folder(config: RunSettings, note: Note) -> Path:
         number += 1
         path = first.with_name(f"{name}-{number}")
     if path != first:
-        note(f"{first} exists and stays; this run is {path}")
+        note(f"{first} already exists; this run is saved in {path}")
     return path
 
 
-def _taken(run: Run, config: RunConfig, world: str | None) -> InputError:
-    """The error for a folder that already holds a run."""
+def _folder_taken(run: Run, config: RunConfig, world: str | None) -> InputError:
+    """Build the error for a folder that already holds a run."""
     differing = differences(run.config, config)
     if run.world != world:
         differing.append("the map differs")

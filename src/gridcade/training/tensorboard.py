@@ -1,4 +1,4 @@
-"""Metrics for TensorBoard, if a run asks for them."""
+"""Metrics for TensorBoard."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_tensorboard() -> None:
-    """Raise InputError if the package is not installed."""
+    """Raise InputError if the package `tensorboard` is not installed."""
     if find_spec("tensorboard") is None:
         raise InputError(
             "tensorboard is not installed; pip install tensorboard, or leave out --tensorboard "
@@ -25,9 +25,9 @@ class TensorBoardLogger:
     """Writes a run's metrics into `tensorboard/` of its folder.
 
     Args:
-        folder: of the run.
-        steps: at which the run continues; what was written after them is purged.
-        enabled: whether the run asks for it.
+        folder: the run folder.
+        steps: the steps from which the run continues; TensorBoard discards events of later steps.
+        enabled: whether to write the metrics; otherwise `add` does nothing.
     """
 
     _writer: "EventFileWriter | None" = None
@@ -38,12 +38,12 @@ class TensorBoardLogger:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._writer = EventFileWriter(str(folder / "tensorboard"))
-        # TensorBoard drops what an earlier session has written from this step on
+        # TensorBoard discards events that an earlier session wrote for this step and later ones.
         start = {"status": "START"}
         self._add(step=steps + 1, session_log=start)
 
     def add(self, metrics: Mapping[str, Any]) -> None:
-        """Write the numbers of an epoch."""
+        """Write the metrics of an epoch."""
         if self._writer is None:
             return
         values = [

@@ -12,14 +12,14 @@ from gridcade.training.config import read_recipe, resolve_config
 from gridcade.training.options import TrainOptions
 from gridcade.training.run_folder import Run
 
-ALWAYS = ("steps", "minutes", "seed")  # options that the command has even at their defaults
+ALWAYS = ("steps", "minutes", "seed")  # options that the command names even at their defaults
 
 
 def train_command(run: Run) -> str:
     """Return the command that trains the agent of a run again, quoted for the shell.
 
-    Its options are the settings and hyperparameters that differ from those of the preset. It names
-    the run's config.toml instead where an option cannot express a hyperparameter.
+    Its options are the settings and hyperparameters that differ from the preset. If no option can
+    express one of the hyperparameters, the command uses the run's config.toml instead.
 
     Raises:
         InputError: the run's config cannot be read, its preset does not exist any more, or its
@@ -45,12 +45,12 @@ def train_command(run: Run) -> str:
 
 
 def _fields(config: Any) -> dict[str, Any]:
-    """The fields of a dataclass by name; `vars` lacks those that msgspec left at their default."""
+    """Return the fields of a dataclass; `vars` lacks those that msgspec left at their default."""
     return {f.name: getattr(config, f.name) for f in fields(config)}
 
 
 def _option(name: str, default: Any, value: Any) -> Iterator[str]:
-    """Yield the words that change a value of a config from its default."""
+    """Yield the words of the option that sets a value; nothing if it is the default."""
     if value == default:
         return
     flag = f"--{name.replace('_', '-')}"

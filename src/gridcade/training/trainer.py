@@ -21,12 +21,12 @@ from gridcade.training.metrics import Metrics
 from gridcade.training.run_folder import Run
 from gridcade.training.tensorboard import TensorBoardLogger
 
-CHECKPOINT_SECONDS = 300.0  # most time between checkpoints, as in a long epoch
+CHECKPOINT_SECONDS = 300.0  # longest time between two checkpoints
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """How far a run has come."""
 
     steps: int
     total_steps: int | None
@@ -36,12 +36,12 @@ class Progress:
 
 
 class StepLoop:
-    """Runs an agent in any environments, and adds up what happened.
+    """Runs an agent in any environments, and adds up rewards and episodes.
 
     Args:
         agent: the agent.
         envs: the environments; their owner closes them.
-        seed: of the run.
+        seed: the seed of the run.
     """
 
     tick = 200  # steps between two checks of the clock
@@ -55,8 +55,8 @@ class StepLoop:
     def advance(self, until: int) -> dict[str, float]:
         """Learn until `agent.steps` reaches a number; returns sums by the names of TOTALS.
 
-        Stops earlier where the agent needs a checkpoint, and just past the number where
-        environments share a step.
+        Stops earlier if the agent needs a checkpoint. May stop a few steps later, because all
+        environments step together.
         """
         totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
         while self.agent.steps < until and not self.agent.needs_checkpoint:
@@ -64,9 +64,10 @@ class StepLoop:
         return totals
 
     def replace_observations(self, observations: Observations) -> None:
-        """Set what the next actions are chosen for, after the first environment was reset.
+        """Replace the observations for the next actions, after the first environment was reset.
 
-        Its episode had just begun; without seeds it may begin elsewhere now.
+        That environment had just begun an episode. Without a seed, the reset may have led to
+        another state.
         """
         experience = self._experience
         experience.replace_current(observations)
@@ -74,7 +75,7 @@ class StepLoop:
         self.agent.restart_episodes(first, observations, experience.current_masks)
 
     def state_dict(self) -> Tensors:
-        """Return and length of the running episodes."""
+        """Return the returns and lengths of the running episodes."""
         return {"episode_sums": self._sums.present}
 
     def load_state_dict(self, tensors: Tensors) -> None:
@@ -82,11 +83,11 @@ class StepLoop:
         self._sums.present[:] = tensors["episode_sums"]
 
     def env_state(self) -> EnvState:
-        """The state of the environments."""
+        """Return the state of the environments."""
         return self._experience.env_state()
 
     def load_env_state(self, state: EnvState) -> int:
-        """Restore the state of the environments; returns how many episodes could not go on."""
+        """Restore the state of the environments; returns how many episodes cannot be continued."""
         lost = self._experience.load_env_state(state)
         if lost.any():
             new = self._experience
@@ -98,14 +99,17 @@ class StepLoop:
 def budget_share(
     total_steps: int | None, minutes: float | None, steps: int, seconds: float
 ) -> float:
-    """The share of a budget that is used up, from 0 to 1: of steps or of minutes, if larger."""
+    """Return the share of a budget that is used up, 0 to 1: of steps or minutes, the larger one."""
     shares = [steps / total_steps] if total_steps else []
     shares += [seconds / 60 / minutes] if minutes else []
     return min(max(shares), 1.0)
 
 
 class Trainer:
-    """One session of training: an agent, its loop, and what was counted since the last epoch.
+    """One session of training: an agent, its loop, and the sums over the running epoch.
+
+    Attributes:
+        lost_episodes: running episodes of the loaded checkpoint that cannot be continued.
 
     Args:
         run: the run folder.
@@ -132,12 +136,12 @@ class Trainer:
         self.run, self.budget, self.agent, self.loop = run, budget, agent, loop
         self._envs, self._evaluator = envs, evaluator
         self._report, self._stop = report, stop
-        self.lost_episodes = 0  # of the last checkpoint, which could not go on
+        self.lost_episodes = 0
         self._totals: dict[str, float] = {}  # of the running epoch
         self._epoch_start = 0  # step
         self._epoch_seconds = 0.0  # of the running epoch, without evaluation and checkpoint
-        self._began = time.perf_counter()  # of training, as if all sessions were one
-        self._resumed = self._began  # of learning, after the last report
+        self._began = time.perf_counter()  # of training, as if it had never been interrupted
+        self._resumed = self._began  # time at which learning continued after the last report
         self._saved = self._began  # time of the last checkpoint
 
     @property
@@ -163,10 +167,10 @@ class Trainer:
         self._saved = time.perf_counter()
 
     def load(self, steps: int) -> None:
-        """Go back to the checkpoint after a number of steps.
+        """Load the checkpoint after a number of steps.
 
         Raises:
-            InputError: it does not fit this run.
+            InputError: the checkpoint does not fit this run.
         """
         tensors, loop_tensors, state = self.run.load_checkpoint(steps)
         try:
@@ -175,7 +179,7 @@ class Trainer:
                 self.loop.load_state_dict(loop_tensors)
             if isinstance(self.loop, StepLoop):
                 if state["env_state"] is None:
-                    raise ValueError("it has no environments")
+                    raise ValueError("the state of the environments is missing")
                 self.lost_episodes = self.loop.load_env_state(state["env_state"])
             self._totals = state["totals"]
             self._began = time.perf_counter() - state["seconds"]
@@ -190,7 +194,7 @@ class Trainer:
         self._logger = logger
         if used_up(self.budget, self.agent.steps, self.seconds):
             if isinstance(self.agent, Agent) and self.agent.finish():
-                self.save()  # a new budget ends just where the run was stopped
+                self.save()  # the new budget ends at the step where the run was stopped
             return
         self._resumed = time.perf_counter()
         self._truncate_before_evaluation()
@@ -200,7 +204,7 @@ class Trainer:
             def callback(step: Step) -> bool:
                 totals: dict[str, float] = dict.fromkeys(TOTALS, 0.0)
                 episodes.add(step, totals)
-                # at the budget's end the algorithm makes its last update before it stops
+                # At the end of the budget, the algorithm makes its last update before it stops.
                 return self._advanced(totals) or self._reached(self.budget.steps)
 
             self.agent.learn(callback)
@@ -216,9 +220,9 @@ class Trainer:
             self.save()
 
     def _advanced(self, totals: dict[str, float]) -> bool:
-        """Count what happened, and end the epoch when it is due; returns whether to go on.
+        """Add sums to those of the epoch, and end the epoch if it is due; returns whether to go on.
 
-        The budget's last epoch ends after the last update, in `train`.
+        The last epoch of the budget ends in `train`, after the last update.
         """
         self._epoch_seconds += time.perf_counter() - self._resumed
         for name, value in totals.items():
@@ -230,7 +234,7 @@ class Trainer:
         if self._reached(self._epoch_end()):
             self._end_epoch()
         elif isinstance(self.agent, Agent) and self.agent.needs_checkpoint:
-            self.save()  # or the next step would overwrite what the last checkpoint refers to
+            self.save()  # the next step would overwrite steps to which the last checkpoint refers
         elif time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
             self.save()
         self._truncate_before_evaluation()
@@ -241,18 +245,18 @@ class Trainer:
         return steps is not None and self.agent.steps >= steps
 
     def _epoch_end(self) -> int:
-        """The step at which the running epoch ends: the next multiple of its length."""
+        """Return the step at which the running epoch ends: the next multiple of its length."""
         return (self._epoch_start // self.budget.epoch + 1) * self.budget.epoch
 
     def _until(self) -> int:
-        """The step at which the running epoch or the budget ends."""
+        """Return the step until which the loop may advance: the end of the epoch or the budget."""
         end = self._epoch_end()
         end = end if self.budget.steps is None else min(end, self.budget.steps)
-        before = end - self._envs.num_envs  # where the epoch's last step can be announced
+        before = end - self._envs.num_envs  # where the last step can be made to truncate an episode
         return before if self._evaluator.truncates and self.agent.steps < before else end
 
     def _truncate_before_evaluation(self) -> None:
-        """Truncate an episode by the epoch's last step, if an evaluation needs its environment."""
+        """Let the epoch's last step truncate an episode, if an evaluation needs its environment."""
         if not self._evaluator.truncates or not isinstance(self._envs, SyncEnvs):
             return
         after = self.agent.steps + self._envs.num_envs
@@ -264,7 +268,7 @@ class Trainer:
         metrics = self._metrics()
         self._totals, self._epoch_start = {}, self.agent.steps
         self._epoch_seconds = 0.0
-        # metrics first: a run that is killed between the two drops them when it is resumed
+        # The metrics come first: resuming a run that was killed in between removes them again.
         self.run.add_metrics(metrics)
         self.save()
         self._logger.add(metrics)
@@ -276,7 +280,7 @@ class Trainer:
         return Progress(self.agent.steps, budget.steps, self.seconds, budget.minutes, metrics)
 
     def _metrics(self) -> Metrics:
-        """The epoch's metrics: of training while exploring, and of the greedy policy."""
+        """Compute the epoch's metrics: of training with exploration, and of the greedy policy."""
         totals, steps = self._totals, self.agent.steps
         taken = steps - self._epoch_start
         episodes = int(totals["episodes"])

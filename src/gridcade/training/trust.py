@@ -1,9 +1,9 @@
 """Whether the code of a run's environment may run: where it came from, and who has trained the run.
 
-A run folder names the environment of its run. If that is an import path, loading the run would run
-code that whoever made the folder has chosen. So a session of training signs the import path and the
-file to which it leads, with a key that only this user has. Without such a signature the code runs
-only if the user says so.
+A run folder names the environment of its run. If the name is an import path, loading the run would
+run code chosen by whoever made the folder. So each training session signs the import path and the
+path of its file with a key that only this user has. Without such a signature the code runs only if
+the user trusts it explicitly (`--trust`).
 """
 
 import hmac
@@ -29,7 +29,7 @@ def origin_entry(name: str, found: str) -> dict[str, Any]:
 
     Args:
         name: the environment in the run's config.
-        found: the same, from this directory.
+        found: the same environment, as found from the current directory.
 
     Returns:
         An entry; empty if the name is no import path.
@@ -42,7 +42,7 @@ def origin_entry(name: str, found: str) -> dict[str, Any]:
 
 
 def read_origin(provenance: Path) -> dict[str, Any]:
-    """The description of the last session's environment; empty if there is none."""
+    """Read the description of the last session's environment; empty if there is none."""
     try:
         found = json.loads(provenance.read_bytes())["sessions"][-1][ENTRY]
     except (OSError, LookupError, TypeError, ValueError):
@@ -51,7 +51,7 @@ def read_origin(provenance: Path) -> dict[str, Any]:
 
 
 def located(name: str, origin: dict[str, Any]) -> str:
-    """The import path with the absolute path of its file, where that file still exists."""
+    """Return an import path with the absolute path of its file, if that file still exists."""
     base, mark, query = name.partition("?")
     head, tail = split_import_path(base)
     location = str(origin.get("location", ""))
@@ -61,7 +61,7 @@ def located(name: str, origin: dict[str, Any]) -> str:
 
 
 def is_trusted(name: str, origin: dict[str, Any]) -> bool:
-    """Whether loading a run imports nothing, or only what this user has trained with before.
+    """Return whether loading a run imports no code, or only code that this user has trained with.
 
     Args:
         name: the environment in the run's config.
@@ -103,7 +103,7 @@ def changed_code(name: str, origin: dict[str, Any]) -> str:
 
 
 def _sign(name: str, location: str) -> str:
-    """Sign an import path and its file; empty if this user can have no key."""
+    """Sign an import path and its location; empty if this user has no key."""
     key = _user_key()
     if not key or not location:
         return ""
@@ -111,7 +111,7 @@ def _sign(name: str, location: str) -> str:
 
 
 def _user_key() -> bytes:
-    """Read this user's key; it is made at the first call. Empty if it cannot be stored."""
+    """Read this user's key; the first call makes it. Empty if it cannot be stored."""
     try:
         file = _user_folder() / "key"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _user_key() -> bytes:
 
 
 def _user_folder() -> Path:
-    """The folder of this user's data of Gridcade."""
+    """Return the folder in which Gridcade stores data of this user."""
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_DATA_HOME"
     base = os.environ.get(variable)
     return Path(base or Path.home() / ".local" / "share") / "gridcade"

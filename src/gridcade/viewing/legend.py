@@ -28,7 +28,7 @@ def legend_lines(
     Args:
         env: the environment; one without cells needs no legend.
         overlay: values [states] and action probabilities [states, actions]; None: not drawn.
-        agent: the name of the agent, such as `agent` or `you`.
+        agent: the name of the agent, such as `agent` or `you`; "": there is none.
         columns: the largest number of characters in a line.
         depth: the colors.
 
@@ -40,23 +40,24 @@ def legend_lines(
         return []
     groups = [_cell_entries(world, overlay, agent, depth)]
     if overlay is not None:
-        groups.append([*_value_entries(overlay, depth), *_arrow_entries(overlay)])
+        groups.append([*_value_entries(overlay, depth), *_arrow_entries(world, overlay)])
     return [line for entries in groups for line in _fill_lines(entries, columns)]
 
 
 def _cell_entries(
     env: TabularEnv, overlay: Overlay | None, agent: str, depth: ColorDepth
 ) -> list[str]:
-    """The agent and each kind of cell but the floor: its sign, and its meaning."""
+    """Explain the signs of the agent and of each kind of cell except the floor."""
     world, best_end = env.world, rendering.best_end_reward(env.world)
-    entries = [_swatch("@" if overlay or depth == "none" else " ", rendering.AGENT, agent, depth)]
+    sign = "@" if overlay or depth == "none" else " "
+    entries = [_swatch(sign, rendering.AGENT, agent, depth)] if agent else []
     for symbol in sorted(set("".join(world.rows))):
         cell = world.legend[symbol]
         if not (text := rendering.cell_text(world, cell, best_end)):
             continue
         drawn_over = overlay is not None and not (cell.wall or cell.end or cell.to)
         if depth == "none" and drawn_over:
-            continue  # an arrow stands there
+            continue  # an arrow is drawn instead of the sign
         sign = symbol if depth == "none" or (overlay and (cell.end or cell.to)) else " "
         sign = "█" if cell.wall and depth == "none" else sign
         entries.append(_swatch(sign, rendering.cell_color(cell, best_end), text, depth))
@@ -66,7 +67,7 @@ def _cell_entries(
 
 
 def _value_entries(overlay: Overlay, depth: ColorDepth) -> list[str]:
-    """The lowest and the highest value, with the scale of colors between them."""
+    """Show the lowest and the highest value, with the scale of colors between them."""
     values = np.asarray([] if overlay.values is None else overlay.values, np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
@@ -79,15 +80,16 @@ def _value_entries(overlay: Overlay, depth: ColorDepth) -> list[str]:
     return [f"value {format_number(low)} {scale} {format_number(high)}"]
 
 
-def _arrow_entries(overlay: Overlay) -> list[str]:
-    """The signs of the policy's moves."""
+def _arrow_entries(env: TabularEnv, overlay: Overlay) -> list[str]:
+    """Explain the signs of the policy's actions."""
     if overlay.policy is None:
         return []
-    return ["→ likeliest move", "+ several tie", "· all tie"]
+    first = "→ likeliest move" if env.draws_arrows else f"{env.signs[0, -1]} likeliest action"
+    return [first, "+ several tie", "· all tie"]
 
 
 def _swatch(sign: str, ground: rendering.Color, text: str, depth: ColorDepth) -> str:
-    """A sign on its color, and its meaning."""
+    """Draw a sign on its color, followed by its meaning."""
     if depth == "none":
         return f"{sign} {text}"
     colors: Array = np.array([rendering.INK, rendering.WHITE, ground], np.uint8)

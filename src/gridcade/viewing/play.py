@@ -24,8 +24,8 @@ from gridcade.viewing.viewers import episode_text, picture_with_legend
 ARROW_MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}  # rows, columns
 LETTERS = {"w": "up", "d": "right", "s": "down", "a": "left"}
 MAX_ACTIONS = 10  # one digit per action
-REDRAW_INTERVAL = 1.0  # seconds, while no key is pressed: the terminal's size may change
-CONTINUING_STEPS = 200  # steps that are scored, of a task that never ends
+REDRAW_INTERVAL = 1.0  # seconds, while no key is pressed, because the terminal may be resized
+CONTINUING_STEPS = 200  # steps that are scored in a task that never ends
 
 
 class TerminalDisplay(TransparentWrapper):
@@ -40,7 +40,7 @@ class TerminalDisplay(TransparentWrapper):
         max_steps: steps after which the game is over; None: the environment ends it.
 
     Attributes:
-        scores: what each episode scored that has ended.
+        scores: one line for each episode that has ended.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TerminalDisplay(TransparentWrapper):
         return observation, reward, terminated, truncated, info
 
     def score(self) -> str:
-        """Say what the present episode has scored."""
+        """Say what the current episode has scored."""
         return episode_text(self._episode, self._steps, self._return, self._end)
 
     def _draw(self) -> None:
@@ -117,12 +117,12 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
 
     Args:
         name: the environment's name.
-        episodes: number of episodes; a human who quits early is scored by those that ended.
+        episodes: number of episodes; if the human quits early, those that ended are scored.
         seed: random seed of the episodes.
         confidence: confidence level of the intervals.
 
     Raises:
-        InputError: there is no terminal or environment, the actions have no keys, or the human
+        InputError: no terminal or environment was found, the actions have no keys, or the human
             quits before an episode ends.
     """
     env = make_rgb_env(name)
@@ -165,7 +165,7 @@ def play(name: str, episodes: int, seed: int, confidence: float) -> Evaluation:
 
 
 def key_bindings(env: Env) -> tuple[dict[str, int], str]:
-    """Return the number of each key's action, and a line of help.
+    """Return the index of each key's action, and a line of help.
 
     Raises:
         InputError: the actions are not discrete, or more than 10.
@@ -176,7 +176,7 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
             f"cannot play with actions of {single_line(env.action_space)}; they must be discrete"
         )
     world = env.unwrapped
-    if isinstance(world, TabularEnv):
+    if isinstance(world, TabularEnv) and world.moves:
         arrows = {move: key for key, move in ARROW_MOVES.items()}
         bindings = {arrows[move]: action for action, move in enumerate(world.moves)}
         letters = {letter: bindings[key] for letter, key in LETTERS.items() if key in bindings}
@@ -186,7 +186,7 @@ def key_bindings(env: Env) -> tuple[dict[str, int], str]:
         return bindings | letters, keys_help
     count = numbers.count
     if count > MAX_ACTIONS:
-        raise InputError(f"cannot play with {count} actions; the digits stand for {MAX_ACTIONS}")
+        raise InputError(f"cannot play with {count} actions; the digit keys allow {MAX_ACTIONS}")
     bindings = {str(action): action for action in range(count)}
     if names := action_names(env):
         keys = ", ".join(f"{action} {name}" for action, name in enumerate(names))

@@ -7,7 +7,7 @@ from gridcade.errors import InputError
 from gridcade.evaluation.policies import Quit
 
 MIN_FPS, MAX_FPS = 0.5, 1000.0  # steps per second; keys do not leave this range
-SPEED_FACTOR = 1.5  # of one press of + or -
+SPEED_FACTOR = 1.5  # by which one press of + or - changes the speed
 QUIT_KEYS = frozenset({"q", "escape"})
 
 
@@ -47,7 +47,8 @@ class Playback:
 class Pace:
     """A steady rate: `wait` returns at moments that are 1 / fps seconds apart.
 
-    The moments do not drift. After a delay the next one is 1 / fps later: none is caught up.
+    The moments do not drift. After a delay, the next moment is 1 / fps seconds later; missed
+    moments are not caught up.
 
     Args:
         fps: moments per second, above 0.
@@ -61,8 +62,8 @@ class Pace:
         """Sleep until the next moment; return at once if it has passed.
 
         Args:
-            sleep: sleeps for at most a number of seconds, and is called until the moment comes;
-                None: time.sleep.
+            sleep: function that sleeps for at most a number of seconds, and is called until the
+                moment comes; None: time.sleep.
         """
         sleep = sleep or time.sleep
         self._deadline += self.interval

@@ -19,10 +19,11 @@ from prompt_toolkit.output import create_output
 from gridcade.errors import InputError
 from gridcade.viewing.text_pictures import text_width
 
-# Terminals that know these codes show all that lies between them at once.
+# Terminals that know these codes show everything written between them at once.
 BEGIN_UPDATE, END_UPDATE = "\x1b[?2026h", "\x1b[?2026l"
-ESCAPE_WAIT = 0.05  # seconds in which the rest of an arrow key's code arrives
-SHORTEST_WAIT = 0.001  # seconds; the event loop reads the input at least once
+VIDEO = "write a video instead: --video run.mp4 (Python: video='run.mp4'), or show it in a notebook"
+ESCAPE_WAIT = 0.05  # seconds within which the rest of an arrow key's code arrives
+SHORTEST_WAIT = 0.001  # seconds; long enough for the event loop to read the input once
 ARROW_KEYS = {"up", "down", "left", "right"}
 NAMED_KEYS = {Keys.Escape: "escape", Keys.ControlM: "return", Keys.ControlJ: "return"}
 
@@ -51,7 +52,7 @@ class Keyboard:
     def __exit__(self, *error: object) -> None:
         if self.connected:
             with suppress(OSError):  # the terminal may be closed
-                self._input.read_keys()  # so that the shell does not receive them
+                self._input.read_keys()  # so that the shell does not receive the remaining keys
         self._stack.close()
 
     def keys(self, timeout: float = 0.0) -> list[str]:
@@ -88,7 +89,7 @@ class Keyboard:
                     self._last_input = time.monotonic()
                     presses = self._input.read_keys()
                 elif time.monotonic() >= self._last_input + ESCAPE_WAIT:
-                    presses = self._input.flush_keys()  # an escape was a key of its own
+                    presses = self._input.flush_keys()  # the Escape key itself was pressed
                 names = key_names(presses)
                 if names or time.monotonic() >= deadline:
                     return names
@@ -117,22 +118,22 @@ def key_names(presses: list[KeyPress]) -> list[str]:
 class TerminalScreen:
     """The whole terminal, within a `with` block: shows lines of text and reads keys.
 
-    The terminal is restored when the block ends, by an error too.
+    The terminal is restored when the block ends, also after an error.
 
     Args:
         needs_keys: whether the standard input must be a terminal.
+        instead: what the user can do without a terminal, for the error.
 
     Raises:
         InputError: the standard output is not a terminal, or keys are needed and the standard
             input is not one.
     """
 
-    def __init__(self, needs_keys: bool = False):
+    def __init__(self, needs_keys: bool = False, instead: str = VIDEO):
         self._keyboard = Keyboard()
         is_screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         if not is_screen or (needs_keys and not self._keyboard.connected):
-            video = "write a video instead: --video run.mp4 (Python: video='run.mp4')"
-            use = "play in" if needs_keys else f"watch in; {video}"
+            use = "play in" if needs_keys else f"watch in; {instead}"
             raise InputError(f"no terminal to {use}")
         self._output = create_output(sys.stdout)
         self._shown: list[str] = []  # the lines on the screen
@@ -164,7 +165,7 @@ class TerminalScreen:
             self._output.flush()
 
     def size(self) -> tuple[int, int]:
-        """Return the terminal's present columns and rows."""
+        """Return the terminal's current columns and rows."""
         size = self._output.get_size()
         return size.columns, size.rows
 

@@ -82,7 +82,7 @@ def frame_lines(
     """
     depth = color_depth(sys.stdout)
     world = env.unwrapped
-    if depth == "none" and isinstance(world, TabularEnv):  # characters tell more than shades
+    if depth == "none" and isinstance(world, TabularEnv):  # characters show more than shades
         return arrow_panel(world, value_overlay or NO_OVERLAY, agent, columns, rows, depth)
     if value_overlay is None or not isinstance(world, TabularEnv):
         return half_blocks(picture, columns, rows, depth)
@@ -133,9 +133,9 @@ def arrow_panel(
 ) -> list[str]:
     """Draw a world as lines of text: values as colors, the policy as arrows, the agent as `@`.
 
-    An arrow is the likeliest move. `·` stands where all moves are equally likely, and `+` where
-    some are. Cells that are large enough show their value. Of a world that is larger than the
-    panel, the part around the agent is drawn.
+    An arrow, or another sign, is the likeliest action. `·` stands where all actions are equally
+    likely, and `+` where some are. Cells that are large enough show their value. Of a world that is
+    larger than the panel, the part around the agent is drawn; a single row is wrapped instead.
 
     Args:
         env: the world.
@@ -147,6 +147,8 @@ def arrow_panel(
         depth: the colors.
     """
     world = env.world
+    if world.height == 1 and world.width > columns // CELL_SIZES[-1][0] > 0:
+        return _wrapped_line(env, overlay, agent, columns, rows, depth)
     fitting = [
         size
         for size in CELL_SIZES
@@ -156,13 +158,46 @@ def arrow_panel(
     row, column = agent or (0, 0)
     shown_rows = _visible_cells(world.height, rows // cell_height, row)
     shown_columns = _visible_cells(world.width, columns // cell_width, column)
-    texts, grounds = _cells(env, overlay, agent, shown_rows, shown_columns, cell_size, depth)
+    return _cell_lines(env, overlay, agent, shown_rows, shown_columns, cell_size, depth)
+
+
+def _wrapped_line(
+    env: TabularEnv,
+    overlay: rendering.Overlay,
+    agent: tuple[int, int] | None,
+    columns: int,
+    rows: int,
+    depth: ColorDepth,
+) -> list[str]:
+    """Draw a world of one row in several lines; see `arrow_panel`. Lines beyond `rows` are cut."""
+    width = env.world.width
+    in_line = {size: columns // size[0] for size in CELL_SIZES if size[0] <= columns}
+    fitting = [size for size, cells in in_line.items() if -(-width // cells) * size[1] <= rows]
+    size = fitting[0] if fitting else CELL_SIZES[-1]
+    lines = []
+    for first in range(0, width, in_line[size]):
+        shown = range(first, min(first + in_line[size], width))
+        lines += _cell_lines(env, overlay, agent, range(1), shown, size, depth)
+    return lines[:rows]
+
+
+def _cell_lines(
+    env: TabularEnv,
+    overlay: rendering.Overlay,
+    agent: tuple[int, int] | None,
+    rows: range,
+    columns: range,
+    cell_size: tuple[int, int],
+    depth: ColorDepth,
+) -> list[str]:
+    """Draw some rows and columns of a world as lines of text; see `arrow_panel`."""
+    texts, grounds = _cells(env, overlay, agent, rows, columns, cell_size, depth)
     inks = np.where((grounds @ LUMINANCE > 120)[..., None], rendering.INK, rendering.WHITE)
     ink, ground = color_numbers(inks, depth).tolist(), color_numbers(grounds, depth).tolist()
     return [
         encode_line(zip((cell[line] for cell in texts[i]), ink[i], ground[i], strict=True), depth)
-        for i in range(len(shown_rows))
-        for line in range(cell_height)
+        for i in range(len(rows))
+        for line in range(cell_size[1])
     ]
 
 
@@ -195,14 +230,14 @@ def _cells(
     cell_size: tuple[int, int],
     depth: ColorDepth,
 ) -> tuple[list[list[list[str]]], NDArray[np.uint8]]:
-    """Draw cells: the lines of each one's text, and the colors behind it [rows, columns, 3]."""
+    """Draw cells; returns the text lines of each cell, and background colors [rows, columns, 3]."""
     world, (width, height) = env.world, cell_size
     states = np.full((world.height, world.width), -1)
     states[tuple(np.asarray(env.places).T)] = np.arange(len(env.places))
     arrows = (
         None
         if overlay.policy is None
-        else _arrows(np.asarray(overlay.policy, np.float64), env.moves)
+        else _likeliest(np.asarray(overlay.policy, np.float64), env.signs)
     )
     no_values = np.full(len(env.places), np.nan)
     values = np.asarray(no_values if overlay.values is None else overlay.values, np.float64)
@@ -215,7 +250,7 @@ def _cells(
         cell, state = world.cell(*place), int(states[place])
         grounds[i, j] = rendering.cell_color(cell, best_end)
         mark, label = world.rows[place[0]][place[1]], ""
-        has_action = state >= 0 and not cell.end
+        has_action = state >= 0 and not (cell.end or cell.wall)
         if has_action and np.isfinite(value := values[state]):
             grounds[i, j] = value_colors[state]
             label = f"{value:z.2f}" if abs(value) < 1000 else f"{value:.0e}"
@@ -225,19 +260,19 @@ def _cells(
             mark = arrows[state]
         elif depth != "none" and not (cell.end or cell.to):
             mark = " "  # the color behind it shows the cell's kind
-        lines = ["", mark, label[:width]] if height > 1 else [mark]
+        lines = ["", mark, label[:width]] if height > 1 else [mark[:width]]
         if cell.wall and depth == "none":
             lines = ["█" * width] * height
         texts[i].append([line.center(width) for line in lines])
     return texts, grounds
 
 
-def _arrows(policy: NDArray[np.float64], moves: rendering.Moves) -> NDArray[np.str_]:
-    """Return the sign of each state's likeliest move.  [states, actions] -> [states]."""
+def _likeliest(policy: NDArray[np.float64], signs: rendering.Signs) -> NDArray[np.str_]:
+    """Return the sign of each state's likeliest action.  [states, actions] -> [states]."""
     best = policy >= policy.max(axis=1, keepdims=True) - 1e-6
-    signs = np.array([rendering.ARROWS.get(move, "+") for move in moves])[best.argmax(axis=1)]
-    ties = best.sum(axis=1)
-    return np.where(ties == 1, signs, np.where(ties == len(moves), "·", "+"))
+    first = np.take_along_axis(signs, best.argmax(axis=1)[:, None], axis=1)
+    alike = ((signs == first) | ~best).all(axis=1)
+    return np.where(alike, first[:, 0], np.where(best.all(axis=1), "·", "+"))
 
 
 def color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
@@ -253,7 +288,10 @@ def color_numbers(rgb: Array, depth: ColorDepth) -> NDArray[np.int64]:
 
 
 def encode_line(cells: Iterable[tuple[str, int, int]], depth: ColorDepth) -> str:
-    """Join (text, ink, ground) triples, with color codes only where a color changes."""
+    """Join (text, ink, ground) triples: a text, its color, and the background color.
+
+    Color codes are written only where a color changes.
+    """
     if depth == "none":
         return "".join(text for text, _, _ in cells)
     ink = ground = DEFAULT_COLOR
@@ -271,7 +309,7 @@ def encode_line(cells: Iterable[tuple[str, int, int]], depth: ColorDepth) -> str
 
 
 def _color_code(layer: int, color: int, depth: ColorDepth) -> str:
-    """Return the parameters of a color code; layer 38 is the ink, 48 the ground."""
+    """Return the parameters of a color code; layer 38 is the text, 48 the background."""
     if color == DEFAULT_COLOR:
         return str(layer + 1)
     if depth == "256":

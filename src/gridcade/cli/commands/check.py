@@ -20,9 +20,9 @@ class Check(EnvCommand):
     $ gridcade check my_env.py:MyEnv
     $ gridcade check my_package:MyEnv-v0 --env.size 9
 
-    The checkers of Gymnasium and stable-baselines3 run, and ours: seeds, time limit, speed, model,
-    action masks, pictures, and which agents can learn there. The exit code is 0 if there is no
-    problem, and 1 if there is one; advice is no problem.
+    Runs the checkers of Gymnasium and stable-baselines3, and Gridcade's own: seeds, time limit,
+    speed, model, action masks, pictures, and which agents can learn there. The exit code is 1 if
+    there is a problem, else 0; advice is not a problem.
     """
 
     env: EnvName
@@ -30,7 +30,7 @@ class Check(EnvCommand):
     """Print one JSON object and nothing else."""
 
     def run(self) -> None:
-        """Check the environment and print what was found."""
+        """Check the environment and print the findings."""
         disable_sdl_window()
         result = api.check(self.env)
         if self.json:

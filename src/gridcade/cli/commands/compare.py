@@ -21,7 +21,7 @@ from gridcade.study.task import Stopped
 
 
 class RunnerOptions(TypedDict, total=False):
-    """Options of how a study is run."""
+    """Options that say where and how the tasks of a study run."""
 
     backend: Literal["loky", "ray", "dask"]
     """Runs the tasks: loky on this machine; ray or dask here or on a cluster. Default: loky."""
@@ -70,9 +70,9 @@ class Compare(Command):
     runner: Annotated[RunnerOptions, arg(name="")] = field(default_factory=lambda: RunnerOptions())
 
     def add_env_arguments(self, arguments: dict[str, str]) -> None:
-        """Refuse arguments: there can be several environments."""
+        """Refuse --env.NAME: it would be ambiguous with several environments."""
         del arguments
-        raise InputError("compare takes arguments with the name: --env 'Maze?size=9'")
+        raise InputError("compare takes arguments as part of the name: --env 'Maze?size=9'")
 
     def run(self) -> None:
         """Compare the contenders, print the results, and write the report."""

@@ -1,4 +1,4 @@
-"""`gridcade demo`: train, evaluate beside the exact values, and watch, in a minute."""
+"""`gridcade demo`: train, evaluate, compare with the optimum and watch, in a minute."""
 
 import time
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ def _watch_in_terminal(policy: Policy, env: EnvLike, name: str) -> None:
 
 
 def _print_step(text: str, command: str) -> None:
-    """Print what comes next, and the command that does the same."""
+    """Print a text on the next step, and the command that does the same."""
     out.print(f"\n{text}\n", style="bold", width=min(out.width, MAX_WIDTH))
     out.print(f"$ {command}\n", style="cyan", soft_wrap=True)
 
@@ -144,7 +144,7 @@ def _create_folder(folder: Path) -> None:
 
 
 def _free_folder() -> Path:
-    """The first free folder of runs/demo, runs/demo-2, ..."""
+    """Return the first of runs/demo, runs/demo-2, ... that does not exist."""
     folder, number = Path("runs/demo"), 1
     while folder.exists():
         number += 1

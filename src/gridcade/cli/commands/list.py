@@ -30,13 +30,13 @@ GAP = 2  # columns between two columns of a table
 
 @dataclass
 class Section:
-    """A table of entries. The last column holds texts of any length."""
+    """A table of entries. The last column holds descriptions of any length."""
 
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
 
     def print(self, one_line: bool) -> None:
-        """Print the table, or `none yet`; with one line per entry, long texts are shortened."""
+        """Print the table, or `none yet`; with one line per entry, long descriptions are cut."""
         if not self.rows:
             out.print("none yet", style="dim")
             return
@@ -62,8 +62,8 @@ class List(Command):
     $ gridcade list runs --sort score
 
     `gridcade list` prints one line per entry. `list envs`, `list agents` and `list presets AGENT`
-    print the whole texts. Below the name of a run are the settings and hyperparameters in which the
-    runs of its agent and environment differ.
+    print full descriptions. Below the name of a run are the settings and hyperparameters in which
+    it differs from other runs of its agent and environment.
     """
 
     section: Annotated[
@@ -82,7 +82,8 @@ class List(Command):
     def run(self) -> None:
         """Print the entries."""
         if self.agent and self.section != "presets":
-            raise InputError(f"cannot list {self.section} of '{self.agent}'; only presets")
+            right = f"gridcade list presets {self.agent}"
+            raise InputError(f"cannot list {self.section} of '{self.agent}'; write: {right}")
         kinds = [agents.find(self.agent)] if self.agent else [*agents.AGENTS.values()]
         if self.sort and self.section != "runs":
             raise InputError("--sort needs the section: gridcade list runs --sort KEY")
@@ -99,7 +100,7 @@ class List(Command):
             out.print(name, style="bold")
             print_section(True)
             print()
-        print("For the whole texts: gridcade list envs, list agents, list presets AGENT")
+        print("Full descriptions: gridcade list envs, list agents, list presets AGENT")
 
 
 def _envs() -> Section:

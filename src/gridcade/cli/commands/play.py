@@ -17,7 +17,7 @@ class Play(EnvCommand):
 
     $ gridcade play CliffWalk
 
-    Arrow keys move; in other environments the digits choose the action. q ends the game.
+    In gridworlds, the arrow keys move; elsewhere, digits choose the action. q ends the game.
     """
 
     env: EnvName

@@ -22,16 +22,16 @@ class Serve(Command):
     $ gridcade serve
     $ gridcade serve my-runs --port 9000 --no-browser
 
-    Ctrl-C stops the server, and all that learns in it.
+    Ctrl-C stops the server and all learning in it.
     """
 
     runs: Annotated[Positional[Path], arg(metavar="[RUNS]", help_behavior_hint="")] = RUNS
     """Directory of the run folders that the page shows. Default: runs."""
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to which the server is bound. 0.0.0.0 serves other machines too; the page's address
-    then has a token."""
+    then contains a token."""
     port: Annotated[int, arg(metavar="N")] = 8765
-    """Port. 0: any that is free."""
+    """Port. 0: any free port."""
     no_browser: Annotated[bool, arg(help_behavior_hint="")] = False
     """Only print the page's address, and open no browser."""
 

@@ -78,11 +78,11 @@ class Train(EnvCommand):
         )
 
     def recipe(self) -> Recipe | None:
-        """The agent with its preset and config file; None: the agent is not known."""
+        """Return the agent with its preset and config file; None: the agent is not known."""
         return None
 
     def agent_config(self) -> AgentConfig | None:
-        """The agent's hyperparameters; None: the agent is not known."""
+        """Return the agent's hyperparameters; None: the agent is not known."""
         return None
 
 
@@ -90,7 +90,8 @@ def run_session(session: Callable[..., Run]) -> None:
     """Run a session of training with a progress display; exit with 130 if it was stopped.
 
     Args:
-        session: trains; takes `report`, `stop` and `note`: see `gridcade.training.sessions.train`.
+        session: function that trains and takes `report`, `stop` and `note`; see
+            `gridcade.training.sessions.train`.
     """
     signaled, lost = stop_on_signal(), list[OSError]()
     with TrainingDisplay() as display:
@@ -113,7 +114,7 @@ def run_session(session: Callable[..., Run]) -> None:
 
 
 def _find_agent(words: list[str]) -> AgentKind | None:
-    """The agent that the words name, before they can be parsed; None: no word is an agent."""
+    """Find the agent among words that are not parsed yet; None: no word is an agent."""
     for flag, word in zip(["", *words], words, strict=False):
         if not flag.startswith("--") and (word in agents.AGENTS or word.startswith(agents.SB3)):
             return agents.find(word)
@@ -121,10 +122,10 @@ def _find_agent(words: list[str]) -> AgentKind | None:
 
 
 def _find_env(words: list[str], kind: AgentKind) -> str | None:
-    """The environment that the words name; None: they cannot be parsed.
+    """Find the environment among words; None: they cannot be parsed.
 
-    Switches are left out. Each one is --name or --no-name, by its default in the preset, and the
-    preset, which depends on the environment, is not known yet.
+    Switches are ignored: whether one is called --name or --no-name depends on its default in the
+    preset, and the preset depends on the environment, which is not known yet.
     """
     hints = get_type_hints(kind.config)
     switches = {name.replace("_", "-") for name, hint in hints.items() if hint is bool}
@@ -139,7 +140,7 @@ def _find_env(words: list[str], kind: AgentKind) -> str | None:
 
 
 def _preset_for(kind: AgentKind, env: str, env_arguments: dict[str, str]) -> str:
-    """The agent's default preset for an environment."""
+    """Return the agent's default preset for an environment."""
     with closing(make(with_arguments(env, env_arguments))) as single:
         return kind.preset_for(single)
 
@@ -147,7 +148,7 @@ def _preset_for(kind: AgentKind, env: str, env_arguments: dict[str, str]) -> str
 def _with_hyperparameters(
     kind: AgentKind, default: AgentConfig, recipe: Recipe | None
 ) -> type[Train]:
-    """The command `train` with an agent's hyperparameters as options."""
+    """Return the command `train` with an agent's hyperparameters as options."""
     hint: Any = Annotated[kind.config, arg(name="")]
     command: type[Train] = make_dataclass(
         "Train",
@@ -164,7 +165,7 @@ def _with_hyperparameters(
 
 
 def _flag_value(words: list[str], flag: str) -> str | None:
-    """The value of a flag, given as `--flag value` or `--flag=value`."""
+    """Return the value of a flag, given as `--flag value` or `--flag=value`; None if missing."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word == flag and following:
             return following

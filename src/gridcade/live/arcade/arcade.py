@@ -33,11 +33,12 @@ class Arcade:
     """A policy that plays games in an environment.
 
     Args:
-        request: names both, and the game.
-        policies: in which they are looked up.
+        request: names the policy, the environment and the game.
+        policies: policies that the request may name.
 
     Raises:
-        InputError: the request names something that does not exist, or they do not fit.
+        InputError: the request names something that does not exist, or the policy does not fit the
+            environment.
     """
 
     def __init__(self, request: Open, policies: PolicyList):
@@ -50,7 +51,7 @@ class Arcade:
         )
         self.console = find_console(self.env)
         self._names = action_names(self.env)
-        # The action while no key is held; None: then the game waits for a key.
+        # The action that is taken while no key is held; None: the game waits for a key.
         self.idle_action = next((i for i, name in enumerate(self._names) if name in NO_KEYS), None)
         self._chooser = Chooser(self.actor, self.env)
         self.start_game(request.game)
@@ -67,13 +68,15 @@ class Arcade:
         numbers = finite_actions(space)
         if numbers is None:
             raise InputError(
-                f"only the policy can choose actions of {single_line(space)}; they have no keys"
+                f"a person cannot take over: there are no keys for actions of {single_line(space)}"
             )
         if action >= numbers.count:
-            raise InputError(f"there is no action {action}; they are 0 to {numbers.count - 1}")
+            raise InputError(
+                f"there is no action {action}; choose one from 0 to {numbers.count - 1}"
+            )
 
     def message(self) -> bytes:
-        """What the page must know of the policy and its environment."""
+        """Return a message that describes the policy and its environment to the page."""
         console = self.console
         numbers = finite_actions(self.env.action_space)
         names = self._names or tuple(f"action {i}" for i in range(numbers.count if numbers else 0))
@@ -99,45 +102,46 @@ class Arcade:
         )
 
     def _protocol(self) -> str:
-        """The protocol of an Atari game; empty for other environments."""
+        """Return the protocol of an Atari game; "" for other environments."""
         if not isinstance(self.env.unwrapped, AtariGame):
             return ""
         arguments = self.env.spec.kwargs if self.env.spec else {}
         return str(arguments.get("protocol", DEFAULT_PROTOCOL))
 
     def _about(self) -> str:
-        """What the page says of the policy and the game, in one line."""
+        """Describe the game and the policy to the viewer in one line."""
         console, actor = self.console, self.actor
-        parts = [f"{console.steps_per_second:g} steps a second"]
+        parts = [f"{console.steps_per_second:g} steps per second"]
         if console.frames_per_step > 1:
-            parts.append(f"{console.frames_per_step} frames a step")
+            parts.append(f"{console.frames_per_step} frames per step")
         parts.append(f"at most {console.time_limit:,} steps")
-        if self.contender.trained_env:  # of other policies, only one kind of action exists
+        if self.contender.trained_env:  # other policies have only one kind of action
             parts.append("greedy actions" if actor.deterministic else "sampled actions")
         parts += [f"epsilon {actor.epsilon:g}"] if actor.epsilon else []
         notes = self.env.unwrapped.notes if isinstance(self.env.unwrapped, AtariGame) else []
         return "; ".join([*parts, *notes])
 
     def _rewind(self) -> str:
-        """How the page goes back in a game."""
+        """Explain to the viewer how going back in a game works."""
         if self.console.saves:
             return (
-                f"Going back restores the emulator, which is saved every {SAVE_EVERY} steps, and "
-                "repeats the actions since. A game takes about 10 MB, until the next one starts."
+                "To go back, the server restores a state of the emulator, which it saves every "
+                f"{SAVE_EVERY} steps, and repeats the actions since then. The states of a game "
+                "take about 10 MB."
             )
-        return "Going back starts the game again from its seed, and repeats its actions."
+        return "To go back, the server starts the game again from its seed and repeats its actions."
 
 
 def make_env(name: str) -> Env:
-    """Make an environment that draws itself; a game is drawn by its console instead."""
+    """Make an environment that draws pictures; the pictures of Atari come from its console."""
     is_game = registry.atari_title(registry.parse(name)[0])
     return registry.make(name) if is_game else make_rgb_env(name)
 
 
 def keys_of(names: Sequence[str]) -> list[list[str]]:
-    """The keys of each action: arrows and space by its name, or a digit.
+    """Choose the keys of each action: arrows and space if its name has directions, or a digit.
 
-    Keys are named as in `KeyboardEvent.code`, without the side of the keyboard.
+    Keys have the names of `KeyboardEvent.code`, without the side of the keyboard.
     """
     keys = [_named_keys(name) for name in names]
     for i, (found, name) in enumerate(zip(keys, names, strict=True)):
@@ -147,14 +151,14 @@ def keys_of(names: Sequence[str]) -> list[list[str]]:
 
 
 def _named_keys(name: str) -> list[str]:
-    """`upfire` -> [ArrowUp, Space]; an empty list for other names than directions and fire."""
+    """Return [ArrowUp, Space] for `upfire`; [] if not all of a name is directions and fire."""
     word = "|".join(KEYS)
     is_move = re.fullmatch(f"({word})+", name)
     return [KEYS[part] for part in re.findall(word, name)] if is_move else []
 
 
 def observation_text(observation: Any) -> str:
-    """An observation of few numbers as text; an empty string for others."""
+    """Write an observation of at most 16 numbers as text; return "" for others."""
     numbers = np.atleast_1d(observation) if not isinstance(observation, dict) else np.empty(0)
     if not 0 < numbers.size <= 16:
         return ""

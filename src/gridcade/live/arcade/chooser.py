@@ -1,4 +1,4 @@
-"""How a policy values a state, and the action that it chooses there."""
+"""Chooses a policy's actions, and reads the values or probabilities behind the choice."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,19 +20,19 @@ Kind = Literal["q", "probabilities", "none"]
 
 @dataclass(frozen=True)
 class Choice:
-    """What a policy says of a state, and what it does there."""
+    """The action that a policy chooses in a state, and its values or probabilities there."""
 
-    action: Any  # its number, where actions can be numbered
+    action: Any  # the action's number, if actions can be numbered
     per_action: Floats | None = None  # Q(s, a) or probabilities by `Chooser.kind`, [actions]
-    value: float | None = None  # of the state: max Q(s, a), or V(s)
+    value: float | None = None  # value of the state: max Q(s, a), or V(s)
 
 
 class Chooser:
-    """Chooses as evaluation does, from the same random numbers, and shows what it is based on.
+    """Chooses the same actions as an evaluation, and returns the values behind each choice.
 
     Args:
         actor: the policy, with epsilon.
-        env: an environment of the kind that it acts in.
+        env: environment in which the policy acts.
     """
 
     def __init__(self, actor: EvaluatedPolicy, env: Env):
@@ -54,7 +54,7 @@ class Chooser:
         """Choose an action.
 
         Args:
-            observation: a single one.
+            observation: one observation, without a batch axis.
             rng: the random stream of the episode.
             start: whether the observation is the first of an episode.
             mask: the allowed actions, [actions]; None: all.
@@ -80,7 +80,7 @@ class Chooser:
     def _read(
         self, batch: Array, masks: NDArray[np.bool_] | None
     ) -> tuple[Floats | None, float | None]:
-        """Values or probabilities of the actions, [1, actions], and the value of the state."""
+        """Return values or probabilities, [1, actions], and the state's value, as far as known."""
         policy, per_action, value = self._policy, None, None
         if isinstance(policy, ActionValues):
             per_action = policy.action_values(batch)

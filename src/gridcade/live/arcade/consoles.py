@@ -12,7 +12,7 @@ from gridcade.envs.atari import STACK, AtariGame
 from gridcade.envs.atari_console import AtariConsole
 from gridcade.envs.masks import MaskReader
 from gridcade.envs.types import Env
-from gridcade.recording.frames import DEFAULT_FPS, render_picture
+from gridcade.recording.frames import frame_rate, render_picture
 
 Screens = NDArray[np.uint8]  # [frames, height, width] of palette indices, or [..., 3] of RGB
 FRAMES_PER_SECOND = 60  # of an Atari console
@@ -20,7 +20,7 @@ LONGEST_GAME = 10_000  # steps of an environment without a time limit
 
 
 class Outcome(NamedTuple):
-    """What one step led to."""
+    """The result of one step."""
 
     observation: Any
     reward: float
@@ -33,13 +33,14 @@ class Console(ABC):
     """An environment in which a game can be played, and continued from any step of it.
 
     Attributes:
-        frames_per_step: screens that a step shows.
-        steps_per_second: at native speed.
-        time_limit: steps of a game, at most.
+        frames_per_step: number of screens that a step shows.
+        steps_per_second: steps per second at native speed.
+        time_limit: largest number of steps of a game.
         palette: red, green and blue of the numbers in the screens, [256, 3]; None: screens are RGB.
-        stack: frames of an observation; 0: observations are no stacks of frames.
-        mask: the actions that are allowed at present, [actions]; None: all.
-        saves: whether states can be saved. Otherwise `reset` and the actions lead to a step.
+        stack: number of frames in an observation; 0: observations are not stacks of frames.
+        mask: actions that are allowed at present, [actions]; None: all.
+        saves: whether states can be saved. Otherwise, going back to a step takes a `reset` and the
+            same actions.
     """
 
     frames_per_step: int = 1
@@ -52,12 +53,12 @@ class Console(ABC):
 
     @property
     def lives(self) -> int | None:
-        """Lives that are left; None: the environment counts none."""
+        """Number of lives that are left; None: the environment does not count lives."""
         return None
 
     @abstractmethod
     def reset(self, seed: int) -> Any:
-        """Start a game; returns the first observation."""
+        """Start a game, and return the first observation."""
 
     @abstractmethod
     def step(self, action: Any) -> Outcome:
@@ -65,14 +66,14 @@ class Console(ABC):
 
     @abstractmethod
     def screens(self) -> Screens:
-        """The screens of the last step; after a reset or a restore, the last one."""
+        """Return the screens of the last step; after a reset or a restore, only the last one."""
 
     def save(self) -> Any:
-        """The state of the game."""
+        """Return the state of the game."""
         raise NotImplementedError
 
     def restore(self, state: Any) -> Any:
-        """Restore what `save` returned; returns the observation."""
+        """Restore a state that `save` returned, and return its observation."""
         raise NotImplementedError
 
 
@@ -86,17 +87,17 @@ class GymConsole(Console):
     def __init__(self, env: Env):
         self._env, self._reader = env, MaskReader(env)
         self._actions = finite_actions(env.action_space)
-        self.steps_per_second = float(env.metadata.get("render_fps") or DEFAULT_FPS)
+        self.steps_per_second = frame_rate(env)
         self.time_limit = registry.time_limit(env) or LONGEST_GAME
 
     def reset(self, seed: int) -> Any:
-        """Start a game; returns the first observation."""
+        """Start a game, and return the first observation."""
         observation, info = self._env.reset(seed=seed)
         self.mask = self._reader.after_reset(info)
         return observation
 
     def step(self, action: Any) -> Outcome:
-        """Take one step. Actions that have numbers are given by them."""
+        """Take one step. If actions can be numbered, `action` is a number."""
         if self._actions is not None:
             action = self._actions.decode(action)
         observation, reward, terminated, truncated, info = self._env.step(action)
@@ -104,7 +105,7 @@ class GymConsole(Console):
         return Outcome(observation, float(reward), bool(terminated), bool(truncated))
 
     def screens(self) -> Screens:
-        """The present picture.  [1, height, width, 3]."""
+        """Return the present picture.  [1, height, width, 3]."""
         return render_picture(self._env)[None]
 
 
@@ -112,7 +113,7 @@ class GameConsole(Console):
     """An Atari game, whose state can be saved.
 
     Args:
-        emulator: plays it.
+        emulator: emulator that plays the game.
     """
 
     saves = True
@@ -128,11 +129,11 @@ class GameConsole(Console):
 
     @property
     def lives(self) -> int | None:
-        """Lives that are left."""
+        """Number of lives that are left."""
         return self.emulator.lives
 
     def reset(self, seed: int) -> Any:
-        """Start a game; returns the first observation."""
+        """Start a game, and return the first observation."""
         observation = self.emulator.reset(seed)
         self._screens = self.emulator.screen[None]
         return observation
@@ -144,15 +145,15 @@ class GameConsole(Console):
         return Outcome(*step[:5])
 
     def screens(self) -> Screens:
-        """The screens of the last step's frames; after a reset or a restore, the last one."""
+        """Return the screens of the last step; after a reset or a restore, only the last one."""
         return self._screens
 
     def save(self) -> Any:
-        """The state of the game."""
+        """Return the state of the game."""
         return self.emulator.save()
 
     def restore(self, state: Any) -> Any:
-        """Restore what `save` returned; returns the observation."""
+        """Restore a state that `save` returned, and return its observation."""
         self.emulator.restore(state)
         self._screens = self.emulator.screen[None]
         return self.emulator.observation

@@ -1,7 +1,7 @@
 """One game on the Arcade page: every step of it can be shown again, and continued from there.
 
-A game is kept as the actions that were taken, with the console's state every SAVE_EVERY steps. A
-step is shown again by restoring the state before it and repeating the actions since.
+A game stores the actions that were taken, and the console's state every SAVE_EVERY steps. To show a
+step again, it restores the last state before that step and repeats the actions since.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,21 +19,21 @@ SAVE_EVERY = 60  # steps
 
 @dataclass(frozen=True)
 class Moment:
-    """The game after a number of steps."""
+    """The state of the game after a number of steps, as the page shows it."""
 
-    choice: Choice  # of the policy, for the next step
+    choice: Choice  # the policy's choice for the next step
     stream: NDArray[np.uint64]  # state of the episode's random stream after the choice
     taken: Any = None  # the action of the next step; None: not taken yet
-    reward: float = 0.0  # of the step that led here
+    reward: float = 0.0  # reward of the step that led here
     score: float = 0.0  # sum of the rewards so far
-    life_lost: bool = False  # in the step that led here
+    life_lost: bool = False  # whether the step that led here lost a life
     lives: int | None = None
     end: str = ""  # how the game ended; "": it goes on
 
 
 @dataclass(frozen=True)
 class Line:
-    """The course of a game."""
+    """The moments and the saved states of a game, from its start."""
 
     moments: list[Moment] = field(default_factory=list)
     states: dict[int, Any] = field(default_factory=dict)  # step -> the console's state
@@ -43,31 +43,32 @@ class Line:
         return Line(list(self.moments), dict(self.states))
 
     def cut(self, step: int) -> None:
-        """Drop what comes after a step."""
+        """Drop the moments and states after a step."""
         del self.moments[step + 1 :]
         for later in [s for s in self.states if s > step]:
             del self.states[later]
 
 
 class Game:
-    """A game from its seed on.
+    """A game that starts from a seed.
 
     Args:
-        console: on which it is played.
-        chooser: the policy.
-        seed: of the game.
+        console: console on which the game is played.
+        chooser: chooses the policy's actions.
+        seed: seed of the game.
 
     Attributes:
-        line: its course so far.
-        step: the step that is shown.
-        kept: moments from 0 on that have not changed since this number was last read and set.
-        observation: at the step that is shown.
+        line: moments and saved states of the game so far.
+        step: number of the step that is shown.
+        kept: number of moments, from the first, that have not changed since the last picture.
+        observation: observation at the step that is shown.
     """
 
     def __init__(self, console: Console, chooser: Chooser, seed: int):
         self._console, self._chooser, self._seed = console, chooser, seed
         self._rng = episode_stream(seed)
-        self._own: tuple[Line, int] | None = None  # the policy's own line, and where it was left
+        # The line of the policy's own actions, and the step at which the game departed from it.
+        self._own: tuple[Line, int] | None = None
         self.line, self.step, self.kept = Line(), 0, 0
         self.observation = console.reset(seed)
         self._save()
@@ -81,7 +82,7 @@ class Game:
 
     @property
     def last_step(self) -> int:
-        """The last step that was played."""
+        """Number of the last step that was played."""
         return len(self.line.moments) - 1
 
     @property
@@ -92,11 +93,11 @@ class Game:
     def advance(self, action: Any = None) -> None:
         """Take one step, unless the game has ended.
 
-        Before the last step, this repeats what was played; another action than the one taken there
-        drops the later part.
+        Before the last step, this repeats the step that was played. If the action differs from the
+        one taken there, all later moments are dropped.
 
         Args:
-            action: to take; None: the policy's, or the one that was taken here before.
+            action: action to take; None: the one that was taken here before, or the policy's.
         """
         here = self.moment
         if here.end:
@@ -119,7 +120,7 @@ class Game:
         self._save()
 
     def seek(self, step: int) -> None:
-        """Show a step of this game; a step beyond the last one stands for the last one."""
+        """Show a step of this game; a number beyond the last step shows the last step."""
         step = min(step, self.last_step)
         saved = self._saved_before(step)
         if not saved <= self.step <= step:
@@ -128,7 +129,7 @@ class Game:
             self.advance()
 
     def back(self) -> None:
-        """Show the step in which an action was first taken that the policy did not choose."""
+        """Restore the policy's own game, and show the step at which another action left it."""
         if self._own is None:
             return
         (self.line, step), self._own = self._own, None
@@ -164,7 +165,7 @@ class Game:
             self.line.states[self.step] = self._console.save()
 
     def _saved_before(self, step: int) -> int:
-        """The last saved step before a step, from which all its screens follow. 0: the start."""
+        """Return the last saved step before a step, to draw all its screens again; 0: none."""
         return max((saved for saved in self.line.states if saved < step), default=0)
 
     def _restore(self, step: int) -> None:

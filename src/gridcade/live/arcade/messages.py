@@ -1,8 +1,8 @@
 """The messages from the Arcade page, as JSON texts.
 
-A message is one of the structs below, named by its `type`. The server answers with tables of the
-types `policies`, `game`, `what_if` and `error`, and with pictures in bytes: see
-`process.py` and `picture.py`.
+A message is one of the structs below; its `type` names the struct. The server answers with tables
+of the types `policies`, `game`, `what_if` and `error`, and with pictures in bytes: see `process.py`
+and `picture.py`.
 """
 
 from typing import Annotated
@@ -24,7 +24,7 @@ class Open(Message, tag="open"):
     env: Name = ""  # "": the policy's own
     seed: Seed = 0
     game: Index = 0  # number of the game with this seed
-    step: Index = 0  # go on to this step of it
+    step: Index = 0  # play on to this step of the game
     epsilon: Probability | None = None  # None: as in evaluations
     sample: bool = False  # sample from the policy's probabilities; else act greedily
 
@@ -34,7 +34,7 @@ class Play(Message, tag="play"):
 
 
 class Pause(Message, tag="pause"):
-    """Stop the game's time."""
+    """Stop playing."""
 
 
 class Step(Message, tag="step"):
@@ -48,7 +48,7 @@ class Speed(Message, tag="speed"):
 
 
 class Seek(Message, tag="seek"):
-    """Go to a step of this game; beyond its last step, play on to it."""
+    """Show a step of this game; if it was not played yet, play on to it."""
 
     step: Index
 
@@ -66,7 +66,7 @@ class Take(Message, tag="take"):
 
 
 class Hold(Message, tag="hold"):
-    """The action whose keys the person holds down; None: no key."""
+    """Set the action whose keys the person holds down; None: no key."""
 
     action: Index | None
 
@@ -85,7 +85,7 @@ class Fork(Message, tag="fork"):
 
 
 class Back(Message, tag="back"):
-    """Go back to where the game departed from the policy's own."""
+    """Return to the step at which the game departed from the policy's own actions."""
 
 
 FromArcade = Open | Play | Pause | Step | Speed | Seek | Game | Take | Hold | WhatIf | Fork | Back

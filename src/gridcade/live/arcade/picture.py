@@ -1,7 +1,7 @@
 """Pictures of the Arcade page in bytes: screens, what the network sees, and numbers.
 
 4 bytes   length of the header, big-endian
-header    JSON: see `arcade.md` in docs/live.md
+header    JSON: see `picture` below, and the messages of the Arcade in docs/live.md
 rest      compressed by zlib: the screens, and then the frames of the observation
 """
 
@@ -24,7 +24,7 @@ def picture(arcade: Arcade, screens: Screens, **fields: Any) -> bytes:
 
     Args:
         arcade: the session.
-        screens: those to show, one after the other.
+        screens: screens to show, one after the other.
         fields: more fields of the header.
     """
     game, console = arcade.game, arcade.console
@@ -74,6 +74,6 @@ def unpack(message: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _number(action: Any) -> int | list[float]:
-    """An action as JSON: its number, or the numbers of a continuous one."""
+    """Convert an action to JSON: its number, or the numbers of a continuous action."""
     array = np.asarray(action)
     return int(array) if array.ndim == 0 and array.dtype.kind in "iu" else array.ravel().tolist()

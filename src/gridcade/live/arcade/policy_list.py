@@ -17,7 +17,7 @@ from gridcade.live.world.place import check_size, world_names
 from gridcade.training.config import read_settings
 from gridcade.training.run_folder import Run
 
-DEFAULT_ENV = "Breakout"  # of policies that play anywhere
+DEFAULT_ENV = "Breakout"  # for policies that can play in any environment
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class ListedPolicy:
     """A policy that the page may name."""
 
     name: str
-    group: str  # shipped, built in, runs or models
+    group: str  # "shipped", "built in", "runs" or "models"
     env: str = ""  # its own environment; "": any
     run: Run | None = None
     file: Path | None = None  # a model of stable-baselines3
 
     def checkpoints(self) -> list[int]:
-        """Steps of a run's checkpoints, in ascending order; empty for other policies."""
+        """Return the steps of a run's checkpoints, ascending; [] for other policies."""
         return self.run.checkpoints() if self.run else []
 
 
@@ -42,15 +42,15 @@ class PolicyList:
 
     Args:
         runs: the directory of the run folders.
-        trust: whether it also lists the models that stable-baselines3 saved there (*.zip), which
-            are unpickled.
+        trust: whether to list the models that stable-baselines3 saved there (*.zip) too; loading
+            one can run any code.
     """
 
     def __init__(self, runs: Path, trust: bool = False):
         self._runs, self._trust = runs, trust
 
     def read(self) -> dict[str, ListedPolicy]:
-        """All policies by name. Runs without a checkpoint, or that are unreadable, are left out."""
+        """Return all policies by name, without runs that are unreadable or have no checkpoint."""
         policies = {
             name: ListedPolicy(name, "shipped", read_settings(folder / "config.toml").env)
             for name, folder in agents.trained().items()
@@ -75,12 +75,12 @@ class PolicyList:
         """Load a policy, and find its environment.
 
         Args:
-            name: of the policy.
+            name: name of the policy.
             checkpoint: steps of a run's checkpoint; None: the last one.
             env: name of the environment; "": the policy's own, or DEFAULT_ENV.
 
         Raises:
-            InputError: one of them is not in the list, or they do not fit.
+            InputError: one of them does not exist, or the policy does not fit the environment.
         """
         policies = self.read()
         if name not in policies:
@@ -98,12 +98,12 @@ class PolicyList:
         if checkpoint is not None:
             if checkpoint not in listed.checkpoints():
                 saved = ", ".join(f"{steps:,}" for steps in listed.checkpoints())
-                raise InputError(f"no checkpoint {checkpoint:,} in {name}; there are: {saved}")
+                raise InputError(f"no checkpoint {checkpoint:,} in {name}; it has {saved}")
             path = listed.run.checkpoint(checkpoint)
         return contenders.find(path, env or None, trust=self._trust)
 
     def message(self) -> dict[str, Any]:
-        """The choices of the page, as fields of a message."""
+        """Return the choices that the page offers, as fields of a message."""
         return {
             "policies": [
                 {"name": p.name, "group": p.group, "env": p.env, "checkpoints": p.checkpoints()}
@@ -117,21 +117,22 @@ class PolicyList:
 
 @cache
 def environment_names() -> list[str]:
-    """The environments that the page offers: worlds, those of Gymnasium, and games."""
+    """Return the environments that the page offers: worlds, those of Gymnasium, and games."""
     worlds = list(world_names())
     others = [name for name in registry.short_names() if name not in worlds and may_show(name)]
     return [*worlds, *sorted(others), *(known_games() or MNIH2013_GAMES)]
 
 
 def may_show(name: str) -> bool:
-    """Whether an environment draws itself, and is not one that opens a file (a map's)."""
+    """Whether an environment draws pictures and, unlike GridWorld, opens no map file."""
     return "GridWorld" not in name and "gridcade/" not in name and registry.draws_pictures(name)
 
 
 def check_environment(name: str) -> None:
     """Raise InputError unless the page may name this environment.
 
-    Only games and the worlds of Gridcade take arguments: those of others could name files.
+    Only Atari games and Gridcade's worlds take arguments, because an argument of another
+    environment could name a file.
     """
     base, mark, _ = name.partition("?")
     if base not in environment_names() and not (base in gym.registry and may_show(base)):

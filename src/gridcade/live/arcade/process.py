@@ -1,9 +1,9 @@
-"""The process of an Arcade page: it plays, obeys the page, and sends pictures.
+"""The process of an Arcade page: plays, handles the page's messages, and sends pictures.
 
-The game's time goes on as the speed says, however few pictures the page takes: the next picture is
-sent when the last one has been received, and it is the newest. At most 60 screens a second are sent
-of a game of Atari: at native speed all, faster every second, fourth, ... one. Where the processor
-is too slow for a speed, the game is slower.
+The game keeps the chosen speed even if the page receives few pictures: each picture is the newest,
+and is sent when the last one has been received. Of an Atari game, at most 60 screens per second are
+sent: all of them up to native speed; at twice, four times, … that speed, every second, fourth, …
+one. If the processor is too slow for the chosen speed, the game runs slower.
 """
 
 import os
@@ -39,7 +39,7 @@ from gridcade.live.messages import encode
 from gridcade.live.session_process import SessionProcess
 
 END_PAUSE = 1.0  # seconds between two games
-CHUNK = 0.05  # seconds of play between two looks at the pipe, on the way to a step
+CHUNK = 0.05  # seconds of play between two checks of the pipe, while playing on to a step
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 
 
@@ -47,8 +47,8 @@ class ArcadeProcess(SessionProcess):
     """Runs one session.
 
     Args:
-        connection: to the server.
-        policies: that the page may name.
+        connection: this process's end of the pipe to the server.
+        policies: policies that the page may name.
     """
 
     def __init__(self, connection: Connection, policies: PolicyList):
@@ -58,13 +58,13 @@ class ArcadeProcess(SessionProcess):
         self._playing = self._person = False
         self._held: int | None = None  # action whose keys the person holds
         self._pressed: int | None = None  # action whose keys were pressed since the last step
-        self._goal: int | None = None  # step to which the game goes on as fast as possible
-        self._trial: Trial | None = None  # that runs
+        self._goal: int | None = None  # step to which the game is played as fast as possible
+        self._trial: Trial | None = None  # the what-if that is running
         self._speed = 1.0  # times native speed
         self._due = 0.0  # time of the next steps
-        self._screens: Screens | None = None  # of the next picture; None: the console's
-        self._changed = False  # since the last picture
-        self._steps = 0  # since the speed was measured last
+        self._screens: Screens | None = None  # screens of the next picture; None: the console's
+        self._changed = False  # whether anything changed since the last picture
+        self._steps = 0  # number of steps since the speed was measured last
         self._measured_at, self._measured = 0.0, 0.0  # time; times native speed
 
     def _begin(self) -> None:
@@ -126,7 +126,7 @@ class ArcadeProcess(SessionProcess):
                     arcade.check_action(message.action)
                     self._pressed = message.action
                 self._held = message.action
-                return  # the next step shows it
+                return  # the picture of the next step shows it
             case WhatIf():
                 self._playing, self._goal = False, None
                 self._trial = Trial(arcade, message.action, message.epsilon)
@@ -164,7 +164,7 @@ class ArcadeProcess(SessionProcess):
     # ---- play
 
     def _waits_for_key(self) -> bool:
-        """Whether a person plays who holds no key, and no action stands for that."""
+        """Whether a person plays and holds no key, and no action means "no key"."""
         assert self._arcade is not None  # noqa: S101 - for the type checker
         keys = (self._held, self._pressed, self._arcade.idle_action)
         return self._person and all(action is None for action in keys)
@@ -205,7 +205,7 @@ class ArcadeProcess(SessionProcess):
         self._measure(now)
 
     def _play_steps(self, steps: int) -> Screens | None:
-        """Take steps, and collect one of as many screens; None: only the console's last."""
+        """Take n steps, and return every n-th screen; None: show the console's last screens."""
         assert self._arcade is not None  # noqa: S101 - for the type checker
         count = self._arcade.console.frames_per_step
         screens = []
@@ -231,7 +231,7 @@ class ArcadeProcess(SessionProcess):
         self._changed, self._screens = True, None
 
     def _try(self, trial: Trial) -> None:
-        """Go on with the continuations of a what-if, if the page is ready for their picture."""
+        """Continue a what-if for some steps, if the page is ready for a picture."""
         if not self._page_ready or self._changed:
             return
         try:
@@ -270,5 +270,6 @@ class ArcadeProcess(SessionProcess):
 
 def main(connection: Connection, runs: Path, trust: bool) -> None:
     """Run a session in this process."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one observation needs no more; before torch
+    # One thread is enough for one observation. PyTorch reads the variable when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     ArcadeProcess(connection, PolicyList(runs, trust)).run()

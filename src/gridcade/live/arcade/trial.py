@@ -1,4 +1,4 @@
-"""What if: another action at the present step of a game, while the Arcade page waits for it."""
+"""A what-if of the Arcade page: tries another action at the present step of the game."""
 
 import math
 from dataclasses import asdict
@@ -17,12 +17,12 @@ NO_STACK = np.empty(0, dtype=np.uint8)
 
 
 class Trial:
-    """The continuations after an action. The game itself stays at its step.
+    """Plays the continuations after an action. The game itself stays at its step.
 
     Args:
         arcade: the session.
-        action: to try.
-        epsilon: probability of random actions afterwards; None: that of the game.
+        action: action to try.
+        epsilon: probability of random actions afterwards; None: epsilon of the game.
 
     Raises:
         InputError: the game has ended, or its state cannot be saved.
@@ -31,10 +31,10 @@ class Trial:
     def __init__(self, arcade: Arcade, action: int, epsilon: float | None):
         console = arcade.console
         if not isinstance(console, GameConsole):
-            raise InputError("what-if needs a game of Atari, whose state can be saved")
+            raise InputError("what-if is possible only in Atari games, whose state can be saved")
         arcade.check_action(action)
         if arcade.game.moment.end:
-            raise InputError("the game is over: go back to a step of it to try an action there")
+            raise InputError("the game is over; go back to an earlier step to try an action")
         self._console, self._state = console, console.save()
         self._action, self._step = action, arcade.game.step
         actor = arcade.actor
@@ -51,7 +51,7 @@ class Trial:
         self.done = False
 
     def advance(self) -> bytes:
-        """Play some steps of every continuation; returns a message on how far they are.
+        """Play some steps of every continuation; return a message with the progress or result.
 
         Raises:
             InputError: see `what_if`.
@@ -67,12 +67,12 @@ class Trial:
         return self._result(report)
 
     def close(self) -> None:
-        """Return to the game."""
+        """End the what-if, and restore the state of the game."""
         self.done = True
         self._console.restore(self._state)
 
     def _progress(self, report: Progress) -> bytes:
-        """A picture with the last screen of the first continuation, if it still plays."""
+        """Return a picture with the last screen of the first continuation, if it still plays."""
         screens = report.first[-1].screens[-1:] if report.first else np.empty((0, 1, 1), np.uint8)
         header = {
             "type": "progress",
@@ -103,7 +103,7 @@ class Trial:
 
 
 def interval(estimate: Estimate | None) -> dict[str, float | None] | None:
-    """Mean and interval of an estimate; an end is None where it is infinite."""
+    """Convert an estimate to its mean and interval; an infinite end becomes None."""
     if estimate is None:
         return None
     low, high = (end if math.isfinite(end) else None for end in (estimate.low, estimate.high))

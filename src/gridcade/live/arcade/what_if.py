@@ -1,8 +1,9 @@
-"""What if: another action at a saved moment of an Atari game, and then the policy.
+"""What if: tries an action at a saved moment of an Atari game, and then follows the policy.
 
-Continuations of the game give the return of the action as its agent learned to predict it, beside
-its prediction. Every continuation has its own random stream, and where actions are sticky, its own
-draws. Two actions that are tried with the same seed meet the same random numbers.
+The continuations of the game estimate the return that the agent learned to predict, with its
+discount, its clipping of rewards and its treatment of lost lives, so that the estimate can be
+compared with the prediction. Every continuation has its own random stream, also for sticky actions.
+Two actions that are tried with the same seed use the same random numbers.
 """
 
 from collections.abc import Iterator
@@ -27,8 +28,8 @@ CONFIDENCE = 0.95
 HORIZONS = 5  # steps of a continuation, as a multiple of 1 / (1 - discount)
 PROGRESS_EVERY = 5  # steps of each continuation
 NOTHING_RANDOM = (
-    "Nothing is random here: epsilon is 0, the policy is greedy, and no action is sticky. So there "
-    "is one continuation, and no interval."
+    "Nothing is random here: epsilon is 0, the policy is greedy, and actions are not sticky. One "
+    "continuation is therefore enough, and it has no interval."
 )
 NO_VALUES = "The policy predicts no values, so rewards after the last step are not counted."
 
@@ -39,21 +40,22 @@ class LearnedReturn:
 
     discount: float = 0.99  # gamma, per step
     clipped: bool = False  # rewards are clipped to [-1, 1]
-    to_lost_life: bool = False  # the loss of a life ends it
+    to_lost_life: bool = False  # the loss of a life ends the return
 
     def horizon(self, time_limit: int) -> int:
-        """Steps after which the rest hardly counts, but no more than a game has."""
+        """Return the steps after which later rewards hardly count, at most `time_limit`."""
         if self.discount == 1:
             return time_limit
         return min(round(HORIZONS / (1 - self.discount)), time_limit)
 
 
 def learned_return(policy: Policy, trained_env: str | None) -> LearnedReturn:
-    """The return that a policy has learned, from its config and the game that it learned in.
+    """Find the return that a policy learned, from its config and its training environment.
 
     Args:
         policy: any policy. Without a config, its rewards are raw.
-        trained_env: the environment's name; None: unknown, so that lives do not count.
+        trained_env: name of the training environment; None: unknown, so that a lost life does not
+            end the return.
     """
     default, config = LearnedReturn(), getattr(policy, "config", None)
     discount = getattr(config, "discount", getattr(config, "gamma", default.discount))
@@ -68,29 +70,29 @@ def learned_return(policy: Policy, trained_env: str | None) -> LearnedReturn:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the continuations are."""
+    """The progress of the continuations."""
 
-    step: int  # steps that all running continuations have taken
+    step: int  # number of steps that each running continuation has taken
     horizon: int
     running: int  # continuations whose game has not ended
-    first: tuple[ConsoleStep, ...]  # the steps of the first one since the last report
+    first: tuple[ConsoleStep, ...]  # steps of the first continuation since the last report
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What followed an action."""
+    """The result of trying an action."""
 
     action: int
     learned: LearnedReturn
-    horizon: int  # most steps of a continuation
+    horizon: int  # largest number of steps of a continuation
     epsilon: float
     predicted: float | None  # Q(s, a); V(s) of an agent that has no Q; None: neither
     predicts: Literal["Q", "V"] | None
-    returns: tuple[float, ...]  # discounted sums of rewards as learned, one a continuation
+    returns: tuple[float, ...]  # the learned return of each continuation
     scores: tuple[float, ...]  # sums of raw rewards to the end of the game or of the horizon
-    expected_return: Estimate | None  # None: nothing is random, one continuation shows all
+    expected_return: Estimate | None  # None: nothing is random, one continuation
     expected_score: Estimate | None
-    notes: tuple[str, ...]  # sentences
+    notes: tuple[str, ...]  # sentences for the viewer
 
 
 def what_if(
@@ -106,17 +108,17 @@ def what_if(
 ) -> Iterator[Progress | WhatIf]:
     """Try an action, then follow the policy.
 
-    Yields a report every few steps, and the result at the end. Whoever stops iterating cancels it.
+    Yields a report every few steps, and the result at the end. To cancel, stop iterating.
 
     Args:
-        console: plays all continuations. Restore its own state afterwards.
-        state: the moment, saved by a console of the same game.
+        console: console that plays all continuations. Restore its state afterwards.
+        state: state of the game at this moment, saved by a console of the same game.
         action: the action to try.
-        policy: acts after it.
-        learned: the return that the policy has learned.
+        policy: policy that acts afterwards.
+        learned: return that the policy has learned.
         epsilon: probability of a uniformly random action after the first one.
         deterministic: act greedily; otherwise sample from the policy's probabilities.
-        seed: of the continuations' random streams.
+        seed: seed of the continuations' random streams.
 
     Raises:
         InputError: the action does not exist, or the policy has no probabilities.
@@ -185,9 +187,9 @@ class _Continuation:
     """One continuation of a saved game.
 
     Args:
-        console: plays it, among others.
-        state: where it begins.
-        seed: of its random stream and of its sticky actions.
+        console: console that plays all continuations in turns.
+        state: state in which the continuation begins.
+        seed: seed of its random stream and of its sticky actions.
     """
 
     def __init__(self, console: AtariConsole, state: ConsoleState, seed: int):
@@ -195,7 +197,7 @@ class _Continuation:
         self._console, self._state = console, console.save()
         self.rng = episode_stream(seed)
         self.observation: Array
-        self.running = self.learning = True  # the game goes on; so does the learned return
+        self.running = self.learning = True  # whether the game, and the learned return, go on
         self.learned_sum = self.score = 0.0
         self.weight = 1.0  # discount of the next reward
 
@@ -219,7 +221,7 @@ class _Continuation:
 def _prediction(
     policy: Policy, observation: Array, action: int
 ) -> tuple[Literal["Q", "V"] | None, float | None]:
-    """What a policy predicts of an action at one observation, [1, ...]: see `WhatIf`."""
+    """Return what a policy predicts for an action at one observation, [1, ...]: see `WhatIf`."""
     if isinstance(policy, ActionValues):
         return "Q", float(policy.action_values(observation)[0, action])
     if isinstance(policy, StateValues):
@@ -228,7 +230,7 @@ def _prediction(
 
 
 def _values(policy: Policy, observations: Array) -> Floats:
-    """What a policy predicts of the return that follows observations, [n, ...]: [n]; or zeros."""
+    """Return the state values that a policy predicts, or zeros.  [n, ...] -> [n]."""
     if isinstance(policy, ActionValues):
         return np.asarray(policy.action_values(observations).max(axis=1))
     if isinstance(policy, StateValues):

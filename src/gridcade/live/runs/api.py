@@ -13,18 +13,18 @@ from starlette.routing import Route
 from gridcade.errors import InputError
 from gridcade.live.runs.unreadable import UNREADABLE
 
-if TYPE_CHECKING:  # loaded when the page is opened, because that takes long
+if TYPE_CHECKING:  # imported only when the page is opened, because the import is slow
     from gridcade.live.runs.directory import RunsDirectory
 
 MEDIA_TYPES = {".html": "text/html", ".mp4": "video/mp4", ".webp": "image/webp"}
-# A report has its own style and pictures inside. Without an origin, and without scripts, it cannot
-# reach the page, its socket or the network.
+# A report contains its own style and pictures. This policy gives it no origin and no scripts, so it
+# cannot reach the page, its socket or the network.
 REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 NOT_FOUND = 404
-MAX_DIGITS = 18
+MAX_DIGITS = 18  # of the parameter `after`; a number with this many digits or more counts as 0
 
 
 def runs_routes(root: Path) -> list[Route]:
@@ -79,7 +79,7 @@ def runs_routes(root: Path) -> list[Route]:
 
 
 def _endpoint(function: Callable[[Request], object]) -> Callable[[Request], Response]:
-    """Answer with a table as JSON, or with an error of one line."""
+    """Create an endpoint that answers with a table as JSON, or with an error of one line."""
 
     def endpoint(request: Request) -> Response:
         try:

@@ -1,4 +1,4 @@
-"""The learning curves of a run, of which a page asks for what it does not have yet."""
+"""The learning curves of a run: a page gets only the lines that it does not have yet."""
 
 import math
 import os
@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from gridcade.training.run_folder import Run
 
-MAX_POINTS = 1000  # that are sent at once with an evaluation, and as many without one
+MAX_POINTS = 1000  # entries of one answer with an evaluation, and as many without
 
 
 class Curves(Struct):
     """New metrics of a run."""
 
-    version: str  # of the metrics file
-    start: int  # lines before the first entry
-    lines: int  # of the whole file
+    version: str  # identifies the metrics file and its size
+    start: int  # number of lines before the first entry
+    lines: int  # number of lines of the whole file
     entries: Sequence[Mapping[str, Any]]  # as in metrics.jsonl
 
 
@@ -27,8 +27,8 @@ def read_curves(run: Run, after: int = 0, version: str = "") -> Curves:
 
     Args:
         run: the run.
-        after: lines that the page has.
-        version: that of the curves which the page has; empty: none.
+        after: number of lines that the page has.
+        version: `version` of the curves that the page has; empty if it has none.
     """
     file, size = _identity(run.path / "metrics.jsonl")
     if version == f"{file}-{size}":
@@ -40,9 +40,9 @@ def read_curves(run: Run, after: int = 0, version: str = "") -> Curves:
 
 
 def thin_out(entries: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
-    """Leave out entries at equal distances; at most `most` with and without evaluation remain.
+    """Thin out entries evenly, to at most `most` with and `most` without an evaluation.
 
-    The last entry remains besides.
+    The last entry is kept in any case.
     """
     evaluated = [i for i, entry in enumerate(entries) if "exact" in entry]
     others = [i for i, entry in enumerate(entries) if "exact" not in entry]
@@ -53,7 +53,7 @@ def thin_out(entries: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[st
 
 
 def _identity(file: Path) -> tuple[str, int]:
-    """What tells a file from one that replaced it, and its size in bytes."""
+    """Return the inode of a file, which changes when the file is replaced, and its size."""
     try:
         status = os.stat(file)
     except OSError:

@@ -17,8 +17,9 @@ from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.side_by_side import SettingRow, side_by_side
 
 MAX_COMPARED = 8  # runs
-MAX_EVALUATIONS = 20  # of a run; the newest ones
-SESSION_FIELDS = ("command", "started", "seed", "libraries")  # that are not compared as they are
+MAX_EVALUATIONS = 20  # of each run, the newest ones
+# Fields of a session that are not compared as a whole: `libraries` is compared name by name.
+SESSION_FIELDS = ("command", "started", "seed", "libraries")
 
 
 class SavedEstimate(Struct):
@@ -30,7 +31,7 @@ class SavedEstimate(Struct):
 
 
 class SavedEvaluation(Struct):
-    """A result of `gridcade evaluate`, as far as the page shows it."""
+    """The fields that the page shows of a result of `gridcade evaluate`."""
 
     policy: str
     env: str
@@ -58,7 +59,7 @@ class RunSession(Struct):
 
 
 class RunDetails(Struct):
-    """A run, without what is shown side by side."""
+    """The commands, sessions and evaluations of one run."""
 
     name: str
     evaluate: str  # the command that evaluates the run
@@ -77,7 +78,7 @@ class RunComparison(Struct):
 
 
 def compare_runs(runs: Sequence[tuple[str, Run]]) -> RunComparison:
-    """Put runs side by side, without loading their agents.
+    """Compare the settings of runs side by side, without loading their agents.
 
     Args:
         runs: names and runs.
@@ -86,7 +87,7 @@ def compare_runs(runs: Sequence[tuple[str, Run]]) -> RunComparison:
         InputError: there are too many runs, or a file cannot be read.
     """
     if len(runs) > MAX_COMPARED:
-        raise InputError(f"{len(runs)} runs; at most {MAX_COMPARED} are compared")
+        raise InputError(f"{len(runs)} runs are chosen; at most {MAX_COMPARED} can be compared")
     sessions = [_sessions(run) for _, run in runs]
     configs = [read_toml(run.path / "config.toml") for _, run in runs]
     last: list[dict[str, Any]] = [each[-1] if each else {} for each in sessions]
@@ -114,7 +115,7 @@ def _without(table: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _table(value: object) -> dict[str, Any]:
-    """A table of a file; empty if the file has something else there."""
+    """Return a value of a file if it is a table, otherwise an empty table."""
     return value if isinstance(value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""What the Runs page shows of the runs below a directory, as tables for JSON."""
+"""The tables that the Runs page shows of the runs below a directory, as JSON."""
 
 import math
 import os
@@ -10,14 +10,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gridcade.envs import registry
-from gridcade.errors import InputError, unknown
+from gridcade.errors import InputError, one_line, unknown
 from gridcade.formatting import shell_command
 from gridcade.live.run_files import REPORT, Found, find_files
 from gridcade.live.runs.unreadable import UNREADABLE
 from gridcade.study.plan import read_sessions
 from gridcade.study.runner import STUDY_FILE
 from gridcade.study.study import read_study
-from gridcade.study.task import one_line
 from gridcade.training.run_folder import PROVENANCE, Run
 from gridcade.training.run_names import RUNS
 from gridcade.training.run_summary import (
@@ -30,13 +29,13 @@ from gridcade.training.run_summary import (
     summarize,
 )
 
-MAX_AGE = 1.0  # seconds for which the folders that were found are not looked for again
+MAX_AGE = 1.0  # seconds before the directory is searched again
 
 
 class Removal(Struct):
-    """A part of a run that could be removed, and the command that does it."""
+    """A part of a run that a person may remove, and the command that removes it."""
 
-    part: str  # replay or run
+    part: str  # "replay" or "run"
     bytes: int
     command: str
 
@@ -54,9 +53,9 @@ class RunRow(Struct):
     seconds: float
     started: str  # time of the first session, in ISO 8601; empty if it is unknown
     scores: Mapping[str, Score | None]
-    exact: bool
+    exact: bool  # whether the scores are exact
     checkpoints: int
-    damaged: int  # checkpoints that are newer, and cannot be read
+    damaged: int  # unreadable checkpoints, newer than the last one that can be read
     evaluations: int
     bytes: Bytes
     removals: list[Removal]
@@ -82,7 +81,7 @@ class StudyRow(Struct):
 
 
 class RunsTable(Struct):
-    """Everything below the directory."""
+    """All runs, studies and videos below the directory."""
 
     directory: str
     example: str  # a command that trains a run in it
@@ -90,13 +89,13 @@ class RunsTable(Struct):
     unreadable: list[UnreadableRun]
     studies: list[StudyRow]
     videos: list[str]
-    complete: bool
+    complete: bool  # whether all folders were searched
 
 
 class ReadRun(NamedTuple):
-    """What was read of a run, and when its files had been changed."""
+    """Everything that was read from a run, and the modification times of its files then."""
 
-    version: list[int]
+    version: list[int]  # modification times in nanoseconds
     summary: RunSummary
     started: str
     size: Bytes
@@ -116,7 +115,7 @@ class RunsDirectory:
         self._plays: dict[str, bool] = {}  # environment -> whether the Arcade page can show it
 
     def found(self) -> Found:
-        """The files below the directory, as they were at most MAX_AGE ago."""
+        """Return the contents of the directory, which was searched at most MAX_AGE ago."""
         if monotonic() - self._found_at > MAX_AGE:
             self._found, self._found_at = find_files(self.root), monotonic()
         return self._found
@@ -144,7 +143,7 @@ class RunsDirectory:
         return file
 
     def table(self) -> RunsTable:
-        """All runs, studies and videos."""
+        """Return the table of all runs, studies and videos."""
         found = self.found()
         runs: list[RunRow] = []
         unreadable: list[UnreadableRun] = []
@@ -172,7 +171,7 @@ class RunsDirectory:
         return shell_command(*words, *out)
 
     def _summary(self, name: str, path: Path) -> ReadRun:
-        """Read a run, unless none of its files was replaced, added or removed since last time."""
+        """Read a run, or return the last result if its files have not changed since then."""
         parts = ("", "config.toml", "metrics.jsonl", "checkpoints", "evaluation")
         version = [_modified(path / part) for part in parts]
         known = self._read.get(name)
@@ -212,7 +211,7 @@ class RunsDirectory:
 
 
 def _removals(run: Run, state: State, size: Bytes) -> list[Removal]:
-    """What could be removed of a run that nobody trains."""
+    """Return the parts of a run that may be removed; none while it is in training."""
     if state == "training":
         return []
     path = run.path.absolute()
@@ -223,7 +222,7 @@ def _removals(run: Run, state: State, size: Bytes) -> list[Removal]:
 
 
 def _study_row(name: str, path: Path, found: Found) -> StudyRow | None:
-    """A study in the table; None if its file cannot be read."""
+    """Return the row of a study in the table; None if its file cannot be read."""
     try:
         study = read_study(path / STUDY_FILE)
     except UNREADABLE:
@@ -241,7 +240,7 @@ def _study_row(name: str, path: Path, found: Found) -> StudyRow | None:
 
 
 def _modified(path: Path) -> int:
-    """When a file or folder was changed, in nanoseconds; 0 if it does not exist."""
+    """Return when a file or folder was modified, in nanoseconds; 0 if it does not exist."""
     try:
         return os.stat(path).st_mtime_ns
     except OSError:

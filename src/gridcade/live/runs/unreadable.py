@@ -1,3 +1,3 @@
-"""What reading a damaged run folder can raise."""
+"""The errors that reading a damaged run folder can raise."""
 
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)

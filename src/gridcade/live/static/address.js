@@ -1,8 +1,8 @@
-// The state of the page in its address (after the #), so that reload and sharing bring it back.
+// Keeps the state of the page in its address (after the #), so that reloading or sharing restores it.
 
-const TABLES = { parameters: "p", parameters2: "p2" }; // name -> what its entries begin with
+const TABLES = { parameters: "p", parameters2: "p2" }; // table -> prefix of its entries
 
-/** The table and the key of an entry in the address, such as "p.discount"; [] if it is none. */
+/** Returns the table and the key of an entry such as "p.discount"; [] for other entries. */
 function tableEntry(name) {
   const [prefix, ...rest] = name.split(".");
   const table = Object.keys(TABLES).find((each) => TABLES[each] === prefix && rest.length);
@@ -12,9 +12,8 @@ function tableEntry(name) {
 /**
  * Reads the state from the address. Unknown names and damaged maps are ignored.
  *
- * Args: defaults: {name: text or boolean}, the page's state without an address. A few names are
- * special: those of TABLES are tables of texts, and `map` is a long text, which the address holds
- * packed.
+ * Args: defaults: {name: text or boolean}, the page's state without an address. The names in TABLES
+ * are tables of texts, and `map` is a long text, which is compressed in the address.
  */
 export async function readAddress(defaults) {
   const fields = new URLSearchParams(location.hash.slice(1));
@@ -31,7 +30,7 @@ export async function readAddress(defaults) {
 
 let newestWrite = 0;
 
-/** Writes what differs from the defaults into the address, without a new entry in the history. */
+/** Writes the state that differs from the defaults into the address; adds no entry to the history. */
 export async function writeAddress(state, defaults) {
   const write = ++newestWrite;
   const fields = new URLSearchParams();
@@ -40,7 +39,7 @@ export async function writeAddress(state, defaults) {
     else if (name === "map") value && fields.set("map", await deflate(value));
     else if (value !== defaults[name]) fields.set(name, typeof value === "boolean" ? String(Number(value)) : value);
   }
-  if (write !== newestWrite) return; // a later call was faster, because packing a map takes time
+  if (write !== newestWrite) return; // a later call was faster, because compressing a map takes time
   history.replaceState(null, "", `${location.pathname}${location.search}#${fields}`);
 }
 

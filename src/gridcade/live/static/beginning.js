@@ -1,14 +1,14 @@
-// The page as it was when its tab was opened, which a lecturer returns to between two classes.
+// Restores the page as it was when its tab was opened, for example between two classes of a lecturer.
 
-/** Connects a button that brings back the address with which this tab opened the page. */
+/** Connects a button that restores the address with which this tab opened the page. */
 export function connectBeginning(button) {
   const key = `gridcade beginning: ${location.pathname}`;
   let beginning = location.hash;
   try {
-    beginning = sessionStorage.getItem(key) ?? beginning; // it survives a reload
+    beginning = sessionStorage.getItem(key) ?? beginning; // the storage survives a reload
     sessionStorage.setItem(key, beginning);
   } catch {
-    // In a frame the browser may not permit it; then a reload is a new beginning.
+    // In a frame, the browser may forbid the storage; then the state at the last reload is restored.
   }
   button.addEventListener("click", () => {
     history.replaceState(null, "", `${location.pathname}${location.search}${beginning}`);

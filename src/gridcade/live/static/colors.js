@@ -6,10 +6,10 @@ const ANCHORS = [
   [40, 174, 128], [94, 201, 98], [173, 220, 48], [253, 231, 37],
 ];
 export const LEVELS = 256;
-// From this level on, dark ink has more contrast than white.
+// From this level on, dark text has more contrast than white text.
 export const LIGHT_LEVEL = 140;
 
-/** Red, green and blue of each level.  [LEVELS][3]. */
+/** The red, green and blue parts of each level.  [LEVELS][3]. */
 export const VIRIDIS = Array.from({ length: LEVELS }, (_, level) => {
   const place = (level / (LEVELS - 1)) * (ANCHORS.length - 1);
   const i = Math.min(Math.floor(place), ANCHORS.length - 2);

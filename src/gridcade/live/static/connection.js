@@ -1,4 +1,4 @@
-// The socket to the server, which is opened again when it breaks.
+// The WebSocket to the server, which is opened again when the connection breaks.
 
 const FIRST_DELAY = 1000; // milliseconds
 const LONGEST_DELAY = 30000;
@@ -10,8 +10,8 @@ const NO_ROOM = 4429; // too many viewers, or sockets of this page
 
 export class Connection {
   /**
-   * Args: path of the socket, relative to the page; receive(message); report(text): shows the state
-   * of the connection, "" when it is good; receiveBytes(buffer): for binary messages, if any come.
+   * Args: path of the socket, relative to the page; receive(message); report(text): shows a problem
+   * of the connection, "" when there is none; receiveBytes(buffer): receives binary messages.
    */
   constructor(path, receive, report, receiveBytes = null) {
     Object.assign(this, { path, receive, report, receiveBytes, delay: FIRST_DELAY });
@@ -21,7 +21,7 @@ export class Connection {
   connect() {
     const address = new URL(this.path, location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    address.search = location.search; // it may hold the server's token
+    address.search = location.search; // the page's address may hold the server's token
     address.searchParams.set("viewer", VIEWER);
     address.hash = "";
     this.socket = new WebSocket(address);
@@ -47,7 +47,7 @@ export class Connection {
       return this.report("The server refused the connection. Reload the page to try again.");
     }
     const noRoom = event.code === NO_ROOM;
-    this.report(noRoom ? "The server has no room now. Trying again." : "No connection to the server. Trying again; this page will start over.");
+    this.report(noRoom ? "The server accepts no more connections now. Trying again." : "No connection to the server. Trying again; this page will start over.");
     setTimeout(() => this.connect(), this.delay);
     this.delay = Math.min(2 * this.delay, LONGEST_DELAY);
     return undefined;

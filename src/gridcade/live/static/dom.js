@@ -1,8 +1,8 @@
-// Short ways to the elements of the page.
+// Short functions for the elements of the page.
 
 export const $ = (id) => document.getElementById(id);
 
-/** Sets a text only where it differs: screen readers announce changes, and layout costs time. */
+/** Sets a text only if it differs, because screen readers announce changes, and layout takes time. */
 export function setText(id, text) {
   const element = $(id);
   if (element.textContent !== text) element.textContent = text;
@@ -15,7 +15,7 @@ export function make(tag, text = "") {
   return element;
 }
 
-/** Closes an open menu (a `details` element) at Escape, and when the person points elsewhere. */
+/** Closes an open menu (a `details` element) on Escape, and on a click elsewhere. */
 export function closeWhenLeft(details) {
   details.addEventListener("keydown", (event) => {
     if (event.key === "Escape") details.open = false;

@@ -1,8 +1,8 @@
-// The menu that hands numbers and pictures to the person as files.
+// The menu that downloads numbers and pictures as files.
 
 import { $, closeWhenLeft } from "./dom.js";
 
-/** Connects the menu; exports: {id of a button: what it does}; isReady(): whether anything was shown yet. */
+/** Connects the menu. Args: exports: {id of a button: its function}; isReady(): whether there is something to export. */
 export function connectExports(exports, isReady) {
   closeWhenLeft($("export"));
   for (const [id, act] of Object.entries(exports)) {

@@ -1,13 +1,13 @@
-// Files for the person.
+// Downloads of files.
 
 import { readTheme } from "./colors.js";
 
-/** Hands a text to the person as a file. */
+/** Downloads a text as a file. */
 export function download(name, text, type = "text/plain") {
-  hand(name, new Blob([text], { type }));
+  downloadBlob(name, new Blob([text], { type }));
 }
 
-/** Hands rows of cells to the person as a file of comma-separated values; null is an empty cell. */
+/** Downloads rows of cells as a file of comma-separated values; null becomes an empty cell. */
 export function downloadCsv(name, header, rows) {
   const lines = [header, ...rows].map((row) => row.map(csvCell).join(","));
   download(name, `${lines.join("\n")}\n`, "text/csv");
@@ -18,7 +18,7 @@ function csvCell(value) {
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Hands a canvas to the person as a PNG file, on the color of the page's paper. */
+/** Downloads a canvas as a PNG file, on the background color of the page. */
 export function downloadPng(name, canvas) {
   const copy = document.createElement("canvas");
   [copy.width, copy.height] = [canvas.width, canvas.height];
@@ -26,10 +26,10 @@ export function downloadPng(name, canvas) {
   context.fillStyle = readTheme().paper;
   context.fillRect(0, 0, copy.width, copy.height);
   context.drawImage(canvas, 0, 0);
-  copy.toBlob((blob) => hand(name, blob), "image/png");
+  copy.toBlob((blob) => downloadBlob(name, blob), "image/png");
 }
 
-function hand(name, blob) {
+function downloadBlob(name, blob) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -15,7 +15,7 @@ export function formatInteger(n) {
   return Math.round(n).toLocaleString("en-US").replace("-", "−");
 }
 
-/** Counts with the name of what is counted: "1 step", "2,000 sweeps". */
+/** Formats a number with its unit: "1 step", "2,000 sweeps". */
 export function countOf(n, unit) {
   return `${formatInteger(n)} ${unit}${n === 1 ? "" : "s"}`;
 }
@@ -40,7 +40,7 @@ export function formatDuration(seconds) {
   return `${formatNumber(Number((seconds / size).toPrecision(2)))} ${unit}`;
 }
 
-/** Formats a time in ISO 8601 as date and time of this browser's time zone; "" becomes a dash. */
+/** Formats a time in ISO 8601 as date and time in this browser's time zone; "" becomes a dash. */
 export function formatTime(text) {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return "–";
@@ -49,6 +49,7 @@ export function formatTime(text) {
 }
 
 const ARROWS = { "-1,0": "↑", "0,1": "→", "1,0": "↓", "0,-1": "←" };
+const MOVES = { "↑": [-1, 0], "→": [0, 1], "↓": [1, 0], "←": [0, -1], "↙": [1, -1], "↘": [1, 1] };
 const DIRECTIONS = { "-1,0": "up", "0,1": "right", "1,0": "down", "0,-1": "left" };
 
 /** Names an action by its move: "↑ up". */
@@ -57,7 +58,22 @@ export function actionName(move, action) {
   return key in ARROWS ? `${ARROWS[key]} ${DIRECTIONS[key]}` : `action ${action}`;
 }
 
-/** Describes a cell: "wall", "goal, reward 1", "to S, reward −99". An end below the best is no goal. */
+/** Returns the move of an action in a state, [down, right]; null: the action is not a move. */
+export function moveOf(world, s, a) {
+  return world.signs ? MOVES[world.signs[s][a]] ?? null : world.moves[a];
+}
+
+/** Names an action in a state: "↑ up"; if actions are not moves, by its sign and number: "−3 action 2". */
+export function actionNameAt(world, s, a) {
+  return world.signs ? `${world.signs[s][a].replace("-", "−")} action ${a}` : actionName(world.moves[a], a);
+}
+
+/** Whether the world allows an action in a state. */
+export function isAllowed(world, s, a) {
+  return world.allowed?.[s][a] ?? true;
+}
+
+/** Describes a cell: "wall", "goal, reward 1", "to S, reward −99". Ends with less than the best reward are no goals. */
 export function cellName(cell, bestEnd) {
   if (cell.wall) return "wall";
   const parts = [];

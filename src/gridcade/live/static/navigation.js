@@ -1,6 +1,6 @@
 // The links between the pages.
 
-/** Hands the server's token, and the size of type, on to the other pages. */
+/** Adds the server's token and the type size to the links when they are clicked. */
 export function connectNavigation(isLarge) {
   for (const link of document.querySelectorAll("header nav a")) {
     link.addEventListener("click", () => {

@@ -1,14 +1,14 @@
-// What all plots have in common.
+// Options and sizes that all plots share.
 
 import { readTheme } from "./colors.js";
 import { formatShort } from "./format.js";
 
-/** Size of the page's type in pixels. */
+/** Returns the size of the page's type in pixels. */
 export function remPixels() {
   return parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
 
-/** The options of both axes for uPlot. */
+/** Returns the options of both axes for uPlot. */
 export function plotAxes() {
   const [theme, rem] = [readTheme(), remPixels()];
   const axis = {
@@ -21,7 +21,7 @@ export function plotAxes() {
   return [{ ...axis, space: 4.5 * rem, size: 1.9 * rem }, { ...axis, space: 2 * rem, size: 3.4 * rem }];
 }
 
-/** Range of an axis with a margin above and below. */
+/** Returns the range of an axis with a margin above and below. */
 export function padded(low, high) {
   if (low === null || high === null) return [0, 1];
   const margin = 0.08 * (high - low || Math.abs(high) || 1);

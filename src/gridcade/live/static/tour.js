@@ -1,4 +1,4 @@
-// A tour of a page in a few steps: each names an element and says what it is for.
+// A tour of a page in a few steps: each step explains one element.
 
 import { make } from "./dom.js";
 
@@ -20,7 +20,7 @@ export class Tour {
 
   /** Starts the tour if this browser has not shown it yet. */
   startOnFirstVisit() {
-    if (!remembers(this.key)) this.start();
+    if (!isStored(this.key)) this.start();
   }
 
   start() {
@@ -45,7 +45,7 @@ export class Tour {
     next.className = "primary";
     buttons.append(next);
     this.dialog.replaceChildren(heading, make("p", text), buttons);
-    if (!this.dialog.open) this.dialog.show(); // not modal: the page can be used meanwhile
+    if (!this.dialog.open) this.dialog.show(); // not modal, so that the page can be used during the tour
     this.target.scrollIntoView({ block: "nearest" });
     this.place();
     next.focus({ preventScroll: true });
@@ -58,7 +58,7 @@ export class Tour {
     return button;
   }
 
-  /** Puts the step below its element, or above, or over its lower edge where there is no room. */
+  /** Places the dialog below its element, or above it, or at the lower edge of the window. */
   place() {
     const box = this.target.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.dialog;
@@ -73,12 +73,12 @@ export class Tour {
   finish() {
     this.target?.classList.remove("toured");
     this.dialog.close();
-    remember(this.key);
+    store(this.key);
   }
 }
 
-/** Whether this browser remembers a key; in a frame it may not be permitted to remember anything. */
-function remembers(key) {
+/** Whether this browser has stored a key; in a frame, it may forbid the storage. */
+function isStored(key) {
   try {
     return localStorage.getItem(key) !== null;
   } catch {
@@ -86,10 +86,10 @@ function remembers(key) {
   }
 }
 
-function remember(key) {
+function store(key) {
   try {
     localStorage.setItem(key, "1");
   } catch {
-    // The tour will be shown again.
+    // Without storage, the tour is shown again on the next visit.
   }
 }

@@ -11,7 +11,7 @@ from gridcade.training.config import to_dict
 
 
 def catalog_message() -> bytes:
-    """The worlds and learners that the page offers."""
+    """Return a message with the worlds, puzzles and learners that the page offers."""
     learners = []
     for name in LEARNERS:
         kind = describe(name)
@@ -51,7 +51,7 @@ def catalog_message() -> bytes:
 
 
 def value_text(value: Any) -> str:
-    """A default value as a text of a field; a schedule by its initial value."""
+    """Write a default value as the text of a field; of a schedule, its initial value."""
     if isinstance(value, dict):
         return f"{value['initial']:g}"
     return f"{value:g}" if isinstance(value, int | float) else str(value)

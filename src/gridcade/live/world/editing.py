@@ -13,7 +13,7 @@ from gridcade.errors import InputError, unknown
 from gridcade.live.world.messages import Change, Edit, Paint, Portal, Redraw, Settings
 from gridcade.live.world.place import cell_name
 
-# What a new meaning can be drawn with. "S" and "G" are left to starts and goals.
+# Symbols for new meanings. "S" and "G" are reserved for starts and goals.
 NEW_SYMBOLS = "".join(s for s in string.ascii_letters + string.digits if s not in "SG")
 
 
@@ -43,10 +43,10 @@ def change(world: World, request: Change) -> World:
 
 
 class Sketch:
-    """A drawing that is being changed.
+    """A world in text that is being changed.
 
     Attributes:
-        world: the drawing before the change.
+        world: the world before the change.
         legend: meanings of the symbols.
         rows: the symbols, [height][width].
         targets: symbols to which drawn portals lead, except starts: a portal to a start leads to
@@ -61,13 +61,13 @@ class Sketch:
         self.targets = {to for to in drawn if to and not world.legend[to].start}
 
     def finished(self) -> World:
-        """The world as drawn now."""
+        """Return the world with the changes so far."""
         return replace(
             self.world, legend=self.legend, rows=tuple("".join(row) for row in self.rows)
         )
 
     def symbol_at(self, place: Place) -> str:
-        """The symbol at a place.
+        """Return the symbol at a place.
 
         Raises:
             InputError: the place lies outside the world.
@@ -83,7 +83,7 @@ class Sketch:
         self.rows[place[0]][place[1]] = symbol
 
     def symbol_for(self, cell: Cell) -> str:
-        """A symbol with this meaning, to which no portal leads; a new one if there is none.
+        """Return a symbol with this meaning to which no portal leads, an old or a new one.
 
         Raises:
             InputError: all symbols have another meaning.
@@ -94,7 +94,7 @@ class Sketch:
         return self.new_symbol(cell)
 
     def new_symbol(self, cell: Cell) -> str:
-        """A symbol that is not drawn yet, with this meaning."""
+        """Give this meaning to a symbol that is not drawn yet, and return the symbol."""
         used = {symbol for row in self.rows for symbol in row} | self.targets
         used |= {self.legend[symbol].to for symbol in used}
         free = [symbol for symbol in NEW_SYMBOLS if symbol not in used]
@@ -119,7 +119,7 @@ def _draw(world: World, request: Edit) -> World:
 
 
 def _paint(world: World, request: Paint) -> World:
-    """Give cells a meaning. Portals go on leading to a cell that stays open."""
+    """Give cells a meaning. The portals to a cell still lead there; `_check` refuses a wall."""
     cell = Cell(request.wall, request.start, request.end, request.reward)
     if cell.wall and cell != Cell(wall=True):
         raise InputError("a wall cannot have other properties")
@@ -177,7 +177,7 @@ def _with_settings(world: World, request: Settings) -> World:
 
 
 def _resized(world: World, height: int, width: int) -> World:
-    """Add floor below and at the right, or remove what is there."""
+    """Add floor below and on the right, or remove rows and columns there."""
     if (height, width) == (world.height, world.width):
         return world
     sketch = Sketch(world)
@@ -189,7 +189,7 @@ def _resized(world: World, height: int, width: int) -> World:
 
 
 def _check(world: World) -> None:
-    """Raise InputError unless the world is a valid map, which reads back from its text."""
+    """Raise InputError unless the world is a valid map that can be read from its text."""
     symbols = {symbol for row in world.rows for symbol in row}
     if not any(world.legend[symbol].start for symbol in symbols):
         raise InputError("the world needs a start: draw another one first")
@@ -197,11 +197,14 @@ def _check(world: World) -> None:
         to = world.legend[symbol].to
         if to and not world.places(symbol=to):
             place = _first(world, symbol)
-            raise InputError(f"the portal in {cell_name(place)} leads there; remove it first")
+            raise InputError(
+                f"the portal in {cell_name(place)} leads to a cell that this change replaces or "
+                "removes; remove the portal first"
+            )
     try:
         parse_world(world_text(world), "map")
     except InputError as error:
-        _, _, message = str(error).partition(": ")  # the line and column are those of a map file
+        _, _, message = str(error).partition(": ")  # without the place in a map file
         raise InputError(message) from None
 
 
@@ -211,5 +214,5 @@ def _leads_to(world: World, symbol: str) -> bool:
 
 
 def _first(world: World, symbol: str) -> Place:
-    """The first place of a drawn symbol."""
+    """Return the first place of a drawn symbol."""
     return next((r, row.index(symbol)) for r, row in enumerate(world.rows) if symbol in row)

@@ -1,4 +1,4 @@
-"""The exact answer beside a learner: the optimum of its world, and what a policy is worth."""
+"""The exact answer beside a learner: the optimum of its world, and the values of policies."""
 
 from contextlib import suppress
 from functools import cached_property
@@ -17,15 +17,15 @@ from gridcade.exact.values import gap_between
 Floats = NDArray[np.float64]
 Table = dict[str, Any]
 
-LARGEST_DISCOUNT = 0.9999  # 1 has no discounted optimum
-MEASURES = ("average_reward", "expected_return", "discounted_return")  # of a `PolicyValue`
+LARGEST_DISCOUNT = 0.9999  # with 1, there is no discounted optimum
+MEASURES = ("average_reward", "expected_return", "discounted_return")  # attributes of `PolicyValue`
 
 
 class ExactAnswer:
     """An optimal solution of a world, and the exact values of policies beside it.
 
     Attributes:
-        criterion: by which the world is solved.
+        criterion: objective of the optimal solution.
         q: exact optimal action values.  [states, actions].
         best: whether an action is optimal.  [states, actions].
         reachable: whether a state can be reached from a start.  [states].
@@ -46,7 +46,7 @@ class ExactAnswer:
         self.q = action_values(model, self._solution)
         self.best = optimal_actions(self.q)
         self.reachable = reachable_states(model)
-        self._known: tuple[Floats, Table] | None = None  # the policy that was evaluated last
+        self._known: tuple[Floats, Table] | None = None  # the policy evaluated last
 
     @property
     def values(self) -> Floats:
@@ -72,15 +72,15 @@ class ExactAnswer:
 
     @cached_property
     def value(self) -> float:
-        """The value of the optimal policy, computed as that of other policies."""
+        """The value of the optimal policy, computed by the same code as that of other policies."""
         policy = self._solution.policy
         return solver.policy_value(self._model, policy, self.discount).by(self.criterion)
 
     def distance(self, values: Floats) -> float | None:
-        """The largest error of state values in reachable states, [states].
+        """Return the largest error of state values, [states], in the reachable states.
 
-        None if the criterion is the average reward, whose values are defined up to a constant, or
-        if the learner's discount exceeds LARGEST_DISCOUNT.
+        None unless the criterion is `discounted`, because differential values are defined only up
+        to a constant; None too if the learner's discount exceeds LARGEST_DISCOUNT.
         """
         if self.criterion != "discounted" or not self._has_discount:
             return None
@@ -88,7 +88,7 @@ class ExactAnswer:
         return float(errors.max(initial=0.0))
 
     def evaluate(self, policy: Floats) -> Table:
-        """The exact values of a policy, [states, actions], and its gap to the optimum."""
+        """Return the exact values of a policy, [states, actions], and its gap to the optimum."""
         if self._known is None or not np.array_equal(policy, self._known[0]):
             self._known = policy, self._evaluate(policy)
         return self._known[1]

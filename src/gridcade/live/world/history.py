@@ -25,24 +25,24 @@ class Moment(Generic[T]):
 
 @dataclass
 class Branch(Generic[T]):
-    """One course of events, from the beginning."""
+    """A sequence of moments, from the beginning of the history."""
 
     moments: list[Moment[T]]
     parent: int | None = None  # the branch from which it branched off
-    fork: int = 0  # steps at which it did
-    used: int = 0  # when it was present last, as a count of visits
+    fork: int = 0  # steps at which it branched off
+    used: int = 0  # number of the last visit to it, in the order of all visits
 
 
 class History(Generic[T]):
-    """Moments in branches, thinned as they become many.
+    """Keeps moments in branches, and drops some of them when there are too many.
 
-    Recording after a return to an earlier moment begins a new branch there. Of a branch, at most
-    `MOST_MOMENTS` are kept, or fewer if all branches together would exceed `MOST_BYTES`. The moment
-    goes first whose removal leaves the smallest gap to its neighbors, in relation to its steps
-    since the beginning or before the newest moment, whichever are fewer: so moments are about
-    evenly spaced by the logarithm of both. The first and the newest one stay, and edits as long as
-    there are other moments. Of more than `MOST_BRANCHES`, the one that was present least recently
-    is dropped.
+    Recording after a return to an earlier moment begins a new branch there. Each branch keeps at
+    most `MOST_MOMENTS`, or fewer if all branches together would exceed `MOST_BYTES`. The history
+    drops the moment whose removal leaves the smallest gap, relative to its distance in steps from
+    the first or the newest moment, whichever is nearer. The remaining moments are about evenly
+    spaced by the logarithm of this distance. The history always keeps the first and the newest
+    moment, and keeps edits while it can drop other moments. If there are more than `MOST_BRANCHES`,
+    it drops the branch that was visited least recently.
 
     Attributes:
         branches: by number.
@@ -52,7 +52,7 @@ class History(Generic[T]):
     def __init__(self) -> None:
         self.branches: dict[int, Branch[T]] = {0: Branch([])}
         self.branch = 0
-        self._position = -1  # of the present moment in its branch
+        self._position = -1  # index of the present moment in its branch
         self._recorded = self._visits = 0
 
     @property
@@ -75,8 +75,8 @@ class History(Generic[T]):
 
         Args:
             steps: steps of the learner.
-            content: what `go_to` will return.
-            size: bytes of the content.
+            content: content that `go_to` will return.
+            size: size of the content in bytes.
             edited: whether the world was edited just before.
         """
         if not self.is_newest:
@@ -95,20 +95,23 @@ class History(Generic[T]):
         branch = Branch(self.moments[: self._position + 1], self.branch, self.present.steps)
         number = max(self.branches) + 1
         self.branches[number] = branch
-        self._enter(number)
+        self._visit(number)
         if len(self.branches) > MOST_BRANCHES:
             oldest = min(self.branches, key=lambda number: self.branches[number].used)
             del self.branches[oldest]
 
-    def _enter(self, number: int) -> None:
+    def _visit(self, number: int) -> None:
         self._visits += 1
         self.branch = number
         self.branches[number].used = self._visits
 
     def go_to(self, number: int, moment: int | None) -> T:
-        """Return to a moment of a branch, by their numbers; None: its newest moment.
+        """Return to a moment, and return its content.
 
-        A moment that is no longer kept stands for the last one before it.
+        Args:
+            number: number of the branch.
+            moment: number of the moment; None: the newest one of the branch. If the moment was
+                dropped, the last one before it is used.
 
         Raises:
             InputError: the branch is no longer kept.
@@ -117,20 +120,20 @@ class History(Generic[T]):
             raise InputError("this branch is no longer kept; choose another one")
         moments = self.branches[number].moments
         kept = [i for i, m in enumerate(moments) if moment is None or m.number <= moment]
-        self._enter(number)
+        self._visit(number)
         self._position = kept[-1] if kept else 0
         return self.present.content
 
 
 def least_needed(moments: list[Moment[T]]) -> int:
-    """The index of the moment whose removal leaves the smallest gap; see `History`."""
+    """Return the index of the moment whose removal leaves the smallest gap; see `History`."""
     between = range(1, len(moments) - 1)
     candidates = [i for i in between if not moments[i].edited] or list(between)
     return min(candidates, key=lambda i: gap_without(moments, i))
 
 
 def gap_without(moments: list[Moment[T]], i: int) -> float:
-    """The gap that the removal of a moment leaves, in relation to its distance from both ends."""
+    """Return the gap without a moment, relative to its distance from the nearer end."""
     steps, newest = moments[i].steps, moments[-1].steps
     near = min(steps - moments[0].steps, newest - steps)
     return (moments[i + 1].steps - moments[i - 1].steps) / (near + 1)

@@ -1,4 +1,4 @@
-"""One lane of the live page: a learner in a world, and what the page shows of it."""
+"""One lane of the live page: a learner in a world, and its messages to the page."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from gridcade.agents.base import Tensors
 from gridcade.envs.map_writer import world_text
 from gridcade.envs.maps import World
 from gridcade.errors import InputError
+from gridcade.exact.policy_iteration import forbid
 from gridcade.live.messages import encode, pack_table
 from gridcade.live.world import editing
 from gridcade.live.world.catalog import value_text
@@ -23,12 +24,12 @@ from gridcade.training.config import to_dict
 Table = dict[str, Any]
 
 MAX_UNDO = 100  # edits that can be taken back
-MAX_SOLVED = 8  # worlds that are kept solved, for returns to them
+MAX_SOLVED = 8  # solutions of worlds that are kept, for returns to these worlds
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that the future of a lane depends on."""
+    """Everything on which the future of a lane depends."""
 
     world: World
     learner: Tensors
@@ -72,7 +73,7 @@ class Lane:
     # ---- time
 
     def record(self, edited: bool = False) -> None:
-        """Add the present to the history, unless it is the moment that was recorded last."""
+        """Add the present moment to the history, unless it was recorded already."""
         learner, history = self.learner, self.history
         if not edited and history.present.steps == learner.steps:
             return
@@ -82,7 +83,11 @@ class Lane:
         history.record(learner.steps, snapshot, size, edited)
 
     def go_to(self, branch: int, moment: int | None) -> bool:
-        """Return to a moment; None: the newest one of the branch. Whether the world is another.
+        """Return to a moment of the history; return whether its world is another one.
+
+        Args:
+            branch: number of the branch.
+            moment: number of the moment; None: the newest one of the branch.
 
         Raises:
             InputError: the branch is no longer kept.
@@ -91,7 +96,7 @@ class Lane:
         snapshot = self.history.go_to(branch, moment)
         changed = snapshot.world is not self.place.world
         if changed:
-            self._enter(snapshot.world)
+            self._set_world(snapshot.world)
         self.learner.restore(snapshot.learner)
         self._undo = deque(snapshot.undo, MAX_UNDO)
         return changed
@@ -102,10 +107,10 @@ class Lane:
         """Let learners with other seeds learn in the present world, from the beginning.
 
         Raises:
-            InputError: nothing is random.
+            InputError: the learner is a planner, which uses no random numbers.
         """
         if not self.learner.is_random:
-            raise InputError("nothing is random in planning, so all seeds are alike")
+            raise InputError("planning uses no random numbers, so all seeds are alike")
         place, agent, parameters = self.place, self._request.agent, self._request.parameters
         return SeedRuns(
             lambda seed: open_learner(agent, place, parameters, seed),
@@ -118,11 +123,11 @@ class Lane:
     # ---- editing
 
     def edit(self, request: Change) -> None:
-        """Change the world, which `undo` can take back; see `editing.change` for the errors."""
+        """Change the world; `undo` takes the change back. For errors, see `editing.change`."""
         previous = self._drawing()
         changed = editing.change(previous, request)
         self.record()
-        self._enter(changed)
+        self._set_world(changed)
         self._undo.append(previous)
         self.record(edited=True)
 
@@ -130,16 +135,16 @@ class Lane:
         """Take back the last change.
 
         Raises:
-            InputError: nothing was changed.
+            InputError: there is no change to take back.
         """
         if not self._undo:
             raise InputError("there is nothing to undo")
         self.record()
-        self._enter(self._undo.pop())
+        self._set_world(self._undo.pop())
         self.record(edited=True)
 
     def map_text(self) -> str:
-        """The world as a map file; InputError if it is not drawn in text."""
+        """Return the text of the world's map file; InputError if it is not drawn in text."""
         return world_text(self._drawing())
 
     def _drawing(self) -> World:
@@ -147,8 +152,8 @@ class Lane:
             raise InputError(f"{self.place.name} is not drawn in text and cannot be edited")
         return self.place.world
 
-    def _enter(self, world: World) -> None:
-        """Go on learning in another drawing of the world; values stay with their cells."""
+    def _set_world(self, world: World) -> None:
+        """Continue learning in a changed world; values stay with their cells."""
         known = next((known for known in self._solved if known[0].world is world), None)
         self.place = known[0] if known else Place.drawn(self.place.name, world)
         self.learner = self.learner.moved(self.place)
@@ -163,7 +168,7 @@ class Lane:
         return answer
 
     def exact(self) -> Table:
-        """The exact values of the greedy policy, and the distance of the learnt values."""
+        """Return the exact values of the greedy policy, and the error of the learned values."""
         return {
             "steps": self.learner.steps,
             "distance": self.answer.distance(self.learner.values),
@@ -173,7 +178,7 @@ class Lane:
     # ---- messages
 
     def world_message(self) -> bytes:
-        """The world, and its exact solution."""
+        """Return a message with the world and its exact solution."""
         place, world, answer = self.place, self.place.world, self.answer
         parameters = to_dict(self.learner.config)
         used = {symbol for row in world.rows for symbol in row} | {"#", ".", "S", "G"}
@@ -193,6 +198,8 @@ class Lane:
             },
             places=world.places(),
             moves=place.moves,
+            signs=None if place.signs is None else place.signs.tolist(),
+            allowed=None if place.model.allowed is None else place.model.allowed.tolist(),
             discount=answer.discount,
             criterion=answer.criterion,
             optimum=answer.optima | {"q": answer.q.tolist()},
@@ -204,7 +211,7 @@ class Lane:
         )
 
     def picture_message(self, running: bool, steps_per_second: float, exact: Table | None) -> bytes:
-        """What the learner knows now; without an agent that walks, its fields are null."""
+        """Return a message with the learner's present state; planners have null for the walk."""
         learner, walk = self.learner, self.learner.walk
         visits = learner.visits
         return encode(
@@ -216,7 +223,7 @@ class Lane:
             newest=self.history.is_newest,
             state=walk and walk.state,
             path=walk and walk.path,
-            q=pack_table(learner.q),
+            q=pack_table(forbid(self.place.model, learner.q)),
             visits=None if visits is None else pack_table(visits),
             policy=pack_table(learner.policy),
             episode=walk and walk.episode,
@@ -226,7 +233,7 @@ class Lane:
         )
 
     def history_message(self) -> bytes:
-        """The branches, and the moments of the present one."""
+        """Return a message with the branches, and the moments of the present one."""
         history = self.history
         return encode(
             "history",
@@ -240,5 +247,5 @@ class Lane:
         )
 
     def update_message(self, update: Update) -> bytes:
-        """One update under the glass."""
+        """Return a message with one update and its numbers."""
         return encode("update", steps=self.learner.steps, **vars(update))

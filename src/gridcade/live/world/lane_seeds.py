@@ -1,4 +1,4 @@
-"""The seeds behind a lane: what its process does with them, and tells the page."""
+"""Runs the learners with other seeds of a lane, and reports their scores to the page."""
 
 from gridcade.errors import InputError
 from gridcade.live.messages import encode
@@ -8,16 +8,16 @@ from gridcade.live.world.seeds import SeedRuns, comparison
 
 
 class LaneSeeds:
-    """At most one group of learners with other seeds."""
+    """Runs at most one group of learners with other seeds."""
 
     def __init__(self) -> None:
         self._runs: SeedRuns | None = None
-        self._told = (True, 0)  # whether they were running, and their scores, at the last message
+        self._sent = (True, 0)  # state of the learners at the last message, see `_state`
 
     def start(self, lane: Lane) -> None:
         """Let learners like that of a lane learn in its world; see `Lane.run_seeds`."""
         self._runs = lane.run_seeds()
-        self._told = (False, 0)
+        self._sent = (False, 0)
 
     def stop(self) -> None:
         """Stop the learners; their scores stay."""
@@ -34,17 +34,18 @@ class LaneSeeds:
     @property
     def has_news(self) -> bool:
         """Whether there will be another message."""
-        return self._runs is not None and (self._told[0] or self._told != self._state(self._runs))
+        return self._runs is not None and (self._sent[0] or self._sent != self._state(self._runs))
 
     def news(self) -> bytes | None:
-        """A message about scores that the page does not have; None: there are no new ones."""
-        if self._runs is None or self._told == (state := self._state(self._runs)):
+        """Return a message with the new scores; None if nothing is new since the last message."""
+        if self._runs is None or self._sent == (state := self._state(self._runs)):
             return None
-        self._told = state
+        self._sent = state
         return encode("seeds", **self._runs.message())
 
     @staticmethod
     def _state(runs: SeedRuns) -> tuple[bool, int]:
+        """Return whether the learners are running, and at how many counts they have scores."""
         return runs.is_running, len(runs.scores)
 
     def comparison_message(self, request: Compare) -> bytes:

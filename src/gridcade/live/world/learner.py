@@ -1,4 +1,4 @@
-"""What a lane of the live page knows of its learner."""
+"""The interface between a lane of the live page and its learner."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,35 +18,35 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Update:
-    """One update under the glass; see `UpdateTerms` and `SweepTerms`."""
+    """One update with its numbers; see `UpdateTerms` and `SweepTerms`."""
 
     equation: str
     filled: str
     terms: tuple[tuple[str, float], ...]
     s: int
     a: int
-    next_states: tuple[int, ...]  # whose values the update reads
+    next_states: tuple[int, ...]  # states whose values the update reads
     terminated: bool = False
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Where an agent is, and how it came there in this episode."""
+    """Where an agent is, and its path in this episode."""
 
     state: int
     path: tuple[int, ...]
-    episode: int  # ended episodes
+    episode: int  # number of ended episodes
     episode_return: float
 
 
 class Learner(ABC):
-    """What a lane shows, and moves on by steps.
+    """A learner that a lane runs step by step and shows.
 
     Attributes:
         config: hyperparameters.
-        criterion: the objective, by which the world is solved exactly.
+        criterion: objective of the learner and of the exact solution.
         discount: discount factor.
-        unit: what a step is.
+        unit: name of one step: "step" or "sweep".
         converged: whether further steps would change nothing.
     """
 
@@ -55,12 +55,12 @@ class Learner(ABC):
     criterion: Criterion = "discounted"
     discount: float
     converged = False
-    is_random: ClassVar[bool] = True  # whether another seed gives another learner
+    is_random: ClassVar[bool] = True  # whether the result depends on the seed
 
     @property
     @abstractmethod
     def steps(self) -> int:
-        """Steps so far."""
+        """Number of steps so far."""
 
     @property
     @abstractmethod
@@ -79,7 +79,7 @@ class Learner(ABC):
 
     @property
     def visits(self) -> Ints | None:
-        """Updates of each action value, [states, actions]; None: all are updated alike."""
+        """Number of updates of each value, [states, actions]; None: every sweep updates all."""
         return None
 
     @property
@@ -105,19 +105,19 @@ class Learner(ABC):
 
     @abstractmethod
     def snapshot(self) -> Tensors:
-        """A copy of everything that the learner's future depends on."""
+        """Copy everything on which the learner's future depends."""
 
     @abstractmethod
     def restore(self, snapshot: Tensors) -> None:
-        """Return to a snapshot that was taken in this place."""
+        """Return to a snapshot that was taken in this world."""
 
     @abstractmethod
     def moved(self, place: Place) -> "Learner":
-        """The learner in another drawing of its world; values stay with their cells."""
+        """Create the learner in a changed world; values stay with their cells."""
 
 
 def moved_rows(old: Any, old_place: Place, new: Any, place: Place) -> Any:
-    """Copy the rows of cells that both drawings have.  [old states, …], [states, …]."""
+    """Copy rows from `old`, [old states, …], to `new`, [states, …], for cells in both worlds."""
     rows_of = {cell: s for s, cell in enumerate(old_place.world.places())}
     for s, cell in enumerate(place.world.places()):
         if cell in rows_of:

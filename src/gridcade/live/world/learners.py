@@ -1,7 +1,4 @@
-"""The learners that the live page offers, by name.
-
-To offer another tabular agent, add its name to `AGENTS`.
-"""
+"""The learners that the live page offers, by name: all tabular agents, and planners."""
 
 from typing import NamedTuple
 
@@ -17,7 +14,7 @@ from gridcade.live.world.tabular_learner import TabularLearner
 from gridcade.study.brackets import read_changes
 from gridcade.training.config import from_dict, read_recipe
 
-AGENTS = ("q-learning",)  # of gridcade.agents
+AGENTS = tuple(name for name, kind in agents.AGENTS.items() if kind.is_tabular)
 PLANNERS = {
     "value-iteration": PlannerKind(
         "value iteration, sweep by sweep (Sutton & Barto 2018, section 4.4)",
@@ -34,13 +31,13 @@ LEARNERS = (*AGENTS, *PLANNERS)
 
 
 class LearnerKind(NamedTuple):
-    """What the page knows of a kind of learner."""
+    """A kind of learner, as the page describes it."""
 
     about: str
     config: type[AgentConfig]
-    unit: str  # what a step is
+    unit: str  # name of one step: "step" or "sweep"
     walks: bool  # whether an agent walks; if not, there are no episodes and no visits
-    is_random: bool  # whether another seed gives another learner
+    is_random: bool  # whether the result depends on the seed
 
 
 def describe(name: str) -> LearnerKind:

@@ -1,7 +1,7 @@
 """The messages between the World page and its server, as JSON texts.
 
-A message from the page is one of the structs below, named by its `type`. The server answers with
-tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map`, `seeds`,
+A message from the page is one of the structs below; its `type` names the struct. The server answers
+with tables of the types `catalog`, `world`, `picture`, `history`, `update`, `map`, `seeds`,
 `comparison`, `prediction` and `error`: see `lane.py`, `lane_seeds.py` and `prediction.py`.
 """
 
@@ -65,7 +65,7 @@ class Speed(Message, tag="speed"):
 
 
 class Visible(Message, tag="visible"):
-    """Tell whether a person can see the page; a hidden page gets no pictures."""
+    """Report whether a person can see the page; a hidden page gets no pictures."""
 
     visible: bool
 
@@ -108,7 +108,7 @@ class Settings(Message, tag="settings"):
 class Predict(Message, tag="predict"):
     """Ask for the value of a drawn policy."""
 
-    actions: Annotated[list[int | None], Meta(max_length=MAX_CELLS)]  # by state; None: all
+    actions: Annotated[list[int | None], Meta(max_length=MAX_CELLS)]  # by state; None: no arrow
     criterion: Literal["return", "discounted", "average-reward"]
     discount: Annotated[float, Meta(ge=0, lt=1)] = 0.99
 

@@ -1,20 +1,23 @@
 """A world of the live page: registered, or drawn by the viewer."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from gridcade.envs import registry
 from gridcade.envs.gridworld import GridWorld, grid_model
 from gridcade.envs.maps import FOUR_MOVES, STEPS_PER_CELL, World, parse_world
-from gridcade.envs.rendering import Moves
+from gridcade.envs.rendering import Moves, Signs
 from gridcade.envs.tabular import Model, TabularEnv
 from gridcade.errors import InputError, unknown
 from gridcade.live.world.messages import Open
 from gridcade.live.world.puzzles import puzzles
 
 MAX_STATES = 5_000
-LARGEST_ARGUMENTS = {"size": 35, "length": 1_000}  # of shipped worlds, to bound the time to draw
+# Small versions of worlds that take long to make; they have the same description.
+QUICK_NAMES = {"JacksCarRental": "JacksCarRental?capacity=1"}
+# Of shipped worlds, so that drawing and solving them does not take too long.
+LARGEST_ARGUMENTS = {"size": 35, "length": 1_000, "goal": 200, "capacity": 20, "actions": 100}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Place:
     world: World
     model: Model
     moves: Moves
-    editable: bool  # whether it is drawn in text
+    editable: bool  # whether the world is drawn in text, so that it can be edited
+    signs: Signs | None = None  # how actions are drawn that are not moves
 
     @classmethod
     def find(cls, request: Open) -> "Place":
@@ -47,16 +51,18 @@ class Place:
             env = registry.make(request.world).unwrapped
             assert isinstance(env, TabularEnv)  # noqa: S101 - for the type checker
             editable = isinstance(env, GridWorld)
-            place = cls(request.world, env.world, env.model, env.moves, editable)
+            model = replace(env.model, change=None)  # only the viewer changes this world
+            signs = None if env.moves else env.signs
+            place = cls(request.world, env.world, model, env.moves, editable, signs)
             check_states(request.world, place.model.num_states)
         return place
 
     @classmethod
     def drawn(cls, name: str, world: World) -> "Place":
-        """A world that is drawn in text.
+        """Create the place of a world that is drawn in text.
 
         Raises:
-            InputError: it has too many states.
+            InputError: the world has too many states.
         """
         check_states(name, len(world.places()))
         return cls(name, world, grid_model(world), FOUR_MOVES, editable=True)
@@ -78,17 +84,17 @@ def check_size(name: str) -> None:
 
 
 def cell_name(place: tuple[int, int]) -> str:
-    """A cell as the page names it: rows and columns from 1."""
+    """Name a cell for the viewer; rows and columns count from 1."""
     row, column = place
     return f"row {row + 1}, column {column + 1}"
 
 
 @cache
 def world_names() -> dict[str, str]:
-    """The worlds that the page offers, with their descriptions."""
+    """Return the worlds that the page offers, {name: description}."""
     names = {}
     for spec in registry.our_worlds():
-        env = registry.make(spec.id).unwrapped
+        env = registry.make(QUICK_NAMES.get(spec.name, spec.id)).unwrapped
         if isinstance(env, TabularEnv):
             names[spec.name] = env.world.about
     return names

@@ -40,7 +40,7 @@ class Planner(Learner):
 
     @property
     def steps(self) -> int:
-        """Sweeps so far."""
+        """Number of sweeps so far."""
         return self._steps
 
     @property
@@ -66,7 +66,7 @@ class Planner(Learner):
             self._sweep()
 
     def step(self) -> Update:
-        """Sweep once, and return what happened in the state whose value changed most."""
+        """Sweep once, and return the update of the state whose value changed most."""
         before = self._sweep()
         terms = self._kind.terms(self._place.model, before, self._plan, self.discount)
         return Update(**vars(terms))
@@ -80,17 +80,17 @@ class Planner(Learner):
         return before
 
     def snapshot(self) -> Tensors:
-        """The plan, whose arrays never change."""
+        """Return the plan, which needs no copy because its arrays never change."""
         counts = np.array([self.steps, int(self.converged)])
         return {"counts": counts, **self._plan._asdict()}
 
     def restore(self, snapshot: Tensors) -> None:
-        """Return to a snapshot that was taken in this place."""
+        """Return to a snapshot that was taken in this world."""
         self._plan = Plan(*(snapshot[name] for name in Plan._fields))
         self._steps, self.converged = int(snapshot["counts"][0]), bool(snapshot["counts"][1])
 
     def moved(self, place: Place) -> "Planner":
-        """The planner in another drawing; a new cell has value 0 and a random policy."""
+        """Create the planner in a changed world; new cells have value 0 and a random policy."""
         new = Planner(self._kind, place, PlanningConfig(self.discount))
         rows = zip(self._plan, new._plan, strict=True)
         new._plan = Plan(*(moved_rows(old, self._place, first, place) for old, first in rows))

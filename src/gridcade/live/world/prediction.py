@@ -1,4 +1,4 @@
-"""The value of a policy that a person has drawn, and where it goes wrong."""
+"""Computes the exact value of a policy that a person has drawn, and finds its mistakes."""
 
 import math
 from typing import Any, NamedTuple
@@ -26,11 +26,11 @@ ARROWS: dict[tuple[int, ...], str] = dict(zip(FOUR_MOVES, "↑→↓←", strict
 
 
 class Mistakes(NamedTuple):
-    """Where a policy goes wrong.
+    """The mistakes of a policy: states in which it can take an action that is not optimal.
 
     Attributes:
-        states: states that the policy reaches and in which it loses, the worst first.
-        losses: the expected loss in each state against an optimal action.  [states].
+        states: states with a mistake that the policy reaches, the largest loss first.
+        losses: expected loss in each state compared with an optimal action.  [states].
         reached: whether the policy reaches a state.  [states].
         endless: whether the policy reaches a state and can never end from there.  [states].
     """
@@ -42,10 +42,10 @@ class Mistakes(NamedTuple):
 
 
 def prediction_message(place: Place, request: Predict) -> bytes:
-    """The exact value of a drawn policy, and where it goes wrong.
+    """Return a message with the exact value of a drawn policy, and its mistakes.
 
     Raises:
-        InputError: the actions do not fit the world, or it has no optimum by the criterion.
+        InputError: the actions do not fit the world, or the world has no optimum by the criterion.
     """
     policy = drawn_policy(place, request)
     answer = ExactAnswer(place.model, request.criterion, request.discount)
@@ -69,12 +69,15 @@ def prediction_message(place: Place, request: Predict) -> bytes:
 
 
 def drawn_policy(place: Place, request: Predict) -> Floats:
-    """The policy of the drawn arrows; all actions are equally likely where there is none.
+    """Return the policy of the drawn arrows; without an arrow, all actions are equally likely.
 
     Raises:
-        InputError: the number of states is another one, or an action does not exist.
+        InputError: the actions of the world are not moves, the number of states is wrong, or an
+            action does not exist.
     """
     states, actions = place.model.num_states, place.model.num_actions
+    if not place.moves:
+        raise InputError(f"no policy can be drawn in {place.name}: its actions are not moves")
     if len(request.actions) != states:
         raise InputError(f"the policy has {len(request.actions)} states; the world has {states}")
     policy = np.full((states, actions), 1 / actions)
@@ -87,7 +90,7 @@ def drawn_policy(place: Place, request: Predict) -> Floats:
 
 
 def find_mistakes(place: Place, policy: Floats, answer: ExactAnswer) -> Mistakes:
-    """Find the states in which a policy, [states, actions], loses against the optimum."""
+    """Find the states in which a policy, [states, actions], can take a non-optimal action."""
     chain = Chain.of(place.model, policy)
     reached = reachable(chain.transitions, np.flatnonzero(place.model.start))
     best = answer.q.max(axis=1)
@@ -110,7 +113,7 @@ def _facts(value: float, optimum: float, gap: float) -> list[tuple[str, float]]:
 
 
 def _details(value: solver.PolicyValue, discount: float) -> list[tuple[str, float]]:
-    """The policy by all measures."""
+    """Return the value of the policy by each measure that it has."""
     rows = [
         ("Average reward per step", value.average_reward),
         ("Return of an episode", value.expected_return),
@@ -123,37 +126,37 @@ def _details(value: solver.PolicyValue, discount: float) -> list[tuple[str, floa
 def _sentences(
     place: Place, request: Predict, answer: ExactAnswer, mistakes: Mistakes, *, optimal: bool
 ) -> list[str]:
-    """Whether the policy is optimal, whether it ends, and where it goes wrong."""
+    """Say whether the policy is optimal, whether it ends, and how many mistakes it makes."""
     sentences = ["Your policy is optimal: no other one is worth more."] if optimal else []
     if mistakes.endless.any():
         where = _name(place, int(np.flatnonzero(mistakes.endless)[0]))
-        sentences.append(f"It can get into circles, for example at {where}, and then never ends.")
+        sentences.append(f"It can walk in circles forever, for example from {where}.")
     if mistakes.states:
-        count, of = len(mistakes.states), int(mistakes.reached.sum())
+        count, reached = len(mistakes.states), int(mistakes.reached.sum())
         loss = _loss(place, request, answer, mistakes)
         sentences.append(
-            f"It goes wrong in {count} of the {of} cells that it reaches; they show what one such "
-            f"step loses. {loss}"
+            f"It makes a mistake in {count} of the {reached} cells that it reaches. The number in "
+            f"such a cell is the loss of one step there. {loss}"
         )
     return sentences
 
 
 def _loss(place: Place, request: Predict, answer: ExactAnswer, mistakes: Mistakes) -> str:
-    """A sentence about the worst mistake."""
+    """Describe the worst mistake in a sentence."""
     s = mistakes.states[0]
     action = request.actions[s]
     arrow = "no arrow" if action is None else ARROWS.get(tuple(place.moves[action]), "?")
     better = " or ".join(
         ARROWS.get(tuple(place.moves[a]), "?") for a in np.flatnonzero(answer.best[s])
     )
-    where = f"Worst is {_name(place, s)}: {arrow}"
+    where = f"The worst is in {_name(place, s)}: {arrow}"
     if math.isinf(mistakes.losses[s]):
-        return f"{where} may lead to where no policy is sure to end, {better} does not."
-    return f"{where} loses {_shown(mistakes.losses[s])} against {better}."
+        return f"{where} may lead to a cell from which no policy is sure to end; {better} does not."
+    return f"{where} loses {_shown(mistakes.losses[s])} compared with {better}."
 
 
 def _lesson(place: Place, request: Predict) -> str:
-    """What a puzzle teaches; "" if its world was changed or another criterion chosen."""
+    """Return a puzzle's explanation; "" if its world or its criterion was changed."""
     puzzle = puzzles().get(place.name)
     if puzzle is None or puzzle.world != place.world or puzzle.criterion != request.criterion:
         return ""

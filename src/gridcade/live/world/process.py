@@ -1,4 +1,4 @@
-"""The process of a lane: it learns, obeys the page, and sends pictures."""
+"""The process of a lane: learns, handles the page's messages, and sends pictures."""
 
 import math
 import time
@@ -33,13 +33,13 @@ from gridcade.live.world.messages import (
 from gridcade.live.world.prediction import prediction_message
 
 PICTURES_PER_SECOND = 30
-CHUNK = 0.01  # seconds of learning between two looks at the pipe
-EXACT_SHARE = 0.2  # of the time, at most, that exact values take
-SECONDS_BETWEEN_NEWS = 0.1  # of other seeds
+CHUNK = 0.01  # seconds of learning between two checks of the pipe
+EXACT_SHARE = 0.2  # largest share of the time for computing exact values
+SECONDS_BETWEEN_NEWS = 0.1  # about other seeds
 SECONDS_BETWEEN_HISTORIES = 0.5  # while the learner runs
 RATE_WINDOW = 1.0  # seconds over which the speed is measured
 FIRST_STEPS_PER_SECOND = 100_000.0  # a first guess of the speed of learning
-# The first seconds at full speed, and those after a return, are slowed down, so that one sees them.
+# Full speed is reached slowly, also after a return in time, so that a viewer can follow.
 FIRST_ALLOWANCE = 5.0  # steps before the next picture
 GROWTH = 1.15  # of the allowance with each picture
 
@@ -48,7 +48,7 @@ class LaneProcess(SessionProcess):
     """Runs one lane.
 
     Args:
-        connection: to the server.
+        connection: this process's end of the pipe to the server.
     """
 
     def __init__(self, connection: Connection):
@@ -57,14 +57,14 @@ class LaneProcess(SessionProcess):
         self._lane: Lane | None = None
         self._running = False
         self._steps_per_second: float | None = 10.0  # None: as fast as possible
-        self._fastest = FIRST_STEPS_PER_SECOND  # measured
+        self._fastest = FIRST_STEPS_PER_SECOND  # measured, in steps per second
         self._allowance = FIRST_ALLOWANCE  # steps between two pictures at full speed
         self._since_picture = 0  # steps
         self._due = 0.0  # time of the next step, if the speed is limited
         self._picture_due = 0.0
         self._exact_due = self._history_due = 0.0
         self._page_visible = True
-        self._changed = True  # since the last picture
+        self._changed = True  # whether there is something new since the last picture
         self._rate = (time.monotonic(), 0)  # when and at which step the speed was measured last
         self._measured = 0.0  # steps per second
 
@@ -92,7 +92,7 @@ class LaneProcess(SessionProcess):
         return max(0.0, min(waits)) if waits else None
 
     def _allowed_steps(self) -> float:
-        """Steps at full speed before the next picture."""
+        """Return how many more steps are allowed, at full speed, before the next picture."""
         return self._allowance - self._since_picture if self._page_visible else math.inf
 
     # ---- messages
@@ -150,14 +150,14 @@ class LaneProcess(SessionProcess):
 
     def _send_world(self) -> None:
         assert self._lane is not None  # noqa: S101 - for the type checker
-        self._seeds.drop()  # they were those of another world or learner
+        self._seeds.drop()  # they belonged to another world or learner
         self._connection.send_bytes(self._lane.world_message())
         self._changed, self._picture_due, self._exact_due = True, 0.0, 0.0
 
     # ---- learning and pictures
 
     def _learn(self) -> None:
-        """Learn for CHUNK seconds, or the steps that are due."""
+        """Learn for about CHUNK seconds, or only the steps that are due."""
         if not self._running or self._lane is None:
             return
         now = time.monotonic()
@@ -165,7 +165,7 @@ class LaneProcess(SessionProcess):
             steps = int(min(self._allowed_steps(), max(1.0, self._fastest * CHUNK)))
         else:
             steps = int((now - self._due) * self._steps_per_second) + 1 if now >= self._due else 0
-            steps = min(steps, max(1, int(self._fastest * CHUNK)))  # a slow machine falls behind
+            steps = min(steps, max(1, int(self._fastest * CHUNK)))  # fewer on a slow machine
             self._due = max(self._due + steps / self._steps_per_second, now - 1.0)
         if steps <= 0:
             return
@@ -193,7 +193,7 @@ class LaneProcess(SessionProcess):
         self._send_history(now)
         self._page_ready = self._changed = False
         if self._running and self._steps_per_second is None:
-            # A page that shows few pictures still gets all the speed.
+            # Learning reaches its full speed even if the page shows few pictures.
             full = self._allowance >= self._fastest / PICTURES_PER_SECOND
             self._allowance = math.inf if full else self._allowance * GROWTH
         self._since_picture = 0
@@ -201,7 +201,7 @@ class LaneProcess(SessionProcess):
         self._connection.send_bytes(self._lane.picture_message(self._running, speed, exact))
 
     def _send_history(self, now: float) -> None:
-        """Record the present, and send the history if the page must know of it already."""
+        """Record the present moment, and send the history to the page if it is due."""
         assert self._lane is not None  # noqa: S101 - for the type checker
         history = self._lane.history
         branch = history.branch

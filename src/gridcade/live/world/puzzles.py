@@ -22,17 +22,17 @@ DISCOUNT = 0.99
 
 
 class Tempting(msgspec.Struct, forbid_unknown_fields=True):
-    """How the task for which the tempting policy is optimal differs; None: as in the puzzle."""
+    """How the task of the tempting policy differs from the puzzle; None: it does not differ."""
 
     criterion: solver.Criterion | None = None
     discount: float = DISCOUNT
     slip: float | None = None
     wind: tuple[int, ...] | None = None
-    overlooked: str = ""  # symbols whose reward does not count
+    overlooked: str = ""  # symbols of cells whose reward counts as 0
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """A puzzle as the file has it."""
+    """A puzzle as written in the file."""
 
     map: str
     criterion: Literal["return", "discounted", "average-reward"]
@@ -43,13 +43,13 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Puzzle:
-    """A world with a question, which stands in the world's description.
+    """A world whose description asks a question.
 
     Attributes:
-        name: its name in messages and addresses.
+        name: name of the puzzle in messages and addresses.
         world: the world.
-        criterion: what the best policy maximizes.
-        discount: discount factor, of the discounted criterion.
+        criterion: objective that the best policy maximizes.
+        discount: discount factor of the criterion `discounted`.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Puzzle:
     _tempting: Tempting
 
     def tempting_policy(self) -> Floats:
-        """The policy that a person may find best at first sight.  [states, actions]."""
+        """Return the policy that may look best at first sight.  [states, actions]."""
         other = self._tempting
         changes = {name: getattr(other, name) for name in ("slip", "wind")}
         legend = {
@@ -74,12 +74,12 @@ class Puzzle:
         return solver.solve(grid_model(world), criterion, other.discount).policy
 
     def value(self, policy: Floats) -> float:
-        """The value of a policy, [states, actions], by the puzzle's criterion."""
+        """Return the value of a policy, [states, actions], by the puzzle's criterion."""
         value = solver.policy_value(grid_model(self.world), policy, self.discount)
         return value.by(self.criterion)
 
     def lesson(self) -> str:
-        """The explanation, with its numbers."""
+        """Return the explanation of the answer, with the values of both policies."""
         best = solver.solve(grid_model(self.world), self.criterion, self.discount)
         return self._after.format(
             optimum=format_result(best.value),
@@ -89,7 +89,7 @@ class Puzzle:
 
 @cache
 def puzzles() -> dict[str, Puzzle]:
-    """All puzzles by their names."""
+    """Read all puzzles, {name: puzzle}."""
     entries = msgspec.convert(tomllib.loads(FILE.read_text(encoding="utf-8")), dict[str, Entry])
     return {
         name: Puzzle(

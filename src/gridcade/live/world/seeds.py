@@ -1,4 +1,4 @@
-"""Learners with other seeds, which learn in the background of a lane, and their spread."""
+"""Learners with other seeds, which run in the background of a lane, and their statistics."""
 
 import math
 import os
@@ -19,22 +19,23 @@ from gridcade.live.world.learner import Learner
 from gridcade.study.seed_statistics import MeanScore, difference, seed_interval
 
 Floats = NDArray[np.float64]
-Scores = dict[str, list[float | None]]  # exact values of the greedy policies by measure, [seeds]
+Scores = dict[str, list[float | None]]  # measure -> exact values of the greedy policies, [seeds]
 Table = dict[str, Any]
 
 SEEDS = 30
 FEWEST_STEPS, MOST_STEPS = 100_000, 10_000_000  # of each learner
 FIRST_COUNT = 10  # steps after which the policies are evaluated first
 COUNTS_PER_DECADE = 4
-CHUNK = 200_000  # steps between two looks at a cancellation
-PRIORITY = 10  # of the thread; 0 is that of the lane, 19 the lowest
+CHUNK = 200_000  # steps between two checks for a cancellation
+PRIORITY = 10  # nice value of the thread; that of the lane is 0; 19 is the lowest priority
 CONFIDENCE = 0.95
 
 
 def step_counts(steps: int) -> list[int]:
-    """Steps at which policies are evaluated, 10, 18, 32, 56, 100 …, to a number of steps or above.
+    """Return the steps at which policies are evaluated: 10, 18, 32, 56, 100, … .
 
-    They are the same for all lanes, so that any two have counts in common.
+    The last count is the first one that reaches `steps`, which is limited to FEWEST_STEPS to
+    MOST_STEPS. The counts are the same for all lanes, so that any two lanes can be compared.
     """
     target = min(max(steps, FEWEST_STEPS), MOST_STEPS)
     first = round(COUNTS_PER_DECADE * math.log10(FIRST_COUNT))
@@ -47,13 +48,13 @@ class SeedRuns:
 
     Attributes:
         counts: steps at which their greedy policies are evaluated exactly.
-        scores: at each count that all have reached.
+        scores: exact values at each count that all learners have reached.
 
     Args:
-        make: makes the learner of a seed.
-        model: the model of their world.
+        make: function that makes the learner of a seed.
+        model: model of the learners' world.
         discount: discount factor of the discounted return.
-        optima: optimal values by measure, which limit the intervals; None: unknown.
+        optima: measure -> optimal value, the upper limit of the intervals; None: unknown.
         steps: steps that the lane has reached; see `step_counts`.
     """
 
@@ -69,18 +70,18 @@ class SeedRuns:
         self.counts = step_counts(steps)
         self.scores: list[Scores] = []
         self._bands: list[Table] = []
-        self._values: dict[bytes, dict[str, float | None]] = {}  # of each policy that was evaluated
+        self._values: dict[bytes, dict[str, float | None]] = {}  # policy -> its values
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether the learners still learn."""
+        """Whether the learners are still learning."""
         return self._thread.is_alive()
 
     def cancel(self) -> None:
-        """Stop soon; the scores so far stay."""
+        """Ask the learners to stop soon; the scores so far are kept."""
         self._cancelled.set()
 
     def join(self) -> None:
@@ -115,7 +116,7 @@ class SeedRuns:
         return self._values[key]
 
     def message(self) -> Table:
-        """The bands so far, and the scores at the newest count."""
+        """Return the bands and scores so far, as fields of a message."""
         bands = self._bands[: len(self.scores)]
         steps = self.counts[: len(bands)]
         return {
@@ -132,10 +133,9 @@ class SeedRuns:
 
 
 def band(scores: Sequence[float | None], optimum: float | None) -> dict[str, float | None]:
-    """The mean of all seeds with its 95 % interval, where there are such.
+    """Return the mean of all seeds and its 95 % interval, which ends at the optimum.
 
-    There is no mean of values that are not finite, and no interval of equal ones; an interval
-    ends at the optimum.
+    The mean is None if a score is not finite, and the limits are None if all scores are equal.
     """
     if not is_finite(scores):
         return {"mean": None, "low": None, "high": None}

@@ -1,54 +1,25 @@
 """A tabular agent as a learner of the live page."""
 
 from collections import deque
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridcade import agents
 from gridcade.agents.base import AgentConfig, Tensors
-from gridcade.agents.tabular_loop import TabularLoop, UpdateTerms
-from gridcade.envs.tabular import Model, TabularEnv
+from gridcade.agents.tabular import TabularAgent
+from gridcade.agents.tabular_loop import UpdateTerms
+from gridcade.envs.tabular import TabularEnv
 from gridcade.live.world.learner import Learner, Update, Walk, moved_rows
 from gridcade.live.world.place import Place
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PATH_LENGTH = 200  # states of the present episode that are shown
+PATH_LENGTH = 200  # number of states of the present episode that are shown
 LONGEST_EPISODE = 100_000  # steps that `finish_episode` takes at most
-FOLLOWED_STEPS = 20  # so many steps between two pictures are followed one by one, for the path
-
-
-@runtime_checkable
-class TabularAgent(Protocol):
-    """What a lane needs of a tabular agent of `gridcade.agents`."""
-
-    steps: int
-    q: Floats  # [states, actions]
-    visits: Ints  # [states, actions]
-
-    @property
-    def values(self) -> Floats:
-        """State values.  [states]."""
-        ...
-
-    def probabilities(self, observations: Ints, deterministic: bool = True) -> Floats:
-        """Action probabilities in states [n]: [n, actions]."""
-        ...
-
-    def compiled_loop(self, model: Model, time_limit: int | None, seed: int) -> TabularLoop:
-        """The compiled loop of this agent in one world."""
-        ...
-
-    def state_dict(self) -> Tensors:
-        """Everything that the agent's future depends on."""
-        ...
-
-    def load_state_dict(self, tensors: Tensors) -> None:
-        """Restore what `state_dict` returned."""
-        ...
+FOLLOWED_STEPS = 20  # up to this number between two pictures, the path shows every step
 
 
 class TabularLearner(Learner):
@@ -56,10 +27,10 @@ class TabularLearner(Learner):
 
     def __init__(self, name: str, place: Place, config: AgentConfig, seed: int):
         self._name, self._place, self.config, self._seed = name, place, config, seed
-        env = TabularEnv(place.world, place.model, place.moves)
+        env = TabularEnv(place.world, place.model, place.moves, place.signs)
         agent = agents.find(name).make(env, config, seed)
         assert isinstance(agent, TabularAgent)  # noqa: S101 - for the type checker
-        self.agent = agent
+        self.agent: TabularAgent[Any] = agent
         self.loop = agent.compiled_loop(place.model, place.time_limit, seed)
         if getattr(config, "criterion", "") == "average-reward":
             self.criterion = "average-reward"
@@ -69,7 +40,7 @@ class TabularLearner(Learner):
 
     @property
     def steps(self) -> int:
-        """Steps so far."""
+        """Number of steps so far."""
         return self.agent.steps
 
     @property
@@ -89,7 +60,7 @@ class TabularLearner(Learner):
 
     @property
     def visits(self) -> Ints:
-        """Updates of each action value.  [states, actions]."""
+        """Number of updates of each action value.  [states, actions]."""
         return self.agent.visits
 
     @property
@@ -99,7 +70,7 @@ class TabularLearner(Learner):
         return Walk(self.loop.state, path, self._episodes, self.loop.episode_return)
 
     def advance(self, steps: int) -> None:
-        """Learn from a number of steps; a few are followed one by one, for the path."""
+        """Learn from a number of steps; if they are few, record each one in the path."""
         if steps > FOLLOWED_STEPS:
             self._count(self.loop.advance(self.agent.steps + steps)["episodes"])
             self._path = deque([self.loop.state], PATH_LENGTH)
@@ -122,33 +93,31 @@ class TabularLearner(Learner):
         return update
 
     def _count(self, episodes: float) -> None:
-        """Count the episodes that ended, and follow the path of the present one."""
+        """Count the episodes that ended, and extend the path of the present one."""
         if episodes:
             self._episodes += int(episodes)
             self._path.clear()
         self._path.append(self.loop.state)
 
     def snapshot(self) -> Tensors:
-        """A copy of the agent, its world's state, and the path."""
+        """Copy the agent, the state of its world, and the path."""
         parts = {"agent": self.agent.state_dict(), "loop": self.loop.state_dict()}
         copy = {f"{k}.{n}": v.copy() for k, part in parts.items() for n, v in part.items()}
         return copy | {"episodes": np.array([self._episodes]), "path": np.array(self._path)}
 
     def restore(self, snapshot: Tensors) -> None:
-        """Return to a snapshot that was taken in this place."""
+        """Return to a snapshot that was taken in this world."""
         self.agent.load_state_dict(_part(snapshot, "agent."))
         self.loop.load_state_dict(_part(snapshot, "loop."))
         self._episodes = int(snapshot["episodes"][0])
         self._path = deque(snapshot["path"].tolist(), PATH_LENGTH)
 
     def moved(self, place: Place) -> "TabularLearner":
-        """The learner in another drawing; a table of a new cell begins as that of a new agent."""
+        """Create the learner in a changed world; in new cells, it begins like a new agent."""
         new = TabularLearner(self._name, place, self.config, self._seed)
-        first, tensors = new.agent.state_dict(), self.agent.state_dict()
-        for name, tensor in tensors.items():
-            if tensor.ndim == 2:  # [states, actions]
-                tensors[name] = moved_rows(tensor, self._place, first[name].copy(), place)
-        new.agent.load_state_dict(tensors)
+        count, new_count = (p.model.num_states for p in (self._place, place))
+        old_states = moved_rows(np.arange(count), self._place, np.full(new_count, -1), place)
+        new.agent.take_over(self.agent, old_states)
         new._episodes = self._episodes
         old = self.loop.state_dict()
         here = self._place.world.places()[self.loop.state]
@@ -167,14 +136,14 @@ def _part(snapshot: Tensors, prefix: str) -> Tensors:
 
 
 def tabular_update(terms: UpdateTerms) -> Update:
-    """An agent's update as the page shows it."""
-    s, a, _, s_next, terminated, _ = terms.transition
+    """Convert an agent's update to the form that the page shows."""
+    transition = terms.transition
     return Update(
         terms.equation,
         terms.filled,
         terms.terms,
-        int(s),
-        int(a),
-        (int(s_next),),
-        bool(terminated),
+        int(transition.s),
+        int(transition.a),
+        (int(transition.s_next),),
+        bool(transition.terminated),
     )

@@ -1,4 +1,4 @@
-// The bars of the actions: what the policy expects of each, or how probable each is.
+// The bars of the actions: the policy's value or probability of each action.
 
 import { $, make, setText } from "../dom.js";
 import { formatNumber } from "../format.js";
@@ -7,12 +7,12 @@ const KEY_SIGNS = { ArrowUp: "↑", ArrowRight: "→", ArrowDown: "↓", ArrowLe
 const TITLES = { q: "Action values", probabilities: "Action probabilities", none: "Actions" };
 const HINTS = {
   q: "Expected discounted return after each action, as the policy predicts it.",
-  probabilities: "How probable the policy makes each action.",
+  probabilities: "Probability with which the policy chooses each action.",
   none: "This policy has no values or probabilities for its actions.",
 };
 
 export class ActionBars {
-  /** Args: press(action), release(): of a person who plays; tryAction(action). */
+  /** Args: press(action), release(): called when a playing person holds a button; tryAction(action). */
   constructor({ press, release, tryAction }) {
     Object.assign(this, { press, release, tryAction, rows: [] });
   }
@@ -64,7 +64,7 @@ export class ActionBars {
     this.person = picture.person;
     const values = picture.per_action;
     const best = values && Math.max(...values);
-    const isTie = values !== null && values.every((value) => value === best); // as of a random policy
+    const isTie = values !== null && values.every((value) => value === best); // for example those of a random policy
     const [low, high] = values ? this.range(values, zoom) : [0, 1];
     this.rows.forEach(({ row, bar, number, marks, button, name }, action) => {
       const isGreedy = values !== null && values[action] === best && !isTie;
@@ -84,7 +84,7 @@ export class ActionBars {
     });
   }
 
-  /** The ends of the bars: those of the values of this game, or of this step. */
+  /** Returns the numbers at the ends of the bars: the range of this game, or of this step. */
   range(values, zoom) {
     if (this.kind !== "q") return [0, 1];
     this.low = Math.min(this.low, 0, ...values);
@@ -95,13 +95,13 @@ export class ActionBars {
   }
 }
 
-/** How the marked action came to be taken, or will be. */
+/** Names the role of the marked action: held by the person, chosen next, or taken already. */
 function takenText({ person, taken }) {
   if (person) return "yours";
   return taken === null ? "chosen" : "taken";
 }
 
-/** Numbers of a bar change fast: they keep their width. */
+/** Formats a number with a fixed width, because the numbers of the bars change fast. */
 function formatValue(x) {
   return Math.abs(x) < 1000 ? x.toFixed(3).replace("-", "−") : formatNumber(x);
 }

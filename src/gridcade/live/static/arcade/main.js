@@ -29,8 +29,8 @@ class Page {
     this.state = state;
     this.opened = null; // the state in which the present game was opened
     this.game = null; // the newest `game` message
-    this.picture = null; // that is on the screen
-    this.isPlaying = state.step === "0"; // whether the game that is being opened will play
+    this.picture = null; // the picture on the screen
+    this.isPlaying = state.step === "0"; // whether the next game starts to play
     this.reading = Promise.resolve(); // pictures are unpacked one after the other
     const send = (message) => this.send(message);
     this.form = new PolicyForm(state, () => this.open());
@@ -78,7 +78,7 @@ class Page {
       what_if: () => this.whatIf.setResult(message),
       error: () => this.showError(message.message),
     };
-    // In the order in which the server sent them, also after pictures that are still unpacked.
+    // Messages are handled in the order of sending, after pictures that are still being unpacked.
     this.reading = this.reading.then(() => handlers[message.type]?.());
   }
 
@@ -90,7 +90,7 @@ class Page {
     });
   }
 
-  /** Tries an action in continuations; where a game cannot be saved, it is taken and played on. */
+  /** Tries an action in continuations; if the game cannot be saved, takes it and plays on. */
   tryAction(action) {
     if (this.game.what_if) this.whatIf.start(action);
     else this.send({ type: "fork", action });
@@ -116,7 +116,7 @@ class Page {
     this.writeAddress();
   }
 
-  /** Returns to the choices before a refused `open`; on a first visit, to the default ones. */
+  /** Restores the choices before a refused `open`; on a first visit, the default choices. */
   revertOpen() {
     this.isOpening = false;
     this.report("");
@@ -158,7 +158,7 @@ class Page {
     if (this.isPlaying) this.connection.send({ type: "play" });
   }
 
-  /** Shows the numbers of a picture whose last frame is on the screen. */
+  /** Shows the numbers of a picture when its last frame is on the screen. */
   setPicture(picture) {
     const isOtherGame = picture.game !== this.picture?.game || (picture.first === 0 && picture.values.length > 0);
     const hasValues = picture.value !== null;
@@ -229,7 +229,7 @@ class Page {
     document.addEventListener("visibilitychange", () => this.pauseWhileHidden());
   }
 
-  /** A page that nobody sees does not play. */
+  /** Pauses the game while the page is hidden. */
   pauseWhileHidden() {
     if (document.hidden) {
       this.playsWhenSeen = Boolean(this.picture?.playing);

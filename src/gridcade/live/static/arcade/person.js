@@ -1,4 +1,4 @@
-// A person takes over: keys, or held buttons, become actions.
+// Lets a person take over: converts keys and held buttons to actions.
 
 import { $, setText } from "../dom.js";
 
@@ -33,7 +33,7 @@ export class Person {
     this.sent = null;
     this.send({ type: "take", person });
     if (person) {
-      document.activeElement?.blur(); // its keys are the game's now
+      document.activeElement?.blur(); // so that its keys go to the game
       this.send({ type: "play" });
     }
   }
@@ -60,7 +60,7 @@ export class Person {
     this.hold(this.actionOf(this.held));
   }
 
-  /** The action with the most keys of those that are held; null: none. */
+  /** Returns the action with the most keys, all of which are held; null: none. */
   actionOf(held) {
     let best = null;
     this.keys.forEach((keys, action) => {

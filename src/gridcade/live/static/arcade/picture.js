@@ -1,6 +1,6 @@
 // Pictures from the server: gridcade/live/arcade/picture.py describes their bytes.
 
-/** Reads a picture: its header, with `screens` and `stack` as arrays of images in bytes. */
+/** Reads a picture: returns its header, with `screens` and `stack` as arrays of images. */
 export async function readPicture(buffer) {
   const length = new DataView(buffer).getUint32(0);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
@@ -28,12 +28,12 @@ function rgba(red, green, blue) {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0; // little-endian, as on all common machines
 }
 
-/** Makes the table of a palette, [256][3]. */
+/** Converts a palette, [256][3], to a table of pixel colors, [256]. */
 export function paletteTable(palette) {
   return Uint32Array.from(palette, ([red, green, blue]) => rgba(red, green, blue));
 }
 
-/** Draws an image into a canvas; table: the colors of its numbers, gray without one. */
+/** Draws an image into a canvas. Args: table: the color of each number; default: gray. */
 export function drawImage(canvas, { pixels, height, width, channels = 1 }, table = GRAY) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");

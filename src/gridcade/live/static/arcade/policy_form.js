@@ -62,7 +62,7 @@ export class PolicyForm {
     $("checkpoint").setAttribute("aria-valuetext", text);
   }
 
-  /** Shows what the server made of the choices. */
+  /** Shows the environment, epsilon and protocol that the server chose for empty fields. */
   setGame({ env, epsilon, protocol }) {
     this.shownEnv = env;
     $("env").placeholder = env;
@@ -75,7 +75,7 @@ export class PolicyForm {
     const { state } = this;
     state.policy = $("policy").value;
     state.checkpoint = "";
-    // A policy of its own environment plays there; others stay where the last one played.
+    // A policy that has its own environment plays there; others play in the last policy's environment.
     state.env = this.policy.env ? "" : this.shownEnv ?? this.defaultEnv;
     this.restart();
   }

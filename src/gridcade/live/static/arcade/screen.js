@@ -1,9 +1,9 @@
-// The screen of the game: its frames are shown one after the other, at the speed of the game.
+// The screen of the game: shows the frames one after the other, at the speed of the game.
 
 import { drawImage, paletteTable } from "./picture.js";
 
-const MOST_PICTURES = 3; // that wait to be shown; of more, all but the newest are dropped
-const EARLY = 4; // milliseconds before its time at which a frame may be shown
+const MOST_PICTURES = 3; // waiting frames; when so many wait, only the newest one is drawn
+const EARLY = 4; // milliseconds by which a frame may be shown too early
 
 export class Screen {
   /** Args: canvas; shown(picture): called when the last frame of a picture is on the screen. */
@@ -18,7 +18,7 @@ export class Screen {
     this.queue = [];
   }
 
-  /** Shows a picture after those that wait. */
+  /** Shows a picture after the waiting ones. */
   add(picture) {
     const interval = this.interval / Math.min(picture.speed, 1);
     if (this.queue.length >= MOST_PICTURES || !picture.playing) this.flush();
@@ -42,7 +42,7 @@ export class Screen {
     if (this.queue.length) this.frame = requestAnimationFrame((later) => this.tick(later));
   }
 
-  /** Shows at once what waits. */
+  /** Shows the newest waiting picture immediately. */
   flush() {
     for (const { picture } of this.queue) if (picture) this.shown(picture);
     if (this.queue.length) drawImage(this.canvas, this.queue.at(-1).screen, this.table);

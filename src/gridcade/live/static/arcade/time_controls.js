@@ -8,7 +8,7 @@ const SPEEDS = ["0.25", "0.5", "1", "2", "4", "8", "16"];
 const NAMES = { 0.25: "¼ ×", 0.5: "½ ×" };
 const NATIVE = "1";
 const SLOW = 0.9; // below this share of the chosen speed, the measured one is shown
-const SEEK_DELAY = 60; // milliseconds between two messages of a moving slider
+const SEEK_DELAY = 60; // milliseconds between two messages while the slider moves
 
 export class TimeControls {
   /**
@@ -58,7 +58,7 @@ export class TimeControls {
     $("speed").setAttribute("aria-valuetext", speed === NATIVE ? "native speed" : `${speed} times native speed`);
   }
 
-  /** Goes to a step; of many in a short time, to the last one. */
+  /** Goes to a step; of several requests in a short time, only the last one is sent. */
   seek(step) {
     this.wanted = step;
     this.seekTimer ??= setTimeout(() => {
@@ -87,7 +87,7 @@ export class TimeControls {
     this.showSpeed();
   }
 
-  /** Space plays and pauses, "." takes one step, arrows go back and forth, unless a control uses the key. */
+  /** Space plays and pauses, "." takes one step, arrows go back and forth, unless the focused control uses the key. */
   handleKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.picture) return;
     if (takesText(event.target) || this.keysAreTaken()) return;

@@ -4,7 +4,7 @@ export const TOUR = [
   {
     id: "policy-form",
     title: "Who plays",
-    text: "Choose a shipped agent, one of your runs or a checkpoint of it, and the game.",
+    text: "Choose a shipped agent, or one of your runs and its checkpoint, and the game.",
   },
   {
     id: "play",
@@ -19,7 +19,7 @@ export const TOUR = [
   {
     id: "curve-title",
     title: "Back in time",
-    text: "The predicted value over the game. Click on it, or move the slider above it, to return to that step.",
+    text: "The curve is the predicted value over the game. Click on it, or move the slider above it, to return to a step.",
   },
   {
     id: "what-if-title",

@@ -6,8 +6,8 @@ import { downloadCsv } from "../files.js";
 import { padded, plotAxes, remPixels } from "../plot.js";
 
 const MILLISECONDS_BETWEEN_DRAWINGS = 66;
-const LEAST_STEPS = 100; // of the axis
-const MARK = 7; // pixels
+const LEAST_STEPS = 100; // smallest length of the axis
+const MARK = 7; // height of a mark in pixels
 
 export class ValueCurve {
   /** Args: element; seek(step): called when the person clicks on a step. */
@@ -18,14 +18,14 @@ export class ValueCurve {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
   }
 
-  /** Begins another game; kind: "value", or "score" where the policy does not value states. */
+  /** Begins another game; kind: "value", or "score" if the policy predicts no values. */
   clear(kind) {
     this.kind = kind;
     [this.values, this.rewards, this.lost] = [[], [], new Set()];
     this.requestDrawing();
   }
 
-  /** Takes in the moments of a picture, which replace those from its first one on. */
+  /** Adds the moments of a picture, which replace all moments from its first one on. */
   add({ first, values, rewards, lives_lost: lost, step }) {
     if (this.values.length > first) {
       this.values.length = this.rewards.length = first;
@@ -45,7 +45,7 @@ export class ValueCurve {
     }, MILLISECONDS_BETWEEN_DRAWINGS);
   }
 
-  /** Columns of steps and values. */
+  /** Returns the columns of steps and values. */
   data() {
     const steps = this.values.map((_, step) => step);
     if (this.kind === "value") return [steps, this.values.slice()];
@@ -53,7 +53,7 @@ export class ValueCurve {
     return [steps, this.rewards.map((reward) => (score += reward))];
   }
 
-  /** Hands the game to the person: a row for each step. */
+  /** Downloads the game as a CSV file with a row for each step. */
   exportCsv() {
     const rows = this.values.map((value, step) => [step, value, this.rewards[step], Number(this.lost.has(step))]);
     downloadCsv("game.csv", ["step", "value", "reward", "life_lost"], rows);

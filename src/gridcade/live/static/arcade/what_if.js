@@ -1,4 +1,4 @@
-// What if: the actions that were tried at the step that is shown, beside what was predicted of them.
+// What if: shows the returns of actions that were tried at this step, beside the predicted values.
 
 import { $, make, setText } from "../dom.js";
 import { formatInteger, formatNumber } from "../format.js";
@@ -6,7 +6,7 @@ import { drawImage } from "./picture.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, MARGIN] = [240, 34, 8]; // of a plot, in its own units
-const JITTER = [0, 4, -4, 8, -8]; // heights of the dots, so that equal ones are seen
+const JITTER = [0, 4, -4, 8, -8]; // vertical offsets, so that dots of equal values are visible
 
 export class WhatIf {
   /** Args: send(message). */
@@ -22,7 +22,7 @@ export class WhatIf {
     this.clear();
   }
 
-  /** Forgets what was tried at another step. */
+  /** Removes the results of another step. */
   setPicture({ game, step, departed }) {
     const place = `${game} ${step} ${departed}`;
     if (place !== this.place) this.clear();
@@ -70,7 +70,7 @@ export class WhatIf {
     this.show();
   }
 
-  // ---- what was found
+  // ---- results
 
   show() {
     const results = [...this.results.values()].sort((a, b) => a.action - b.action);
@@ -103,14 +103,14 @@ export class WhatIf {
     const predictedText = predicts ? `predicted ${predicts} ${formatNumber(predicted)}` : "";
     entry.append(
       title,
-      ...line("Return as learnt", returns, return_, returnRange, predicted, predictedText),
+      ...line("Return as learned", returns, return_, returnRange, predicted, predictedText),
       ...line("Raw score", scores, score, scoreRange, null, ""),
     );
     return entry;
   }
 }
 
-/** A heading with numbers, and their plot. */
+/** Creates a heading with numbers, and their plot. */
 function line(title, values, estimate, [low, high], predicted, predictedText) {
   const found = estimate ? `mean ${meanText(estimate)}` : formatNumber(values[0]);
   const text = make("p");
@@ -158,15 +158,15 @@ function countText({ length }) {
   return length === 1 ? "1 continuation" : `${length} continuations`;
 }
 
-/** The rule by which returns were summed, in two sentences. */
+/** Describes how the returns are computed. */
 function ruleText({ learned, horizon }) {
   const rewards = learned.clipped ? "rewards clipped to [−1, 1]" : "raw rewards";
   const until = learned.to_lost_life ? ", up to a lost life" : "";
-  return `A continuation has at most ${formatInteger(horizon)} steps. Its return sums ${rewards}, discounted by ` +
-    `${formatNumber(learned.discount)} a step${until}; what is left then counts by its predicted value.`;
+  return `A continuation has at most ${formatInteger(horizon)} steps. Its return is the sum of ${rewards}, discounted by ` +
+    `${formatNumber(learned.discount)} per step${until}. If it has not ended by then, the predicted value of the last state is added.`;
 }
 
-/** The ends of an axis. */
+/** Returns the ends of an axis. */
 function range(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = 0.05 * (high - low) || 0.5;

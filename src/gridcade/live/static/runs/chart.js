@@ -1,4 +1,4 @@
-// The learning curves of several runs: training thin, evaluations thick with their intervals.
+// The learning curves of several runs: thin for training, thick with intervals for evaluations.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { make } from "../dom.js";
@@ -6,11 +6,11 @@ import { downloadCsv } from "../files.js";
 import { formatNumber, formatShort } from "../format.js";
 import { padded, plotAxes, remPixels } from "../plot.js";
 
-const COLUMNS = 4; // of each run, besides x: training, mean, low, high
+const COLUMNS = 4; // of each run, without x: training, mean, low, high
 const FEW_POINTS = 40; // up to this number, evaluations are drawn as points too
 
 export class Chart {
-  /** Args: element of the plot; legend: a list; place: shows where the cursor is; hide(name of a run). */
+  /** Args: element of the plot; legend: a list; place: element for the cursor's position; hide(name of a run). */
   constructor(element, legend, place, hide) {
     Object.assign(this, { element, legend, place, hide, runs: [], unit: "", plot: null });
     new ResizeObserver(() => this.create()).observe(element);
@@ -34,7 +34,7 @@ export class Chart {
     this.element.setAttribute("aria-label", `Learning curves, ${title}: ${last.join("; ")}`);
   }
 
-  /** Hands the curves to the person: a row for each run and point. */
+  /** Downloads the curves as a CSV file with a row for each run and point. */
   exportCsv() {
     const rows = this.runs.flatMap(({ name, columns: [x, ...columns] }) =>
       x.map((at, i) => [name, at, ...columns.map((column) => column[i])]));
@@ -114,7 +114,7 @@ export class Chart {
   }
 }
 
-/** Index of the last value up to a place that is a number; -1: none. */
+/** Returns the index of the last number of a column up to a place; -1: none. */
 function lastKnown(column, place) {
   for (let i = place; i >= 0; i--) if (column[i] !== null && column[i] !== undefined) return i;
   return -1;

@@ -1,4 +1,4 @@
-// A command of the command line, to be copied.
+// A command with a button that copies it.
 
 import { make } from "../dom.js";
 
@@ -20,7 +20,7 @@ export function commandBox(command, purpose) {
   return box;
 }
 
-/** Copies a text; where the browser forbids it, as on http from another machine, selects it. */
+/** Copies a text; if the browser forbids it, as for http from another machine, selects the text. */
 async function copy(text, element) {
   try {
     await navigator.clipboard.writeText(text);

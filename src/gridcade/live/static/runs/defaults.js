@@ -1,4 +1,4 @@
-// The state of the Runs page without an address.
+// The state of the Runs page that its address holds.
 
 export const DEFAULTS = {
   runs: "", // names of the chosen runs, joined by joinNames; "": the newest ones
@@ -21,7 +21,7 @@ export function splitNames(text) {
     try {
       return decodeURIComponent(name);
     } catch {
-      return name; // damaged
+      return name; // a damaged escape sequence
     }
   });
 }

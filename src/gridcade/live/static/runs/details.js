@@ -21,7 +21,7 @@ export function showComparison({ runs, settings, hyperparameters, provenance }, 
   showEvaluations(runs);
 }
 
-/** A table with a row for each setting and a column for each run. Args: parts: [[title, rows]]. */
+/** Creates a table with a row for each setting and a column for each run. Args: parts: [[title, rows]]. */
 function sideBySide(title, runs, parts) {
   const table = make("table");
   const head = make("tr");
@@ -78,12 +78,12 @@ function showEvaluations(runs) {
     $("evaluations").append(scrolling(table, "Evaluations"));
   }
   if (!without.length) return;
-  const hint = make("p", `Not evaluated yet, besides during training: ${without.map((run) => run.name).join(", ")}.`);
+  const hint = make("p", `Not evaluated yet, except during training: ${without.map((run) => run.name).join(", ")}.`);
   hint.className = "hint";
   $("evaluations").append(hint, ...without.map((run) => commandBox(run.evaluate, `evaluate ${run.name}`)));
 }
 
-/** The rows of an evaluation: its numbers, and its notes. */
+/** Creates the rows of an evaluation: its numbers, and its notes. */
 function evaluationRows(run, i, evaluation) {
   const row = make("tr");
   const { episodes, steps, seed, epsilon, exact, saved, notes } = evaluation;
@@ -118,7 +118,7 @@ function numberCell(text, ...more) {
 
 function wideCell(text, columns) {
   const cell = make("td");
-  cell.append(make("span", text)); // it stays in view where the table scrolls
+  cell.append(make("span", text)); // the span stays in view when the table scrolls
   cell.colSpan = columns;
   cell.className = "wide";
   return cell;

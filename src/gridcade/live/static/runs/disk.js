@@ -1,4 +1,4 @@
-// What the runs take on disk, and the commands that remove it. The page itself removes nothing.
+// The disk space of the runs, and the commands that free it. The page itself removes nothing.
 
 import { $, make, setText } from "../dom.js";
 import { formatBytes } from "../format.js";
@@ -20,7 +20,7 @@ export function showDisk({ runs, studies }) {
   const parts = PARTS.filter(total).map((name) => `${name} ${formatBytes(total(name))}`);
   setText(
     "disk-total",
-    `${runs.length} runs take ${formatBytes(all)}: ${parts.join(", ")}.` + (reports ? ` Studies take ${formatBytes(reports)} besides.` : ""),
+    `${runs.length} runs take ${formatBytes(all)}: ${parts.join(", ")}.` + (reports ? ` Studies take another ${formatBytes(reports)}.` : ""),
   );
   const rows = runs.map((run) => ({ run, size: PARTS.reduce((sum, name) => sum + run.bytes[name], 0) }));
   rows.sort((a, b) => b.size - a.size);

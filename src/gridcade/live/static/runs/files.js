@@ -3,7 +3,7 @@
 import { $, make } from "../dom.js";
 import { fileAddress } from "./requests.js";
 
-let shown = ""; // what is shown, as text
+let shown = ""; // the files that are shown, as text
 
 /** Shows the studies with their reports, and the videos, which are loaded when they are opened. */
 export function showFiles({ studies, videos }) {

@@ -16,7 +16,7 @@ import { getTable } from "./requests.js";
 import { RunsTable } from "./runs_table.js";
 
 const INTERVAL = 2000; // milliseconds between two requests
-const MOST_CHOSEN = 8; // runs: there are as many colors
+const MOST_CHOSEN = 8; // runs; there are 8 colors
 const FIRST_CHOSEN = 4; // runs that are chosen at first, of one environment
 
 class Page {
@@ -25,7 +25,7 @@ class Page {
     this.chosen = splitNames(state.runs).slice(0, MOST_CHOSEN);
     this.runs = null; // the rows of the server's table
     this.comparison = null;
-    this.compared = ""; // what the comparison was made of
+    this.compared = ""; // the runs and states of the comparison, as text
     this.commands = new Map(); // name of a run -> the command that trains it again, or an error
     this.shownTable = ""; // as text
     this.curves = new Curves();
@@ -72,7 +72,7 @@ class Page {
 
   // ---- requests
 
-  /** Asks for what is new, again and again while the page is visible. */
+  /** Requests new data every INTERVAL milliseconds while the page is visible. */
   async poll() {
     clearTimeout(this.timer);
     if (document.hidden || this.isPolling) return;
@@ -118,14 +118,14 @@ class Page {
     $("example").replaceChildren(commandBox(example, "train a first run"));
   }
 
-  /** Chooses the newest run, and a few more of its environment. */
+  /** Chooses the newest run, and a few more runs of its environment. */
   chooseNewest() {
     const newest = this.runs.toSorted((a, b) => (a.started < b.started ? 1 : -1));
     const alike = newest.filter((run) => run.env === newest[0].env);
     this.chosen = alike.slice(0, FIRST_CHOSEN).map((run) => run.name);
   }
 
-  /** Asks for the curves and details of the chosen runs. */
+  /** Requests the curves and details of the chosen runs. */
   async refreshChosen() {
     const names = [...this.chosen];
     const news = await Promise.all(names.map((name) => this.curves.refresh(name)));
@@ -203,8 +203,8 @@ class Page {
       title.prepend(swatch);
       return [
         title,
-        command ? commandBox(command, `train ${run.name} again`) : make("p", command === undefined ? "…" : "The command is not known."),
-        ...(isStopped ? [make("p", "It was stopped before the end. This command goes on:"), commandBox(run.resume, `resume ${run.name}`)] : []),
+        command ? commandBox(command, `train ${run.name} again`) : make("p", command === undefined ? "…" : "The command that trains this run again is not known."),
+        ...(isStopped ? [make("p", "The run was stopped before its end. This command continues it:"), commandBox(run.resume, `resume ${run.name}`)] : []),
       ];
     });
     $("commands").replaceChildren(...boxes);

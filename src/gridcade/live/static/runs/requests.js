@@ -1,6 +1,6 @@
 // Requests to the server: see gridcade/live/runs/api.py.
 
-/** Address of a path on the server, with parameters, and the server's token if the page has one. */
+/** Returns the address of a path on the server, with parameters and the page's token, if it has one. */
 export function addressOf(path, parameters = {}) {
   const address = new URL(path, location.href);
   address.search = location.search;
@@ -11,12 +11,12 @@ export function addressOf(path, parameters = {}) {
   return address.href;
 }
 
-/** Address of a report or a video. */
+/** Returns the address of a report or a video. */
 export function fileAddress(name) {
   return addressOf(`runs/file/${name.split("/").map(encodeURIComponent).join("/")}`);
 }
 
-/** Asks for a table. Throws an Error with one line of text where the server refuses or is away. */
+/** Requests a table. Throws an Error with one line of text if the server refuses or does not answer. */
 export async function getTable(name, parameters = {}) {
   let response;
   try {

@@ -20,7 +20,7 @@ const COLUMNS = {
   disk: { title: "On disk", value: totalBytes, text: (run) => formatBytes(totalBytes(run)) },
 };
 
-/** The last evaluation of a run: return, or average reward where the task has no return. */
+/** Returns the last evaluation of a run: return, or average reward if the task has no return. */
 function scoreOf({ scores }) {
   return scores.return ?? scores.average_reward;
 }
@@ -40,7 +40,7 @@ function intervalText(run) {
 }
 
 export class RunsTable {
-  /** Args: choose(name, isChosen); sort(key): a column's head was pressed. */
+  /** Args: choose(name, isChosen); sort(key): called when a column's head is pressed. */
   constructor(choose, sort) {
     this.choose = choose;
     this.rows = new Map(); // name of a run -> its row
@@ -73,14 +73,14 @@ export class RunsTable {
     setText("no-match", runs.length && !shown.length ? `None of ${runs.length} runs matches the filter.` : "");
   }
 
-  /** Puts rows into their order. The focus would be lost if rows were moved that stand right already. */
+  /** Puts rows into order. Rows in the right place are not moved, because they would lose the focus. */
   place(rows) {
     const body = $("runs-body");
     rows.forEach((row, i) => body.children[i] !== row && body.insertBefore(row, body.children[i] ?? null));
     while (body.children.length > rows.length) body.lastChild.remove();
   }
 
-  /** The row of a run, with its present numbers. */
+  /** Returns the row of a run with its present numbers. */
   row(run, color) {
     if (!this.rows.has(run.name)) this.rows.set(run.name, this.createRow(run));
     const row = this.rows.get(run.name);

@@ -3,7 +3,7 @@
 import { $, closeWhenLeft, make } from "../dom.js";
 
 export class AgentChoice {
-  /** Args: suffix of the ids; choose(): called after another agent was chosen. */
+  /** Args: suffix of the ids; choose(): called when the person has chosen an agent. */
   constructor(suffix, choose) {
     this.select = $(`agent${suffix}`);
     this.details = $(`parameters${suffix}`);
@@ -25,7 +25,7 @@ export class AgentChoice {
     return this.select.value;
   }
 
-  /** The kind of the chosen agent as the catalog describes it: its unit, and whether it walks. */
+  /** The catalog's entry of the chosen agent, with its unit and whether it walks. */
   get kind() {
     return this.agents.find(({ name }) => name === this.agent);
   }
@@ -38,12 +38,12 @@ export class AgentChoice {
 
   showParameters(changed) {
     const fields = (this.kind?.parameters ?? []).map((parameter) => parameterField(parameter, changed));
-    const hint = make("p", "Changes take effect with “Start over”; an empty field stands for its default.");
+    const hint = make("p", "Changes take effect with “Start over”; an empty field means the default.");
     hint.className = "hint";
     this.fields.replaceChildren(...fields, hint);
   }
 
-  /** Shows the parameters in force, {name: text}: an agent's preset depends on the world. */
+  /** Shows the learner's actual parameters, {name: text}, because presets depend on the world. */
   showParametersInForce(parameters, changed) {
     for (const input of this.inputs) {
       if (!(input.name in parameters)) continue;
@@ -74,7 +74,7 @@ function parameterField({ name, default: default_, help, choices }, changed) {
   return label;
 }
 
-/** Fills a select with names; what they are about is their title. */
+/** Fills a select with names; their descriptions become tooltips. */
 export function fillSelect(select, entries) {
   select.replaceChildren(...entries.map(({ name, about }) => {
     const option = new Option(name);

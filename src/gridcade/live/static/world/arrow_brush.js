@@ -1,8 +1,8 @@
-// The brush of the Predict mode: draws arrows, by drags across cells, clicks near a side, or keys.
+// The brush of the Predict mode: draws arrows by dragging, by a click near a side, or by keys.
 
 import { cellsBetween } from "./brushes.js";
 
-const CENTER = 0.12; // in cells; a click nearer to the middle takes the arrow away
+const CENTER = 0.12; // in cells; a click nearer to the center removes the arrow
 const KEYS = {
   w: [-1, 0], d: [0, 1], s: [1, 0], a: [0, -1],
   ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowDown: [1, 0], ArrowLeft: [0, -1],
@@ -18,7 +18,7 @@ export class ArrowBrush {
     Object.assign(this, { place, offset, dragged: false });
   }
 
-  /** Draws into each cell the direction in which the pointer leaves it, and into the last one the same. */
+  /** Draws in each cell the direction in which the pointer leaves it, and in the last cell the same. */
   drag(from, to) {
     this.dragged = true;
     const cells = cellsBetween(from, to);

@@ -1,14 +1,14 @@
-// Brushes: what pointer and keys draw into the world. A brush shows a preview until the server
+// Brushes, which draw in the world with the pointer and keys. A brush shows a preview until the server
 // answers with the changed world. Its methods: press(place, offset), drag(from, to),
 // release(place), cancel(), and optionally key(event, place), which returns whether it used the key.
-// A place is [row, column]; the offset is that of the pointer from the center of the cell, or null.
+// A place is [row, column]; offset is the pointer's distance from the center of the cell, or null.
 
 import { drawCell } from "./world_tiles.js";
 import { drawJump, fillColumn, outline } from "./world_marks.js";
 
 /** Draws cells of one meaning. */
 export class CellBrush {
-  /** Args: view; send(message); meaning: a legend's cell; message: what to send, but for the cells. */
+  /** Args: view; send(message); meaning: cell of the legend; message(cells): creates the message to send. */
   constructor(view, send, meaning, message) {
     Object.assign(this, { view, send, meaning, message });
     this.cells = new Map(); // "row,column" -> [row, column]
@@ -29,7 +29,7 @@ export class CellBrush {
     if (!sameCell(present, this.meaning)) this.cells.set(String(place), place);
   }
 
-  /** Sends a stroke as one change, so that one undo takes it back. */
+  /** Sends the stroke as one change, so that one undo takes it back. */
   release() {
     const cells = [...this.cells.values()];
     this.cancel();

@@ -1,10 +1,10 @@
 // Colors, triangles, arrows and outlines of all cells, written pixel by pixel into one image.
-// A maze of 61 x 61 cells has thousands of them: as paths, or as copied pictures, they take tens of
-// milliseconds in a browser that draws in software; as pixels, two or three.
+// A maze of 61 x 61 cells has thousands of cells. Drawing them as paths or copied pictures takes tens
+// of milliseconds in a browser that draws in software; writing pixels takes two or three.
 
 import { VIRIDIS } from "../colors.js";
 
-const MOST_STAMPS = 500; // kept; stochastic policies have many different cells
+const MOST_STAMPS = 500; // stored pictures; stochastic policies have many different cells
 
 export class CellPixels {
   /** Args: world; cell: side of a cell in pixels. */
@@ -43,7 +43,7 @@ export class CellPixels {
     }
   }
 
-  /** Copies a picture over the cell of a state; draw(context) draws it when its key is new. */
+  /** Copies a stored picture over the cell of a state; draw(context) draws it if its key is new. */
   stamp(s, key, draw) {
     let stamp = this.stamps.get(key);
     if (!stamp) {
@@ -57,7 +57,7 @@ export class CellPixels {
     }
   }
 
-  /** The pixels of a picture that are not transparent: their offsets in the image, and colors. */
+  /** Draws a picture, and returns its visible pixels: their offsets in the image, and colors. */
   makeStamp(draw) {
     const { cell, image } = this;
     const canvas = document.createElement("canvas");
@@ -72,14 +72,14 @@ export class CellPixels {
     };
   }
 
-  /** Draws the image, over what the context holds already. */
+  /** Draws the image over the present content of a context. */
   drawInto(context) {
     this.canvas.getContext("2d").putImageData(this.image, 0, 0);
     context.drawImage(this.canvas, 0, 0);
   }
 }
 
-/** Blends a color over another one; over a transparent pixel, it keeps its own transparency. */
+/** Blends a color over another one; over a transparent pixel, the color keeps its transparency. */
 function over(below, above) {
   const alpha = above >>> 24;
   if (alpha === 255 || below >>> 24 === 0) return above;
@@ -91,12 +91,12 @@ function over(below, above) {
   return mixed >>> 0;
 }
 
-/** A color as the four bytes of a pixel, in the order of memory of little-endian machines. */
+/** Packs a color into the four bytes of a pixel, in little-endian order. */
 function packed([red, green, blue]) {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** The action whose triangle covers each pixel of a cell, row by row; -1: none.  [cell * cell]. */
+/** Returns the action whose triangle covers each pixel of a cell; -1: none.  [cell * cell], row by row. */
 function triangleActions(cell, moves) {
   return Int8Array.from({ length: cell * cell }, (_, i) => {
     const [down, right] = [Math.floor(i / cell) - (cell - 1) / 2, (i % cell) - (cell - 1) / 2];

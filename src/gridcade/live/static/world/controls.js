@@ -1,4 +1,4 @@
-// The controls of time, of what is shown, and of map files; and the keys.
+// The controls of time with their keys, of the view, and of map files.
 
 import { $, setText } from "../dom.js";
 import { countOf } from "../format.js";
@@ -39,7 +39,7 @@ export class TimeControls {
     return { type: "speed", steps_per_second: steps };
   }
 
-  /** Speaks of steps or sweeps. */
+  /** Sets the unit of the texts, "step" or "sweep". */
   setUnit(unit) {
     this.unit = unit;
     setText("step", `One ${unit}`);
@@ -70,7 +70,7 @@ export class TimeControls {
   }
 }
 
-/** The highest offered speed that is not above the one in the address. */
+/** Returns the highest offered speed that is not above the speed in the address. */
 function offeredSpeed(speed) {
   if (SPEEDS.includes(speed)) return speed;
   return SPEEDS.findLast((offered) => Number(offered) <= Number(speed)) ?? DEFAULTS.speed;

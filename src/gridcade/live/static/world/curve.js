@@ -7,10 +7,10 @@ import { padded, plotAxes, remPixels } from "../plot.js";
 const MILLISECONDS_BETWEEN_DRAWINGS = 100; // the curve needs fewer pictures than the world
 
 export class Curve {
-  /** Args: element to draw in; lanes: of each its `points` (CurvePoints) and `seeds` (LaneSeeds). */
+  /** Args: element to draw in; lanes: objects with `points` (CurvePoints) and `seeds` (LaneSeeds). */
   constructor(element, lanes) {
     Object.assign(this, { element, lanes, measure: "average_reward", logarithmic: false, timer: null });
-    this.mark = null; // steps at which a line shows a moment of the past
+    this.mark = null; // steps of the shown moment of the past, which a vertical line marks
     new ResizeObserver(() => this.create()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.create());
   }
@@ -45,7 +45,7 @@ export class Curve {
     }, MILLISECONDS_BETWEEN_DRAWINGS);
   }
 
-  /** The lines of all lanes, from the lowest layer: {points, value(point), style}. */
+  /** Returns the lines of all lanes, the lowest layer first: {points, value(point), style}. */
   lines() {
     const theme = readTheme();
     const line = (points, value, style) => ({ points, value, style: { points: { show: false }, spanGaps: true, ...style } });
@@ -62,7 +62,7 @@ export class Curve {
     ];
   }
 
-  /** The limits and the mean of a lane's seeds; the limits enclose a band. */
+  /** Returns the lines of a lane's seeds: the upper and lower limit of the band, and the mean. */
   bandLines(band, color, line) {
     if (!band.length) return [];
     return [
@@ -72,7 +72,7 @@ export class Curve {
     ];
   }
 
-  /** Columns of steps and of the values of each line. */
+  /** Returns the columns of steps and of the values of each line. */
   data(lines) {
     const steps = (point) => (this.logarithmic ? Math.max(point.steps, 1) : point.steps);
     return uPlot.join(lines.map(({ points, value }) => [points.map(steps), points.map(value)]));
@@ -123,7 +123,7 @@ export class Curve {
   }
 }
 
-/** The series that are upper limits of bands; their lower limits follow. */
+/** Returns the numbers of the series that are upper limits of bands; the lower limits follow them. */
 function bandsOf(lines) {
   return lines.flatMap(({ bandColor }, i) => (bandColor ? [i + 1] : []));
 }
@@ -132,7 +132,7 @@ function translucent(color) {
   return `color-mix(in srgb, ${color} 22%, transparent)`;
 }
 
-/** Ticks of a logarithmic axis: at most seven powers of ten. */
+/** Returns the ticks of a logarithmic axis: at most seven powers of ten. */
 function powersOfTen(_, axis, low, high) {
   const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
   const stride = Math.ceil((last - first + 1) / 7);

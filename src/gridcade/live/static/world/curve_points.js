@@ -13,7 +13,7 @@ export class CurvePoints {
     this.branch = 0;
   }
 
-  /** Follows a history: a new branch shares the points up to its beginning. */
+  /** Takes over the branches of a history; a new branch shares its parent's points up to the fork. */
   setHistory({ branch, branches }) {
     const old = this.branches;
     const begin = ({ parent, fork }) => (old.get(parent) ?? []).filter(({ steps }) => steps <= fork);
@@ -21,7 +21,7 @@ export class CurvePoints {
     this.branch = branch;
   }
 
-  /** Adds the values of a policy, {measure: value}, and the optimum of the world it was in. */
+  /** Adds the values of a policy, {measure: value}, and the optimum of its world. */
   add(exact, optimum) {
     const points = this.branches.get(this.branch);
     const point = { steps: exact.steps, exact, optimum };
@@ -31,11 +31,12 @@ export class CurvePoints {
     if (points.length > MOST_POINTS) this.branches.set(this.branch, points.filter((_, i) => i % 2 === 0));
   }
 
-  /** The points of the present branch, and those of all others. */
+  /** The points of the present branch. */
   get present() {
     return this.branches.get(this.branch);
   }
 
+  /** The points of each other branch. */
   get others() {
     return [...this.branches].filter(([number]) => number !== this.branch).map(([, points]) => points);
   }

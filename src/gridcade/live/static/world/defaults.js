@@ -10,7 +10,7 @@ export const DEFAULTS = {
   seed: "0",
   speed: "200", // steps per second; "max": as fast as possible
   cells: "learnt",
-  measure: "", // "": that of the learner's criterion
+  measure: "", // "": the measure of the learner's criterion
   arrows: true,
   triangles: false,
   numbers: false,
@@ -19,6 +19,6 @@ export const DEFAULTS = {
   log: true,
   large: false,
   predict: false, // whether the person draws a policy
-  criterion: "", // of the prediction; "": that of the puzzle or the learner
-  discount: "", // the same
+  criterion: "", // of the prediction; "": as in the puzzle or the learner
+  discount: "", // of the prediction; "": as in the puzzle or the learner
 };

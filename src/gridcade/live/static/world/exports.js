@@ -1,11 +1,11 @@
-// The numbers and pictures of the World page as files.
+// Exports the numbers and pictures of the World page as files.
 
 import { connectExports } from "../exports.js";
 import { downloadCsv, downloadPng } from "../files.js";
-import { actionName } from "../format.js";
+import { actionNameAt, isAllowed } from "../format.js";
 import { MEASURES } from "./curve_points.js";
 
-/** Connects the menu; page: its lanes and its curve. */
+/** Connects the menu. Args: page: has `lanes` and `curve`. */
 export function connectWorldExports(page) {
   const exports = {
     "values-csv": () => exportValues(page.lanes),
@@ -21,8 +21,8 @@ function exportValues(lanes) {
   const header = ["lane", "row", "column", "action", "q", "exact_q", "policy", "updates"];
   const rows = lanes.flatMap(({ world, picture }, lane) =>
     world.places.flatMap(([row, column], s) =>
-      world.moves.map((move, a) => [
-        lane + 1, row + 1, column + 1, actionName(move, a).split(" ").at(-1),
+      [...picture.q[s].keys()].filter((a) => isAllowed(world, s, a)).map((a) => [
+        lane + 1, row + 1, column + 1, actionNameAt(world, s, a).split(" ").at(-1),
         picture.q[s][a], world.optimum.q[s][a], picture.policy[s][a], picture.visits[s][a],
       ])));
   downloadCsv("values.csv", header, rows);

@@ -1,14 +1,14 @@
-// The parts of the page that each lane has: those of the first stand in the page, with the attribute
-// `data-lane`; those of the second are copies beside them, with a suffix at each id.
+// The parts of the page that each lane has. The page contains the parts of the first lane, with the
+// attribute `data-lane`. The parts of the second lane are copies beside them, with a suffix at each id.
 
 const ID_REFERENCES = ["aria-labelledby", "aria-describedby", "for"];
 
-/** The parts of the first lane. */
+/** Returns the parts of the first lane. */
 export function firstParts() {
   return [...document.querySelectorAll("[data-lane=first]")];
 }
 
-/** Copies the parts of the first lane; the names of the copies say whose they are. */
+/** Copies the parts of the first lane; adds a suffix to the ids, and a name to the labels. */
 export function copyParts(suffix, name) {
   return firstParts().map((original) => {
     const copy = original.cloneNode(true);

@@ -1,5 +1,5 @@
-// The seeds behind a lane: a button that lets 30 learners with other seeds learn in the background,
-// and what arrives of them.
+// The seeds of a lane: a button that runs 30 learners with other seeds in the background, and their
+// results.
 
 import { $, setText } from "../dom.js";
 import { formatInteger } from "../format.js";
@@ -13,7 +13,7 @@ export class LaneSeeds {
     this.show();
   }
 
-  /** Takes what arrived: {seeds, running, total, steps, bands, scores}; null: there is nothing now. */
+  /** Sets the results, {seeds, running, total, steps, bands, scores}; null: there are none. */
   set(news) {
     this.news = news;
     this.show();
@@ -29,15 +29,15 @@ export class LaneSeeds {
     const { news, button, isRandom } = this;
     button.disabled = !isRandom;
     button.textContent = news?.running ? "Cancel the seeds" : "30 seeds";
-    setText(`seeds-text${this.suffix}`, isRandom ? progress(news) : "Nothing is random in planning.");
+    setText(`seeds-text${this.suffix}`, isRandom ? progress(news) : "Planning uses no random numbers.");
   }
 
-  /** Points of a measure's band, {steps, mean, low, high}; where there is no mean, none. */
+  /** Returns the points of a measure's band, {steps, mean, low, high}, without those that have no mean. */
   band(measure) {
     if (!this.news) return [];
     const { steps, bands } = this.news;
     const { mean, low, high } = bands[measure];
-    // Without an interval, as of equal values, the band has no width.
+    // Where there is no interval, for example if all values are equal, the band has no width.
     return steps
       .map((at, i) => ({ steps: at, mean: mean[i], low: low[i] ?? mean[i], high: high[i] ?? mean[i] }))
       .filter((point) => point.mean !== null);
@@ -56,7 +56,7 @@ function progress(news) {
   return `Mean and 95 % interval of ${seeds} seeds, to ${reached} steps.`;
 }
 
-/** Asks the first lane's process whether the seeds of two lanes differ, once all have learnt. */
+/** Asks the first lane's process whether the seeds of two lanes differ, when all have finished. */
 export function compareSeeds(first, second, measure) {
   if (!first.seeds.isDone || !second.seeds.isDone) return;
   const { steps, scores } = second.seeds.news;

@@ -1,4 +1,4 @@
-// One lane of the page: its socket, what arrived through it, and the parts of the page that show it.
+// One lane of the page: its connection, the newest messages, and the parts of the page that show them.
 
 import { drawScale } from "../colors.js";
 import { Connection } from "../connection.js";
@@ -11,13 +11,13 @@ import { unpackPicture } from "./tables.js";
 import { prepareWorld, WorldView } from "./world_view.js";
 
 export class LaneView {
-  /** Args: parts: elements of the page; suffix of their ids; page: hears what happens. */
+  /** Args: parts: elements of the page; suffix of their ids; page: notified of new messages. */
   constructor(parts, suffix, page) {
     Object.assign(this, { parts, suffix, page });
     this.world = this.picture = this.exact = this.history = this.kind = null;
     this.opened = null; // the request of the present learner
-    this.isNew = false; // an `open` was sent, its `world` has not arrived
-    this.isReady = false; // the server has greeted this lane
+    this.isNew = false; // whether an `open` was sent whose `world` has not arrived yet
+    this.isReady = false; // whether the server's catalog has arrived
     this.view = new WorldView($(`canvas${suffix}`), $(`stage${suffix}`));
     this.points = new CurvePoints();
     this.seeds = new LaneSeeds(suffix, (message) => this.send(message), () => page.handleSeeds());
@@ -33,7 +33,7 @@ export class LaneView {
     this.connection.send(message);
   }
 
-  /** A hidden page needs no pictures; the learner goes on. */
+  /** Tells the server whether the page is visible; a hidden page needs no pictures. */
   sendVisibility() {
     this.send({ type: "visible", visible: !document.hidden });
   }
@@ -72,7 +72,7 @@ export class LaneView {
     this.isNew = false;
     this.world = world;
     this.exact = null;
-    this.seeds.set(null); // they learnt in another world
+    this.seeds.set(null); // the seeds learned in another world
     if (isNew) {
       this.opened = this.requested;
       this.view.cursor = this.view.lastCursor = null;
@@ -85,7 +85,7 @@ export class LaneView {
 
   setPicture(picture) {
     if (!this.world) return;
-    this.picture = this.view.picture = unpackPicture(picture, this.world.moves.length);
+    this.picture = this.view.picture = unpackPicture(picture, this.world.numActions);
     if (this.view.update && this.view.update.steps !== picture.steps) this.setUpdate(null);
     if (picture.exact) {
       this.exact = picture.exact;
@@ -119,7 +119,7 @@ export class LaneView {
 
   // ---- what is shown
 
-  /** Shows the learner's name, and only what it has: a planner has no episodes and no visits. */
+  /** Shows the learner's name; hides episodes and visits of a planner, which has none. */
   setKind(kind, name) {
     this.kind = kind;
     this.seeds.setKind(kind);
@@ -144,7 +144,7 @@ export class LaneView {
     showScale(view.prediction ? "optimal" : options.cells, view.shown, suffix);
   }
 
-  /** Ends the lane's process, and removes its parts from the page. */
+  /** Closes the connection, which ends the lane's process, and removes the lane from the page. */
   close() {
     this.connection.close();
     this.resizing.disconnect();
@@ -152,7 +152,7 @@ export class LaneView {
   }
 }
 
-/** Whether two worlds are drawn alike. */
+/** Whether two worlds have the same map and settings. */
 export function isSameWorld(a, b) {
   const drawing = ({ rows, legend, settings }) => JSON.stringify([rows, legend, settings]);
   return drawing(a) === drawing(b);

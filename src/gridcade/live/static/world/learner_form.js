@@ -2,6 +2,7 @@
 
 import { $, make } from "../dom.js";
 import { AgentChoice, fillSelect } from "./agent_choice.js";
+import { DEFAULTS } from "./defaults.js";
 
 const MAZE = "Maze";
 const MAZE_FIELDS = ["size", "seed", "loops"];
@@ -28,7 +29,7 @@ export class LearnerForm {
     });
     for (const key of MAZE_FIELDS) $(`maze-${key}`).addEventListener("change", () => this.chooseWorld());
     $("second-lane").addEventListener("click", () => {
-      this.state.agent2 = this.first.agents.find(({ name }) => name !== this.state.agent).name;
+      this.state.agent2 = this.counterpart;
       this.state.parameters2 = {};
       this.showAgents();
       openSecond();
@@ -49,11 +50,18 @@ export class LearnerForm {
     group.label = "Puzzles";
     group.append(...puzzles.map(({ name, title }) => new Option(title, name)));
     $("world").append(group);
-    // A name that this server does not know stays in the address until the server refuses it.
+    // An unknown name stays in the address until the server refuses it.
     $("seed").value = this.state.seed;
     this.readMazeFields();
     this.showAgents();
     this.showChoices();
+  }
+
+  /** The first learner of the second lane: a planner beside an agent, an agent beside a planner. */
+  get counterpart() {
+    const { agents, kind } = this.first;
+    const others = agents.filter(({ walks }) => walks !== kind?.walks);
+    return (others.find(({ name }) => name === DEFAULTS.agent) ?? others[0]).name;
   }
 
   /** Shows the agents and parameters of the state. */
@@ -64,7 +72,7 @@ export class LearnerForm {
     $("second-lane").hidden = Boolean(this.state.agent2);
   }
 
-  /** Shows the chosen world; offers "… (edited)" while the world is not a registered one. */
+  /** Shows the chosen world; adds the choice "… (edited)" if the world was edited or opened. */
   showChoices() {
     $("world").querySelector("option[data-edited]")?.remove();
     if (this.state.map) {
@@ -88,7 +96,7 @@ export class LearnerForm {
 
   chooseWorld() {
     const name = $("world").value;
-    if (!name) return; // the edited world, which is already shown
+    if (!name) return; // the edited world, which is shown already
     const arguments_ = MAZE_FIELDS.map((key) => `${key}=${$(`maze-${key}`).value || 0}`);
     this.state.world = name === MAZE ? `${MAZE}?${arguments_.join("&")}` : name;
     this.state.map = "";

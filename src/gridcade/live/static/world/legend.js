@@ -3,9 +3,9 @@
 import { $, make, setText } from "../dom.js";
 import { formatNumber } from "../format.js";
 
-const TITLES = { learnt: "Learnt value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
+const TITLES = { learnt: "Learned value", optimal: "Exact optimal value", visits: "Visits (logarithmic)" };
 
-/** Shows what the colors of the cells mean; shown: the result of shownValues, or null; suffix of the ids. */
+/** Shows what the colors of the cells mean. Args: shown: result of shownValues, or null; suffix of the ids. */
 export function showScale(cells, shown, suffix = "") {
   setText(`scale-title${suffix}`, TITLES[cells]);
   setText(`scale-low${suffix}`, formatNumber(shown?.low));

@@ -24,7 +24,7 @@ import { TimeSlider } from "./time_slider.js";
 import { Tools } from "./tools.js";
 import { TOUR } from "./tour_steps.js";
 
-/** The parts of the page's state that make the world and the learners. */
+/** The parts of the page's state that determine the world and the learners. */
 const LEARNER_FIELDS = ["world", "map", "agent", "parameters", "agent2", "parameters2", "seed"];
 
 function learnerOf(state) {
@@ -35,7 +35,7 @@ class Page {
   constructor(state) {
     this.state = state;
     this.opened = null; // the part of the state from which the present learner was made
-    this.waiting = null; // a message that waits until the second lane has followed the first one
+    this.waiting = null; // a message that is sent when both lanes are in the same world
     this.frame = null;
     this.secondLane = new SecondLane(this);
     this.curve = new Curve($("curve"), []);
@@ -81,7 +81,7 @@ class Page {
   // ---- new learners
 
   handleCatalog(lane, catalog) {
-    $("error").hidden = true; // an earlier try may have found no room
+    $("error").hidden = true; // an earlier connection may have been refused
     if (lane === this.second) return this.openSecond();
     this.form.setCatalog(catalog);
     this.prediction.setCatalog(catalog);
@@ -97,11 +97,11 @@ class Page {
 
   sendOpen() {
     this.waiting = null;
-    this.openLane(this.first); // the second one is opened when this one was
+    this.openLane(this.first); // the second lane is opened after the first
     this.writeAddress();
   }
 
-  /** Makes a new learner in the second lane, once there is one in the first. */
+  /** Makes a new learner in the second lane, when the first lane has one. */
   openSecond() {
     if (this.second?.isReady && this.opened && !this.first.isNew) this.openLane(this.second);
   }
@@ -119,7 +119,7 @@ class Page {
     this.open();
   }
 
-  /** Returns to the learner before a refused `open`; on a first visit, to the default one. */
+  /** Restores the learner before a refused `open`; on a first visit, opens the default learner. */
   revertOpen() {
     const refused = JSON.stringify(learnerOf(this.state));
     this.first.isNew = false;
@@ -131,7 +131,7 @@ class Page {
     else if (refused !== JSON.stringify(learnerOf(DEFAULTS))) this.sendOpen();
   }
 
-  /** Forgets what belongs to the previous learner of the first lane. */
+  /** Prepares the page for a new learner in the first lane. */
   beginLearner() {
     this.maps.begin(this.state.map);
     this.opened = learnerOf(this.state);
@@ -148,7 +148,7 @@ class Page {
     this.lanes.forEach((lane) => lane.resize());
   }
 
-  /** Speaks of steps or sweeps, and shows only what some learner has. */
+  /** Sets the unit, step or sweep, and hides what no learner has. */
   showKinds() {
     const kinds = this.lanes.map((lane) => lane.kind).filter(Boolean);
     if (!kinds.length) return;
@@ -164,7 +164,7 @@ class Page {
 
   // ---- what the person does
 
-  /** Runs, pauses or steps all lanes, in the same world. Time stands still while a person predicts. */
+  /** Runs, pauses or steps all lanes, in the same world. Does nothing while a person predicts. */
   control(message) {
     $("error").hidden = true;
     if (this.prediction.active) return undefined;
@@ -178,14 +178,14 @@ class Page {
     lanes.forEach((lane) => lane.send(message));
   }
 
-  /** Changes the world of the first lane, which the second one will follow. */
+  /** Changes the world of the first lane; the second lane takes it over. */
   change(message) {
     $("error").hidden = true;
     this.isChanging = true;
     this.first.send(message);
   }
 
-  /** Returns to a moment of the first lane, and of the second one to the nearest. */
+  /** Returns to a moment of the first lane, and to the nearest moment of the second lane. */
   seek(branch, moment, steps) {
     $("error").hidden = true;
     this.isChanging = false;
@@ -219,6 +219,7 @@ class Page {
     setText("world-title", world.title || world.name);
     setText("world-about", world.about);
     $("save-map").disabled = !world.editable;
+    $("triangles").closest("label").hidden = Boolean(world.signs);
     this.chooseMeasure();
     showSymbols(world);
   }
@@ -229,7 +230,7 @@ class Page {
     this.curve.showMark(this.slider.mark);
   }
 
-  /** Draws the bands, and asks whether the lanes differ as soon as both have all their seeds. */
+  /** Draws the bands, and compares the lanes when both have finished their seeds. */
   handleSeeds() {
     this.curve.requestDrawing();
     this.showComparison("");
@@ -254,7 +255,7 @@ class Page {
     return !this.second?.world || isSameWorld(this.first.world, this.second.world);
   }
 
-  /** Brings the second lane into the world of the first one, after a change or before going on. */
+  /** Puts the second lane into the world of the first one, after a change or before more steps. */
   follow(map) {
     if (!this.isFollowed && (this.isChanging || this.waiting)) this.second.send({ type: "redraw", map });
     this.isChanging = false;
@@ -264,7 +265,7 @@ class Page {
 
   // ---- what is shown
 
-  /** Shows the measure of the learner's criterion, unless the person has chosen another one. */
+  /** Shows the person's chosen measure, by default the measure of the learner's criterion. */
   chooseMeasure() {
     const { criterion, discount } = this.first.world;
     $("measure").value = this.state.measure || (criterion === "average-reward" ? "average_reward" : "discounted_return");
@@ -286,7 +287,7 @@ class Page {
     this.redraw();
   }
 
-  /** Draws once before the next repaint of the screen, however many messages arrive until then. */
+  /** Draws once before the next repaint of the screen, even if many messages arrive until then. */
   redraw() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;

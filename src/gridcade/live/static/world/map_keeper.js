@@ -1,29 +1,29 @@
-// The map of the world as text: for a file, for the page's address, and for the second lane.
+// Requests the map of the world as text: for a file, the page's address, or the second lane.
 
 import { download } from "../files.js";
 
 export class MapKeeper {
   /**
-   * Args: lane: whose map it is; keep(text): brings it into the address; follow(text): brings the
+   * Args: lane: lane of the map; keep(text): writes it into the address; follow(text): puts the
    * second lane into the same world.
    */
   constructor(lane, { keep, follow }) {
     Object.assign(this, { lane, keep, follow, requests: [], opened: "" });
   }
 
-  /** Begins anew with the map that was opened; "": a registered world. */
+  /** Starts again with the map that was opened; "": a registered world. */
   begin(opened) {
     this.opened = opened;
     this.requests = [];
   }
 
-  /** Brings the edited map into the address; after the last undo, the map that was opened. */
+  /** Writes the edited map into the address; after the last undo, the map that was opened. */
   rememberEdit(canUndo) {
     if (!canUndo) this.keep(this.opened);
     this.request(canUndo ? "address" : "follow");
   }
 
-  /** Asks for the map, for a "file", for the "address", or only for the second lane to "follow". */
+  /** Requests the map for a use: "file", "address", or only the second lane ("follow"). */
   request(use) {
     if (use !== "file" && !this.lane.world?.editable) return;
     this.requests.push(use);
@@ -33,7 +33,7 @@ export class MapKeeper {
   receive(text, name) {
     const use = this.requests.shift();
     if (use === "file") return download(`${name.replace(/\W+/g, "-")}.txt`, text);
-    if (this.lane.isNew) return undefined; // it is the map of the previous world
+    if (this.lane.isNew) return undefined; // the map belongs to the previous world
     if (use === "address") this.keep(text);
     return this.follow(text);
   }

@@ -32,7 +32,7 @@ export class Palette {
     if (isOther || isGone) this.apply(); // otherwise the brush may be in the middle of a stroke
   }
 
-  /** Chooses no brush. */
+  /** Chooses the kind `look`, which has no brush. */
   reset() {
     this.kind = "look";
     this.apply();
@@ -61,7 +61,7 @@ export class Palette {
     });
     const icon = make("span");
     icon.className = `icon ${kind.length === 1 ? "pit" : kind}`;
-    icon.ariaHidden = "true"; // a screen reader would read its character
+    icon.ariaHidden = "true"; // otherwise a screen reader would read its character
     label.append(input, ...(kind === "look" ? [] : [icon]), name);
     return label;
   }
@@ -109,7 +109,7 @@ export class Palette {
   }
 }
 
-/** The symbols of portals that are drawn in several cells; of the same meaning, the first. */
+/** Returns symbols of portals that are drawn in several cells; only one for each meaning. */
 function repeatedPortals({ rows, legend }) {
   const drawn = [...rows.join("")];
   const symbols = [...new Set(drawn)].filter((symbol) =>

@@ -1,11 +1,13 @@
 // The panels beside the world: the exact value, one update, and the cell under the pointer.
 
 import { $, make, setText } from "../dom.js";
-import { actionName, cellName, countOf, formatInteger, formatNumber, formatShort } from "../format.js";
+import {
+  actionNameAt, cellName, countOf, formatInteger, formatNumber, formatShort, isAllowed,
+} from "../format.js";
 
-// Each lane has its own parts; those of the second have ids with a suffix.
+// Each lane has its own panels; the ids of the second lane have a suffix.
 
-/** Shows how far a learner is: its steps, its speed, its episodes. */
+/** Shows the progress of a learner: its steps, speed and episodes. */
 export function showFacts(picture, { unit }, suffix) {
   const units = `${unit[0].toUpperCase()}${unit.slice(1)}s`;
   setText(`steps-name${suffix}`, units);
@@ -28,20 +30,20 @@ export function showExact(exact, optimum, measure, suffix) {
   setText(`exact-steps${suffix}`, exact ? formatInteger(exact.steps) : "–");
 }
 
-/** The optimum minus the value; 0 where they differ by rounding errors only. */
+/** Returns the optimum minus the value; 0 if they differ only by rounding errors. */
 function gapOf(value, best) {
   if (typeof value !== "number" || typeof best !== "number") return null;
   return Math.abs(best - value) <= 1e-9 * Math.max(1, Math.abs(best)) ? 0 : best - value;
 }
 
-/** Shows one update: the agent's equation, the same with numbers, and its terms. */
+/** Shows one update: the agent's equation, the equation with numbers, and its terms. */
 export function showUpdate(update, world, suffix) {
   $(`update${suffix}`).hidden = !update;
   if (!suffix) $("update-hint").hidden = Boolean(update);
   if (!update) return;
   const end = update.terminated ? ", where the episode ends" : "";
   $(`update-where${suffix}`).textContent =
-    `s = ${placeName(world, update.s)}, a = ${actionName(world.moves[update.a], update.a)}, ` +
+    `s = ${placeName(world, update.s)}, a = ${actionNameAt(world, update.s, update.a)}, ` +
     `s′ = ${update.next_states.map((s) => placeName(world, s)).join(", ")}${end}`;
   setText(`equation${suffix}`, update.equation);
   setText(`filled${suffix}`, update.filled);
@@ -63,7 +65,7 @@ function placeName(world, s) {
   return `(${row + 1}, ${column + 1})`;
 }
 
-/** Shows what the agent knows of a cell, beside the exact values. */
+/** Shows the agent's values and policy in a cell, beside the exact values. */
 export function showCell(place, world, picture, suffix) {
   const s = place && world ? world.stateAt.get(String(place)) : undefined;
   if (!suffix) {
@@ -76,7 +78,8 @@ export function showCell(place, world, picture, suffix) {
   const exactQ = world.optimum.q?.[s];
   $(`exact-q${suffix}`).hidden = !exactQ;
   $(`cell-actions${suffix}`).replaceChildren(
-    ...world.moves.map((move, a) => actionRow(move, a, s, world, picture, exactQ)));
+    ...[...picture.q[s].keys()].filter((a) => isAllowed(world, s, a))
+      .map((a) => actionRow(a, s, world, picture, exactQ)));
   setText(`cell-value${suffix}`, formatNumber(Math.max(...picture.q[s])));
   setText(`cell-optimal${suffix}`, formatNumber(world.values?.[s]));
 }
@@ -85,17 +88,17 @@ function cellTitle([row, column], world) {
   return `Cell: row ${row + 1}, column ${column + 1}, ${cellName(world.legend[world.rows[row][column]], world.bestEnd)}`;
 }
 
-/** Large numbers of visits are shortened, so that the table fits a narrow column. */
+/** Formats a number of visits; large numbers are shortened, so that the table fits a narrow column. */
 function formatVisits(visits) {
   return visits < 100000 ? formatInteger(visits) : formatShort(visits);
 }
 
-function actionRow(move, a, s, world, picture, exactQ) {
+function actionRow(a, s, world, picture, exactQ) {
   const row = make("tr");
   const isBest = world.best?.[s]?.[a];
-  const [arrow, word] = actionName(move, a).split(" ");
-  const header = make("th", `${arrow} `);
-  const name = make("span", word);
+  const [sign, ...words] = actionNameAt(world, s, a).split(" ");
+  const header = make("th", `${sign} `);
+  const name = make("span", words.join(" "));
   name.className = "word";
   header.append(name, isBest ? " ✓" : "");
   header.scope = "row";

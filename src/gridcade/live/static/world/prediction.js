@@ -1,5 +1,5 @@
-// The Predict mode: a person draws a policy before anything is shown, and the server says exactly
-// what it is worth, where it goes wrong, and what the optimum is.
+// The Predict mode: a person draws a policy before any values are shown; the server then sends its
+// exact value, its mistakes, and the optimum.
 
 import { $, make, setText } from "../dom.js";
 import { actionName, formatNumber } from "../format.js";
@@ -18,7 +18,7 @@ export class Prediction {
   constructor(view, tools, state, { pause, send, changed }) {
     Object.assign(this, { view, tools, state, pause, send, changed });
     this.arrows = new Map(); // "row,column" -> action
-    this.result = null; // the server's answer, while the arrows are those that it judged
+    this.result = null; // the server's answer for the present arrows, or null
     this.puzzles = new Map();
     this.brush = new ArrowBrush((place, direction) => this.setArrow(place, direction));
     $("predict").addEventListener("click", () => this.toggle(!state.predict));
@@ -43,10 +43,11 @@ export class Prediction {
     if (isOther) this.arrows.clear();
     this.world = world;
     this.showCriterion();
-    this.toggle(this.state.predict);
+    $("predict").hidden = Boolean(world.signs); // actions that are not moves cannot be drawn as arrows
+    this.toggle(this.state.predict && !world.signs);
   }
 
-  /** Begins or ends the mode; its arrows are kept. */
+  /** Begins or ends the mode; the arrows are kept. */
   toggle(predict) {
     if (predict && !this.state.predict) this.pause();
     this.state.predict = predict;
@@ -56,13 +57,13 @@ export class Prediction {
     this.view.prediction = predict ? this : null;
     if (predict) this.tools.setBrush(this.brush);
     else if (this.tools.brush === this.brush) this.tools.palette.reset();
-    this.view.resize(); // another height is free
+    this.view.resize(); // the free height has changed
     this.forget();
   }
 
   // ---- the criterion
 
-  /** Shows the criterion from the address, of the puzzle or of the learner. */
+  /** Shows the criterion of the address, the puzzle or the learner, in this order. */
   showCriterion() {
     const own = this.puzzles.get(this.world.name) ?? this.world;
     $("criterion").value = this.state.criterion || own.criterion;
@@ -81,7 +82,7 @@ export class Prediction {
 
   // ---- arrows
 
-  /** Draws an arrow, or takes it away if the direction is null. */
+  /** Draws an arrow, or removes it if the direction is null. */
   setArrow(place, direction) {
     const [down, right] = direction ?? [];
     const s = this.world.stateAt.get(String(place));
@@ -100,7 +101,7 @@ export class Prediction {
     this.forget();
   }
 
-  /** The action of each state; null: all actions are equally likely. */
+  /** Returns the action of each state; null: all actions are equally likely. */
   actions() {
     return this.world.places.map((place) => this.arrows.get(String(place)) ?? null);
   }
@@ -112,7 +113,7 @@ export class Prediction {
     this.send({ type: "predict", actions: this.actions(), criterion: $("criterion").value, discount });
   }
 
-  /** Forgets the answer, which does not hold for changed arrows. */
+  /** Removes the answer, which is not valid for other arrows. */
   forget() {
     this.result = null;
     this.showsOptimum = false;
@@ -121,7 +122,7 @@ export class Prediction {
   }
 
   setResult(result) {
-    if (!this.active || result.best.length !== this.world.places.length) return; // of another world
+    if (!this.active || result.best.length !== this.world.places.length) return; // the answer is for another world
     this.result = result;
     this.showResult();
     this.changed();
@@ -160,7 +161,7 @@ function namedNumber([name, text]) {
   return row;
 }
 
-/** A loss as the world shows it. */
+/** Formats a loss for its cell. */
 export function lossText(loss) {
   return loss === null ? "−∞" : formatNumber(-Number(loss.toPrecision(2)));
 }

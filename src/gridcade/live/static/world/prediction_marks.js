@@ -1,10 +1,10 @@
-// What the Predict mode draws into the cells.
+// The drawings of the Predict mode in the cells.
 
 import { lossText } from "./prediction.js";
 import { shownValues } from "./shown_values.js";
 import { addArrow, outline, paintArrows, paintValues } from "./world_marks.js";
 
-/** Draws the person's arrows and the cells in which they lose; or the optimum, with its values. */
+/** Draws the person's arrows, or the optimal policy with its values. */
 export function drawPredictedCells(view, prediction) {
   const { pixels, context } = view;
   const { result, showsOptimum } = prediction;
@@ -15,7 +15,7 @@ export function drawPredictedCells(view, prediction) {
   pixels.drawInto(context);
 }
 
-/** Marks where the policy goes wrong, and the cells from which it never ends. */
+/** Marks the cells with mistakes, and the cells from which the policy never ends. */
 export function drawMistakes(view, { result, showsOptimum }) {
   if (!result || showsOptimum) return;
   const { context, cell, theme, world } = view;

@@ -17,14 +17,14 @@ export class SecondLane {
   open() {
     $("error").hidden = true;
     if (this.view) this.page.openLane(this.view);
-    else this.add(); // its learner is opened as soon as its socket is there
+    else this.add(); // its learner is opened when its connection is ready
     this.page.writeAddress();
   }
 
   add() {
     const { page } = this;
     this.view = new LaneView(copyParts("-2", "second lane"), "-2", page);
-    const canvas = $("canvas-2"); // its world follows the first one; it is only looked at
+    const canvas = $("canvas-2"); // its world follows the first lane, so it cannot be edited
     canvas.setAttribute("role", "img");
     canvas.removeAttribute("tabindex");
     canvas.addEventListener("pointermove", (event) => page.tools.setCursor(this.view.view.cellAt(event)));
@@ -32,7 +32,7 @@ export class SecondLane {
     page.showLanes();
   }
 
-  /** Takes note of its new learner. */
+  /** Shows the parameters and the name of its new learner. */
   begin() {
     const { form, state, opened } = this.page;
     const { agent2, parameters2 } = state;
@@ -54,14 +54,14 @@ export class SecondLane {
     this.page.showComparison("");
   }
 
-  /** Shows its cell like the first lane's, if its world has it. */
+  /** Copies the cursor of the first lane, if it lies inside this lane's world. */
   copyCursor({ cursor, lastCursor }) {
     const { view } = this.view;
     const inside = (place) => (place && place[0] < view.world?.height && place[1] < view.world?.width ? place : null);
     [view.cursor, view.lastCursor] = [inside(cursor), inside(lastCursor)];
   }
 
-  /** Returns to the learner before a refused `open`, or closes the lane. */
+  /** Restores the learner before a refused `open`, or closes the lane if there was none. */
   revert() {
     const { state, opened, form } = this.page;
     const { agent2, parameters2 } = opened?.agent2 && this.view.world ? opened : NONE;

@@ -1,18 +1,18 @@
-// Which numbers the cells show, and the levels of their colors.
+// The numbers that the cells show, and the levels of their colors.
 
 import { LEVELS } from "../colors.js";
 
-/** Triangles show learnt Q-values, so they replace the cells' colors only where those are learnt. */
+/** Whether triangles are drawn: they show learned Q-values, so only if the cells show learned values. */
 export function showsTriangles(options) {
   return options.triangles && options.cells === "learnt";
 }
 
-/** Visits of a state over all actions. */
+/** Returns the visits of a state, summed over all actions. */
 export function visitsOf(picture, s) {
   return picture.visits[s].reduce((sum, n) => sum + n, 0);
 }
 
-function learntValues(world, picture) {
+function learnedValues(world, picture) {
   return picture.q.map((row, s) =>
     world.isEnd[s] || visitsOf(picture, s) === 0 ? NaN : Math.max(...row));
 }
@@ -34,7 +34,7 @@ function range(numbers) {
   return low <= high ? [low, high] : [0, 0];
 }
 
-/** Numbers of the Q-values that have been updated at least once, for the range of the triangles. */
+/** Returns the Q-values that have been updated at least once, for the range of the triangles. */
 function visitedActionValues(world, picture) {
   return picture.q.flatMap((row, s) =>
     world.isEnd[s] ? [] : row.filter((_, a) => picture.visits[s][a] > 0));
@@ -43,21 +43,21 @@ function visitedActionValues(world, picture) {
 /**
  * Chooses the numbers that the cells show and the range of their colors.
  *
- * Under the discounted criterion, learnt and exact values share one range: colors can then be
- * compared, and do not flicker while the learnt range grows. Differential values are only defined
- * up to a constant, so each kind has its own range there.
+ * With the discounted criterion, learned and exact values share one range, so that colors can be
+ * compared, and do not flicker while the learned range grows. With the average reward, learned and
+ * exact values have separate ranges, because differential values are defined only up to a constant.
  *
  * Returns { numbers: [states], NaN where nothing is shown; low; high; level(x): 0 … LEVELS - 1 }.
  */
 export function shownValues(world, picture, options) {
   if (options.cells === "visits") return visitScale(visitNumbers(world, picture));
-  const learnt = learntValues(world, picture);
+  const learned = learnedValues(world, picture);
   const optimal = optimalValues(world);
-  const numbers = options.cells === "optimal" ? optimal : learnt;
+  const numbers = options.cells === "optimal" ? optimal : learned;
   const comparable = world.criterion === "discounted";
   const inRange = [
     ...(comparable || options.cells === "optimal" ? optimal : []),
-    ...(comparable || options.cells === "learnt" ? learnt : []),
+    ...(comparable || options.cells === "learnt" ? learned : []),
     ...(showsTriangles(options) ? visitedActionValues(world, picture) : []),
   ];
   const [low, high] = range(inRange);
@@ -66,7 +66,7 @@ export function shownValues(world, picture, options) {
   return { numbers, low, high, level };
 }
 
-/** Visits span orders of magnitude, so their colors follow the logarithm. */
+/** Returns a logarithmic scale for visits, which span orders of magnitude. */
 function visitScale(numbers) {
   const [, high] = range(numbers);
   const scale = high > 0 ? (LEVELS - 1) / Math.log1p(high) : 0;

@@ -1,15 +1,15 @@
-// The slider over the history of a learner, and the choice of its branches.
+// The slider over the history of a learner, and the choice of a branch.
 
 import { $, setText } from "../dom.js";
 import { formatInteger } from "../format.js";
 
 const MILLISECONDS_BETWEEN_SEEKS = 50;
-const MILLISECONDS_OF_DRAGGING = 300; // after an input, the slider stays where the person has put it
+const MILLISECONDS_OF_DRAGGING = 300; // after an input, messages do not move the slider for this time
 
 export class TimeSlider {
   /**
-   * Args: seek(branch, moment, steps): returns to a moment by its number, where there were so many
-   * steps; null: the newest one of the branch.
+   * Args: seek(branch, moment, steps): returns to a moment, given by its number and its steps;
+   * moment null: the newest one of the branch.
    */
   constructor(seek) {
     Object.assign(this, { seek, history: null, unit: "step", timer: null, touched: -Infinity });
@@ -41,7 +41,7 @@ export class TimeSlider {
     return this.history.moments[$("time").value] ?? this.history.moments.at(-1);
   }
 
-  /** Steps of the chosen moment while later ones follow; otherwise null. */
+  /** Steps of the chosen moment; null if it is the newest one. */
   get mark() {
     const isNewest = !this.history || Number($("time").value) === this.history.moments.length - 1;
     return isNewest ? null : this.chosen[1];

@@ -1,4 +1,4 @@
-// Touching the world: the pointer and the keys move a cursor and draw with the chosen brush.
+// Pointer and keys in the world: they move a cursor and draw with the chosen brush.
 
 import { $ } from "../dom.js";
 import { Palette } from "./palette.js";
@@ -28,7 +28,7 @@ export class Tools {
     this.palette.setWorld(world);
   }
 
-  /** Draws with a brush (see brushes.js) from now on; null: only look. */
+  /** Sets the brush (see brushes.js) with which the person draws; null: none. */
   setBrush(brush) {
     this.brush?.cancel();
     this.brush = brush;
@@ -95,8 +95,8 @@ export class Tools {
       this.changed();
     } else if (event.key in KEY_MOVES) {
       event.preventDefault(); // the page must not scroll
-      const start = cursor ?? world.places[picture?.state ?? 0];
-      this.setCursor(cursor ? this.neighbor(start, KEY_MOVES[event.key]) : start);
+      const first = world.places[picture?.state] ?? firstStart(world); // a key may be pressed before the first picture
+      this.setCursor(cursor ? this.neighbor(cursor, KEY_MOVES[event.key]) : first);
     } else if (event.key === "Enter" && cursor && this.brush) {
       this.brush.press(cursor, null);
       this.brush.release(cursor);
@@ -127,6 +127,10 @@ export class Tools {
   undo() {
     if (!$("undo").disabled && $("undo").checkVisibility()) this.send({ type: "undo" });
   }
+}
+
+function firstStart({ places, rows, legend }) {
+  return places.find(([row, column]) => legend[rows[row][column]]?.start) ?? places[0];
 }
 
 function clamp(x, low, high) {

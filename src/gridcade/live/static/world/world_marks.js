@@ -1,7 +1,8 @@
-// The marks of a world's drawing that change with each picture. Marks of all cells are written as
-// pixels (see cell_pixels.js); marks of a few cells are drawn as paths.
+// The marks in the world that change with each picture. Marks of all cells are written as pixels (see
+// cell_pixels.js); marks of a few cells are drawn as paths.
 
 import { LIGHT_LEVEL } from "../colors.js";
+import { moveOf } from "../format.js";
 import { showsTriangles } from "./shown_values.js";
 
 const DARK_INK = "rgba(12, 14, 24, 0.85)";
@@ -14,7 +15,7 @@ export function paintValues(pixels, shown) {
   });
 }
 
-/** Shows each Q-value as a triangle that points to the side to which the action moves. */
+/** Shows each Q-value as a triangle at the side to which the action moves. */
 export function paintTriangles(pixels, world, picture, shown) {
   picture.q.forEach((row, s) => {
     if (!world.isEnd[s]) pixels.fillTriangles(s, row.map((q, a) => (picture.visits[s][a] ? shown.level(q) : -1)));
@@ -36,27 +37,45 @@ export function drawDiagonals(context, view) {
   context.stroke();
 }
 
-/** Shows the greedy policy: each arrow is as long as the probability of its action. */
+/**
+ * Shows the greedy policy: the length of an arrow is in proportion to the probability of its action.
+ * For actions that are not moves, their texts are written instead.
+ */
 export function paintArrows(pixels, view, picture, shown, options) {
   const { isEnd } = view.world;
   picture.policy.forEach((row, s) => {
     if (isEnd[s]) return;
     const number = showsTriangles(options) ? greedyValue(picture, s) : shown.numbers[s];
     const color = Number.isNaN(number) ? view.theme.faint : shown.level(number) < LIGHT_LEVEL ? LIGHT_INK : DARK_INK;
-    const key = `${color} ${options.numbers} ${row.map((p) => Math.round(p * 100))}`;
-    pixels.stamp(s, key, (context) => drawArrows(context, view, row, color, options.numbers));
+    const taken = [...row.keys()].filter((a) => row[a] > 0);
+    const probabilities = taken.map((a) => `${view.world.signs?.[s][a] ?? a} ${Math.round(row[a] * 100)}`);
+    const key = `${color} ${options.numbers} ${probabilities}`;
+    pixels.stamp(s, key, (context) => drawActions(context, view, s, row, color, options.numbers));
   });
 }
 
-function drawArrows(context, { cell, world }, row, color, besideNumbers) {
+function drawActions(context, { cell, world }, s, row, color, besideNumbers) {
   // Numbers stand in the lower fifth of a cell, so arrows are smaller and higher beside them.
   const [size, middle] = besideNumbers ? [cell * 0.78, 0.4] : [cell, 0.5];
   const path = new Path2D();
+  const texts = new Set();
   row.forEach((p, a) => {
-    if (p > 0) addArrow(path, cell / 2, middle * cell, size, world.moves[a], p);
+    const move = moveOf(world, s, a);
+    if (p > 0 && move) addArrow(path, cell / 2, middle * cell, size, move, p);
+    else if (p > 0) texts.add(world.signs[s][a].replace("-", "−"));
   });
   context.fillStyle = color;
   context.fill(path);
+  if (texts.size) drawText(context, texts.size > 1 ? "…" : [...texts][0], cell, middle);
+}
+
+/** Writes a text into the middle of a cell, if the cell is large enough. */
+function drawText(context, text, cell, middle) {
+  if (cell < 12) return;
+  context.font = `${Math.round(cell * 0.5)}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(text, cell / 2, middle * cell);
 }
 
 function greedyValue(picture, s) {
@@ -65,8 +84,8 @@ function greedyValue(picture, s) {
 }
 
 /**
- * Adds an arrow whose length is in proportion to a probability. It begins in the center of the cell;
- * a long one begins behind it, so that it stays within the cell.
+ * Adds an arrow whose length is in proportion to a probability. It begins in the center of the cell,
+ * or, if it is long, behind the center, so that it stays within the cell.
  */
 export function addArrow(path, cx, cy, cell, [down, right], probability) {
   const length = cell * 0.68 * probability;
@@ -92,7 +111,7 @@ export function drawNumbers(context, view, shown) {
   context.font = `500 ${size}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "bottom";
-  // As many decimals as tell about a hundred numbers of the range apart.
+  // Enough decimals to distinguish about a hundred numbers of the range.
   const decimals = Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(shown.high - shown.low || 1))));
   forEachState(view, (s, x, y, cell) => {
     const number = shown.numbers[s];
@@ -119,7 +138,7 @@ function drawWrong(context, { cell, theme }) {
   strokeTwice(context, theme.warn, Math.max(1, cell * 0.06));
 }
 
-/** Draws the path of the episode through the centers of its cells, and fades its beginning. */
+/** Draws the path of the episode through the centers of its cells, with a faded beginning. */
 export function drawPath(context, view, path) {
   const points = path.map((s) => view.center(s));
   const half = Math.floor(points.length / 2);
@@ -157,9 +176,11 @@ export function drawUpdate(context, view, update) {
   for (const s of update.next_states) {
     if (s !== update.s) outline(context, view, view.world.places[s], line, [view.cell * 0.16, view.cell * 0.12]);
   }
+  const move = moveOf(view.world, update.s, update.a);
+  if (!move) return;
   const [x, y] = view.center(update.s);
   const arrow = new Path2D();
-  addArrow(arrow, x, y, view.cell * 1.05, view.world.moves[update.a], 1);
+  addArrow(arrow, x, y, view.cell * 1.05, move, 1);
   context.lineJoin = "round";
   context.strokeStyle = "#ffffff";
   context.lineWidth = line;

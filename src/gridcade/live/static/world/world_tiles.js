@@ -1,5 +1,5 @@
-// The parts of a world's drawing that change only with the world: tiles below the values, and
-// grid lines and symbols above them. Each is drawn once into a canvas of its own.
+// The layers of the picture that change only with the world: tiles below the values, and grid lines
+// and symbols above them. Each layer is drawn once into a canvas of its own.
 
 import { formatNumber } from "../format.js";
 
@@ -20,7 +20,7 @@ function drawGround(context, world, meaning, x, y, cell, theme) {
   else if (meaning.to) drawPortal(context, meaning, x, y, cell, theme);
 }
 
-/** Draws one cell over what is there, before the world itself has changed. */
+/** Draws one cell over the present picture, as a preview before the world has changed. */
 export function drawCell(context, { world, cell, theme }, meaning, row, column) {
   const [x, y] = [column * cell, row * cell];
   context.fillStyle = meaning.wall ? theme.wall : theme.floor;
@@ -64,7 +64,7 @@ function drawWall(context, world, row, column, cell, theme) {
   const [x, y] = [column * cell, row * cell];
   context.fillStyle = theme.wall;
   context.fillRect(x, y, cell, cell);
-  // An edge where the wall ends above the floor gives it a little height.
+  // An edge where floor lies below the wall makes the wall look raised.
   const below = world.rows[row + 1]?.[column];
   if (below === undefined || world.legend[below].wall) return;
   context.fillStyle = theme["wall-edge"];
@@ -80,7 +80,7 @@ function drawEnd(context, world, meaning, x, y, cell, theme) {
   else drawCross(context, x + cell / 2, middle, size * 0.24, theme.pit);
 }
 
-/** Vertical center and size of a symbol, which leaves room for the reward below. */
+/** Returns the vertical center and the size of a symbol, with room for a reward below it. */
 function symbolPlace(meaning, y, cell) {
   return showsReward(meaning, cell) ? [y + cell * 0.36, cell * 0.75] : [y + cell / 2, cell];
 }
@@ -147,7 +147,7 @@ function isWall(world, row, column) {
   return world.legend[world.rows[row][column]].wall;
 }
 
-/** Marks a start by a folded corner, which arrows and values leave visible. */
+/** Marks a start by a folded corner, which arrows and values do not cover. */
 function drawStart(context, x, y, cell, theme) {
   const side = Math.max(3, cell * 0.22);
   context.beginPath();

@@ -1,4 +1,4 @@
-// Draws a world with what the agent knows of it into a canvas. The layers, from below: tiles,
+// Draws a world with the agent's values and policy into a canvas. The layers, the lowest first: tiles,
 // colors and arrows of the cells, symbols, marks of a few cells, the agent.
 
 import { CellPixels } from "./cell_pixels.js";
@@ -11,7 +11,7 @@ import * as marks from "./world_marks.js";
 const LARGEST_CELL = 6; // rem per side, so that large type comes with large cells
 const SMALLEST_CELL = 5; // pixels of the device
 
-/** Adds to a world message what drawing needs. */
+/** Adds to a world message the fields that drawing needs. */
 export function prepareWorld(message) {
   const cells = message.places.map(([row, column]) => message.legend[message.rows[row][column]]);
   const ends = [...new Set(message.rows.join(""))].map((symbol) => message.legend[symbol]).filter((cell) => cell.end);
@@ -20,11 +20,13 @@ export function prepareWorld(message) {
     ...message,
     height: message.rows.length,
     width: message.rows[0].length,
-    isEnd: cells.map((cell) => cell.end),
+    isEnd: cells.map((cell) => cell.end || cell.wall), // no action is drawn there
     hasEnd: ends.length > 0,
     bestEnd: Math.max(0, ...ends.map((cell) => cell.reward)),
     stateAt: new Map(message.places.map((place, s) => [String(place), s])),
-    longestMove: 1.1 + (strongestWind && strongestWind + 0.5), // in cells
+    numActions: message.signs?.[0].length ?? message.moves.length,
+    // In cells; signs may be diagonal moves.
+    longestMove: (message.signs ? 1.5 : 1.1) + (strongestWind && strongestWind + 0.5),
   };
 }
 
@@ -36,9 +38,9 @@ export class WorldView {
     this.context = canvas.getContext("2d");
     this.world = this.picture = this.update = this.shown = null;
     this.cursor = null; // [row, column] of the cell under the pointer, or chosen by keys
-    this.lastCursor = null; // what the cell panel shows, also after the pointer has left
-    this.prediction = null; // what the Predict mode draws instead of the learner's knowledge
-    this.preview = null; // draws into a context what a brush has not sent yet
+    this.lastCursor = null; // the cell in the cell panel, also after the pointer has left
+    this.prediction = null; // the Predict mode, which draws instead of the learner; or null
+    this.preview = null; // draws a brush's stroke that was not sent yet into a context
     this.theme = readTheme();
   }
 
@@ -66,7 +68,7 @@ export class WorldView {
     this.symbols = drawSymbols(this.world, this.cell, this.theme);
   }
 
-  /** Height for the world, in CSS pixels: with its legend, it fits the first screen if that is large. */
+  /** Returns the height for the world, in CSS pixels; if possible, its legend fits the window too. */
   room(rem) {
     const top = this.stage.getBoundingClientRect().top + window.scrollY;
     const legend = 3.5 * rem;
@@ -103,9 +105,10 @@ export class WorldView {
     ];
   }
 
-  draw(options) {
+  draw(chosen) {
     const { context, world, prediction } = this;
     if (!world) return;
+    const options = world.signs ? { ...chosen, triangles: false } : chosen; // triangles point to where moves lead
     const picture = prediction ? null : this.picture;
     context.drawImage(this.tiles, 0, 0);
     if (prediction) drawPredictedCells(this, prediction);
@@ -125,7 +128,7 @@ export class WorldView {
     marks.outline(context, this, cursor, Math.max(1, this.cell * 0.04), []);
   }
 
-  /** Draws what all cells show: colors or triangles, arrows, outlines. */
+  /** Draws the marks of all cells: colors or triangles, arrows, outlines. */
   drawCells(options) {
     const { world, picture, pixels } = this;
     const shown = (this.shown = shownValues(world, picture, options));
