@@ -19,8 +19,9 @@ import tyro
 
 import gridcade
 from gridcade.errors import InputError
+from gridcade.evaluation.intervals import Estimate
 from gridcade.files import write_text
-from gridcade.formatting import format_number
+from gridcade.report.phrases import with_interval
 from gridcade.study.seed_statistics import seed_interval
 from gridcade.training.provenance import cpu_name
 from gridcade.training.run_folder import Run
@@ -83,6 +84,11 @@ class Score:
     low: float
     high: float
     cpu: str
+
+    @property
+    def estimate(self) -> Estimate:
+        """The score with its interval."""
+        return Estimate(self.score, self.low, self.high, "t")
 
 
 def main(plan: Plan) -> None:
@@ -148,22 +154,19 @@ def print_table(plan: Plan, scores: list[Score]) -> None:
     """Print one row for each budget of training, with the interval over seeds, in Markdown."""
     cpus = ", ".join(sorted({s.cpu for s in scores}))
     print(f"\n{plan.agent} on {plan.game}, preset {plan.preset}, {cpus}\n")
-    seeds = " | ".join(f"seed {seed}" for seed in plan.seeds)
-    print(f"| {plan.unit} | {seeds} | mean | steps |")
-    print("|---" * (len(plan.seeds) + 3) + "|")
+    header = [plan.unit, *(f"seed {seed}" for seed in plan.seeds), "mean"]
+    header += ["steps"] if plan.unit == "minutes" else []
+    print("| " + " | ".join(header) + " |")
+    print("|---" * len(header) + "|")
     for budget in plan.budgets:
         row = {s.seed: s for s in scores if s.budget == budget}
         several = [row[seed] for seed in plan.seeds]
         mean = seed_interval([s.score for s in several], CONFIDENCE)
-        cells = [interval(s.score, s.low, s.high) for s in several]
-        steps = ", ".join(f"{s.steps:,}" for s in several)
-        cells += [interval(mean.mean, mean.low, mean.high), steps]
-        print(f"| {budget:,.10g} | " + " | ".join(cells) + " |")
-
-
-def interval(mean: float, low: float, high: float) -> str:
-    """Format a mean with its interval."""
-    return f"{format_number(mean)} ({format_number(low)} to {format_number(high)})"
+        cells = [f"{budget:,.10g}", *(with_interval(s.estimate) for s in several)]
+        cells.append(with_interval(mean))
+        if plan.unit == "minutes":
+            cells.append(", ".join(f"{s.steps:,}" for s in several))
+        print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
