@@ -31,8 +31,15 @@ SIGNALS += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # Windows has n
 def no_handler_or_import_path_outlives_its_test(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
-    """Restore signal handlers that a command replaced, and forget import paths of the test."""
+    """Restore signal handlers that a command replaced, and forget import paths of the test.
+
+    Tests under nohup or in the background of a script ignore some signals, and so would the
+    programs that they start. Therefore each test starts with the default handlers.
+    """
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)
     path = [*sys.path]
     yield
     folders = str(tmp_path_factory.getbasetemp())  # packages may have added other paths
